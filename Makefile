@@ -1,0 +1,86 @@
+# Two commands on a fresh Debian 12: `make demo` and `make test`. Everything goes into .venv; `make clean` takes it away.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .venv/.ready
+MODEL := qwen2.5-coder-1.5b
+CONFIG := preceptor.toml
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(READY)  ## the whole loop on a small local model: watch it get better while it serves
+	@$(BIN)/preceptor models pull $(MODEL)
+	$(BIN)/preceptor demo
+
+test: $(READY)  ## the tests that need no model (ARGS="-k name" picks some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## lint, format, types, direction of imports, deploy files
+	@$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint --failure-threshold info deploy/Containerfile
+	if command -v systemd-analyze >/dev/null; then
+	  unit=$$(mktemp -d)/preceptor.service
+	  sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' deploy/preceptor.service > "$$unit"
+	  complaints=$$(systemd-analyze verify "$$unit" 2>&1) || complaints+=" (exit $$?)"
+	  rm -r "$$(dirname "$$unit")"
+	  if [ -n "$$complaints" ]; then echo "$$complaints" >&2; exit 1; fi
+	fi
+
+format: $(READY)  ## put every file into the house's format
+	@$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+docs: $(READY)  ## write docs/configuration.md from the settings
+	@$(BIN)/python docs/generate.py
+
+serve: $(READY)  ## run the gateway (CONFIG=FILE, preceptor.toml unless given)
+	@$(BIN)/preceptor serve -c $(CONFIG)
+
+wheel: $(READY)  ## build dist/*.whl
+	@rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer ones, a week old at least)
+	@compile="$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE) --exclude-newer 7days"
+	$$compile pyproject.toml --extra demo --output-file requirements.lock
+	$$compile pyproject.toml --extra demo --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean:  ## remove what make made (not the models, not data/)
+	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+# Root installs a missing Debian package; anyone else is told which one it is.
+debian = { \
+  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+    echo "make: $(1) is missing. Install it (on Debian, as root: apt-get install $(1)) and run make again." >&2; exit 1; \
+  fi; \
+  echo "Installing the Debian package $(1)"; \
+  apt-get -qq update; \
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $(1) >/dev/null; }
+
+$(READY): requirements-dev.lock pyproject.toml
+	@for python in python3.11 python3.12 python3.13 python3 ''; do
+	  if [ -z "$$python" ]; then
+	    echo "make: Python 3.11 or newer is missing. Install it (on Debian, as root: apt-get install python3)." >&2
+	    exit 1
+	  fi
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi
+	done
+	"$$python" -c 'import ensurepip' 2>/dev/null || $(call debian,python3-venv)
+	echo "Setting up .venv with $$("$$python" --version), once; the packages are about 250 MB:"
+	"$$python" -m venv --clear .venv
+	$(BIN)/python -m pip install --require-hashes -r requirements-dev.lock | sed -unE 's/^Collecting ([^ ]+).*/  \1/p'
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
+	touch $@
+
+.PHONY: help demo test check format docs serve wheel lock clean

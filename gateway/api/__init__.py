@@ -1,0 +1,1 @@
+"""The HTTP surface. Handlers translate between HTTP and the rest; they decide nothing."""

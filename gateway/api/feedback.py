@@ -1,0 +1,58 @@
+"""``POST /v1/feedback``: what a client says of a reply, keyed by the reply's ``id``. Acknowledged once it is stored."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, post
+
+from gateway.domain import Feedback
+from gateway.errors import BadRequest, NotFound
+from gateway.services import Services
+
+_MAX_BODY = 10**6
+
+
+class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body: ``id`` and at least one of ``correct``, ``score`` (0..1) and ``expected``."""
+
+    id: str
+    correct: bool | None = None
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    expected: Any = msgspec.UNSET
+    comment: str | None = None
+
+
+_body = msgspec.json.Decoder(FeedbackBody)
+
+
+def parse(body: bytes, created: float) -> Feedback:
+    """Decode feedback; raises ``BadRequest`` with the key that is wrong."""
+    try:
+        given = _body.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise BadRequest(message, param=path.rstrip("`") or None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
+    if given.expected is None:
+        raise BadRequest("'expected' must not be null: leave it out if it is not known.", param="expected")
+    expected = None if given.expected is msgspec.UNSET else given.expected
+    if given.correct is None and given.score is None and expected is None:
+        raise BadRequest("Give at least one of 'correct', 'score' and 'expected'.")
+    return Feedback(
+        exchange_id=given.id,
+        created=created,
+        correct=given.correct,
+        score=given.score,
+        expected=expected,
+        comment=given.comment,
+    )
+
+
+@post("/v1/feedback", status_code=200, request_max_body_size=_MAX_BODY)
+async def give_feedback(request: Request[Any, Any, Any], services: Services) -> Response[dict[str, Any]]:
+    """Store feedback. 404 for an id that no exchange has."""
+    feedback = parse(await request.body(), services.wall_clock())
+    if not await services.writer.feedback(feedback):
+        raise NotFound(f"There is no exchange {feedback.exchange_id!r}.", param="id", code="exchange_not_found")
+    return Response({"id": feedback.exchange_id, "object": "feedback", "stored": True})

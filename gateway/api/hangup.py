@@ -1,0 +1,44 @@
+"""Ends a request's work as soon as its client hangs up, also before the first byte.
+
+Servers tell a handler of a closed connection only through ``receive()``, which a handler that awaits its upstream does
+not call; without this, generation runs on and is billed.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from litestar.types import Receive
+
+
+class ClientGone(Exception):
+    """The client hung up; there is nobody to answer."""
+
+
+class HangUp:
+    """Context that cancels its body when the client disconnects, and then raises ``ClientGone``."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None
+        self._body = task
+        self._watch = asyncio.create_task(self._wait())
+        return self
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._body.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._watch.cancel()
+        # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything.
+        if self._gone and kind is asyncio.CancelledError and self._body.uncancel() == 0:
+            raise ClientGone from error

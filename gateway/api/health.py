@@ -1,0 +1,34 @@
+"""``/livez``, ``/readyz`` and ``/metrics``."""
+
+from typing import Any
+
+from litestar import MediaType, Response, get
+
+from gateway.services import Services
+
+
+@get("/livez")
+async def livez() -> dict[str, str]:
+    """The process runs its loop."""
+    return {"status": "ok"}
+
+
+@get("/readyz")
+async def readyz(services: Services) -> Response[dict[str, Any]]:
+    """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
+    waiting = {name: why for name, upstream in services.upstreams.items() if (why := upstream.ready()) is not None}
+    state: dict[str, Any] = {"status": "ok", "upstreams": waiting, "store": services.writer.error}
+    if services.writer.error is not None:
+        state["status"] = "degraded"
+    if waiting:
+        state["status"] = "not ready"
+    return Response(state, status_code=503 if waiting else 200)
+
+
+@get("/metrics", media_type=MediaType.TEXT)
+async def metrics(services: Services) -> bytes:
+    """Prometheus' text format."""
+    for task in services.settings.tasks:
+        injection = services.rules.current.injections.get(task)
+        services.telemetry.rules(task, injection.rule_set.version if injection else 0)
+    return services.telemetry.text()

@@ -1,0 +1,61 @@
+"""Bodies in, bodies and errors out, for handlers that speak ASGI directly because they are on the request path."""
+
+from collections.abc import Iterable
+
+from litestar.types import HTTPScope, Receive, Send
+
+from gateway.api.hangup import ClientGone
+from gateway.errors import BodyTooLarge, PreceptorError
+
+Header = tuple[bytes, bytes]
+JSON: Header = (b"content-type", b"application/json")
+EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
+    """The request's body, at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        chunk = message["body"]
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(f"The body has more than {limit} bytes.")
+        chunks.append(chunk)
+        if not message["more_body"]:
+            return b"".join(chunks)
+
+
+def header(scope: HTTPScope, name: bytes) -> str | None:
+    """A request header by its lower-case name; the first one where it was sent twice."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return value.decode("latin-1")
+    return None
+
+
+async def start(send: Send, status: int, headers: Iterable[Header]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+
+async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
+    """A whole response at once."""
+    await start(send, status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def piece(send: Send, body: bytes, *, more: bool) -> None:
+    """One piece of a streamed response."""
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def error_headers(error: PreceptorError) -> list[Header]:
+    """The headers of an upstream's refusal that clients act on."""
+    handed_on: dict[str, str] = getattr(error, "headers", {})
+    return [(name.encode(), value.encode("latin-1")) for name, value in handed_on.items()]

@@ -1,0 +1,38 @@
+"""``preceptor models``: the models that can run embedded, and their files."""
+
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from gateway import modelfiles
+from gateway.settings import models_dir
+
+
+@click.group()
+def models() -> None:
+    """List and fetch models for the embedded server."""
+
+
+@models.command("list", epilog="Example: preceptor models list")
+def list_() -> None:
+    """The models that can be pulled, and which of them are here."""
+    for model in modelfiles.CATALOG.values():
+        here = (models_dir() / model.file).exists()
+        click.echo(f"{'*' if here else ' '} {model.name:<22} {model.size / 1e6:>7,.0f} MB  {model.about}")
+
+
+@models.command(epilog="Example: preceptor models pull qwen2.5-coder-1.5b")
+@click.argument("name")
+def pull(name: str) -> None:
+    """Fetch a model into the user's cache; resumes where it was interrupted, and checks its hash."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task(name)
+        path = modelfiles.pull(
+            name, models_dir(), progress=lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    click.echo(path)

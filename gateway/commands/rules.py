@@ -1,0 +1,195 @@
+"""``preceptor rules``: the rule sets of a task, and which of them is live."""
+
+import difflib
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
+from gateway.domain import Activation, RuleSet
+from gateway.errors import NotFound, PreceptorError
+from gateway.rules.files import read_rule_set, written
+from gateway.store.base import Store
+
+
+@click.group()
+def rules() -> None:
+    """List, compare, import, export, activate and roll back rule sets."""
+
+
+def _found(store: Store, task: str, version: int | None) -> RuleSet:
+    """A version, or the active one. Raises ``NotFound``."""
+    rule_set = store.active().get(task) if version is None else store.rule_set(task, version)
+    if rule_set is None:
+        what = "no active rule set" if version is None else f"no version {version}"
+        raise NotFound(f"task {task!r} has {what}: see 'preceptor rules list {task}'")
+    return rule_set
+
+
+@rules.command("list", epilog="Example: preceptor rules list arithmetic")
+@config_option
+@json_option
+@click.argument("task")
+def list_(config: Path | None, as_json: bool, task: str) -> None:
+    """All versions of a task, the active one marked."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        versions = store.rule_sets(known_task(settings, task))
+        active = store.active().get(task)
+    if as_json:
+        print_json({"task": task, "active": active.version if active else None, "rule_sets": versions})
+        return
+    for rule_set in versions:
+        mark = "*" if active is not None and active.version == rule_set.version else " "
+        click.echo(f"{mark} {rule_set.version:>3}  {len(rule_set.rules)} rules, {rule_set.scratchpad:<8}"
+                   f"  {rule_set.decided_by:<8} {_gain(rule_set)}")  # fmt: skip
+    if not versions:
+        click.echo(f"task {task!r} has no rule sets yet")
+    elif active is None:
+        click.echo("none is active: requests go out without rules")
+
+
+def _gain(rule_set: RuleSet) -> str:
+    evidence = rule_set.evidence
+    if evidence is None:
+        return "not verified"
+    low, high = evidence.interval
+    return (
+        f"{evidence.verdict}: {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
+        f" (95% interval of the change {low:+.0%}..{high:+.0%}, {evidence.items_used} items)"
+    )
+
+
+@rules.command(epilog="Example: preceptor rules show arithmetic 2")
+@config_option
+@json_option
+@click.argument("task")
+@click.argument("version", type=int, required=False)
+def show(config: Path | None, as_json: bool, task: str, version: int | None) -> None:
+    """A version (default: the active one) with its evidence."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        rule_set = _found(store, known_task(settings, task), version)
+    if as_json:
+        print_json(written(rule_set))
+        return
+    click.echo(f"{task} version {rule_set.version}, scratchpad {rule_set.scratchpad}, by {rule_set.decided_by}")
+    click.echo(_gain(rule_set))
+    for rule in rule_set.rules:
+        click.echo(f"- {rule.text}" + (f"\n    because: {rule.reason}" if rule.reason else ""))
+
+
+@rules.command(epilog="Example: preceptor rules diff arithmetic 1 2")
+@config_option
+@click.argument("task")
+@click.argument("a", type=int)
+@click.argument("b", type=int)
+def diff(config: Path | None, task: str, a: int, b: int) -> None:
+    """What changed between two versions."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        old, new = (_found(store, known_task(settings, task), version) for version in (a, b))
+    for line in difflib.unified_diff(_lines(old), _lines(new), f"version {a}", f"version {b}", lineterm=""):
+        click.echo(line)
+
+
+def _lines(rule_set: RuleSet) -> list[str]:
+    return [f"scratchpad: {rule_set.scratchpad}", *(rule.text for rule in rule_set.rules)]
+
+
+@rules.command("import", epilog="Example: preceptor rules import arithmetic rules.json")
+@config_option
+@click.argument("task")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(config: Path | None, task: str, file: Path) -> None:
+    """Store a rule set from a JSON file as the next version. Does not activate it."""
+    settings = settings_of(config)
+    rule_set = read_rule_set(file, known_task(settings, task))
+    with store_of(settings) as store:
+        active = store.active().get(task)
+        stored = store.publish(
+            msgspec.structs.replace(
+                rule_set, created=time.time(), decided_by="import", parent=active.version if active else None
+            )
+        )
+    click.echo(f"stored as version {stored.version}: 'preceptor rules activate {task} {stored.version}' makes it live")
+
+
+@rules.command(epilog="Example: preceptor rules export arithmetic 2 > rules.json")
+@config_option
+@click.argument("task")
+@click.argument("version", type=int, required=False)
+def export(config: Path | None, task: str, version: int | None) -> None:
+    """Write a version (default: the active one) as JSON to stdout."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        rule_set = _found(store, known_task(settings, task), version)
+    click.echo(msgspec.json.format(msgspec.json.encode(written(rule_set)), indent=2))
+
+
+@rules.command(epilog="Example: preceptor rules activate arithmetic 2")
+@config_option
+@click.argument("task")
+@click.argument("version")
+def activate(config: Path | None, task: str, version: str) -> None:
+    """Make a version live (or 'none': no rules). A running gateway follows within a second."""
+    settings = settings_of(config)
+    if version != "none" and not version.isdigit():
+        raise click.BadParameter(f"{version!r} is neither a version nor 'none'", param_hint="VERSION")
+    number = None if version == "none" else int(version)
+    with store_of(settings) as store:
+        _switch(store, known_task(settings, task), number, "activated by hand")
+    click.echo(f"{task}: {_named(number)} is live")
+
+
+@rules.command(epilog="Example: preceptor rules rollback arithmetic")
+@config_option
+@click.argument("task")
+def rollback(config: Path | None, task: str) -> None:
+    """Make live again what was live before."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        history = store.history(known_task(settings, task))
+        target = previous(history)
+        _switch(store, task, target, f"rolled back from {_named(history[-1].version)}")
+    click.echo(f"{task}: rolled back to {_named(target)}")
+
+
+def previous(history: list[Activation]) -> int | None:
+    """What was live before the present version; ``None`` for no rules.
+
+    A roll-back points further back each time: versions that were rolled back from are not returned to. Raises
+    ``PreceptorError`` when nothing is live.
+    """
+    stack: list[int | None] = [None]
+    for entry in history:
+        if entry.version in stack:
+            del stack[stack.index(entry.version) + 1 :]
+        else:
+            stack.append(entry.version)
+    if len(stack) == 1:
+        raise PreceptorError("no rule set is live: there is nothing to roll back")
+    return stack[-2]
+
+
+def _switch(store: Store, task: str, version: int | None, why: str) -> None:
+    store.activate(Activation(task=task, version=version, created=time.time(), by="command line", why=why))
+
+
+def _named(version: int | None) -> str:
+    return "no rules" if version is None else f"version {version}"
+
+
+@rules.command(epilog="Example: preceptor rules history arithmetic")
+@config_option
+@click.argument("task")
+def history(config: Path | None, task: str) -> None:
+    """Which version was live when, by whom and why."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        entries = store.history(known_task(settings, task))
+    for entry in entries:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
+        click.echo(f"{when}  {_named(entry.version):<12} {entry.by}: {entry.why}")

@@ -1,0 +1,85 @@
+"""``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway import logs
+from gateway.app import llamacpp_models
+from gateway.commands.options import config_option, settings_of
+from gateway.errors import PreceptorError
+from gateway.modelfiles import resolve
+from gateway.plugins import installed
+from gateway.settings import DEFAULT_FILE, EXAMPLE, Settings, config_path, models_dir
+
+
+@click.command(epilog="Example: preceptor serve -c preceptor.toml --port 8100")
+@config_option
+@click.option("--host", help="Address to listen on, instead of server.host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of server.port.")
+def serve(config: Path | None, host: str | None, port: int | None) -> None:
+    """Run the gateway until Ctrl-C or SIGTERM."""
+    settings = settings_of(config)
+    server = settings.server
+    if host is not None:
+        server = msgspec.structs.replace(server, host=host)
+    if port is not None:
+        server = msgspec.structs.replace(server, port=port)
+    settings = msgspec.structs.replace(settings, server=server)
+    # uvicorn and Litestar are imported here: the other commands start faster without them.
+    from gateway.server import bind
+    from gateway.server import serve as run
+
+    logs.configure()
+    listener = bind(server.host, server.port)
+    address = "{}:{}".format(*listener.getsockname()[:2])
+    click.echo(f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
+    run(settings, installed(), listener)
+
+
+@click.command(epilog="Example: preceptor check -c preceptor.toml")
+@config_option
+def check(config: Path | None) -> None:
+    """Validate the configuration and say every mistake at once."""
+    settings = settings_of(config)
+    missing = _missing_models(settings)
+    for line in missing:
+        click.echo(f"preceptor: {line}", err=True)
+    if missing:
+        sys.exit(1)
+    click.echo(
+        f"{config_path(config)}: fine; {len(settings.upstreams)} upstreams, {len(settings.models)} models,"
+        f" {len(settings.tasks)} tasks"
+    )
+
+
+def _missing_models(settings: Settings) -> list[str]:
+    """What is wrong with the embedded models' files."""
+    lines = []
+    for name, upstream in settings.upstreams.items():
+        if upstream.kind == "llamacpp":
+            for model in sorted(llamacpp_models(name, settings)):
+                try:
+                    resolve(model, models_dir())
+                except PreceptorError as error:
+                    lines.append(f"upstreams.{name}: {error}")
+    return lines
+
+
+@click.command(epilog="Example: preceptor init")
+@click.option(
+    "-c", "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path(DEFAULT_FILE),
+    show_default=True, help="File to write.",
+)  # fmt: skip
+def init(config: Path) -> None:
+    """Write a commented preceptor.toml. Never overwrites a file."""
+    try:
+        with config.open("x", encoding="utf-8") as file:
+            file.write(EXAMPLE)
+    except FileExistsError:
+        raise PreceptorError(f"{config} is there already: remove it first, or name another with -c") from None
+    except OSError as error:
+        raise PreceptorError(f"cannot write {config}: {error.strerror}") from error
+    click.echo(f"wrote {config}: edit it, then run 'preceptor check' and 'preceptor serve'")

@@ -1,0 +1,75 @@
+"""``preceptor tasks``: what is configured, what came in, what the optimizer last made of it."""
+
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
+from gateway.store.base import TaskCounts
+
+
+@click.group()
+def tasks() -> None:
+    """List tasks and show one."""
+
+
+@tasks.command("list", epilog="Example: preceptor tasks list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """Every configured task with its traffic and its active rule set."""
+    settings = settings_of(config)
+    with store_of(settings) as store:
+        counts, active = store.counts(), store.active()
+    rows = [
+        {
+            "task": name,
+            "weak": task.weak,
+            "strong": task.strong,
+            "serve": task.serve,
+            "rules": active[name].version if name in active else None,
+            **msgspec.to_builtins(counts.get(name, TaskCounts())),
+        }
+        for name, task in settings.tasks.items()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(
+            f"{row['task']:<20} {row['weak']} (taught by {row['strong']}), serves {row['serve']}, "
+            f"rules {row['rules'] or 'none'}, {row['exchanges']} exchanges, {row['errors']} errors,"
+            f" {row['feedback']} with feedback"
+        )
+    if not rows:
+        click.echo("no task is configured")
+
+
+@tasks.command(epilog="Example: preceptor tasks show arithmetic")
+@config_option
+@json_option
+@click.argument("task")
+def show(config: Path | None, as_json: bool, task: str) -> None:
+    """One task: configuration, traffic, rule set, and the last cycles of the optimizer."""
+    settings = settings_of(config)
+    section = settings.tasks[known_task(settings, task)]
+    with store_of(settings) as store:
+        counts = store.counts().get(task, TaskCounts())
+        active = store.active().get(task)
+        cycles = store.cycles(task, limit=5)
+    outcomes = [msgspec.json.decode(cycle.outcome) if cycle.outcome else None for cycle in cycles]
+    if as_json:
+        print_json(
+            {"task": task, "configuration": section, "counts": counts, "rules": active.version if active else None,
+             "cycles": [{"started": cycle.started, "ended": cycle.ended, "outcome": outcome}
+                        for cycle, outcome in zip(cycles, outcomes, strict=True)]}
+        )  # fmt: skip
+        return
+    click.echo(f"{task}: {section.weak} (taught by {section.strong}), serves {section.serve}")
+    click.echo(f"{counts.exchanges} exchanges, {counts.errors} errors, {counts.feedback} with feedback")
+    click.echo(f"active rule set: {active.version if active else 'none'}")
+    for cycle, outcome in zip(cycles, outcomes, strict=True):
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(cycle.started))
+        click.echo(f"cycle {when}: " + (f"{outcome['verdict']}: {outcome['note']}" if outcome else "not ended"))

@@ -1,0 +1,154 @@
+"""The values that the rest of the code passes around: frozen, without I/O, without behaviour beyond derivation.
+
+Nothing here reads a clock, a random source or the environment; whoever builds a value passes them in.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Scratchpad = Literal["none", "tags", "two_pass"]
+"""How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
+
+Arm = Literal["weak", "strong", "direct"]
+"""Where a request went: the task's weak or strong model, or (no task) the model that the client named."""
+
+Status = Literal["ok", "error", "abandoned"]
+"""How an exchange ended: a complete reply, an error, or a client that hung up."""
+
+VerdictName = Literal["better", "non-inferior", "worse", "cannot tell"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of every domain value."""
+
+
+class Usage(Value, frozen=True):
+    """Tokens as the upstream counted them; the passes of a scratchpad are added up."""
+
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+class Rule(Value, frozen=True):
+    """One instruction for the weak model, and why the strong model wrote it."""
+
+    text: str
+    reason: str = ""
+
+
+class Measured(Value, frozen=True):
+    """What one arm scored on ``n`` items: accuracy in 0..1, means per item for the rest."""
+
+    accuracy: float
+    n: int
+    output_tokens: float = 0.0
+    latency_s: float = 0.0
+
+
+class Evidence(Value, frozen=True):
+    """Why a rule set was published: the gate's verdict on items that decided nothing before."""
+
+    verdict: VerdictName
+    before: Measured
+    after: Measured
+    fixed: int
+    broken: int
+    items_used: int
+    p_value: float
+    interval: tuple[float, float]
+    """95% interval of the change in accuracy, ``after - before``."""
+    against: int | None = None
+    """Version of the incumbent that it was compared with; ``None`` for no rules."""
+    note: str = ""
+
+
+class RuleSet(Value, frozen=True):
+    """An immutable, numbered list of rules for one task. ``version`` 0 marks a candidate, not yet published."""
+
+    task: str
+    version: int = 0
+    scratchpad: Scratchpad = "none"
+    rules: tuple[Rule, ...] = ()
+    parent: int | None = None
+    evidence: Evidence | None = None
+    created: float = 0.0
+    """Seconds since the epoch."""
+    decided_by: str = ""
+    """Who or what published it: ``cycle``, ``distill``, ``import``."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over what reaches the model (task, scratchpad, rule texts in order), 64 hex digits."""
+        content = [self.task, self.scratchpad, [rule.text for rule in self.rules]]
+        return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+
+class Exchange(Value, frozen=True):
+    """One request with its reply, as recorded."""
+
+    id: str
+    created: float
+    """Seconds since the epoch, when the request arrived."""
+    task: str | None
+    client_model: str
+    """The model that the client asked for."""
+    model: str
+    """The configured model that answered, or the client's own name when it passed through."""
+    arm: Arm
+    rules: int | None
+    """Version of the rule set that was injected."""
+    stream: bool
+    status: Status
+    http_status: int
+    error: str | None = None
+    request: bytes = b"{}"
+    """The client's body, a JSON object, before injection."""
+    reply: str | None = None
+    """The text that the caller received."""
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    latency_ms: float = 0.0
+    first_byte_ms: float | None = None
+
+
+class Feedback(Value, frozen=True):
+    """What a client said of a reply. At least one of ``correct``, ``score`` and ``expected`` is given."""
+
+    exchange_id: str
+    created: float
+    correct: bool | None = None
+    score: float | None = None
+    """0..1"""
+    expected: Any = None
+    comment: str | None = None
+
+
+class Activation(Value, frozen=True):
+    """One entry of a task's history: which version (``None``: no rules) went live, when, by whom and why."""
+
+    task: str
+    version: int | None
+    created: float
+    by: str
+    why: str = ""
+
+
+class CycleRecord(Value, frozen=True):
+    """One run of the optimizer on a task: what it set out with and, once ended, what came of it."""
+
+    id: int
+    task: str
+    started: float
+    plan: bytes
+    """JSON that the optimizer needs to resume the run."""
+    ended: float | None = None
+    outcome: bytes | None = None
+    """JSON object, at least ``verdict`` and ``note``."""

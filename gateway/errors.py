@@ -1,0 +1,160 @@
+"""Every error that can reach a client or a shell, as one tree.
+
+::
+
+    PreceptorError                     500  api_error
+    ├── ConfigurationError                  (start-up and command line only; lists every mistake)
+    ├── BadRequest                     400  invalid_request_error
+    │   ├── NotFound                   404
+    │   │   └── ModelNotFound          404  code model_not_found
+    │   ├── MethodNotAllowed           405
+    │   └── BodyTooLarge               413
+    ├── Overloaded                     503  the gateway itself cannot take it now
+    ├── UpstreamError                  502  code upstream_error
+    │   ├── UpstreamUnreachable        502  refused, reset before a status, unknown host
+    │   ├── UpstreamGarbage            502  an answer that is not what the protocol promises
+    │   ├── UpstreamBroken             502  the answer broke off
+    │   └── UpstreamTimeout            504  connect, first byte, idle or total
+    ├── UpstreamRefused                (its own status, body and headers are handed on)
+    └── StoreError                     503  the database cannot be read or written now
+
+Each class carries the HTTP status and OpenAI's ``type`` and ``code``, so that the client's SDK raises what it would
+raise against OpenAI. Foreign errors are mapped where they enter (``upstream/``, ``store/``, ``settings``), chained
+with ``from``. No message carries a key, a header or a prompt.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+
+class PreceptorError(Exception):
+    """Root of the tree. ``str(error)`` is one line that says what to do."""
+
+    status: int = 500
+    type: str = "api_error"
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    def body(self) -> bytes:
+        """The error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
+        return error_body(self.message, self.type, self.param, self.code)
+
+
+def error_body(message: str, type_: str, param: str | None = None, code: str | None = None) -> bytes:
+    """OpenAI's error object as JSON bytes."""
+    return msgspec.json.encode({"error": {"message": message, "type": type_, "param": param, "code": code}})
+
+
+class ConfigurationError(PreceptorError):
+    """The configuration cannot be used. ``mistakes`` holds each one with its key or line."""
+
+    def __init__(self, source: str, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(f"{source}: {mistake}" for mistake in mistakes))
+        self.source = source
+        self.mistakes = tuple(mistakes)
+
+
+class BadRequest(PreceptorError):
+    """The client's request cannot be served as it is."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class NotFound(BadRequest):
+    """Nothing is there under that path or id."""
+
+    status = 404
+
+
+class ModelNotFound(NotFound):
+    """No task, model or default upstream answers to that name."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"The model {model!r} does not exist here: name a configured model, 'task:NAME', or set"
+            " server.default_upstream to pass unknown names through.",
+            param="model",
+        )
+
+
+class MethodNotAllowed(BadRequest):
+    """The path exists, the method does not."""
+
+    status = 405
+
+
+class BodyTooLarge(BadRequest):
+    """The body exceeds ``server.max_body_mb``."""
+
+    status = 413
+
+
+class Overloaded(PreceptorError):
+    """The gateway is stopping, or a bounded queue is full."""
+
+    status = 503
+    type = "service_unavailable_error"
+
+
+class UpstreamError(PreceptorError):
+    """The upstream failed before or while it answered."""
+
+    status = 502
+    type = "upstream_error"
+    code = "upstream_error"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, or one that closed before a status line."""
+
+    code = "upstream_unreachable"
+
+
+class UpstreamGarbage(UpstreamError):
+    """The upstream answered something that is not the protocol."""
+
+    code = "upstream_garbage"
+
+
+class UpstreamBroken(UpstreamError):
+    """The answer broke off in the middle."""
+
+    code = "upstream_broken"
+
+
+class UpstreamTimeout(UpstreamError):
+    """One of the four time-outs of the upstream ran out."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamRefused(PreceptorError):
+    """The upstream answered with an error status of its own: ``payload`` and ``headers`` are handed on as they are."""
+
+    def __init__(self, status: int, payload: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(f"the upstream answered with status {status}")
+        self.status = status
+        self.payload = payload
+        self.headers = headers
+
+    def body(self) -> bytes:
+        return self.payload
+
+
+class StoreError(PreceptorError):
+    """The database cannot be read or written now; what was acknowledged is kept in memory and retried."""
+
+    status = 503
+    type = "service_unavailable_error"
+    code = "store_unavailable"

@@ -1,0 +1,1 @@
+"""The rule sets that are live: one immutable snapshot, swapped by one assignment."""

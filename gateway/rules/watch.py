@@ -1,0 +1,35 @@
+"""Follows the store: whoever activates a rule set, in this process or another, is followed within a second."""
+
+import asyncio
+import logging
+
+from gateway.errors import StoreError
+from gateway.rules.snapshot import LiveRules
+from gateway.store.base import Store
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 0.5
+
+
+def refresh(store: Store, live: LiveRules) -> None:
+    """Swap the snapshot if the store has moved on. Blocks on the store; raises ``StoreError``."""
+    revision = store.revision()
+    if revision != live.current.revision:
+        # Read after the revision: an activation in between is at worst read twice, never missed.
+        live.swap(store.active(), revision)
+        log.info("rules swapped", extra={"action": "rules.swap", "revision": revision})
+
+
+async def watch(store: Store, live: LiveRules, *, interval_s: float = INTERVAL_S) -> None:
+    """Refresh for ever. While the store cannot be read, the rules that are live stay live."""
+    down = False
+    while True:
+        try:
+            await asyncio.to_thread(refresh, store, live)
+            down = False
+        except StoreError as error:
+            if not down:
+                log.warning("rules cannot be read: %s", error, extra={"action": "rules.watch"})
+            down = True
+        await asyncio.sleep(interval_s)

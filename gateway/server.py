@@ -1,0 +1,70 @@
+"""Runs the application on uvicorn: binds first, so that a port in use is said in one line; serves until a signal."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Sequence
+
+import uvicorn
+
+from gateway.app import build_app, build_services
+from gateway.errors import PreceptorError
+from gateway.plugins import Plugin
+from gateway.settings import Settings
+from gateway.store.sql import SqlStore
+
+
+class PortTaken(PreceptorError):
+    """The address cannot be listened on."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ``PortTaken`` with what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # A refused port shows only here when another process listens with SO_REUSEADDR.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port or server.port"
+        ) from error
+    return listener
+
+
+def serve(settings: Settings, plugins: Sequence[Plugin], listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks."""
+    store = SqlStore.open(settings.server.data_dir)
+    try:
+        app = build_app(build_services(settings, store), plugins)
+        server = uvicorn.Server(uvicorn_config(app, settings))
+        # uvicorn raises the signal that stopped it once more when it is done; both end like Ctrl-C, with clean-up.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
+        ):
+            runner.run(server.serve(sockets=[listener]))
+        if not server.started:
+            raise PreceptorError("the gateway could not start: see the log above")
+    finally:
+        store.close()
+
+
+def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+    """uvicorn as the gateway runs it: uvloop, httptools, bounded shutdown, no access log on the request path."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # Litestar is an ASGI application; its types are its own
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.server.drain_s),
+    )

@@ -1,0 +1,37 @@
+"""What the handlers share: built once by ``app``, alive as long as the process. Holds things, decides nothing."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.completion import Completions
+from gateway.pipeline.classify import Classifier
+from gateway.rules.snapshot import LiveRules
+from gateway.settings import Settings
+from gateway.store.base import Store
+from gateway.store.writer import Writer
+from gateway.telemetry import Telemetry
+from gateway.upstream.base import Upstream
+
+
+def new_exchange_id() -> str:
+    """An id in the form that clients know, unique without asking anybody."""
+    return "chatcmpl-" + uuid.uuid4().hex
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of a running gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
+
+    settings: Settings
+    store: Store
+    writer: Writer
+    upstreams: Mapping[str, Upstream]
+    completions: Completions
+    classifier: Classifier
+    rules: LiveRules = field(default_factory=LiveRules)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    new_id: Callable[[], str] = new_exchange_id

@@ -1,0 +1,150 @@
+"""The SQL database under the store: connections, transactions, migrations, and errors said in one line.
+
+Writers begin with ``BEGIN IMMEDIATE``, so that two processes take turns instead of failing when they upgrade a lock.
+Knows nothing of what is stored.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from gateway.errors import StoreError
+from gateway.store.schema import HEAD
+
+FILE = "preceptor.db"
+
+_MIGRATING = threading.Lock()
+"""Alembic keeps its context in globals: one migration at a time in a process."""
+
+_ADVICE = {
+    "SQLITE_BUSY": "is locked by another process: wait until it is done, or end it",
+    "SQLITE_LOCKED": "is locked by another process: wait until it is done, or end it",
+    "SQLITE_FULL": "cannot grow, the disk is full: free some space",
+    "SQLITE_READONLY": "is read-only: make the file and its folder writable",
+    "SQLITE_PERM": "is read-only: make the file and its folder writable",
+    "SQLITE_CANTOPEN": "cannot be opened: check that its folder is there and writable",
+    "SQLITE_NOTADB": "is not a database: move it away, or set another server.data_dir",
+    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or move it away",
+    "SQLITE_IOERR": "cannot be read or written, the disk reports errors: check the disk",
+}
+
+
+class Database:
+    """An engine whose transactions raise ``StoreError`` and nothing else of the database's."""
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        self._reading = engine
+        self._writing = engine.execution_options(immediate=True)
+        self._name = name
+
+    @classmethod
+    def open(cls, data_dir: Path, busy_timeout_s: float) -> Self:
+        """Open and migrate ``data_dir/preceptor.db``; a new folder and file are private to the user.
+
+        Raises ``StoreError`` if it cannot be opened or was written by a newer version.
+        """
+        path = data_dir / FILE
+        try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # prompts lie in it
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened: {error.strerror}; check server.data_dir") from error
+        database = cls(_sqlite_engine(path, busy_timeout_s), str(path))
+        try:
+            database._migrate()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection within one transaction that sees one state of the database."""
+        with self._mapped(), self._reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A connection within one transaction that no other writer runs beside."""
+        with self._mapped(), self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the idle connections; one in use closes when its transaction ends."""
+        self._reading.dispose()
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(explain(error, self._name)) from error
+
+    def _migrate(self) -> None:
+        with self.read() as connection:
+            if _revision(connection) == HEAD:
+                return
+        with self.write() as connection:  # other processes wait here, and then find the work done
+            current = _revision(connection)
+            if current != HEAD:
+                with _MIGRATING:
+                    _upgrade(connection, current, self._name)
+
+
+def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
+    """An engine whose connections leave every ``BEGIN`` to us: the driver would begin late, and never for reads."""
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"isolation_level": None, "timeout": busy_timeout_s},
+        hide_parameters=True,  # errors must not carry prompts
+    )
+
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    def begin(connection: sa.Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "begin", begin)
+    return engine
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return version
+
+
+def _upgrade(connection: sa.Connection, current: str | None, name: str) -> None:
+    from alembic import command  # half of the time to start a command: loaded only when there is work
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "gateway.store:migrations")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreError(f"{name} was written by a newer version of preceptor: upgrade, or set another server.data_dir")
+    command.upgrade(config, "head")
+
+
+def explain(error: Exception, name: str) -> str:
+    """One line that says what to do. Goes by SQLite's own names of its errors; extended ones start with the plain."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = str(getattr(cause, "sqlite_errorname", ""))
+    for known, advice in _ADVICE.items():
+        if code == known or code.startswith(known + "_"):
+            return f"{name} {advice}"
+    return f"{name} cannot be used now: {' '.join(str(cause).split())}"

@@ -1,0 +1,105 @@
+"""The tables, as SQLAlchemy Core knows them, for SQLite now and Postgres with the same statements.
+
+What is here must equal what ``migrations`` builds (a test compares them). Planned for ten million exchanges: each
+index serves one query, and the two large columns come last, so that SQLite reads a row's other columns without
+walking through its overflow pages. Times are seconds since the epoch.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+HEAD = "0001"
+"""The newest migration. A database that says so is opened without loading Alembic."""
+
+metadata = MetaData()
+
+exchanges = Table(
+    "exchanges",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created", Double, nullable=False),
+    Column("task", Text),
+    Column("client_model", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("rules", Integer),
+    Column("stream", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("http_status", Integer, nullable=False),
+    Column("finish_reason", Text),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("latency_ms", Double, nullable=False),
+    Column("first_byte_ms", Double),
+    Column("error", Text),
+    Column("request", LargeBinary, nullable=False),
+    Column("reply", Text),
+    # The last two columns let the counts of a task be taken from the index alone.
+    Index("exchanges_task_created", "task", "created", "status", "output_tokens"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("exchange_id", Text, ForeignKey("exchanges.id"), nullable=False),
+    # Copied from the exchange: few exchanges have feedback, and the newest graded ones are found from this side.
+    Column("task", Text),
+    Column("exchange_created", Double, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("correct", Boolean),
+    Column("score", Double),
+    Column("expected", Text),
+    Column("comment", Text),
+    Index("feedback_exchange", "exchange_id"),
+    Index("feedback_task_created", "task", "exchange_created"),
+)
+
+rule_sets = Table(
+    "rule_sets",
+    metadata,
+    Column("task", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("parent", Integer),
+    Column("scratchpad", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+activations = Table(
+    "activations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("version", Integer),
+    Column("created", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    ForeignKeyConstraint(["task", "version"], ["rule_sets.task", "rule_sets.version"]),
+    Index("activations_task", "task", "id"),
+)
+
+cycles = Table(
+    "cycles",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+    Column("plan", LargeBinary, nullable=False),
+    Column("outcome", LargeBinary),
+    Index("cycles_task", "task", "id"),
+)

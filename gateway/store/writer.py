@@ -1,0 +1,290 @@
+"""A bounded queue in front of a store, so that no request waits for a database.
+
+One thread takes what is queued, in order, and writes it in batches. While the store fails, the batch stays at the head
+of the queue and is tried again; what exceeds the bounds is dropped and counted. Does not decide what is recorded.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from concurrent.futures import Future
+from itertools import islice
+from pathlib import Path
+
+from gateway.domain import Exchange, Feedback
+from gateway.errors import StoreError
+from gateway.store.base import Store
+from gateway.store.spool import Spool
+
+log = logging.getLogger(__name__)
+
+JOIN_S = 1.0
+"""Seconds that the thread gets to come back from the store after ``close`` has run out of time."""
+
+
+class _Ticket:
+    """Feedback on its way, and the answer to whoever waits for it."""
+
+    def __init__(self, feedback: Feedback) -> None:
+        self.feedback: Feedback | None = feedback
+        """``None`` once nobody waits any more: it must not be written then."""
+        self.attempting = False
+        """The store has it in hand: only the store's answer decides."""
+        self.answer: Future[bool | Exception] = Future()
+
+
+class Writer:
+    """Takes exchanges and feedback from any thread, and writes them to a store on its own.
+
+    ``spool`` is the file for what ``close`` could not write; the next ``start`` reads it back. Bounds: ``max_rows``
+    entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows`` exchanges or what ``linger_s``
+    seconds bring. ``backoff_s`` is the first and the longest pause between attempts. ``deadline_s`` bounds the wait
+    for feedback to be stored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        spool: Path | None,
+        max_rows: int = 10_000,
+        max_bytes: int = 256_000_000,
+        batch_rows: int = 500,
+        linger_s: float = 0.05,
+        backoff_s: tuple[float, float] = (0.1, 5.0),
+        deadline_s: float = 5.0,
+    ) -> None:
+        self.dropped = 0
+        """Exchanges that were lost: over the bounds, or such that no store takes them."""
+        self.written = 0
+        """Exchanges that the store has taken, those from the spool included."""
+        self.error: str | None = None
+        """What the store complained of last, ``None`` while it works."""
+        self._store = store
+        self._spool = None if spool is None else Spool(spool)
+        self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._batch_rows, self._linger_s = batch_rows, linger_s
+        self._backoff_s, self._deadline_s = backoff_s, deadline_s
+        # Everything below is guarded by the lock, held for moments only: the event loop takes it, too.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._queue: deque[Exchange | _Ticket | Spool] = deque()  # its head stays until it is written
+        self._bytes = 0
+        self._done = 0
+        self._idle = False
+        self._hurry = False  # somebody waits: do not linger
+        self._nudged = False  # somebody has little time: try at once
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait to be written."""
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Start the thread; what an earlier process spooled is written before anything else."""
+        if self._spool is not None and self._spool.path.exists():
+            with self._lock:
+                self._queue.appendleft(self._spool)
+        self._thread.start()
+
+    def put(self, exchange: Exchange) -> None:
+        """Queue an exchange; never waits. Over the bounds it is dropped and counted."""
+        size = _size(exchange)
+        with self._lock:
+            if self._stopped or len(self._queue) >= self._max_rows or self._bytes + size > self._max_bytes:
+                self.dropped += 1
+                return
+            self._queue.append(exchange)
+            self._bytes += size
+            if self._idle:
+                self._idle = False
+                self._changed.notify_all()
+
+    async def feedback(self, feedback: Feedback) -> bool:
+        """Store feedback behind everything queued before it. ``False`` if it speaks of an unknown exchange.
+
+        Raises ``StoreError`` if it could not be stored within the deadline (an attempt under way is waited for),
+        the queue is full, or the writer is closed; then it is not stored later either.
+        """
+        ticket = _Ticket(feedback)
+        with self._lock:
+            if self._stopped or len(self._queue) >= self._max_rows:
+                raise StoreError(f"feedback cannot be queued now: {self.error or 'the queue is full'}; send it again")
+            self._queue.append(ticket)
+            self._hurry = True
+            self._changed.notify_all()
+        answer = asyncio.wrap_future(ticket.answer)
+        try:
+            await asyncio.wait([answer], timeout=self._deadline_s)
+            self._give_up(ticket)
+            await asyncio.wait([answer])
+        finally:
+            self._give_up(ticket)
+        result = answer.result()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything queued so far is written; ``False`` if that took longer than ``timeout_s`` seconds."""
+        with self._changed:
+            target = self._done + len(self._queue)
+            self._hurry = self._nudged = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._done >= target, timeout_s)
+
+    def close(self, timeout_s: float) -> None:
+        """Flush; what could not be written within ``timeout_s`` seconds goes to the spool. Does not close the store."""
+        self.flush(timeout_s)
+        with self._changed:
+            if self._stopped:
+                return
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+        with self._lock:
+            rest = list(self._queue)
+        for entry in rest:
+            if isinstance(entry, _Ticket):
+                self._give_up(entry)
+        self._keep([entry for entry in rest if isinstance(entry, Exchange)])
+
+    def _keep(self, rest: list[Exchange]) -> None:
+        if not rest:
+            return
+        kept = 0
+        if self._spool is not None:
+            try:
+                kept = self._spool.append(rest)
+            except OSError as error:
+                log.warning("%s cannot be written: %s", self._spool.path, error, extra={"action": "spool_failed"})
+        self.dropped += len(rest) - kept
+        log.warning("%d exchanges spooled, %d lost", kept, len(rest) - kept, extra={"action": "writer_closed"})
+
+    def _give_up(self, ticket: _Ticket) -> None:
+        """Answer for the store unless it has the ticket in hand or has answered."""
+        with self._lock:
+            ticket.feedback = None
+            if not ticket.attempting and not ticket.answer.done():
+                why = self.error or "the store did not answer in time"
+                ticket.answer.set_result(StoreError(f"feedback was not stored: {why}; send it again"))
+
+    def _run(self) -> None:
+        first, longest = self._backoff_s
+        delay = first
+        while (batch := self._next()) is not None:
+            try:
+                self._write(batch)
+            except StoreError as error:
+                self._failed(error, delay)
+                delay = min(delay * 2, longest)
+            else:
+                self._finished(batch)
+                delay = first
+
+    def _next(self) -> list[Exchange] | _Ticket | Spool | None:
+        """Wait for work and return the head of the queue: exchanges up to the next ticket, or one other entry."""
+        with self._changed:
+            self._idle = True
+            self._changed.wait_for(lambda: self._queue or self._stopped)
+            self._idle = False
+            if len(self._queue) < self._batch_rows:
+                self._changed.wait_for(lambda: self._hurry or self._stopped, self._linger_s)
+            if self._stopped:
+                return None
+            head = self._queue[0]
+            if not isinstance(head, Exchange):
+                return head
+            batch: list[Exchange] = []
+            for entry in islice(self._queue, self._batch_rows):
+                if not isinstance(entry, Exchange):
+                    break
+                batch.append(entry)
+            return batch
+
+    def _write(self, batch: list[Exchange] | _Ticket | Spool) -> None:
+        if isinstance(batch, _Ticket):
+            self._answer(batch)
+        elif isinstance(batch, Spool):
+            self._replay(batch)
+        else:
+            self._record(batch)
+
+    def _record(self, batch: list[Exchange]) -> None:
+        """Record a batch; an exchange that no store can take (a lone surrogate, a huge number) must not hold it up."""
+        try:
+            self._store.record(batch)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the thread must live on
+            if len(batch) > 1:
+                for exchange in batch:
+                    self._record([exchange])
+                return
+            self.dropped += 1
+            what = type(error).__name__  # its text may quote the reply
+            log.warning("exchange %s cannot be stored: %s", batch[0].id, what, extra={"action": "exchange_refused"})
+        else:
+            self.written += len(batch)
+
+    def _answer(self, ticket: _Ticket) -> None:
+        with self._lock:
+            feedback = ticket.feedback
+            if feedback is None:
+                return
+            ticket.attempting = True
+        answer: bool | Exception
+        try:
+            answer = self._store.add_feedback(feedback)
+        except StoreError:
+            with self._lock:
+                ticket.attempting = False
+                given_up = ticket.feedback is None
+            if given_up:
+                self._give_up(ticket)
+            raise
+        except Exception as error:  # noqa: BLE001 - its sender hears of it, and the thread must live on
+            answer = error
+        ticket.answer.set_result(answer)
+
+    def _replay(self, spool: Spool) -> None:
+        exchanges = spool.read()
+        try:
+            while not self._stopped and (batch := list(islice(exchanges, self._batch_rows))):
+                self._record(batch)
+            with self._lock:
+                if not self._stopped:  # else ``close`` may be adding to it
+                    spool.remove()
+        except OSError as error:
+            log.warning("%s cannot be read back: %s", spool.path, error, extra={"action": "spool_failed"})
+
+    def _failed(self, error: StoreError, delay: float) -> None:
+        if self.error is None:
+            log.warning("the store fails, retrying: %s", error, extra={"action": "store_failed"})
+        with self._changed:
+            self.error = error.message
+            self._changed.wait_for(lambda: self._nudged or self._stopped, delay)
+            self._nudged = False
+
+    def _finished(self, batch: list[Exchange] | _Ticket | Spool) -> None:
+        if self.error is not None:
+            log.info("the store works again", extra={"action": "store_recovered"})
+        exchanges = batch if isinstance(batch, list) else []
+        with self._changed:
+            self.error = None
+            rows = len(exchanges) or 1
+            for _ in range(rows):
+                self._queue.popleft()
+            self._bytes -= sum(map(_size, exchanges))
+            self._done += rows
+            if not self._queue:
+                self._hurry = self._nudged = False
+            self._changed.notify_all()
+
+
+def _size(exchange: Exchange) -> int:
+    return len(exchange.request) + len(exchange.reply or "")

@@ -1,0 +1,52 @@
+"""What an upstream is to the rest of the gateway: something that takes a call and answers with a status and bytes."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from gateway.domain import Value
+
+
+class Call(Value, frozen=True):
+    """One request to an upstream. ``body`` already names the upstream's own model."""
+
+    model: str
+    """The upstream's own name of the model."""
+    body: bytes
+    path: str = "/chat/completions"
+    """Below the upstream's ``/v1``."""
+    stream: bool = False
+
+
+class Reply(Protocol):
+    """An answer whose status is known and whose body is still to come. Close it, read or not."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+    async def read(self) -> bytes:
+        """The whole body. Raises ``UpstreamBroken`` or ``UpstreamTimeout``."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, in whatever pieces. Raises as ``read`` does."""
+
+    async def aclose(self) -> None:
+        """Give the connection back, or cut it if the body was not read to its end."""
+
+
+class Upstream(Protocol):
+    """One method to call; ``open`` and ``aclose`` belong to the lifespan of the process."""
+
+    async def open(self) -> None:
+        """Start whatever must run. Does not wait until it is ready."""
+
+    async def send(self, call: Call) -> Reply:
+        """Send and wait for the status line, whatever the status is.
+
+        Raises ``UpstreamUnreachable``, ``UpstreamGarbage``, ``UpstreamBroken``, ``UpstreamTimeout``.
+        """
+
+    def ready(self) -> str | None:
+        """``None`` if it can be called now, else one line that says why not."""
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,20 @@
+"""The learning plane: it turns the mistakes of a weak model into rules, and lets none go live that it has not tested.
+
+This is Concept Distillation (Boateng et al., arXiv 2408.09365) with a sound decision at its end. A mistake on its way
+to a rule passes these modules, in this order:
+
+items      examples with their expected answers, from a data file or from graded exchanges, split by hash into three
+           parts that never mix: **induction**, **selection**, **confirmation**
+sample     the weak model's mistakes, and some successes for contrast, on the induction items
+induce     the strong model explains the mistakes, then writes rules; ``lint`` throws out what no prompt should hold
+candidate  sets of rules times forms of the scratchpad, raced against each other on the selection items
+accept     the gate: one candidate against the incumbent, paired, on confirmation items that decided nothing before
+publish    a numbered, immutable rule set with its evidence
+
+``cycle`` is that walk on one screen, and every end of it is an ``Outcome`` with a note in plain words; "no rules
+helped" is one of them. ``evaluate`` is the only module that calls models: through a cache, so that nothing is paid for
+twice and a killed cycle resumes where it stopped, and through a ``ledger``, so that it stops at its budget.
+``graders`` compare what the caller would have received with what was expected.
+
+This package imports ``gateway``; the gateway never imports this package.
+"""

@@ -1,0 +1,162 @@
+"""The gate: does a candidate beat the incumbent on items that decided nothing before? Pure functions over counts.
+
+Both answer the same items, so only the pairs in which one is right and the other wrong say anything: the exact McNemar
+test (McNemar 1947) asks whether ``fixed`` out of ``fixed + broken`` is more than a fair coin gives. It is asked at four
+looks with O'Brien-Fleming boundaries (O'Brien & Fleming 1979; one-sided 5% over all looks together), so that a clear
+case ends early without raising the rate of false adoptions. Does not call models and publishes nothing.
+
+The binomial tail is summed in integers: the same numbers as ``scipy.stats.binomtest`` (the tests compare them), without
+90 MB of resident memory and 1.4 s of import inside a serving gateway.
+"""
+
+import math
+from statistics import NormalDist
+
+from gateway.domain import Value, VerdictName
+
+_NORMAL = NormalDist()
+BOUNDARIES = (3.49, 2.47, 2.01, 1.74)
+"""Standard normal boundaries of the four looks, at 25, 50, 75 and 100% of the planned items."""
+FUTILE_BELOW = 0.3
+"""From the second look on, a z below this ends the test: the gain that it was made for is out of reach."""
+MINIMUM = 10
+"""Confirmation items without which a test is not begun: with fewer, hardly any gain could be told from luck."""
+CONFIDENCE_Z = _NORMAL.inv_cdf(0.975)
+
+
+class Pairs(Value, frozen=True):
+    """How often the incumbent and the candidate were right on the same items."""
+
+    both: int = 0
+    fixed: int = 0
+    """Only the candidate was right."""
+    broken: int = 0
+    """Only the incumbent was right."""
+    neither: int = 0
+
+    @property
+    def n(self) -> int:
+        return self.both + self.fixed + self.broken + self.neither
+
+    @property
+    def z(self) -> float:
+        """McNemar's statistic, positive where the candidate is ahead."""
+        discordant = self.fixed + self.broken
+        return (self.fixed - self.broken) / math.sqrt(discordant) if discordant else 0.0
+
+
+class Finding(Value, frozen=True):
+    """What the gate says, and on what grounds. ``p_value`` is the look's own, not adjusted for earlier looks."""
+
+    verdict: VerdictName
+    pairs: Pairs
+    p_value: float
+    interval: tuple[float, float]
+    """95% interval of the change in accuracy."""
+    look: int
+    """1..4"""
+    note: str
+
+
+class Gate(Value, frozen=True):
+    """A test of ``planned`` items; ``margin`` is the loss of accuracy (0..1) that still counts as non-inferior.
+
+    Without ``futility`` the test goes on to the last look unless a boundary is crossed: more calls, and the verdicts
+    worse and non-inferior can be told apart.
+    """
+
+    planned: int
+    margin: float
+    futility: bool = True
+
+    def looks(self) -> tuple[int, ...]:
+        """Items that each look has seen in all."""
+        return tuple(math.ceil(self.planned * part / len(BOUNDARIES)) for part in range(1, len(BOUNDARIES) + 1))
+
+    def judge(self, look: int, pairs: Pairs) -> Finding | None:
+        """The finding at look 1..4, or ``None`` to go on to the next one."""
+        alpha = 1 - _NORMAL.cdf(BOUNDARIES[look - 1])
+        better, worse = mcnemar(pairs.fixed, pairs.broken), mcnemar(pairs.broken, pairs.fixed)
+        interval = paired_interval(pairs)
+
+        def finding(verdict: VerdictName, note: str) -> Finding:
+            at = f"look {look} of {len(BOUNDARIES)}, {pairs.n} items: {note}"
+            return Finding(verdict=verdict, pairs=pairs, p_value=better, interval=interval, look=look, note=at)
+
+        if better <= alpha:
+            return finding("better", f"p = {better:.2g}, at most {alpha:.2g} was needed")
+        if worse <= alpha:
+            return finding("worse", f"p = {worse:.2g} for a loss, at most {alpha:.2g} was needed")
+        if look == len(BOUNDARIES):
+            if interval[0] > -self.margin:
+                return finding("non-inferior", f"no gain shown, and a loss of more than {self.margin:.0%} is ruled out")
+            return finding("cannot tell", "neither a gain nor a loss is shown")
+        if self.futility and look > 1 and pairs.z < FUTILE_BELOW:
+            return finding("cannot tell", "stopped early, a gain is out of reach")
+        return None
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """Exact one-sided p-value: how likely ``fixed`` or more of the discordant pairs are if neither side is better."""
+    discordant = fixed + broken
+    tail = sum(math.comb(discordant, k) for k in range(fixed, discordant + 1))
+    return tail / (1 << discordant)
+
+
+def paired_interval(pairs: Pairs) -> tuple[float, float]:
+    """95% interval of the change in accuracy: Newcombe, Statistics in Medicine 17 (1998) 2635, method 10.
+
+    A hybrid of Wilson's score intervals of both accuracies, corrected for the correlation of the pairs; good at small n
+    and near 0 and 1, where the textbook interval has width zero. Without items it is (-1, 1).
+    """
+    n = pairs.n
+    if not n:
+        return (-1.0, 1.0)
+    after, before = (pairs.both + pairs.fixed) / n, (pairs.both + pairs.broken) / n
+    low_a, high_a = wilson(pairs.both + pairs.fixed, n)
+    low_b, high_b = wilson(pairs.both + pairs.broken, n)
+    phi = _correlation(pairs)
+    down_a, up_a, down_b, up_b = after - low_a, high_a - after, before - low_b, high_b - before
+    down = math.sqrt(max(0.0, down_a**2 - 2 * phi * down_a * up_b + up_b**2))
+    up = math.sqrt(max(0.0, up_a**2 - 2 * phi * up_a * down_b + down_b**2))
+    change = after - before
+    return (max(-1.0, change - down), min(1.0, change + up))
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """Wilson's 95% score interval of a proportion."""
+    z2 = CONFIDENCE_Z**2
+    centre = (right + z2 / 2) / (n + z2)
+    half = CONFIDENCE_Z / (n + z2) * math.sqrt(right * (n - right) / n + z2 / 4)
+    return (max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _correlation(pairs: Pairs) -> float:
+    """Newcombe's phi, continuity-corrected towards zero."""
+    right_a, right_b = pairs.both + pairs.fixed, pairs.both + pairs.broken
+    product = right_a * (pairs.n - right_a) * right_b * (pairs.n - right_b)
+    if not product:
+        return 0.0
+    numerator = float(pairs.both * pairs.neither - pairs.fixed * pairs.broken)
+    if numerator > 0:
+        numerator = max(0.0, numerator - pairs.n / 2)
+    return numerator / math.sqrt(product)
+
+
+def smallest_detectable(n: int, *, discordant: float = 0.2, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest true gain (0..1) that a one-sided test on ``n`` items finds with the given power.
+
+    Connor, Biometrics 43 (1987) 207: n = (z_alpha sqrt(d) + z_power sqrt(d - gain^2))^2 / gain^2, where ``d`` is the
+    share of discordant pairs, at least the gain itself. 1.0 if no gain could be found.
+    """
+    z_alpha, z_power = _NORMAL.inv_cdf(1 - alpha), _NORMAL.inv_cdf(power)
+
+    def needed(gain: float) -> float:
+        share = max(discordant, gain)
+        return (z_alpha * math.sqrt(share) + z_power * math.sqrt(share - gain**2)) ** 2 / gain**2
+
+    low, high = 1e-6, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if needed(middle) <= n else (middle, high)
+    return high

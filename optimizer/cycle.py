@@ -1,0 +1,210 @@
+"""One cycle, from mistakes to a verdict: sample -> split -> induce -> select -> confirm -> publish.
+
+Every end is an ``Outcome`` with a note in plain words, and nothing is published that was not confirmed. Does not know
+when to run (the schedule) or where to keep its plan (the store's cycles): run again with the same plan, it takes every
+answer that was paid for from the cache and comes to the same end.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.domain import RuleSet
+from gateway.errors import PreceptorError
+from gateway.settings import Grader, Optimizer
+from gateway.store.base import Store
+from optimizer.accept import MINIMUM, Gate
+from optimizer.candidate import Selected, Selection, summary
+from optimizer.confirm import confirm
+from optimizer.evaluate import Bench, Model
+from optimizer.graders.ungradable import text_of
+from optimizer.induce import Induced, Rejected, conversation, induce
+from optimizer.ledger import BudgetSpent
+from optimizer.lint import Corpus, corpus
+from optimizer.outcome import Outcome, Plan, Tested, forecast
+from optimizer.publish import Published, publish
+from optimizer.sample import Sample, sample
+
+MIN_SELECTION = 6
+"""Selection items without which candidates cannot even be ranked."""
+
+
+async def run_cycle(
+    plan: Plan,
+    *,
+    bench: Bench,
+    weak: Model,
+    strong: Model,
+    grader: Grader,
+    settings: Optimizer,
+    store: Store,
+    now: Callable[[], float],
+    activate: bool,
+) -> Outcome:
+    """Run a plan to its end. Errors of models, budget and store become an outcome; only cancellation gets through."""
+    cycle = _Cycle(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
+    try:
+        tested = await cycle.tested()
+        if tested is None:
+            return cycle.outcome
+        against = plan.incumbent.version if plan.incumbent is not None else None
+        published = await asyncio.to_thread(
+            publish,
+            store,
+            tested.candidate,
+            tested.evidence(against),
+            incumbent=plan.incumbent,
+            activate=activate,
+            started=plan.started,
+            now=now(),
+            by=plan.by,
+        )
+        return cycle.adopted(published)
+    except BudgetSpent as error:
+        return cycle.ended(f"stopped: {error}")
+    except PreceptorError as error:
+        return cycle.ended(f"interrupted: {error}", resumable=True)
+
+
+class _Cycle:
+    """The stages of one run, and the outcome as far as it is known."""
+
+    def __init__(
+        self, plan: Plan, *, bench: Bench, weak: Model, strong: Model, grader: Grader, settings: Optimizer
+    ) -> None:
+        self._plan = plan
+        self._bench = bench
+        self._weak = weak
+        self._strong = strong
+        self._grader = grader
+        self._settings = settings
+        self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
+        self.outcome = Outcome(
+            task=plan.task,
+            note="not begun",
+            against=plan.incumbent.version if plan.incumbent is not None else None,
+            detectable=forecast(self._parts).detectable,
+        )
+
+    async def tested(self) -> Tested | None:
+        """A candidate that the gate found better; otherwise ``None``, and ``outcome`` says why."""
+        if too_small := self._too_small():
+            self.ended(too_small)
+            return None
+        sampled = await self._sample()
+        if len(sampled.mistakes) < self._settings.min_mistakes:
+            self.ended(
+                f"too few mistakes to learn from: {len(sampled.mistakes)} in {sampled.looked_at} examples,"
+                f" {self._settings.min_mistakes} are needed"
+            )
+            return None
+        induced = await self._induce(sampled)
+        if not induced.rules:
+            self.ended(induced.note)
+            return None
+        candidate = await self._select(induced)
+        if candidate is None:
+            return None
+        tested = await self._confirm(candidate)
+        self.outcome = tested.on(self.outcome)
+        if tested.finding.verdict != "better":
+            self.ended(f"no rule set published: {tested.finding.note}")
+            return None
+        return tested
+
+    def ended(self, note: str, *, resumable: bool = False) -> Outcome:
+        """The outcome so far, with the reason for ending here."""
+        ledger = self._bench.ledger
+        self.outcome = msgspec.structs.replace(
+            self.outcome, note=note, resumable=resumable, calls=ledger.calls, tokens=ledger.tokens
+        )
+        return self.outcome
+
+    def adopted(self, published: Published) -> Outcome:
+        """The outcome of a cycle that published."""
+        version = published.rule_set.version
+        state = "live" if published.activated else published.note
+        self.outcome = msgspec.structs.replace(
+            self.outcome, adopted=True, version=version, activated=published.activated
+        )
+        finding = published.rule_set.evidence
+        return self.ended(f"version {version} published, {state}; {finding.note if finding else ''}")
+
+    def _too_small(self) -> str:
+        selection, confirmation = len(self._parts.selection), len(self._parts.confirmation)
+        if selection >= MIN_SELECTION and confirmation >= MINIMUM:
+            return ""
+        return (
+            f"too few examples that have not decided anything yet: {selection} to select on and {confirmation} to"
+            f" confirm on, {MIN_SELECTION} and {MINIMUM} are needed"
+        )
+
+    async def _sample(self) -> Sample:
+        return await sample(
+            self._bench,
+            self._weak,
+            self._grader,
+            self._parts.induction,
+            incumbent=self._plan.incumbent,
+            seen=self._plan.seen,
+            unlabelled=self._plan.unlabelled,
+        )
+
+    async def _induce(self, sampled: Sample) -> Induced:
+        incumbent = self._plan.incumbent
+        induced = await induce(
+            self._bench,
+            self._strong,
+            mistakes=sampled.mistakes,
+            successes=sampled.successes,
+            existing=incumbent.rules if incumbent is not None else (),
+            known=known_to_users(self._plan),
+            max_rules=self._settings.max_rules,
+        )
+        self._reject(*induced.rejected)
+        return induced
+
+    async def _select(self, induced: Induced) -> RuleSet | None:
+        selection = Selection(self._bench, self._weak, self._grader, self._plan.task, self._parts.selection)
+        selected = await selection.best_of(self._plan.incumbent, induced.rules, self._settings.max_rules)
+        best, incumbent = selected.best.measured, selected.incumbent.measured
+        self._reject(*_losers(selected))
+        if best.accuracy > incumbent.accuracy:
+            return selected.best.rule_set
+        self.ended(
+            f"no rules helped: on {best.n} selection items the best candidate got {best.accuracy:.0%},"
+            f" the incumbent {incumbent.accuracy:.0%}"
+        )
+        return None
+
+    async def _confirm(self, candidate: RuleSet) -> Tested:
+        gate = Gate(planned=len(self._parts.confirmation), margin=self._settings.margin)
+        return await confirm(
+            self._bench,
+            self._weak,
+            self._grader,
+            gate,
+            self._parts.confirmation,
+            incumbent=self._plan.incumbent,
+            candidate=candidate,
+        )
+
+    def _reject(self, *rejected: Rejected) -> None:
+        self.outcome = msgspec.structs.replace(self.outcome, rejected=(*self.outcome.rejected, *rejected))
+
+
+def known_to_users(plan: Plan) -> Corpus:
+    """Everything in a plan that users wrote or that answers their questions."""
+    requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
+    return corpus([conversation(request)[1] for request in requests], [text_of(item.expected) for item in plan.items])
+
+
+def _losers(selected: Selected) -> list[Rejected]:
+    """Every candidate that was tried and is not the chosen one, with what it scored."""
+    return [
+        Rejected(
+            what=summary(one.rule_set), why=f"{one.measured.accuracy:.0%} right on {one.measured.n} selection items"
+        )
+        for one in selected.others
+    ]

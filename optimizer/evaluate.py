@@ -1,0 +1,184 @@
+"""The seam to models: answers through cache, ledger and bounded concurrency, graded as the caller would see them.
+
+The only module of the optimizer that calls a model. A failing upstream never counts as a wrong answer: it raises, and
+the cycle ends without a decision.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from gateway.domain import Measured, RuleSet, Value
+from gateway.errors import PreceptorError, UpstreamError, UpstreamRefused
+from gateway.settings import Grader
+from optimizer.evaluations import Answer, Evaluations, key_of
+from optimizer.graders import grade
+from optimizer.items import Item
+from optimizer.ledger import Ledger
+
+__all__ = ["Answer", "Bench", "Model", "Progress", "Trial", "measured", "quiet"]
+
+TRIES = 2
+"""Calls per answer before the upstream counts as failing."""
+RETRY_AFTER_S = 1.0
+BYTES_PER_TOKEN = 3
+"""A cautious guess, for reservations only; what is settled is what the upstream counted."""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Model(Protocol):
+    """A configured model that answers as the gateway would live."""
+
+    @property
+    def name(self) -> str:
+        """Its configured name."""
+
+    @property
+    def identity(self) -> str:
+        """The upstream's address and its own name for the model: what must change for a cached answer to be void."""
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        """Answer a chat body without ``model``, the rule set injected with its scratchpad.
+
+        ``text`` is what the caller would receive. Raises ``PreceptorError``.
+        """
+
+
+class Progress(Protocol):
+    """Told how far a stage has come; ``total`` is the most that it may take."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """A ``Progress`` that tells nobody."""
+
+
+class Trial(Value, frozen=True):
+    """One item answered and graded."""
+
+    item: Item
+    answer: Answer
+    correct: bool
+
+
+class Bench:
+    """Where models are put to work: what a run may spend, remember and do at once."""
+
+    def __init__(
+        self,
+        evaluations: Evaluations,
+        ledger: Ledger,
+        *,
+        concurrency: int,
+        max_output_tokens: int,
+        progress: Progress = quiet,
+        retry_after_s: float = RETRY_AFTER_S,
+    ) -> None:
+        self.ledger = ledger
+        self.progress = progress
+        self._evaluations = evaluations
+        self._concurrency = concurrency
+        self._max_output_tokens = max_output_tokens
+        self._retry_after_s = retry_after_s
+
+    async def trials(
+        self, model: Model, items: Sequence[Item], rule_set: RuleSet | None, grader: Grader, *, stage: str
+    ) -> list[Trial]:
+        """Have the model answer every item, in the items' order.
+
+        Raises ``BudgetSpent``, and what the upstream raised on its last try. Answers that were paid for are kept.
+        """
+
+        async def one(item: Item) -> Trial:
+            answer = await self.ask(model, item.request, rule_set, purpose="answer")
+            return Trial(item=item, answer=answer, correct=grade(grader, answer.text, item.expected) == 1.0)
+
+        return await self.each(one, items, stage=stage)
+
+    async def each(self, work: Callable[[In], Awaitable[Out]], inputs: Sequence[In], *, stage: str) -> list[Out]:
+        """Do the same work for every input, as many at once as allowed.
+
+        After the first error nothing new is begun; what is under way is finished, so that it is not paid for in vain.
+        """
+        results: dict[int, Out] = {}
+        errors: list[PreceptorError] = []
+        waiting = iter(enumerate(inputs))
+
+        async def worker() -> None:
+            for index, one in waiting:
+                try:
+                    results[index] = await work(one)
+                except PreceptorError as error:
+                    errors.append(error)
+                if errors:
+                    return
+                self.progress(stage, len(results), len(inputs))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._concurrency, len(inputs))):
+                group.create_task(worker())
+        if errors:
+            raise errors[0]
+        return [results[index] for index in range(len(inputs))]
+
+    async def ask(self, model: Model, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
+        """One answer, from the cache or paid for."""
+        rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
+        body = self._prepared(request)
+        key = key_of(model.identity, body, rules, purpose)
+        async with self._evaluations.exclusive(key):
+            answer = self._evaluations.get(key)
+            if answer is None:
+                answer = await self._pay(model, body, rules)
+                self._evaluations.put(key, answer)
+            return answer
+
+    async def _pay(self, model: Model, body: bytes, rules: RuleSet | None) -> Answer:
+        for left in reversed(range(TRIES)):
+            with self.ledger.reserve(self._worst_case(body, rules)) as reservation:
+                try:
+                    answer = await model.answer(body, rules)
+                except (UpstreamError, UpstreamRefused):
+                    if not left:
+                        raise
+                else:
+                    reservation.settle(answer.usage)
+                    return answer
+            await asyncio.sleep(self._retry_after_s)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _prepared(self, request: bytes) -> bytes:
+        """The request as it is sent: repeatable, and of bounded length, unless it says otherwise itself."""
+        body = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
+        body.setdefault("temperature", msgspec.Raw(b"0"))
+        if "max_completion_tokens" not in body:
+            body.setdefault("max_tokens", msgspec.Raw(str(self._max_output_tokens).encode()))
+        return msgspec.json.encode(body)
+
+    def _worst_case(self, body: bytes, rules: RuleSet | None) -> int:
+        passes = 1 if rules is None or rules.scratchpad == "none" else 2
+        injected = sum(len(rule.text) for rule in rules.rules) if rules else 0
+        return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
+
+
+def changes_anything(rule_set: RuleSet) -> bool:
+    """Whether a request with this rule set differs from one without."""
+    return bool(rule_set.rules) or rule_set.scratchpad != "none"
+
+
+def measured(trials: Sequence[Trial]) -> Measured:
+    """Means over trials; of none, zeros."""
+    n = len(trials)
+    if not n:
+        return Measured(accuracy=0.0, n=0)
+    return Measured(
+        accuracy=sum(trial.correct for trial in trials) / n,
+        n=n,
+        output_tokens=sum(trial.answer.usage.output_tokens for trial in trials) / n,
+        latency_s=sum(trial.answer.latency_s for trial in trials) / n,
+    )

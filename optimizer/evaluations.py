@@ -1,0 +1,123 @@
+"""The cache of model answers, so that nothing is paid for twice. Does not call models.
+
+diskcache unpickles what it finds (CVE-2025-69872), and whoever can write a cache file could run code. ``BytesDisk``
+stores and reads bytes in SQLite only; an entry of any other kind is an error here and a miss above.
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+from weakref import WeakValueDictionary
+
+import diskcache
+import msgspec
+import structlog
+from diskcache.core import MODE_RAW
+
+from gateway import __version__
+from gateway.domain import RuleSet, Usage, Value
+from gateway.errors import StoreError
+
+SIZE_LIMIT = 2**30
+"""Bytes that the cache may take on disk before it drops its oldest answers."""
+
+log = structlog.get_logger(__name__)
+
+
+class Answer(Value, frozen=True):
+    """What a model said: ``text`` is what the caller would receive, usage and latency cover every pass."""
+
+    text: str
+    usage: Usage = Usage()
+    latency_s: float = 0.0
+    finish_reason: str | None = None
+
+
+class NotBytes(TypeError):
+    """A key or value of the cache is something else than bytes."""
+
+
+class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
+    """Serialisation that knows bytes and refuses the rest in both directions."""
+
+    def put(self, key: Any) -> tuple[Any, bool]:
+        if not isinstance(key, bytes):
+            raise NotBytes("a key of the cache must be bytes")
+        return sqlite3.Binary(key), True
+
+    def get(self, key: Any, raw: bool) -> bytes:
+        return bytes(key) if raw and isinstance(key, bytes | memoryview) else self._refuse()
+
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, Any]:
+        if read or not isinstance(value, bytes):
+            raise NotBytes("a value of the cache must be bytes")
+        return 0, MODE_RAW, None, sqlite3.Binary(value)
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes:
+        plain = mode == MODE_RAW and filename is None and isinstance(value, bytes | memoryview)
+        return bytes(value) if plain and not read else self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise NotBytes("an entry of the cache is not bytes and was not read")
+
+
+def key_of(identity: str, request: bytes, rule_set: RuleSet | None, purpose: str) -> bytes:
+    """The key of an answer. Another version of this program may word a scratchpad differently, so it is part of it."""
+    content = [__version__, identity, request, rule_set.hash if rule_set else None, purpose]
+    return hashlib.sha256(msgspec.json.encode(content)).digest()
+
+
+class Evaluations:
+    """Answers by key: read on the event loop (tens of microseconds), written behind by one thread."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open or make the cache. Raises ``StoreError`` if the folder or the file in it cannot be used."""
+        try:
+            self._cache: Any = diskcache.Cache(directory, disk=BytesDisk, size_limit=SIZE_LIMIT)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"the cache of evaluations in {directory} cannot be opened: {error}") from error
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluations")
+        self._unwritten: dict[bytes, Answer] = {}
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+    def exclusive(self, key: bytes) -> asyncio.Lock:
+        """Held while the answer to ``key`` is fetched or bought, so that it is bought once."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    def get(self, key: bytes) -> Answer | None:
+        """The answer to ``key``; ``None`` if there is none that can be read."""
+        unwritten = self._unwritten.get(key)
+        if unwritten is not None:
+            return unwritten
+        try:
+            data = self._cache.get(key)
+            return None if data is None else msgspec.json.decode(data, type=Answer)
+        except (NotBytes, msgspec.DecodeError, OSError, sqlite3.Error) as error:
+            log.warning("cached evaluation not readable", action="evaluations.unreadable", error=str(error))
+            return None
+
+    def put(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer; it is readable at once and on disk soon, even if the caller is cancelled."""
+        self._unwritten[key] = answer
+        self._writer.submit(self._write, key, answer)
+
+    def close(self) -> None:
+        """Wait for the last write and close the file. Blocks for as long as the disk does."""
+        self._writer.submit(self._cache.close)  # each thread has a connection of its own
+        self._writer.shutdown(wait=True)
+        self._cache.close()
+
+    def _write(self, key: bytes, answer: Answer) -> None:
+        try:
+            self._cache.set(key, msgspec.json.encode(answer))
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            # A full disk costs a later run money, not this one its result: the answer stays in memory.
+            log.warning("evaluation not cached", action="evaluations.write_failed", error=str(error))
+        else:
+            self._unwritten.pop(key, None)

@@ -1,0 +1,23 @@
+"""The one error of the graders, and how an expected value reads as text."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.errors import PreceptorError
+
+_SHOWN = 60  # characters of a value in a message
+
+
+class Ungradable(PreceptorError):
+    """The expected value cannot be compared with any reply: the item must be left out."""
+
+    def __init__(self, expected: Any, wanted: str) -> None:
+        shown = text_of(expected)
+        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+        super().__init__(f"expected value {shown!r} is not {wanted}", param="expected")
+
+
+def text_of(expected: Any) -> str:
+    """An expected value as text: a string without surrounding white space, anything else as compact JSON."""
+    return expected.strip() if isinstance(expected, str) else msgspec.json.encode(expected).decode()

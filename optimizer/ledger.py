@@ -1,0 +1,60 @@
+"""The budget of one cycle, in calls and in tokens. Knows nothing of models or prices.
+
+A call reserves its worst case before it is made and settles what it used afterwards, so that concurrent calls cannot
+overspend together. Everything runs on one event loop: no method awaits, so each is atomic.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.domain import Usage
+from gateway.errors import PreceptorError
+
+
+class BudgetSpent(PreceptorError):
+    """The next call could exceed the budget: the cycle ends here, with what it knows."""
+
+    status = 429
+    type = "insufficient_quota"
+
+
+class Reservation:
+    """One call under way."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.used = 0
+
+    def settle(self, usage: Usage) -> None:
+        """Report what the call used."""
+        self.used = usage.prompt_tokens + usage.output_tokens
+
+
+class Ledger:
+    """``calls`` and ``tokens`` count what was paid, a failed call as a call without tokens."""
+
+    def __init__(self, *, budget_calls: int, budget_tokens: int) -> None:
+        self.budget_calls = budget_calls
+        self.budget_tokens = budget_tokens
+        self.calls = 0
+        self.tokens = 0
+        self._reserved = 0
+
+    @contextmanager
+    def reserve(self, tokens: int) -> Iterator[Reservation]:
+        """Hold one call and up to ``tokens`` tokens while a call is made. Raises ``BudgetSpent``."""
+        if self.calls + 1 > self.budget_calls:
+            raise BudgetSpent(f"the budget of {self.budget_calls} calls is spent")
+        if self.tokens + self._reserved + tokens > self.budget_tokens:
+            raise BudgetSpent(
+                f"the budget of {self.budget_tokens} tokens is spent: {self.tokens} are used,"
+                f" {self._reserved} reserved, and the next call may need {tokens}"
+            )
+        self.calls += 1
+        self._reserved += tokens
+        reservation = Reservation(tokens)
+        try:
+            yield reservation
+        finally:
+            self._reserved -= tokens
+            self.tokens += reservation.used

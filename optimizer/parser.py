@@ -1,0 +1,80 @@
+"""Rules out of what a strong model wrote: JSON where it managed to, numbered or bulleted lines where not.
+
+A small model that teaches itself writes broken JSON more often than not. Prose without a list yields nothing: guessing
+at rules in it would put noise into prompts. Does not judge the rules.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.domain import Rule
+
+MOST = 20
+"""Rules taken from one reply; a model that loops writes hundreds."""
+
+_TEXT_KEYS = ("rule", "text", "instruction", "concept", "guideline")
+_REASON_KEYS = ("reason", "why", "explanation", "rationale")
+_LINE = re.compile(r"^\s*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE)
+_QUOTED = re.compile(r'"(?:rule|text)"\s*:\s*"(?P<text>(?:[^"\\]|\\.)+)"')
+_DECORATION = "*_`\"'\u201c\u201d "
+
+
+def rules_in(reply: str) -> list[Rule]:
+    """The rules in a reply, in order, without repeats; at most ``MOST``."""
+    found = list(_from_json(reply)) or _from_broken_json(reply) or _from_lines(reply)
+    unique = {rule.text.casefold(): rule for rule in reversed(found) if rule.text}
+    return list(reversed(unique.values()))[:MOST]
+
+
+def _from_json(reply: str) -> Iterable[Rule]:
+    decoder = json.JSONDecoder()
+    position = 0
+    while (start := _next_bracket(reply, position)) is not None:
+        try:
+            value, position = decoder.raw_decode(reply, start)
+        except (ValueError, RecursionError):
+            position = start + 1
+        else:
+            yield from _from_value(value)
+
+
+def _next_bracket(reply: str, position: int) -> int | None:
+    found = [index for index in (reply.find("[", position), reply.find("{", position)) if index >= 0]
+    return min(found, default=None)
+
+
+def _from_value(value: Any) -> Iterable[Rule]:
+    """Rules in a decoded value: texts in a list, objects with a rule in them, or an object that holds such a list."""
+    if isinstance(value, list):
+        for part in value:
+            if isinstance(part, str):
+                yield _rule(part)
+            else:
+                yield from _from_value(part)
+    elif isinstance(value, dict):
+        keys = {str(key).casefold(): part for key, part in value.items()}
+        text = next((keys[key] for key in _TEXT_KEYS if isinstance(keys.get(key), str)), None)
+        reason = next((keys[key] for key in _REASON_KEYS if isinstance(keys.get(key), str)), "")
+        if text is not None:
+            yield _rule(text, reason)
+        else:
+            for part in keys.values():
+                if isinstance(part, list | dict):
+                    yield from _from_value(part)
+
+
+def _from_broken_json(reply: str) -> list[Rule]:
+    """Rules in JSON that breaks off or has a comma too many."""
+    texts = (match["text"].replace('\\"', '"').replace("\\n", " ") for match in _QUOTED.finditer(reply))
+    return [_rule(text) for text in texts]
+
+
+def _from_lines(reply: str) -> list[Rule]:
+    return [_rule(match["text"]) for match in _LINE.finditer(reply)]
+
+
+def _rule(text: str, reason: str = "") -> Rule:
+    plain = re.sub(r"^(?:rule\s*\d*\s*:\s*)", "", " ".join(text.split()).strip(_DECORATION), flags=re.IGNORECASE)
+    return Rule(text=plain.replace("**", "").strip(_DECORATION), reason=" ".join(reason.split()))

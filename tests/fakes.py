@@ -1,0 +1,234 @@
+"""Stand-ins for what lies outside: scripted upstreams in memory and on a real socket, and a gateway on loopback."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import uvicorn
+
+from gateway.app import build_app
+from gateway.completion import Completions
+from gateway.pipeline.classify import Classifier
+from gateway.plugins import Plugin
+from gateway.server import bind, uvicorn_config
+from gateway.services import Services
+from gateway.settings import Settings, parse
+from gateway.store.base import Store
+from gateway.store.memory import MemoryStore
+from gateway.store.writer import Writer
+from gateway.upstream.base import Call, Upstream
+
+CONFIG = """
+[server]
+port = 0
+[upstreams.mock]
+kind = "openai"
+base_url = "http://127.0.0.1:9/v1"
+[models.small]
+upstream = "mock"
+model = "tiny-1b"
+[models.large]
+upstream = "mock"
+model = "huge-1t"
+[tasks.arithmetic]
+match = { model = "gpt-4o-mini" }
+weak = "small"
+strong = "large"
+grader = { kind = "numeric" }
+[optimizer]
+enabled = false
+"""
+
+
+def settings(text: str = CONFIG, **environment: str) -> Settings:
+    """Validated settings from TOML text."""
+    return parse(text, source="test", environment=environment)
+
+
+def completion(text: str, *, prompt_tokens: int = 7, output_tokens: int = 3, **extra: Any) -> bytes:
+    """An unstreamed chat completion as an upstream sends it."""
+    return json.dumps(
+        {
+            "id": "upstream-1", "object": "chat.completion", "created": 1, "model": "tiny-1b",
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+            ],
+            "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": output_tokens,
+                      "total_tokens": prompt_tokens + output_tokens},
+            **extra,
+        }
+    ).encode()  # fmt: skip
+
+
+def events(pieces: Sequence[str], *, prompt_tokens: int = 7, output_tokens: int = 3) -> list[bytes]:
+    """A streamed chat completion as an upstream sends it, usage chunk and ``[DONE]`` included."""
+
+    def chunk(delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"id": "upstream-1", "object": "chat.completion.chunk", "created": 1, "model": "tiny-1b",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}  # fmt: skip
+
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": output_tokens,
+             "total_tokens": prompt_tokens + output_tokens}  # fmt: skip
+    bodies = [
+        chunk({"role": "assistant", "content": ""}),
+        *(chunk({"content": piece}) for piece in pieces),
+        chunk({}, "stop"),
+        {**chunk({}), "choices": [], "usage": usage},
+    ]
+    return [*(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies), b"data: [DONE]\n\n"]
+
+
+class FakeReply:
+    """An ``upstream.base.Reply`` from bytes; an exception among the chunks is raised in its place."""
+
+    def __init__(self, status: int, chunks: Sequence[bytes | Exception], headers: Mapping[str, str]) -> None:
+        self.status = status
+        self.headers = headers
+        self.closed = False
+        self._chunks = chunks
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+Answer = str | Exception | FakeReply
+
+
+class FakeUpstream:
+    """An ``upstream.base.Upstream`` that answers with what ``script`` makes of the decoded request body.
+
+    A string becomes a completion, streamed word by word where a stream was asked for; an exception is raised.
+    ``bodies`` holds every body that arrived, ``replies`` every reply that was handed out.
+    """
+
+    def __init__(self, script: Callable[[dict[str, Any]], Answer]) -> None:
+        self._script = script
+        self.bodies: list[dict[str, Any]] = []
+        self.raw_bodies: list[bytes] = []
+        self.replies: list[FakeReply] = []
+
+    async def open(self) -> None: ...
+
+    async def send(self, call: Call) -> FakeReply:
+        body = json.loads(call.body)
+        self.raw_bodies.append(call.body)
+        self.bodies.append(body)
+        answer = self._script(body)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, str):
+            if call.stream:
+                words = [word + " " for word in answer.split(" ")]
+                words[-1] = words[-1][:-1]
+                answer = FakeReply(200, events(words), {"content-type": "text/event-stream"})
+            else:
+                answer = FakeReply(200, [completion(answer)], {"content-type": "application/json"})
+        self.replies.append(answer)
+        return answer
+
+    def ready(self) -> str | None:
+        return None
+
+    async def aclose(self) -> None: ...
+
+
+def services(
+    config: Settings, upstreams: Mapping[str, Upstream], store: Store | None = None, **parts: Any
+) -> Services:
+    """A gateway's services over given upstreams and a store in memory."""
+    store = store or MemoryStore()
+    return Services(
+        settings=config,
+        store=store,
+        writer=Writer(store, spool=None),
+        upstreams=upstreams,
+        completions=Completions(upstreams, asyncio.get_running_loop().time),
+        classifier=Classifier(config.tasks),
+        **parts,
+    )
+
+
+@contextlib.asynccontextmanager
+async def gateway(made: Services, plugins: Sequence[Plugin] = ()) -> AsyncIterator[str]:
+    """A real gateway on a free loopback port; yields its base URL without ``/v1``."""
+    listener = bind("127.0.0.1", 0)
+    config = uvicorn_config(build_app(made, plugins), made.settings)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    # Signals belong to the test runner; uvicorn's own handlers would take Ctrl-C from it.
+    running = asyncio.create_task(server._serve([listener]))
+    try:
+        while not server.started:
+            if running.done():
+                await running
+            await asyncio.sleep(0.005)
+        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def raw_server(handle: Connection) -> AsyncIterator[str]:
+    """A TCP server on loopback that answers each connection as ``handle`` likes; yields its base URL with ``/v1``."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await handle(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield "http://127.0.0.1:{}/v1".format(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        running = list(tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
+    """Request line, headers (lower case) and body of one HTTP/1.1 request."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    if headers.get("transfer-encoding") == "chunked":
+        body = b""
+        while size := int(await reader.readline(), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readline()
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return head[0], headers, body
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

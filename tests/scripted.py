@@ -1,0 +1,115 @@
+"""Scripted models for the optimizer's tests: a weak one that errs by a hidden concept, strong ones of every character."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.domain import RuleSet, Usage
+from gateway.settings import NumericGrader, Optimizer
+from optimizer.evaluate import Answer, Bench, Progress, quiet
+from optimizer.evaluations import Evaluations
+from optimizer.items import Item, item_of
+from optimizer.ledger import Ledger
+
+GRADER = NumericGrader()
+BASE_PROMPT = "Answer the question. Reply with only the final answer."
+GOOD_RULE = "Always handle the doubled part before you add."
+FOUND = json.dumps([{"rule": GOOD_RULE, "reason": "It forgot to double."}, {"rule": "Write numbers in digits."}])
+
+
+def question(number: int, *, hard: bool) -> Item:
+    """A sum; a hard one doubles its second number, which the weak model forgets."""
+    first, second = 1000 + 7 * number, 20 + number
+    text = f"What is {first} plus {'twice ' if hard else ''}{second}?"
+    messages = [{"role": "system", "content": BASE_PROMPT}, {"role": "user", "content": text}]
+    return item_of({"messages": messages}, first + second * (2 if hard else 1))
+
+
+def questions(count: int, *, hard: float = 0.75) -> list[Item]:
+    """So many sums, the given share of them hard."""
+    return [question(number, hard=(number % 20) < 20 * hard) for number in range(count)]
+
+
+class Counting:
+    """Counts every call, and may raise or cut a run short at a given one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.identity = f"mock {name}"
+        self.calls: Counter[tuple[bytes, str | None]] = Counter()
+        self.before: Callable[[int], None] = lambda call: None
+        """Called with the number of every call, from 1, before it is answered."""
+
+    @property
+    def total(self) -> int:
+        return self.calls.total()
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        await asyncio.sleep(0)
+        self.before(self.total + 1)
+        self.calls[request, rule_set.hash if rule_set else None] += 1
+        text, tokens = self.reply(json.loads(request), rule_set)
+        return Answer(text=text, usage=Usage(prompt_tokens=50, output_tokens=tokens), latency_s=0.25)
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        raise NotImplementedError
+
+
+class Weak(Counting):
+    """Gets easy sums right and hard ones wrong, unless a rule says ``cure``; a harmful word breaks everything."""
+
+    def __init__(self, *, cure: str = "doubled", harm: str = "harmful", forms_that_cure: Sequence[str] = ()) -> None:
+        super().__init__("small")
+        self.cure = cure
+        self.harm = harm
+        self.forms_that_cure = forms_that_cure
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        words = body["messages"][-1]["content"].rstrip("?").split()
+        rules = " ".join(rule.text for rule in rule_set.rules) if rule_set else ""
+        form = rule_set.scratchpad if rule_set else "none"
+        cured = self.cure in rules or form in self.forms_that_cure
+        double = "twice" in words and cured
+        result = int(words[2]) + int(words[-1]) * (2 if double else 1) + (1 if self.harm in rules else 0)
+        return str(result), {"none": 4, "tags": 60, "two_pass": 90}[form] + len(rules) // 50
+
+
+class Strong(Counting):
+    """Explains when asked, then writes ``rules`` word for word."""
+
+    def __init__(self, rules: str, reasons: str = "It did not double.") -> None:
+        super().__init__("large")
+        self.rules = rules
+        self.reasons = reasons
+        self.asked: list[str] = []
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        self.asked.append(body["messages"][-1]["content"])
+        return (self.reasons if len(body["messages"]) == 1 else self.rules), 40
+
+
+def bench(
+    directory: Path,
+    *,
+    calls: int = 5000,
+    tokens: int = 5_000_000,
+    concurrency: int = 4,
+    progress: Progress = quiet,
+) -> Bench:
+    """A bench over a cache in ``directory``; opened again there, it remembers."""
+    return Bench(
+        Evaluations(directory),
+        Ledger(budget_calls=calls, budget_tokens=tokens),
+        concurrency=concurrency,
+        max_output_tokens=256,
+        progress=progress,
+        retry_after_s=0.0,
+    )
+
+
+def optimizer(**changes: Any) -> Optimizer:
+    """Optimizer settings of a small cycle."""
+    return Optimizer(**{"selection_items": 20, "confirmation_items": 40, "max_rules": 4, **changes})

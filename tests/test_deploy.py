@@ -1,0 +1,63 @@
+"""The files in ``deploy/`` keep their promises: a valid configuration, an unprivileged user, room to drain."""
+
+import configparser
+import json
+import re
+from pathlib import Path
+
+from gateway import settings
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+
+
+def unit() -> dict[str, str]:
+    """The ``[Service]`` section of the systemd unit; of a key that stands twice, the last one."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # keys keep their case
+    parser.read(DEPLOY / "preceptor.service", encoding="utf-8")
+    return dict(parser["Service"])
+
+
+def instructions(word: str) -> list[str]:
+    """The arguments of every instruction of that kind in the last stage of the Containerfile."""
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    return re.findall(rf"^{word}\s+(.*)$", text.rpartition("\nFROM ")[2], flags=re.MULTILINE)
+
+
+def configuration() -> settings.Settings:
+    environment = {
+        "STATE_DIRECTORY": "/var/lib/preceptor",
+        "PROVIDER_BASE_URL": "http://127.0.0.1:9100/v1",
+        "PROVIDER_API_KEY": "key",
+    }
+    return settings.load(DEPLOY / "preceptor.toml", environment)
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    """``preceptor.toml`` loads without a mistake and keeps its data where systemd or the image say."""
+    assert configuration().server.data_dir == Path("/var/lib/preceptor")
+
+
+def test_the_image_runs_as_an_unprivileged_user() -> None:
+    """The last user of the image is a number other than root's, which ``runAsNonRoot`` can check."""
+    assert instructions("USER")[-1] == "8100:8100"
+
+
+def test_the_image_starts_the_gateway_without_a_shell() -> None:
+    """The entry point is in exec form, so that SIGTERM reaches the gateway."""
+    command = json.loads(instructions("ENTRYPOINT")[-1])
+    assert command[:2] == ["preceptor", "serve"]
+
+
+def test_the_unit_runs_as_an_unprivileged_user() -> None:
+    """The unit has a user of its own and can neither gain privileges nor write outside its folders."""
+    service = unit()
+    assert service["DynamicUser"] == "yes"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+def test_the_unit_waits_longer_than_the_gateway_drains() -> None:
+    """systemd kills nothing before running requests had their time and the model server was stopped."""
+    assert float(unit()["TimeoutStopSec"]) >= 2 * configuration().server.drain_s

@@ -1,0 +1,282 @@
+"""What every store promises: the same specification, run against each implementation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain import Activation, Evidence, Exchange, Feedback, Measured, Rule, RuleSet, Usage
+from gateway.errors import NotFound
+from gateway.store.base import Graded, Store, TaskCounts
+from gateway.store.memory import MemoryStore
+from gateway.store.sql import SqlStore
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def exchange(id_: str, **changes: Any) -> Exchange:
+    plain = Exchange(
+        id=id_,
+        created=1.0,
+        task="sums",
+        client_model="gpt-4o-mini",
+        model="small",
+        arm="weak",
+        rules=None,
+        stream=False,
+        status="ok",
+        http_status=200,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def feedback(id_: str, **changes: Any) -> Feedback:
+    return msgspec.structs.replace(Feedback(exchange_id=id_, created=2.0, correct=False), **changes)
+
+
+FULL = exchange(
+    "full",
+    created=1_700_000_000.123456,
+    rules=3,
+    stream=True,
+    status="abandoned",
+    error="the client hung up",
+    request='{"model":"gpt-4o-mini","messages":"é"}'.encode(),
+    reply="four ☃",
+    finish_reason="stop",
+    usage=Usage(prompt_tokens=10, output_tokens=4),
+    latency_ms=12.5,
+    first_byte_ms=3.25,
+)
+
+RULES = RuleSet(
+    task="sums",
+    scratchpad="two_pass",
+    rules=(Rule(text="Write out the working.", reason="It guessed."), Rule(text="Check the sign.")),
+    parent=None,
+    evidence=Evidence(
+        verdict="better",
+        before=Measured(accuracy=0.17, n=24, output_tokens=4.0),
+        after=Measured(accuracy=0.79, n=24, output_tokens=188.0, latency_s=1.1),
+        fixed=15,
+        broken=0,
+        items_used=24,
+        p_value=3.05e-05,
+        interval=(0.41, 0.83),
+        note="é",
+    ),
+    created=1_700_000_000.5,
+    decided_by="cycle",
+)
+
+
+@pytest.mark.parametrize("recorded", [exchange("plain", task=None), FULL], ids=["plain", "full"])
+def test_an_exchange_comes_back_as_it_was_recorded(store: Store, recorded: Exchange) -> None:
+    """Every field survives, those left out as well as those filled in."""
+    store.record([recorded])
+    assert store.exchange(recorded.id) == recorded
+
+
+def test_an_unknown_exchange_is_none(store: Store) -> None:
+    """Looking for an id that was never recorded is no error."""
+    assert store.exchange("nowhere") is None
+
+
+def test_an_empty_batch_is_no_error(store: Store) -> None:
+    """Recording nothing does nothing."""
+    store.record([])
+    assert store.counts() == {}
+
+
+def test_a_known_id_is_skipped(store: Store) -> None:
+    """A batch may be recorded again, whole or in part: the first record of an id stands."""
+    store.record([exchange("a", reply="first")])
+    store.record([exchange("a", reply="second"), exchange("b"), exchange("b", reply="twice in one batch")])
+    assert store.exchange("a") == exchange("a", reply="first")
+    assert store.exchange("b") == exchange("b")
+
+
+def test_feedback_on_an_unknown_exchange_is_refused(store: Store) -> None:
+    """It says False, and the feedback does not turn up when the exchange comes later."""
+    assert store.add_feedback(feedback("a")) is False
+    store.record([exchange("a")])
+    assert store.graded("sums", limit=10) == []
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(expected=JSON, score=st.none() | st.floats(0, 1), comment=st.none() | st.just("a\x00b"), id_=st.uuids().map(str))
+def test_feedback_comes_back_as_it_was_given(
+    store: Store, expected: Any, score: float | None, comment: str | None, id_: str
+) -> None:
+    """Any JSON value may be the expected answer."""
+    given_ = feedback(id_, expected=expected, score=score, comment=comment)
+    store.record([exchange(id_, task=id_)])
+    assert store.add_feedback(given_) is True
+    assert store.graded(id_, limit=1) == [Graded(exchange=exchange(id_, task=id_), feedback=given_)]
+
+
+def test_graded_is_newest_first_and_limited(store: Store) -> None:
+    """The order is that of the requests, not that of the feedback."""
+    store.record([exchange("old", created=1.0), exchange("new", created=3.0), exchange("middle", created=2.0)])
+    for id_ in ("new", "middle", "old"):
+        store.add_feedback(feedback(id_))
+    assert [graded.exchange.id for graded in store.graded("sums", limit=2)] == ["new", "middle"]
+
+
+def test_graded_holds_the_latest_feedback_once(store: Store) -> None:
+    """Of several feedbacks the newest counts; of two with the same time, the one that came later."""
+    store.record([exchange("a", created=2.0), exchange("b", created=1.0)])
+    for id_, created, comment in [("a", 5.0, "newest"), ("a", 4.0, "older"), ("b", 4.0, "first"), ("b", 4.0, "second")]:
+        store.add_feedback(feedback(id_, created=created, comment=comment))
+    assert [graded.feedback.comment for graded in store.graded("sums", limit=10)] == ["newest", "second"]
+
+
+def test_graded_leaves_out_what_nothing_can_be_learnt_from(store: Store) -> None:
+    """Errors, abandoned replies, other tasks and exchanges without feedback do not count."""
+    store.record(
+        [
+            exchange("good"),
+            exchange("error", status="error"),
+            exchange("abandoned", status="abandoned"),
+            exchange("other", task="other"),
+            exchange("none", task=None),
+            exchange("silent"),
+        ]
+    )
+    for id_ in ("good", "error", "abandoned", "other", "none"):
+        assert store.add_feedback(feedback(id_))
+    assert [graded.exchange.id for graded in store.graded("sums", limit=10)] == ["good"]
+
+
+def test_counts_per_task(store: Store) -> None:
+    """Exchanges, errors, feedback and output tokens add up per task; what has no task is in no count."""
+    used = Usage(prompt_tokens=5, output_tokens=7)
+    store.record(
+        [
+            exchange("a", created=5.0, usage=used),
+            exchange("b", created=9.0, usage=used, status="error"),
+            exchange("c", created=7.0, status="abandoned"),
+            exchange("d", task="other"),
+            exchange("e", task=None),
+        ]
+    )
+    for id_ in ("a", "a", "b", "e"):
+        store.add_feedback(feedback(id_))
+    assert store.counts() == {
+        "sums": TaskCounts(exchanges=3, errors=1, feedback=3, output_tokens=14, last_seen=9.0),
+        "other": TaskCounts(exchanges=1, last_seen=1.0),
+    }
+
+
+def test_publishing_numbers_the_versions_of_each_task(store: Store) -> None:
+    """1, 2, ... per task, whatever version the argument had; nothing goes live by it."""
+    other = msgspec.structs.replace(RULES, task="other", version=7)
+    versions = [store.publish(rule_set).version for rule_set in (RULES, RULES, other)]
+    assert versions == [1, 2, 1]
+    assert store.active() == {}
+    assert store.revision() == 0
+
+
+@pytest.mark.parametrize("rule_set", [RULES, RuleSet(task="sums")], ids=["full", "empty"])
+def test_a_rule_set_comes_back_as_it_was_published(store: Store, rule_set: RuleSet) -> None:
+    """An equal value with an equal hash, by whichever way it is read."""
+    published = store.publish(rule_set)
+    assert published == msgspec.structs.replace(rule_set, version=1)
+    store.activate(Activation(task="sums", version=1, created=1.0, by="test"))
+    assert store.rule_set("sums", 1) == published
+    assert store.rule_sets("sums") == [published]
+    assert store.active() == {"sums": published}
+    assert store.active()["sums"].hash == rule_set.hash
+
+
+def test_unknown_rule_sets_are_none(store: Store) -> None:
+    """Neither version 0 nor a later one exists, and a task without rule sets has an empty list."""
+    store.publish(RULES)
+    assert [store.rule_set("sums", version) for version in (-1, 0, 2)] == [None, None, None]
+    assert store.rule_sets("other") == []
+
+
+def test_activating_a_version_that_is_not_there_changes_nothing(store: Store) -> None:
+    """NotFound, and neither history nor revision knows of it."""
+    store.publish(RULES)
+    for task, version in (("sums", 2), ("other", 1)):
+        with pytest.raises(NotFound):
+            store.activate(Activation(task=task, version=version, created=1.0, by="test"))
+    assert store.history("sums") == []
+    assert store.revision() == 0
+
+
+def test_the_last_activation_decides(store: Store) -> None:
+    """Forward, back, to no rules: active follows, history keeps all of it, revision grows each time."""
+    store.publish(RULES)
+    store.publish(RULES)
+    seen, revisions = [], [store.revision()]
+    moves = [1, 2, 1, None]
+    for number, version in enumerate(moves):
+        store.activate(Activation(task="sums", version=version, created=float(number), by="test", why="because"))
+        seen.append([rule_set.version for rule_set in store.active().values()])
+        revisions.append(store.revision())
+    assert seen == [[1], [2], [1], []]
+    assert store.history("sums") == [
+        Activation(task="sums", version=version, created=float(number), by="test", why="because")
+        for number, version in enumerate(moves)
+    ]
+    assert revisions == sorted(set(revisions))
+
+
+def test_tasks_are_activated_apart(store: Store) -> None:
+    """One task's activation leaves the other's alone."""
+    other = msgspec.structs.replace(RULES, task="other")
+    store.publish(RULES)
+    store.publish(other)
+    store.activate(Activation(task="sums", version=1, created=1.0, by="test"))
+    store.activate(Activation(task="other", version=1, created=2.0, by="test"))
+    store.activate(Activation(task="sums", version=None, created=3.0, by="test"))
+    assert list(store.active()) == ["other"]
+    assert [activation.created for activation in store.history("other")] == [2.0]
+
+
+def test_a_cycle_is_open_until_it_ends(store: Store) -> None:
+    """It comes back with its plan, and with its outcome once it has one."""
+    begun = store.begin_cycle("sums", 1.0, msgspec.Raw(b'{"items":3}'))
+    assert (begun.task, begun.started, begun.plan, begun.ended) == ("sums", 1.0, b'{"items":3}', None)
+    assert store.open_cycle("sums") == begun
+    store.end_cycle(begun.id, 2.0, b'{"verdict":"better"}')
+    assert store.open_cycle("sums") is None
+    assert store.cycles("sums", limit=5) == [msgspec.structs.replace(begun, ended=2.0, outcome=b'{"verdict":"better"}')]
+
+
+def test_cycles_are_newest_first_and_per_task(store: Store) -> None:
+    """The newest open one is found, past newer ones that have ended and past other tasks."""
+    first, second, third = (store.begin_cycle("sums", float(number), b"{}") for number in range(3))
+    store.begin_cycle("other", 9.0, b"{}")
+    store.end_cycle(third.id, 10.0, b"{}")
+    assert store.open_cycle("sums") == second
+    assert [cycle.id for cycle in store.cycles("sums", limit=2)] == [third.id, second.id]
+    assert [cycle.id for cycle in store.cycles("sums", limit=9)] == [third.id, second.id, first.id]
+
+
+def test_ending_an_unknown_cycle_is_an_error(store: Store) -> None:
+    """NotFound rather than silence."""
+    with pytest.raises(NotFound):
+        store.end_cycle(1, 2.0, b"{}")

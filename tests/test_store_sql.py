@@ -1,0 +1,152 @@
+"""The SQL store beyond the common contract: what lasts, other processes, failures, and the indexes."""
+
+import sqlite3
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from gateway.domain import Activation, Exchange, Feedback, RuleSet
+from gateway.errors import StoreError
+from gateway.store.database import FILE
+from gateway.store.sql import SqlStore
+
+EXCHANGE = Exchange(
+    id="chatcmpl-1",
+    created=1.0,
+    task="sums",
+    client_model="gpt-4o-mini",
+    model="small",
+    arm="weak",
+    rules=None,
+    stream=False,
+    status="ok",
+    http_status=200,
+    request=b'{"prompt":"secret"}',
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    opened = SqlStore.open(tmp_path, busy_timeout_s=0.01)
+    yield opened
+    opened.close()
+
+
+def test_reopening_keeps_the_data(tmp_path: Path) -> None:
+    """Exchanges, feedback, rule sets and the active version outlive the process."""
+    with closing(SqlStore.open(tmp_path)) as store:
+        store.record([EXCHANGE])
+        store.add_feedback(Feedback(exchange_id=EXCHANGE.id, created=2.0, correct=False))
+        published = store.publish(RuleSet(task="sums"))
+        store.activate(Activation(task="sums", version=1, created=3.0, by="test"))
+    with closing(SqlStore.open(tmp_path)) as store:
+        assert [graded.exchange for graded in store.graded("sums", limit=9)] == [EXCHANGE]
+        assert store.active() == {"sums": published}
+        assert store.revision() == 1
+
+
+def _publish(data_dir: Path) -> list[int]:
+    with closing(SqlStore.open(data_dir)) as store:
+        return [store.publish(RuleSet(task="sums")).version for _ in range(10)]
+
+
+def test_processes_may_open_and_publish_at_once(tmp_path: Path) -> None:
+    """Both find one migrated database, and no version is given twice."""
+    context = get_context("spawn")
+    with context.Pool(2) as pool:
+        versions = pool.map(_publish, [tmp_path, tmp_path], chunksize=1)
+    assert sorted(versions[0] + versions[1]) == list(range(1, 21))
+
+
+def test_threads_may_open_and_publish_at_once(tmp_path: Path) -> None:
+    """The same within one process, each thread with a store of its own."""
+    together = Barrier(3)
+
+    def work(_: int) -> list[int]:
+        together.wait()
+        return _publish(tmp_path)
+
+    with ThreadPoolExecutor(3) as pool:
+        versions = [version for found in pool.map(work, range(3)) for version in found]
+    assert sorted(versions) == list(range(1, 31))
+
+
+def test_a_locked_database_is_an_error_that_says_so(store: SqlStore, tmp_path: Path) -> None:
+    """Writing fails after the busy time-out, reading goes on, and writing works once the lock is gone."""
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="is locked by another process"):
+            store.record([EXCHANGE])
+        assert store.exchange(EXCHANGE.id) is None
+    store.record([EXCHANGE])
+    assert store.exchange(EXCHANGE.id) == EXCHANGE
+
+
+def test_a_full_database_is_an_error_that_says_so(store: SqlStore) -> None:
+    """A batch that does not fit is not written in part; the store works on when there is room."""
+    batch = [EXCHANGE, msgspec.structs.replace(EXCHANGE, id="big", request=b"x" * 1_000_000)]
+    with store._database.read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="free some space"):
+        store.record(batch)
+    assert store.exchange(EXCHANGE.id) is None
+    with store._database.read() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    store.record(batch)
+    assert store.exchange(EXCHANGE.id) == EXCHANGE
+
+
+def test_errors_carry_no_prompt(store: SqlStore, tmp_path: Path) -> None:
+    """Not in the message, nor in the chain of causes that a log may print."""
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("CREATE TRIGGER refuse BEFORE INSERT ON exchanges BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    with pytest.raises(StoreError) as caught:
+        store.record([EXCHANGE])
+    printed = "".join(traceback.format_exception(caught.value))
+    assert "refused" in printed
+    assert "secret" not in printed
+
+
+@pytest.mark.parametrize(
+    ("read", "indexes"),
+    [
+        (
+            lambda store: store.counts(),
+            ["COVERING INDEX exchanges_task_created", "COVERING INDEX feedback_task_created"],
+        ),
+        (lambda store: store.graded("sums", limit=10), ["INDEX feedback_task_created", "INDEX feedback_exchange"]),
+        (lambda store: store.open_cycle("sums"), ["INDEX cycles_task"]),
+        (lambda store: store.history("sums"), ["INDEX activations_task"]),
+    ],
+    ids=["counts", "graded", "open_cycle", "history"],
+)
+def test_the_indexes_serve_the_reads(store: SqlStore, read: Callable[[SqlStore], object], indexes: list[str]) -> None:
+    """Ten million exchanges are neither walked through nor sorted."""
+    said: list[tuple[str, Any]] = []
+    engine = store._database._reading
+
+    def listen(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        said.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", listen)
+    read(store)
+    sa.event.remove(engine, "before_cursor_execute", listen)
+    with store._database.read() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+            for statement, parameters in said
+            if statement.startswith("SELECT")
+        ]
+    plan = " ".join(plans)
+    assert [index for index in indexes if index not in plan] == []
+    assert "TEMP B-TREE" not in plan
