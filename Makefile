@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+LOCKED := .venv/.locked
 READY := .venv/.ready
 MODEL := qwen2.5-coder-1.5b
 CONFIG := preceptor.toml
@@ -67,7 +68,11 @@ debian = { \
   apt-get -qq update; \
   DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 install -y --no-install-recommends $(1) >/dev/null; }
 
-$(READY): requirements-dev.lock pyproject.toml
+$(READY): $(LOCKED) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(LOCKED): requirements-dev.lock
 	@for python in python3.11 python3.12 python3.13 python3 ''; do
 	  if [ -z "$$python" ]; then
 	    echo "make: Python 3.11 or newer is missing. Install it (on Debian, as root: apt-get install python3)." >&2
@@ -79,7 +84,6 @@ $(READY): requirements-dev.lock pyproject.toml
 	echo "Setting up .venv with $$("$$python" --version), once; the packages are about 250 MB:"
 	"$$python" -m venv --clear .venv
 	$(BIN)/python -m pip install --require-hashes -r requirements-dev.lock | sed -unE 's/^Collecting ([^ ]+).*/  \1/p'
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 

@@ -3,6 +3,7 @@
 Exit codes: 0, 1 (failed), 2 (wrong usage), 130 (interrupted).
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -35,7 +36,10 @@ def command_line() -> click.Group:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit."""
+    """Run a command and exit. A closed terminal and SIGTERM end it as Ctrl-C does, so that nothing it started is left."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, signal.default_int_handler)
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 

@@ -240,7 +240,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 def _scratch(path: Path) -> Iterator[Path]:
     """An empty folder for as long as it is needed; what a killed process left in it is removed first."""
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     try:
         yield path
     finally:

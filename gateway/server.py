@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
+import math
 import socket
 from collections.abc import Sequence
 
@@ -42,9 +42,8 @@ def serve(settings: Settings, plugins: Sequence[Plugin], listener: socket.socket
     try:
         app = build_app(build_services(settings, store), plugins)
         server = uvicorn.Server(uvicorn_config(app, settings))
-        # uvicorn raises the signal that stopped it once more when it is done; both end like Ctrl-C, with clean-up.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with (
+            # uvicorn raises the signal that stopped it once more when it is done.
             contextlib.suppress(KeyboardInterrupt),
             asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
         ):
@@ -66,5 +65,5 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.server.drain_s),
+        timeout_graceful_shutdown=math.ceil(settings.server.drain_s),
     )

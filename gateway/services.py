@@ -1,7 +1,7 @@
 """What the handlers share: built once by ``app``, alive as long as the process. Holds things, decides nothing."""
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,8 +16,11 @@ from gateway.upstream.base import Upstream
 
 
 def new_exchange_id() -> str:
-    """An id in the form that clients know, unique without asking anybody."""
-    return "chatcmpl-" + uuid.uuid4().hex
+    """An id in the form that clients know, unique without asking anybody.
+
+    It begins with the time: rows that arrive in the order of their index are written at twice the speed.
+    """
+    return f"chatcmpl-{time.time_ns() // 10**6:012x}{os.urandom(10).hex()}"
 
 
 @dataclass(frozen=True, kw_only=True)

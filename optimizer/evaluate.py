@@ -81,7 +81,7 @@ class Bench:
     ) -> None:
         self.ledger = ledger
         self.progress = progress
-        self._evaluations = evaluations
+        self.evaluations = evaluations
         self._concurrency = concurrency
         self._max_output_tokens = max_output_tokens
         self._retry_after_s = retry_after_s
@@ -131,11 +131,11 @@ class Bench:
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
         body = self._prepared(request)
         key = key_of(model.identity, body, rules, purpose)
-        async with self._evaluations.exclusive(key):
-            answer = self._evaluations.get(key)
+        async with self.evaluations.exclusive(key):
+            answer = self.evaluations.get(key)
             if answer is None:
                 answer = await self._pay(model, body, rules)
-                self._evaluations.put(key, answer)
+                self.evaluations.put(key, answer)
             return answer
 
     async def _pay(self, model: Model, body: bytes, rules: RuleSet | None) -> Answer:

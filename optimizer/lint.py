@@ -14,7 +14,7 @@ MIN_LENGTH = 8  # characters
 MAX_LENGTH = 300  # characters
 QUOTE_WORDS = 6
 """A run of so many words that occurs in a user's text is a quote."""
-_FIGURE_WORDS = 3  # a run of so many words, two of them with digits, is one too
+_FIGURE_WORDS = 4  # a run of so many words, two of them with digits, is one too
 _LONG_NUMBER = 4  # digits
 
 _FORBIDDEN = {

@@ -14,6 +14,8 @@ from gateway.domain import Rule
 MOST = 20
 """Rules taken from one reply; a model that loops writes hundreds."""
 
+_BRACKETS_TRIED = 50
+"""Brackets that may turn out not to begin JSON before the rest is taken for prose."""
 _TEXT_KEYS = ("rule", "text", "instruction", "concept", "guideline")
 _REASON_KEYS = ("reason", "why", "explanation", "rationale")
 _LINE = re.compile(r"^\s*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE)
@@ -24,18 +26,21 @@ _DECORATION = "*_`\"'\u201c\u201d "
 def rules_in(reply: str) -> list[Rule]:
     """The rules in a reply, in order, without repeats; at most ``MOST``."""
     found = list(_from_json(reply)) or _from_broken_json(reply) or _from_lines(reply)
-    unique = {rule.text.casefold(): rule for rule in reversed(found) if rule.text}
-    return list(reversed(unique.values()))[:MOST]
+    unique: dict[str, Rule] = {}
+    for rule in found:
+        if rule.text:
+            unique.setdefault(rule.text.casefold(), rule)
+    return list(unique.values())[:MOST]
 
 
 def _from_json(reply: str) -> Iterable[Rule]:
     decoder = json.JSONDecoder()
-    position = 0
-    while (start := _next_bracket(reply, position)) is not None:
+    position, failures = 0, 0
+    while failures < _BRACKETS_TRIED and (start := _next_bracket(reply, position)) is not None:
         try:
             value, position = decoder.raw_decode(reply, start)
         except (ValueError, RecursionError):
-            position = start + 1
+            position, failures = start + 1, failures + 1
         else:
             yield from _from_value(value)
 

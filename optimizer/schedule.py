@@ -1,4 +1,4 @@
-"""When cycles run: APScheduler in the event loop, jobs declared in code, nothing stored, no overlap, missed runs merged."""
+"""When cycles run: APScheduler in the event loop, the job declared in code, no overlap, missed runs merged."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ async def scheduled(services: Services) -> AsyncIterator[None]:
     async with learner(services) as teacher:
 
         async def job() -> None:
-            # APScheduler cancels jobs without waiting for them: we keep the task, to see it end before the cache closes.
+            # APScheduler cancels jobs without waiting for them: the task is kept, to see it end before the cache closes.
             task = asyncio.create_task(look(services, teacher))
             running.add(task)
             task.add_done_callback(running.discard)

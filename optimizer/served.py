@@ -1,5 +1,5 @@
-"""A configured model as the optimizer sees it: asked through the gateway's own request path, so that what is verified is
-what will serve."""
+"""A configured model as the optimizer sees it: asked through the gateway's own request path, so that what is verified
+is what will serve."""
 
 import msgspec
 

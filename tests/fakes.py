@@ -144,9 +144,7 @@ class FakeUpstream:
     async def aclose(self) -> None: ...
 
 
-def services(
-    config: Settings, upstreams: Mapping[str, Upstream], store: Store | None = None, **parts: Any
-) -> Services:
+def services(config: Settings, upstreams: Mapping[str, Upstream], store: Store | None = None, **parts: Any) -> Services:
     """A gateway's services over given upstreams and a store in memory."""
     store = store or MemoryStore()
     return Services(

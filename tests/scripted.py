@@ -1,4 +1,4 @@
-"""Scripted models for the optimizer's tests: a weak one that errs by a hidden concept, strong ones of every character."""
+"""Scripted models for the optimizer's tests: a weak one that errs by a hidden concept, strong ones of all kinds."""
 
 import asyncio
 import json

@@ -74,7 +74,9 @@ def test_the_expected_number_may_be_written_in_several_ways(expected: object) ->
     assert grade(ONLY, "1234", expected)
 
 
-@pytest.mark.parametrize("expected", [None, True, [], {}, "", "twelve", "1 or 2", "12 apples", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "expected", [None, True, [], {}, "", "twelve", "1 or 2", "12 apples", float("nan"), float("inf")]
+)
 def test_an_expected_value_that_is_no_number_is_an_error_that_names_it(expected: object) -> None:
     """Such an item must be left out: no reply could be right."""
     with pytest.raises(Ungradable, match="is not a number"):

@@ -1,4 +1,4 @@
-"""Supervision of the embedded model server, with a small fake child in its place; one test at the end runs the real one."""
+"""Supervision of the embedded model server: a small fake child stands in its place, but for one test at the end."""
 
 import asyncio
 import contextlib
@@ -128,7 +128,7 @@ async def opened(upstream: LlamaCppUpstream) -> AsyncIterator[LlamaCppUpstream]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that will come; the limit is for a broken test only."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(0.01)
 
 
@@ -237,7 +237,7 @@ async def test_a_child_that_recovers_serves_again(model: Path) -> None:
 
 
 async def test_a_child_that_served_long_starts_counting_anew(model: Path) -> None:
-    """Only deaths in a row lengthen the pause: these children served thirty seconds each, by the clock they are given."""
+    """Only deaths in a row lengthen the pause: these children served thirty seconds each, by the clock given."""
     pauses: list[float] = []
     now = 0.0
 
@@ -345,10 +345,10 @@ def test_a_child_ends_when_the_gateway_is_killed(model: Path) -> None:
 
         asyncio.run(main())
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(gateway)]) as process:  # noqa: S603
-        with Path(f"{model}.alive").open("rb") as alive:
-            process.kill()
-            assert alive.read() == b""
+    command = [sys.executable, "-c", textwrap.dedent(gateway)]
+    with subprocess.Popen(command) as process, Path(f"{model}.alive").open("rb") as alive:  # noqa: S603
+        process.kill()
+        assert alive.read() == b""
 
 
 @pytest.mark.model

@@ -13,8 +13,6 @@ import pytest
 from gateway.upstream.transport import AiohttpTransport
 from tests.fakes import Connection, free_port, raw_server, read_request
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]
-
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -63,8 +61,8 @@ def request(url: str, **timeout: float) -> httpx.Request:
 async def ask(transport: AiohttpTransport, sent: httpx.Request) -> tuple[int, bytes]:
     """Send a request and read its reply to the end."""
     response = await transport.handle_async_request(sent)
+    assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
-        assert isinstance(response.stream, httpx.AsyncByteStream)
         return response.status_code, b"".join([piece async for piece in response.stream])
     finally:
         await response.stream.aclose()
@@ -159,7 +157,12 @@ async def test_a_connection_that_is_not_accepted_is_a_connect_time_out(transport
 
 async def test_a_server_that_speaks_no_tls_is_a_connect_error(transport: AiohttpTransport) -> None:
     """``https`` to a plain server: ``ConnectError``."""
-    async with raw_server(says(OK)) as url:
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(OK)
+
+    async with raw_server(plain) as url:
         with pytest.raises(httpx.ConnectError):
             await ask(transport, request(url.replace("http:", "https:")))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone, HangUp
-from gateway.api.http import EVENTS, Header, error_headers, header, piece, read_body, respond, start
+from gateway.api.http import EVENTS, Header, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.completion import Tally
 from gateway.domain import Exchange, Status
 from gateway.errors import MethodNotAllowed, PreceptorError
@@ -101,7 +101,7 @@ class _Running:
                 (b"x-preceptor-task", (plan.task or "none").encode()),
                 (b"x-preceptor-rules", str(plan.rules_version or "none").encode()),
                 (b"x-preceptor-arm", plan.arm.encode()),
-                (b"x-preceptor-model", plan.model.encode("latin-1", "replace")),
+                (b"x-preceptor-model", header_value(plan.model)),
                 (b"x-preceptor-overhead-ms", f"{self._overhead_s * 1000:.3f}".encode()),
             ]
         return headers

@@ -1,5 +1,6 @@
 """``POST /v1/feedback``: what a client says of a reply, keyed by the reply's ``id``. Acknowledged once it is stored."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -22,6 +23,9 @@ class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
     comment: str | None = None
 
 
+_PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")
+"""Where msgspec's message names the key that is wrong, missing or unknown."""
+
 _body = msgspec.json.Decoder(FeedbackBody)
 
 
@@ -30,8 +34,8 @@ def parse(body: bytes, created: float) -> Feedback:
     try:
         given = _body.decode(body)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        raise BadRequest(message, param=path.rstrip("`") or None) from None
+        found = _PLACE.search(str(error))
+        raise BadRequest(str(error), param=found[1] if found else None) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
     if given.expected is None:

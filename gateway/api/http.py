@@ -1,5 +1,6 @@
 """Bodies in, bodies and errors out, for handlers that speak ASGI directly because they are on the request path."""
 
+import re
 from collections.abc import Iterable
 
 from litestar.types import HTTPScope, Receive, Send
@@ -10,6 +11,8 @@ from gateway.errors import BodyTooLarge, PreceptorError
 Header = tuple[bytes, bytes]
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
+
+_UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
 async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
@@ -56,6 +59,11 @@ async def piece(send: Send, body: bytes, *, more: bool) -> None:
 
 
 def error_headers(error: PreceptorError) -> list[Header]:
-    """The headers of an upstream's refusal that clients act on."""
+    """The headers of an upstream's refusal that clients act on. The request's id is ours to say."""
     handed_on: dict[str, str] = getattr(error, "headers", {})
-    return [(name.encode(), value.encode("latin-1")) for name, value in handed_on.items()]
+    return [(name.encode(), header_value(value)) for name, value in handed_on.items() if name != "x-request-id"]
+
+
+def header_value(text: str) -> bytes:
+    """Text as a header can carry it: a line break in it would begin another header."""
+    return _UNPRINTABLE.sub(b"?", text.encode("ascii", "replace"))

@@ -135,10 +135,10 @@ def export(config: Path | None, task: str, version: int | None) -> None:
 @click.argument("version")
 def activate(config: Path | None, task: str, version: str) -> None:
     """Make a version live (or 'none': no rules). A running gateway follows within a second."""
-    settings = settings_of(config)
     if version != "none" and not version.isdigit():
         raise click.BadParameter(f"{version!r} is neither a version nor 'none'", param_hint="VERSION")
     number = None if version == "none" else int(version)
+    settings = settings_of(config)
     with store_of(settings) as store:
         _switch(store, known_task(settings, task), number, "activated by hand")
     click.echo(f"{task}: {_named(number)} is live")

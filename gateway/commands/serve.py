@@ -1,6 +1,5 @@
 """``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ import msgspec
 from gateway import logs
 from gateway.app import llamacpp_models
 from gateway.commands.options import config_option, settings_of
-from gateway.errors import PreceptorError
+from gateway.errors import ConfigurationError, PreceptorError
 from gateway.modelfiles import resolve
 from gateway.plugins import installed
 from gateway.settings import DEFAULT_FILE, EXAMPLE, Settings, config_path, models_dir
@@ -45,10 +44,8 @@ def check(config: Path | None) -> None:
     """Validate the configuration and say every mistake at once."""
     settings = settings_of(config)
     missing = _missing_models(settings)
-    for line in missing:
-        click.echo(f"preceptor: {line}", err=True)
     if missing:
-        sys.exit(1)
+        raise ConfigurationError(str(config_path(config)), missing)
     click.echo(
         f"{config_path(config)}: fine; {len(settings.upstreams)} upstreams, {len(settings.models)} models,"
         f" {len(settings.tasks)} tasks"

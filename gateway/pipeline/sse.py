@@ -44,9 +44,9 @@ class Events:
 
 
 def data_of(event: bytes) -> bytes | None:
-    """The data of an event, its lines joined; ``None`` for a comment or an event without data."""
+    """The data of an event, its lines joined; ``None`` for a comment or an event whose data is empty."""
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines) if lines else None
+    return b"\n".join(lines) or None
 
 
 class _Delta(msgspec.Struct):

@@ -1,0 +1,27 @@
+"""``preceptor models``."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway import modelfiles
+from gateway.cli import run
+
+
+def test_the_list_marks_what_is_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A star for a model whose file is in the folder."""
+    monkeypatch.setenv("PRECEPTOR_MODELS", str(tmp_path))
+    model = modelfiles.CATALOG["smollm2-135m"]
+    (tmp_path / model.file).write_bytes(b"")
+    assert run(["models", "list"]) == 0
+    marks = {line[2:].split()[0]: line[0] for line in capsys.readouterr().out.splitlines()}
+    assert marks["smollm2-135m"] == "*"
+    assert marks["qwen2.5-coder-1.5b"] == " "
+
+
+def test_an_unknown_model_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says where the known ones are listed."""
+    assert run(["models", "pull", "nonsense"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

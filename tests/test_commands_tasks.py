@@ -1,0 +1,49 @@
+"""``preceptor tasks``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import run
+from gateway.store.sql import SqlStore
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "preceptor.toml"
+    file.write_text(
+        f'[server]\ndata_dir = "{tmp_path}"\n[upstreams.u]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        '[models.m]\nupstream = "u"\nmodel = "x"\n[tasks.sums]\nweak = "m"\nstrong = "m"\n'
+    )
+    return str(file)
+
+
+def test_a_task_without_traffic_is_listed_with_zeros(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Configured is enough to be seen."""
+    assert run(["tasks", "list", "--json", "-c", config]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["task"], row["exchanges"], row["rules"]) == ("sums", 0, None)
+
+
+def test_the_last_cycles_say_what_came_of_them(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also a cycle that published nothing says why."""
+    store = SqlStore.open(tmp_path)
+    record = store.begin_cycle("sums", 1.0, b"{}")
+    store.end_cycle(record.id, 2.0, b'{"verdict":"cannot tell","note":"too few mistakes"}')
+    store.begin_cycle("sums", 3.0, b"{}")
+    store.close()
+    assert run(["tasks", "show", "-c", config, "sums"]) == 0
+    shown = capsys.readouterr().out
+    assert "cannot tell: too few mistakes" in shown
+    assert "not ended" in shown
+    assert run(["tasks", "show", "--json", "-c", config, "sums"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["cycles"]) == 2
+
+
+def test_an_unknown_task_is_one_line(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the tasks that there are."""
+    assert run(["tasks", "show", "-c", config, "nosuch"]) == 1
+    assert "sums" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""The values of the domain: what is derived from them, and that they stay as they were made."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Rule, RuleSet, Usage
+
+USAGES = st.builds(Usage, prompt_tokens=st.integers(0, 10**9), output_tokens=st.integers(0, 10**9))
+
+
+@given(USAGES, USAGES, USAGES)
+def test_usage_adds_up_in_any_order(a: Usage, b: Usage, c: Usage) -> None:
+    """The passes of a scratchpad can be counted in whatever order they end."""
+    assert (a + b) + c == c + (b + a)
+    assert a + Usage() == a
+    assert (a + b).prompt_tokens == a.prompt_tokens + b.prompt_tokens
+    assert (a + b).output_tokens == a.output_tokens + b.output_tokens
+
+
+def test_a_hash_covers_what_reaches_the_model() -> None:
+    """Task, scratchpad, and the rules' texts in their order make the hash."""
+    rules = (Rule(text="Work in steps."), Rule(text="Check the sum."))
+    base = RuleSet(task="sums", rules=rules)
+    others = [
+        RuleSet(task="words", rules=rules),
+        RuleSet(task="sums", rules=rules, scratchpad="tags"),
+        RuleSet(task="sums", rules=rules[::-1]),
+        RuleSet(task="sums", rules=rules[:1]),
+        RuleSet(task="sums", rules=(Rule(text="Work in steps.Check the sum."),)),
+    ]
+    assert len({base.hash, *(other.hash for other in others)}) == 1 + len(others)
+    assert len(base.hash) == 64
+
+
+def test_a_hash_leaves_out_the_story_of_a_rule_set() -> None:
+    """The same rules have the same hash, whoever published them, when, why and under which number."""
+    told = RuleSet(task="sums", rules=(Rule(text="Work.", reason="It guessed."),), version=7, parent=6, created=9.0,
+                   decided_by="cycle")  # fmt: skip
+    assert told.hash == RuleSet(task="sums", rules=(Rule(text="Work."),)).hash
+
+
+def test_a_hash_is_stable() -> None:
+    """A hash that was exported years ago still names the same rules."""
+    known = "8c7d7275f97e6f3471ac1e2d1c0d05b3b07155a16d6a43c416dba043645280e5"
+    assert RuleSet(task="sums", rules=(Rule(text="Work."),)).hash == known
+
+
+def test_a_value_cannot_be_changed() -> None:
+    """Whoever holds a rule set holds the same rules for ever."""
+    rule_set = RuleSet(task="sums")
+    with pytest.raises(AttributeError):
+        rule_set.version = 2  # type: ignore[misc]
+
+
+def test_a_rule_set_survives_json() -> None:
+    """What is written to a database or a file reads back as the same value."""
+    rule_set = RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Wörk.", reason="r"),), parent=2)
+    assert msgspec.json.decode(msgspec.json.encode(rule_set), type=RuleSet) == rule_set

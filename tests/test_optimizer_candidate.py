@@ -1,0 +1,89 @@
+"""Candidates: the race is fair and cheap, and rules without an effect do not stay."""
+
+from pathlib import Path
+
+from gateway.domain import Rule, RuleSet
+from optimizer.accept import Pairs
+from optimizer.candidate import Selected, Selection, pairs_of, summary
+from tests.scripted import GOOD_RULE, GRADER, Weak, bench, questions
+
+GOOD, IDLE, BAD = Rule(text=GOOD_RULE), Rule(text="Be polite."), Rule(text="A harmful thing to say.")
+
+
+def selection(tmp_path: Path, weak: Weak, count: int = 20) -> Selection:
+    return Selection(bench(tmp_path), weak, GRADER, "t", questions(count))
+
+
+async def best_of(
+    tmp_path: Path, weak: Weak, *rules: Rule, incumbent: RuleSet | None = None, most: int = 4
+) -> Selected:
+    return await selection(tmp_path, weak).best_of(incumbent, rules, most)
+
+
+async def test_the_one_rule_that_helps_is_kept_alone_in_the_cheapest_form(tmp_path: Path) -> None:
+    """All forms get everything right with it, so the fewest output tokens and then the fewest rules win."""
+    selected = await best_of(tmp_path, Weak(), GOOD, IDLE)
+    assert selected.best.rule_set == RuleSet(task="t", rules=(GOOD,))
+    assert selected.best.measured.accuracy == 1.0 and selected.incumbent.measured.accuracy == 0.25
+    assert len(selected.best.trials) == 20
+
+
+async def test_a_form_that_helps_by_itself_needs_no_rules(tmp_path: Path) -> None:
+    """Two passes cure this model; idle rules would only cost tokens."""
+    selected = await best_of(tmp_path, Weak(forms_that_cure=["two_pass"]), IDLE, Rule(text="Use short words only."))
+    assert selected.best.rule_set == RuleSet(task="t", scratchpad="two_pass")
+
+
+async def test_a_harmful_rule_does_not_drag_a_good_one_down(tmp_path: Path) -> None:
+    """Rules are also tried alone."""
+    selected = await best_of(tmp_path, Weak(), BAD, GOOD)
+    assert selected.best.rule_set.rules == (GOOD,)
+
+
+async def test_rules_that_do_nothing_leave_the_incumbent_in_place(tmp_path: Path) -> None:
+    """The best candidate is then no rules at all."""
+    selected = await best_of(tmp_path, Weak(), IDLE)
+    assert selected.best.rule_set == RuleSet(task="t")
+    assert {one.rule_set.scratchpad for one in selected.others} == {"none", "tags", "two_pass"}
+
+
+async def test_new_rules_are_added_to_the_incumbents(tmp_path: Path) -> None:
+    """Its own rules stay; a full rule set is challenged by the new ones alone."""
+    incumbent = RuleSet(task="t", version=3, rules=(IDLE,))
+    assert (await best_of(tmp_path, Weak(), GOOD, incumbent=incumbent)).best.rule_set.rules == (IDLE, GOOD)
+    full = await best_of(tmp_path, Weak(), GOOD, incumbent=incumbent, most=1)
+    assert full.best.rule_set.rules == (GOOD,)
+
+
+async def test_a_search_is_cheap(tmp_path: Path) -> None:
+    """About a hundred answers at twenty items, the incumbent's twenty included."""
+    weak = Weak()
+    await best_of(tmp_path, weak, GOOD, IDLE, Rule(text="Use short words only."))
+    assert weak.total <= 110 and max(weak.calls.values()) == 1
+
+
+async def test_half_of_the_racers_drop_out_after_each_rung(tmp_path: Path) -> None:
+    """Four start on 6 items, two go on to 12, one to the end; all on the same items in the same order."""
+    weak = Weak()
+    racers = [RuleSet(task="t", rules=rules) for rules in ((GOOD,), (IDLE,), (BAD,), (GOOD, IDLE), (GOOD,))]
+    ranked = await selection(tmp_path, weak).race(racers)
+    assert [one.rule_set.rules for one in ranked] == [(GOOD,)]
+    assert weak.total == 4 * 6 + 2 * 6 + 8
+    assert [trial.item for trial in ranked[0].trials] == questions(20)
+
+
+async def test_pairs_count_what_changed(tmp_path: Path) -> None:
+    """Fifteen hard ones fixed, five easy ones right both times."""
+    desk = bench(tmp_path)
+    before = await desk.trials(Weak(), questions(20), None, GRADER, stage="test")
+    after = await desk.trials(Weak(), questions(20), RuleSet(task="t", rules=(GOOD,)), GRADER, stage="test")
+    assert pairs_of(before, after) == Pairs(both=5, fixed=15)
+    assert pairs_of(after, before) == Pairs(both=5, broken=15)
+
+
+def test_a_summary_names_form_and_rules() -> None:
+    """For reports."""
+    assert (
+        summary(RuleSet(task="t", scratchpad="tags", rules=(IDLE, GOOD))) == f"scratchpad tags: Be polite.; {GOOD_RULE}"
+    )
+    assert summary(RuleSet(task="t")) == "scratchpad none: no rules"

@@ -1,0 +1,38 @@
+"""Plans and outcomes survive being stored, and an outcome has the keys of the contract."""
+
+import json
+
+from gateway.domain import Rule, RuleSet
+from optimizer.items import Examples, Mistake, Seen
+from optimizer.outcome import Outcome, Plan, forecast, plan_for
+from tests.scripted import questions
+
+
+def plan() -> Plan:
+    items = questions(120)
+    examples = Examples(
+        items=tuple(items),
+        seen={items[0].id: Seen(reply="5", correct=False)},
+        mistakes=(Mistake(request=items[1].request, reply="6"),),
+    )
+    incumbent = RuleSet(task="t", version=2, rules=(Rule(text="Be brief."),))
+    return plan_for("t", examples, incumbent=incumbent, started=5.0, by="cycle", spent=["a"])
+
+
+def test_a_plan_is_the_same_after_a_restart() -> None:
+    """So that a killed cycle runs again as it was."""
+    assert Plan.decoded(plan().encoded()) == plan()
+
+
+def test_the_forecast_says_what_can_be_found_before_anything_is_spent() -> None:
+    """Items per stage and the smallest gain that they can show."""
+    expected = forecast(plan().parts(selection=20, confirmation=40))
+    assert expected.selection == 20 and expected.confirmation <= 40 and 20 < expected.induction < 60
+    assert 0.15 < expected.detectable < 0.25
+
+
+def test_an_outcome_has_the_keys_that_scripts_rely_on() -> None:
+    """``distill --json`` and ``verify --json`` print it as it is."""
+    keys = json.loads(Outcome(task="t", note="n").encoded())
+    assert {"task", "verdict", "adopted", "fixed", "broken", "items_used", "p_value", "before", "after"} <= set(keys)
+    assert {"accuracy", "n", "output_tokens", "latency_s"} == set(keys["before"])

@@ -1,0 +1,55 @@
+"""Publishing: once per run, as the incumbent's child, and live only where the evidence still holds."""
+
+from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
+from gateway.store.memory import MemoryStore
+from optimizer.publish import Published, publish
+
+EVIDENCE = Evidence(
+    verdict="better", before=Measured(accuracy=0.2, n=20), after=Measured(accuracy=0.9, n=20), fixed=14, broken=0,
+    items_used=20, p_value=0.001, interval=(0.4, 0.9), note="look 2 of 4",
+)  # fmt: skip
+CANDIDATE = RuleSet(task="t", rules=(Rule(text="Add first."),))
+
+
+def run(
+    store: MemoryStore, *, activate: bool = True, incumbent: RuleSet | None = None, started: float = 10.0
+) -> Published:
+    return publish(
+        store, CANDIDATE, EVIDENCE, incumbent=incumbent, activate=activate, started=started, now=20.0, by="cycle"
+    )
+
+
+def test_a_candidate_is_numbered_carries_its_evidence_and_goes_live() -> None:
+    """The history says who and why."""
+    store = MemoryStore()
+    published = run(store)
+    stored = published.rule_set
+    assert (stored.version, stored.parent, stored.evidence, stored.created) == (1, None, EVIDENCE, 20.0)
+    assert published.activated and store.active() == {"t": stored}
+    assert store.history("t")[-1].why == "gate: look 2 of 4" and stored.decided_by == "cycle"
+
+
+def test_where_a_human_decides_it_waits() -> None:
+    """Stored, not live, and it says so."""
+    store = MemoryStore()
+    published = run(store, activate=False)
+    assert not published.activated and "rules activate" in published.note and store.active() == {}
+
+
+def test_the_same_run_publishes_once() -> None:
+    """Killed after publishing, it finds its version again; a later run makes a new one."""
+    store = MemoryStore()
+    assert run(store, activate=False).rule_set == run(store).rule_set == run(store).rule_set
+    assert len(store.rule_sets("t")) == 1 and len(store.history("t")) == 1
+    assert run(store, started=30.0, activate=False).rule_set.version == 2
+
+
+def test_evidence_against_another_incumbent_does_not_go_live() -> None:
+    """Someone activated something else while the cycle ran."""
+    store = MemoryStore()
+    other = store.publish(RuleSet(task="t", rules=(Rule(text="Be brief."),)))
+    store.activate(Activation(task="t", version=other.version, created=1.0, by="human"))
+    published = run(store)
+    assert not published.activated and "changed meanwhile" in published.note
+    assert store.active()["t"].version == other.version
+    assert run(store, incumbent=other).activated

@@ -1,0 +1,105 @@
+"""Which task a request belongs to: named outright, or recognised from the configuration."""
+
+import re
+from typing import Any
+
+import pytest
+
+from gateway.errors import BadRequest, ModelNotFound
+from gateway.pipeline.classify import TASK_HEADER, Classifier
+from gateway.pipeline.envelope import open_envelope, raw
+from gateway.settings import Match, Task
+
+
+def classifier(**matches: Match) -> Classifier:
+    return Classifier({name: Task(weak="w", strong="s", match=match) for name, match in matches.items()})
+
+
+def task_of(
+    tasks: Classifier, *, model: str = "gpt", system: Any = None, headers: dict[str, str] | None = None, **fields: Any
+) -> str | None:
+    messages = [{"role": "user", "content": "What is 2 + 2?"}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    body = bytes(raw({"model": model, "messages": messages, **fields}))
+    return tasks.task_of(open_envelope(body), (headers or {}).get)
+
+
+def test_a_model_is_matched_literally() -> None:
+    """The name that the client asks for, all of it and as it is written."""
+    tasks = classifier(sums=Match(model="gpt-4o"))
+    assert task_of(tasks, model="gpt-4o") == "sums"
+    assert task_of(tasks, model="gpt-4o-mini") is None
+    assert task_of(tasks, model="GPT-4o") is None
+
+
+def test_a_header_is_matched_by_its_name_in_any_case_and_its_value() -> None:
+    """HTTP knows no case in names; values are literal."""
+    tasks = classifier(sums=Match(header={"X-Team": "maths"}))
+    assert task_of(tasks, headers={"x-team": "maths"}) == "sums"
+    assert task_of(tasks, headers={"x-team": "Maths"}) is None
+    assert task_of(tasks) is None
+
+
+def test_a_system_prompt_is_searched() -> None:
+    """The expression may hit anywhere in the text, and in the text parts of a list."""
+    tasks = classifier(sums=Match(system_prompt=r"(?i)\barithmetic\b"))
+    assert task_of(tasks, system="You do Arithmetic.") == "sums"
+    assert task_of(tasks, system=[{"type": "text", "text": "You do"}, {"type": "text", "text": "arithmetic"}]) == "sums"
+    assert task_of(tasks, system="You do geometry.") is None
+    assert task_of(tasks) is None
+
+
+def test_everything_given_must_hold() -> None:
+    """Model, header and system prompt narrow each other."""
+    tasks = classifier(sums=Match(model="gpt", header={"x-a": "1", "x-b": "2"}, system_prompt="sum"))
+    headers = {"x-a": "1", "x-b": "2"}
+    assert task_of(tasks, model="gpt", headers=headers, system="sums") == "sums"
+    assert task_of(tasks, model="other", headers=headers, system="sums") is None
+    assert task_of(tasks, model="gpt", headers={"x-a": "1"}, system="sums") is None
+    assert task_of(tasks, model="gpt", headers=headers, system="words") is None
+
+
+@pytest.mark.parametrize("order", [("by_model", "by_header"), ("by_header", "by_model")])
+def test_the_first_task_of_the_configuration_wins(order: tuple[str, str]) -> None:
+    """The order of the file decides, whatever a task matches by."""
+    matches = {"by_model": Match(model="gpt"), "by_header": Match(header={"x-a": "1"})}
+    tasks = classifier(**{name: matches[name] for name in order})
+    assert task_of(tasks, model="gpt", headers={"x-a": "1"}) == order[0]
+
+
+def test_a_task_without_a_match_is_only_named() -> None:
+    """It does not catch every request."""
+    tasks = classifier(sums=Match())
+    assert task_of(tasks) is None
+    assert task_of(tasks, model="task:sums") == "sums"
+
+
+def test_a_client_names_a_task_in_three_ways() -> None:
+    """As the model, in a header, or in the metadata; each wins over what the configuration would recognise."""
+    tasks = classifier(sums=Match(), words=Match(model="gpt"))
+    assert task_of(tasks, model="task:sums") == "sums"
+    assert task_of(tasks, headers={TASK_HEADER: "sums"}) == "sums"
+    assert task_of(tasks, metadata={"task": "sums"}) == "sums"
+    assert task_of(tasks) == "words"
+
+
+def test_a_model_that_names_no_task_is_not_found() -> None:
+    """As OpenAI answers for a model that does not exist."""
+    with pytest.raises(ModelNotFound, match=re.escape("task:words")):
+        task_of(classifier(sums=Match()), model="task:words")
+
+
+@pytest.mark.parametrize("name", ["words", ""])
+def test_a_header_that_names_no_task_is_refused(name: str) -> None:
+    """The header is ours alone, so a wrong name in it is a mistake and not somebody else's."""
+    with pytest.raises(BadRequest) as caught:
+        task_of(classifier(sums=Match(model="gpt")), headers={TASK_HEADER: name})
+    assert (caught.value.status, caught.value.code) == (400, "task_not_found")
+
+
+@pytest.mark.parametrize("metadata", [{"task": "words"}, {"task": 3}, {"task": ["sums"]}, {}, None, "sums", ["sums"], 3])
+def test_metadata_that_names_no_task_is_the_clients_own(metadata: Any) -> None:
+    """Metadata has other users: an unknown name or an odd shape falls through to the configuration."""
+    assert task_of(classifier(sums=Match(model="gpt")), metadata=metadata) == "sums"
+    assert task_of(classifier(sums=Match(model="other")), metadata=metadata) is None

@@ -1,0 +1,90 @@
+"""Where a request goes, and with which rules."""
+
+import msgspec
+import pytest
+
+from gateway.domain import Rule, RuleSet
+from gateway.errors import ModelNotFound
+from gateway.pipeline.envelope import Envelope, open_envelope, raw
+from gateway.pipeline.inject import compile_rules
+from gateway.pipeline.route import plan_for, route
+from gateway.settings import Settings, parse
+
+CONFIG = """
+[upstreams.mock]
+kind = "openai"
+base_url = "http://127.0.0.1:9/v1"
+[models.small]
+upstream = "mock"
+model = "tiny-1b"
+[models.large]
+upstream = "mock"
+model = "huge-1t"
+[tasks.sums]
+weak = "small"
+strong = "large"
+"""
+INJECTIONS = {"sums": compile_rules(RuleSet(task="sums", version=3, rules=(Rule(text="Work."),)))}
+
+
+def settings(more: str = "", **environment: str) -> Settings:
+    return parse(CONFIG + more, source="test", environment=environment)
+
+
+def asked(model: str) -> Envelope:
+    return open_envelope(bytes(raw({"model": model, "messages": [{"role": "user", "content": "2 + 2?"}]})))
+
+
+def test_a_task_goes_to_its_weak_model_with_its_rules() -> None:
+    """The client's own model name does not matter any more."""
+    plan = route(asked("gpt"), "sums", INJECTIONS, settings())
+    assert (plan.task, plan.arm, plan.model, plan.upstream, plan.upstream_model) == (
+        "sums", "weak", "small", "mock", "tiny-1b"
+    )  # fmt: skip
+    assert plan.injection is INJECTIONS["sums"]
+    assert plan.rules_version == 3
+
+
+def test_the_strong_model_gets_no_rules() -> None:
+    """Rules are made for the weak model and verified on it."""
+    plan = route(asked("gpt"), "sums", INJECTIONS, settings('serve = "strong"'))
+    assert (plan.arm, plan.upstream_model, plan.injection, plan.rules_version) == ("strong", "huge-1t", None, None)
+
+
+def test_a_task_without_active_rules_gets_none() -> None:
+    """No rules is a normal state."""
+    assert route(asked("gpt"), "sums", {}, settings()).injection is None
+
+
+def test_the_kill_switch_turns_every_injection_off() -> None:
+    """``PRECEPTOR_INJECTION=off`` serves the bare weak model."""
+    plan = route(asked("gpt"), "sums", INJECTIONS, settings(PRECEPTOR_INJECTION="off"))
+    assert (plan.arm, plan.injection) == ("weak", None)
+
+
+def test_a_configured_model_is_served_directly() -> None:
+    """Without a task there are no rules."""
+    plan = route(asked("large"), None, INJECTIONS, settings())
+    assert (plan.task, plan.arm, plan.model, plan.upstream_model, plan.injection) == (
+        None, "direct", "large", "huge-1t", None
+    )  # fmt: skip
+
+
+def test_an_unknown_model_passes_through_to_the_default_upstream() -> None:
+    """Its body is left untouched: there is no name of ours to put into it."""
+    plan = route(asked("gpt-9"), None, INJECTIONS, settings('[server]\ndefault_upstream = "mock"'))
+    assert (plan.arm, plan.model, plan.upstream, plan.upstream_model) == ("direct", "gpt-9", "mock", None)
+
+
+def test_an_unknown_model_is_not_found_without_a_default() -> None:
+    """The error names it."""
+    with pytest.raises(ModelNotFound, match="gpt-9"):
+        route(asked("gpt-9"), None, INJECTIONS, settings())
+
+
+def test_a_plan_does_not_change() -> None:
+    """What was decided when a request began holds until it ends."""
+    plan = plan_for(asked("gpt"), "small", settings())
+    with pytest.raises(AttributeError):
+        plan.injection = INJECTIONS["sums"]  # type: ignore[misc]
+    assert msgspec.structs.replace(plan, injection=INJECTIONS["sums"]).rules_version == 3
