@@ -6,14 +6,15 @@ to a rule passes these modules, in this order:
 items      examples with their expected answers, from a data file or from graded exchanges, split by hash into three
            parts that never mix: **induction**, **selection**, **confirmation**
 sample     the weak model's mistakes, and some successes for contrast, on the induction items
-induce     the strong model explains the mistakes, then writes rules; ``lint`` throws out what no prompt should hold
+induce     the strong model explains the mistakes, then writes rules (``prompts``); ``parser`` finds them in its reply,
+           ``lint`` throws out what no system prompt should hold
 candidate  sets of rules times forms of the scratchpad, raced against each other on the selection items
-accept     the gate: one candidate against the incumbent, paired, on confirmation items that decided nothing before
+confirm    one candidate against the incumbent, on items that decided nothing before, until the gate in ``accept`` finds
 publish    a numbered, immutable rule set with its evidence
 
-``cycle`` is that walk on one screen, and every end of it is an ``Outcome`` with a note in plain words; "no rules
-helped" is one of them. ``evaluate`` is the only module that calls models: through a cache, so that nothing is paid for
-twice and a killed cycle resumes where it stopped, and through a ``ledger``, so that it stops at its budget.
+``cycle`` is that walk on one screen, and every end of it is an ``outcome`` with a note in plain words; "no rules
+helped" is one of them. ``evaluate`` is the only module that calls models: through a cache (``evaluations``), so that
+nothing is paid for twice and a killed cycle resumes where it stopped, and a ``ledger``, so that it stops at its budget.
 ``graders`` compare what the caller would have received with what was expected.
 
 This package imports ``gateway``; the gateway never imports this package.

@@ -6,6 +6,7 @@ stores and reads bytes in SQLite only; an entry of any other kind is an error he
 
 import asyncio
 import hashlib
+import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,6 @@ from weakref import WeakValueDictionary
 
 import diskcache
 import msgspec
-import structlog
 from diskcache.core import MODE_RAW
 
 from gateway import __version__
@@ -24,7 +24,7 @@ from gateway.errors import StoreError
 SIZE_LIMIT = 2**30
 """Bytes that the cache may take on disk before it drops its oldest answers."""
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Answer(Value, frozen=True):
@@ -99,7 +99,7 @@ class Evaluations:
             data = self._cache.get(key)
             return None if data is None else msgspec.json.decode(data, type=Answer)
         except (NotBytes, msgspec.DecodeError, OSError, sqlite3.Error) as error:
-            log.warning("cached evaluation not readable", action="evaluations.unreadable", error=str(error))
+            log.warning("cached evaluation not readable: %s", error, extra={"action": "evaluations.unreadable"})
             return None
 
     def put(self, key: bytes, answer: Answer) -> None:
@@ -118,6 +118,6 @@ class Evaluations:
             self._cache.set(key, msgspec.json.encode(answer))
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             # A full disk costs a later run money, not this one its result: the answer stays in memory.
-            log.warning("evaluation not cached", action="evaluations.write_failed", error=str(error))
+            log.warning("evaluation not cached: %s", error, extra={"action": "evaluations.write_failed"})
         else:
             self._unwritten.pop(key, None)

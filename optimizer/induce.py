@@ -1,7 +1,7 @@
 """Induction: the strong model explains a group of mistakes, then writes rules that would have prevented them.
 
 Mistakes are shown in groups of about the square root of their number, because one call with all of them yields worse
-rules than several with a few (docs/distillation). Reasons come before rules, as in Hypotheses-to-Theories (arXiv
+rules than several with a few. Reasons come before rules, as in Hypotheses-to-Theories (arXiv
 2310.07064, section 3). What users wrote is shown as data, shortened and delimited. Does not measure any rule.
 """
 

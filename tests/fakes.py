@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import httpx
 import uvicorn
 
 from gateway.app import build_app
 from gateway.completion import Completions
+from gateway.domain import Exchange, Feedback
+from gateway.errors import StoreError
 from gateway.pipeline.classify import Classifier
 from gateway.plugins import Plugin
 from gateway.server import bind, uvicorn_config
@@ -172,7 +176,7 @@ async def gateway(made: Services, plugins: Sequence[Plugin] = ()) -> AsyncIterat
             if running.done():
                 await running
             await asyncio.sleep(0.005)
-        yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await running
@@ -202,7 +206,7 @@ async def raw_server(handle: Connection) -> AsyncIterator[str]:
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
-        yield "http://127.0.0.1:{}/v1".format(server.sockets[0].getsockname()[1])
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
         server.close()
         running = list(tasks)
@@ -230,3 +234,64 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class MoodyStore(MemoryStore):
+    """A store in memory that fails like a lost database while ``down`` is true."""
+
+    down = False
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreError("the database is away")
+
+    def record(self, batch: Sequence[Exchange]) -> None:
+        self._check()
+        super().record(batch)
+
+    def add_feedback(self, feedback: Feedback) -> bool:
+        self._check()
+        return super().add_feedback(feedback)
+
+    def revision(self) -> int:
+        self._check()
+        return super().revision()
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """A gateway on loopback with what stands behind it; ``client`` speaks to it over a socket."""
+
+    url: str
+    services: Services
+    client: httpx.AsyncClient
+
+    async def exchange(self, reply: httpx.Response) -> Exchange:
+        """The record of the exchange that a reply belongs to."""
+        return await self.recorded(reply.headers["x-request-id"])
+
+    async def recorded(self, exchange_id: str) -> Exchange:
+        await asyncio.to_thread(self.services.writer.flush, 5)
+        found = self.services.store.exchange(exchange_id)
+        assert found is not None, f"{exchange_id} was not recorded"
+        return found
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something that happens in the gateway's own time; 5 seconds at most."""
+        async with asyncio.timeout(5):
+            while not holds():  # noqa: ASYNC110  # what is waited for has no event
+                await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def served(upstream: Upstream, text: str = CONFIG, store: Store | None = None) -> AsyncIterator[Served]:
+    """A gateway over one upstream, ``mock``, and a store in memory."""
+    made = services(settings(text), {"mock": upstream}, store)
+    made = dataclasses.replace(made, writer=Writer(made.store, spool=None, deadline_s=0.2, backoff_s=(0.01, 0.05)))
+    async with gateway(made) as url, httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+        yield Served(url, made, client)
+
+
+def asked(model: str = "gpt-4o-mini", **fields: Any) -> dict[str, Any]:
+    """A chat request; the model's default is one that the task ``arithmetic`` is recognised by."""
+    return {"model": model, "messages": [{"role": "user", "content": "What is 2 + 2?"}], **fields}

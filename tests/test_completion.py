@@ -18,10 +18,11 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.pipeline.envelope import open_envelope, raw
+from gateway.pipeline.envelope import open_envelope
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import Plan
 from gateway.pipeline.scratchpad import CLOSE_TAG, OPEN_TAG, WORKING_TOKENS
+from gateway.upstream.base import Call
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, events
 
 SYSTEM = {"role": "system", "content": "Réply with only the number."}
@@ -160,9 +161,7 @@ async def test_usage_is_streamed_only_where_it_was_asked_for(
 
 
 @FORMS
-async def test_a_stream_ends_once(
-    form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int
-) -> None:
+async def test_a_stream_ends_once(form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int) -> None:
     """One finish reason and one ``[DONE]``, last, however many passes there were."""
     outcome = await ask(FakeUpstream(script), plan(request(stream=True), form))
     finished = [choice["finish_reason"] for item in outcome.objects for choice in item["choices"]]
@@ -450,8 +449,23 @@ async def test_a_rule_set_without_rules_still_gives_room() -> None:
     assert outcome.text == "4" and upstream.bodies[0]["messages"][0] == SYSTEM
 
 
-async def test_the_model_in_a_call_is_the_one_in_its_body() -> None:
-    """An embedded upstream picks its model by the call, a remote one by the body."""
-    upstream = FakeUpstream(always("4"))
-    await ask(upstream, plan(bytes(raw({"model": "gpt", "messages": [USER]})), "none"))
-    assert upstream.bodies[0]["model"] == "tiny-1b"
+class Addressed(FakeUpstream):
+    """Remembers the calls themselves."""
+
+    def __init__(self, script: Callable[[dict[str, Any]], Answer]) -> None:
+        super().__init__(script)
+        self.calls: list[Call] = []
+
+    async def send(self, call: Call) -> FakeReply:
+        self.calls.append(call)
+        return await super().send(call)
+
+
+@STREAMED
+@pytest.mark.parametrize(("upstream_model", "expected"), [("tiny-1b", "tiny-1b"), (None, "small")])
+async def test_a_call_names_its_model(upstream_model: str | None, expected: str, stream: bool) -> None:
+    """An embedded upstream picks its model by the call: the upstream's own name, or the client's passing through."""
+    upstream = Addressed(two_passes)
+    await ask(upstream, plan(request(stream=stream), "two_pass" if upstream_model else None, (), upstream_model))
+    assert {call.model for call in upstream.calls} == {expected}
+    assert [call.stream for call in upstream.calls][-1] is stream

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from optimizer.lint import corpus, problems
 
 TEXTS = [
-    "Answer the question in one number and nothing else. Maria bought 12 red and 30 green apples at the market, how many?",
+    "Answer the question in one number and nothing else. Ann bought 12 red and 30 green apples there today, how many?",
     "Answer the question in one number and nothing else. Call 5551234 about the broken lift in the north tower today.",
     "Answer the question in one number and nothing else. Is water wet?",
     *[f"Answer the question in one number and nothing else. Question number {n}?" for n in range(17)],
@@ -50,7 +50,7 @@ def test_plain_instructions_pass(rule: str) -> None:
         ("12 + 30 = 42 = 6 * 7 !!! ???", "sentence"),
         ("add \x07 the numbers first", "sentence"),
         ("step by step by step by step by step by step by", "sentence"),
-        ("When apples at the market, how many are asked for, add.", "quotes"),
+        ("When green apples there today, how many are left?", "quotes"),
         ("If you see 12 red and 30 green, add.", "quotes"),
         ("The number 5551234 is never an answer.", "quotes"),
         ("The answer is often rosebud, so say it.", "expected answer"),

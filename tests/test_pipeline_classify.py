@@ -98,7 +98,9 @@ def test_a_header_that_names_no_task_is_refused(name: str) -> None:
     assert (caught.value.status, caught.value.code) == (400, "task_not_found")
 
 
-@pytest.mark.parametrize("metadata", [{"task": "words"}, {"task": 3}, {"task": ["sums"]}, {}, None, "sums", ["sums"], 3])
+@pytest.mark.parametrize(
+    "metadata", [{"task": "words"}, {"task": 3}, {"task": ["sums"]}, {}, None, "sums", ["sums"], 3]
+)
 def test_metadata_that_names_no_task_is_the_clients_own(metadata: Any) -> None:
     """Metadata has other users: an unknown name or an odd shape falls through to the configuration."""
     assert task_of(classifier(sums=Match(model="gpt")), metadata=metadata) == "sums"

@@ -41,7 +41,9 @@ def test_a_reply_without_an_id_gets_one() -> None:
 
 def test_text_and_usage_are_replaced_where_given() -> None:
     """What surrounds them stays."""
-    sealed = json.loads(open_completion(BODY).sealed("ex-1", text="five", usage=Usage(prompt_tokens=9, output_tokens=8)))
+    sealed = json.loads(
+        open_completion(BODY).sealed("ex-1", text="five", usage=Usage(prompt_tokens=9, output_tokens=8))
+    )
     expected = json.loads(BODY)
     expected["id"] = "ex-1"
     expected["choices"][0]["message"]["content"] = "five"

@@ -134,7 +134,9 @@ def filtered(pieces: list[str]) -> tuple[str, TagFilter]:
     return "".join([tags.feed(piece) for piece in pieces]), tags
 
 
-@given(split_texts(st.lists(st.sampled_from(["<", "working", ">", "/", " ", "\n", "4", OPEN_TAG, CLOSE_TAG])).map("".join)))
+@given(
+    split_texts(st.lists(st.sampled_from(["<", "working", ">", "/", " ", "\n", "4", OPEN_TAG, CLOSE_TAG])).map("".join))
+)
 def test_a_filter_does_not_mind_where_a_text_was_split(text_and_pieces: tuple[str, list[str]]) -> None:
     """Any split of the same text gives the same reply and the same working."""
     text, pieces = text_and_pieces

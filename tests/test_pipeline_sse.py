@@ -107,7 +107,10 @@ def test_an_id_is_replaced_and_the_content_is_not(
     upstream_id: str, text: str, before: bool, separators: tuple[str, str], ascii_only: bool
 ) -> None:
     """Whatever the upstream's id and the text are (even the same), wherever the id stands and however it is spelled."""
-    rest = {"model": upstream_id, "choices": [{"index": 0, "delta": {"content": text, "note": f'"id":"{upstream_id}"'}}]}
+    rest = {
+        "model": upstream_id,
+        "choices": [{"index": 0, "delta": {"content": text, "note": f'"id":"{upstream_id}"'}}],
+    }
     fields = {"id": upstream_id, **rest} if before else {**rest, "id": upstream_id}
     data = json.dumps(fields, separators=separators, ensure_ascii=ascii_only).encode()
     event = sse.with_id(sse.event_of(data), sse.open_chunk(data).id, "ex-1")

@@ -32,7 +32,9 @@ def test_counts_are_written_where_there_were_none(reported: str | None) -> None:
 
 def test_details_are_kept() -> None:
     """What else an upstream reports about its tokens reaches the caller."""
-    raw = msgspec.Raw(b'{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached":1}}')
+    raw = msgspec.Raw(
+        b'{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached":1}}'
+    )
     assert recounted(raw, Usage(prompt_tokens=2, output_tokens=5)) == {
         "prompt_tokens": 2, "completion_tokens": 5, "total_tokens": 7, "prompt_tokens_details": {"cached": 1}
     }  # fmt: skip

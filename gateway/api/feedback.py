@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
 
 from gateway.domain import Feedback
 from gateway.errors import BadRequest, NotFound
@@ -35,7 +36,8 @@ def parse(body: bytes, created: float) -> Feedback:
         given = _body.decode(body)
     except msgspec.ValidationError as error:
         found = _PLACE.search(str(error))
-        raise BadRequest(str(error), param=found[1] if found else None) from None
+        message = str(error).partition(" - at `$")[0]
+        raise BadRequest(message, param=found[1] if found else None) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
     if given.expected is None:
@@ -54,7 +56,7 @@ def parse(body: bytes, created: float) -> Feedback:
 
 
 @post("/v1/feedback", status_code=200, request_max_body_size=_MAX_BODY)
-async def give_feedback(request: Request[Any, Any, Any], services: Services) -> Response[dict[str, Any]]:
+async def give_feedback(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """Store feedback. 404 for an id that no exchange has."""
     feedback = parse(await request.body(), services.wall_clock())
     if not await services.writer.feedback(feedback):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
 
 from gateway.services import Services
 
@@ -14,7 +15,7 @@ async def livez() -> dict[str, str]:
 
 
 @get("/readyz")
-async def readyz(services: Services) -> Response[dict[str, Any]]:
+async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
     waiting = {name: why for name, upstream in services.upstreams.items() if (why := upstream.ready()) is not None}
     state: dict[str, Any] = {"status": "ok", "upstreams": waiting, "store": services.writer.error}
@@ -26,7 +27,7 @@ async def readyz(services: Services) -> Response[dict[str, Any]]:
 
 
 @get("/metrics", media_type=MediaType.TEXT)
-async def metrics(services: Services) -> bytes:
+async def metrics(services: NamedDependency[Services]) -> bytes:
     """Prometheus' text format."""
     for task in services.settings.tasks:
         injection = services.rules.current.injections.get(task)

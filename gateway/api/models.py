@@ -3,6 +3,8 @@
 from typing import Any
 
 from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from gateway.errors import ModelNotFound
 from gateway.pipeline.classify import TASK_PREFIX
@@ -18,13 +20,13 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
 
 
 @get("/v1/models")
-async def list_models(services: Services) -> dict[str, Any]:
+async def list_models(services: NamedDependency[Services]) -> dict[str, Any]:
     """All models."""
     return {"object": "list", "data": listed(services.settings)}
 
 
 @get("/v1/models/{name:path}")
-async def get_model(services: Services, name: str) -> dict[str, Any]:
+async def get_model(services: NamedDependency[Services], name: FromPath[str]) -> dict[str, Any]:
     """One model. 404 if nothing has that name."""
     wanted = name.removeprefix("/")
     for model in listed(services.settings):

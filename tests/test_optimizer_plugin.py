@@ -1,0 +1,24 @@
+"""How the optimizer joins the gateway."""
+
+from pathlib import Path
+
+from gateway.plugins import installed
+from gateway.store.memory import MemoryStore
+from optimizer.plugin import plugin
+from tests.fakes import FakeUpstream
+from tests.learning import fill, learning_settings, made, script
+
+
+def test_the_gateway_finds_the_optimizer_by_its_entry_point() -> None:
+    """Nobody imports it."""
+    assert plugin in installed()
+
+
+async def test_a_disabled_optimizer_does_nothing(tmp_path: Path) -> None:
+    """``optimizer.enabled = false`` leaves learning to ``preceptor optimize``."""
+    store, upstream = MemoryStore(), FakeUpstream(script())
+    fill(store, 150)
+    async with plugin.lifespan(made(upstream, store, learning_settings(data_dir=str(tmp_path)))):
+        pass
+    assert not (tmp_path / "evaluations").exists()
+    assert upstream.bodies == []

@@ -1,0 +1,122 @@
+"""Following the store: an activation anywhere is seen here, and a store that fails changes nothing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from gateway.domain import Activation, Rule, RuleSet
+from gateway.errors import StoreError
+from gateway.rules.snapshot import LiveRules
+from gateway.rules.watch import refresh, watch
+from gateway.store.memory import MemoryStore
+
+
+class FlakyStore(MemoryStore):
+    """Raises ``StoreError`` while it is ``down``; ``asked`` counts how often it was asked for its revision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        self.asked = 0
+        self.readings = 0
+
+    def revision(self) -> int:
+        self.asked += 1
+        if self.down:
+            raise StoreError("the database is locked")
+        return super().revision()
+
+    def active(self) -> dict[str, RuleSet]:
+        self.readings += 1
+        return super().active()
+
+
+def activate(store: MemoryStore, version: int | None) -> None:
+    store.activate(Activation(task="sums", version=version, created=0.0, by="test"))
+
+
+def store_with_two_versions() -> FlakyStore:
+    store = FlakyStore()
+    for text in ("Work in steps.", "Check the sum."):
+        store.publish(RuleSet(task="sums", rules=(Rule(text=text),)))
+    return store
+
+
+def versions(live: LiveRules) -> dict[str, int]:
+    return {task: injection.rule_set.version for task, injection in live.current.injections.items()}
+
+
+def test_an_activation_is_followed() -> None:
+    """Forward, back to an older version, and to no rules at all."""
+    store, live = store_with_two_versions(), LiveRules()
+    followed = []
+    for version in (1, 2, 1, None):
+        activate(store, version)
+        refresh(store, live)
+        followed.append(versions(live))
+    assert followed == [{"sums": 1}, {"sums": 2}, {"sums": 1}, {}]
+
+
+def test_rule_sets_are_read_only_when_the_store_has_moved_on() -> None:
+    """Polling costs one small query; the rule sets are read once per activation."""
+    store, live = store_with_two_versions(), LiveRules()
+    activate(store, 1)
+    for _ in range(5):
+        refresh(store, live)
+    assert (store.asked, store.readings) == (5, 1)
+
+
+def test_a_store_that_fails_keeps_the_rules_that_are_live() -> None:
+    """The failure is the caller's to see; the snapshot is as it was."""
+    store, live = store_with_two_versions(), LiveRules()
+    activate(store, 1)
+    refresh(store, live)
+    held = live.current
+    activate(store, 2)
+    store.down = True
+    with pytest.raises(StoreError):
+        refresh(store, live)
+    assert live.current is held
+
+
+@asynccontextmanager
+async def watching(store: FlakyStore, live: LiveRules) -> AsyncIterator[None]:
+    task = asyncio.create_task(watch(store, live, interval_s=0.001))
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def looked_again(store: FlakyStore, times: int = 2) -> None:
+    """Wait until the store has been asked so often from now on."""
+    wanted = store.asked + times
+    while store.asked < wanted:
+        await asyncio.sleep(0)
+
+
+async def test_watching_survives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """Rules stay live through an outage, which is said once, and the newest are live when it is over."""
+    store, live = store_with_two_versions(), LiveRules()
+    with caplog.at_level(logging.WARNING, logger="gateway.rules.watch"):
+        async with watching(store, live):
+            activate(store, 1)
+            await looked_again(store)
+            assert versions(live) == {"sums": 1}
+            store.down = True
+            activate(store, 2)
+            await looked_again(store, times=5)
+            assert versions(live) == {"sums": 1}
+            assert len(caplog.records) == 1
+            store.down = False
+            await looked_again(store)
+            assert versions(live) == {"sums": 2}
+            store.down = True
+            await looked_again(store)
+    assert len(caplog.records) == 2

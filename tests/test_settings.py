@@ -1,0 +1,287 @@
+"""The configuration: every mistake at once, secrets kept, defaults that work."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.errors import ConfigurationError
+from gateway.settings import (
+    DEFAULT_FILE,
+    EXAMPLE,
+    ExactGrader,
+    NumericGrader,
+    Optimizer,
+    RegexGrader,
+    Server,
+    Settings,
+    config_path,
+    load,
+    models_dir,
+    parse,
+)
+
+GOOD = """
+[upstreams.mock]
+kind = "openai"
+base_url = "http://127.0.0.1:9/v1"
+[models.small]
+upstream = "mock"
+model = "tiny-1b"
+[tasks.sums]
+weak = "small"
+strong = "small"
+"""
+
+
+def settings(text: str = GOOD, **environment: str) -> Settings:
+    return parse(text, source="test", environment=environment)
+
+
+def mistakes(text: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        settings(text, **environment)
+    return sorted(caught.value.mistakes)
+
+
+def test_nothing_must_be_said() -> None:
+    """An empty file is a configuration."""
+    assert settings("") == Settings(server=Server(), optimizer=Optimizer())
+
+
+def test_the_example_is_a_configuration() -> None:
+    """What ``preceptor init`` writes can be served as it is, and so can its commented lines."""
+    assert settings(EXAMPLE).tasks["arithmetic"].grader == NumericGrader()
+    everything = "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
+                           for line in EXAMPLE.splitlines() if "any of:" not in line)  # fmt: skip
+    full = settings(everything, PROVIDER_API_KEY="k")
+    assert full.upstreams["provider"].api_key == "k" and full.models["large"].price.output == 8.0
+
+
+def test_a_whole_configuration_is_read() -> None:
+    """Every kind of value arrives as its type."""
+    made = settings(
+        GOOD.replace('strong = "small"', """strong = "small"
+match = { model = "gpt", header = { x-team = "a" }, system_prompt = "(?i)sum" }
+serve = "strong"
+grader = { kind = "regex", pattern = "= (.*)" }
+""") + '[server]\ndata_dir = "x/y"\ndefault_upstream = "mock"\n[optimizer]\nmargin = 0.1\n'
+    )  # fmt: skip
+    assert made.server.data_dir == Path("x/y")
+    assert made.tasks["sums"].match.header == {"x-team": "a"}
+    assert made.tasks["sums"].grader == RegexGrader(pattern="= (.*)")
+    assert (made.tasks["sums"].serve, made.optimizer.margin, made.injection) == ("strong", 0.1, True)
+    assert settings().tasks["sums"].grader == ExactGrader()
+
+
+def test_every_mistake_is_said_at_once() -> None:
+    """Wrong fields hide neither each other, nor names that point nowhere, nor addresses and expressions."""
+    assert mistakes("""
+        [server]
+        prot = 3
+        default_upstream = "mokc"
+        [upstreams.mock]
+        kind = "opnai"
+        base_url = "ftp:/x"
+        [upstreams.other]
+        kind = "openai"
+        threads = 0
+        [models.small]
+        upstream = "mokc"
+        model = 3
+        price = { input = -1, ouput = 3 }
+        [models."a b"]
+        upstream = "other"
+        model = "m"
+        [tasks.sums]
+        weak = "smal"
+        match = { system_prompt = "(", modle = "x" }
+        grader = { kind = "numeri" }
+        [tasks.words]
+        weak = "small"
+        strong = "small"
+        grader = { kind = "regex", pattern = "a{99999999999}" }
+        [optimiser]
+    """) == [
+        "models.a b: a name has letters, digits and . _ : / - only",
+        "models.small.model: Expected `str`, got `int`",
+        "models.small.price.input: Expected `float` >= 0.0",
+        "models.small.price.ouput: unknown setting (did you mean 'output'?)",
+        "models.small.upstream: there is no [upstreams.mokc] (did you mean 'mock'?)",
+        "optimiser: unknown setting (did you mean 'optimizer'?)",
+        "server.default_upstream: there is no [upstreams.mokc] (did you mean 'mock'?)",
+        "server.prot: unknown setting (did you mean 'port'?)",
+        "tasks.sums.grader.kind: must be one of numeric, exact, regex",
+        "tasks.sums.match.modle: unknown setting (did you mean 'model'?)",
+        "tasks.sums.match.system_prompt: not a regular expression: missing ), unterminated subpattern at position 0",
+        "tasks.sums.strong: is missing",
+        "tasks.sums.weak: there is no [models.smal] (did you mean 'small'?)",
+        "tasks.words.grader.pattern: not a regular expression: the repetition number is too large",
+        "upstreams.mock.base_url: must start with http:// or https:// and name a host",
+        "upstreams.mock.kind: must be one of openai, llamacpp",
+        "upstreams.other.base_url: is missing",
+        "upstreams.other.threads: Expected `int` >= 1",
+    ]
+
+
+def test_a_reference_to_a_mistaken_section_is_no_second_mistake() -> None:
+    """One cause, one line."""
+    assert mistakes(GOOD.replace('"openai"', '"opnai"')) == ["upstreams.mock.kind: must be one of openai, llamacpp"]
+    assert mistakes(GOOD.replace('model = "tiny-1b"', "")) == ["models.small.model: is missing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tasks = 3", "tasks: must be a table, such as [tasks.NAME]"),
+        ("models = []", "models: must be a table, such as [models.NAME]"),
+        ("server = 'x'", "server: must be a table"),
+        ("[tasks]\nsums = 'x'", "tasks.sums: must be a table"),
+        ("injection = false", "injection: is switched by the environment variable PRECEPTOR_INJECTION, not here"),
+        ("[optimizer]\nmargin = 1.0", "optimizer.margin: Expected `float` < 1.0"),
+        ("[optimizer]\nenabled = 'no'", "optimizer.enabled: Expected `bool`, got `str`"),
+        ("[server]\nport = 70000", "server.port: Expected `int` <= 65535"),
+        ("[server]\nmax_body_mb = nan", "server.max_body_mb: Expected `float` > 0.0"),
+    ],
+)
+def test_a_mistake_is_said_with_its_key(text: str, expected: str) -> None:
+    """The line says where it is and what would be right."""
+    assert mistakes(text) == [expected]
+
+
+def test_what_is_not_toml_is_said_with_its_line() -> None:
+    """The parser's own words, with line and column."""
+    (line,) = mistakes("[server]\nport = = 3")
+    assert "not TOML" in line and "line 2" in line
+
+
+TOML = st.one_of(
+    st.text(),
+    st.lists(st.sampled_from([*GOOD.splitlines(), "[server]", "[tasks]", "[[tasks]]", "models = 3", 'weak = "${X}"',
+                              "kind = [1]", "match = { model = 1979-05-27 }", "grader = { kind = [] }", "base_url = 0x1",
+                              "price = { input = inf }", "tasks.a.weak = 'x'", "[upstreams]", '"" = 1'])).map("\n".join),
+    st.tuples(st.integers(0, len(GOOD)), st.text(max_size=3)).map(lambda cut: GOOD[: cut[0]] + cut[1] + GOOD[cut[0] :]),
+)  # fmt: skip
+
+
+@given(TOML)
+@example("a = " + "[" * 10**5)
+@example("a = " + "1" * 5000)
+@example(".".join("a" * 3000) + " = 1")
+@example("a = 2000-99-99")
+@example("[tasks.a.match]\nsystem_prompt = '" + "(" * 5000 + "'")
+def test_any_text_is_a_configuration_or_a_wrong_one(text: str) -> None:
+    """No text whatsoever raises anything but ``ConfigurationError``."""
+    try:
+        assert isinstance(settings(text), Settings)
+    except ConfigurationError as error:
+        assert error.mistakes and all(isinstance(line, str) for line in error.mistakes)
+
+
+def test_variables_come_from_the_environment() -> None:
+    """Keys stay out of the file."""
+    assert settings(GOOD + '[upstreams.p]\nkind="openai"\nbase_url="http://${HOST}/v1"\napi_key="${KEY}"', HOST="h",
+                    KEY="k").upstreams["p"].api_key == "k"  # fmt: skip
+
+
+def test_a_missing_variable_is_named() -> None:
+    """With its key, beside every other mistake, and without complaints that follow from it."""
+    text = GOOD.replace("http://127.0.0.1:9", "${HOST}").replace('weak = "small"', 'weak = "smal"')
+    assert mistakes(text) == [
+        "tasks.sums.weak: there is no [models.smal] (did you mean 'small'?)",
+        "upstreams.mock.base_url: environment variable not set: HOST",
+    ]
+
+
+def test_secrets_are_in_no_representation_and_no_complaint() -> None:
+    """A key can be logged by nobody by accident."""
+    text = GOOD.replace("[models.small]", 'api_key = "${KEY}"\n[models.small]')
+    made = settings(text, KEY="sk-1234")
+    assert made.upstreams["mock"].api_key == "sk-1234"
+    for shown in (repr(made), str(made), f"{made.upstreams}", repr(made.upstreams["mock"])):
+        assert "sk-1234" not in shown
+    for wrong in (text + "[server]\nprot = 1", text.replace('"${KEY}"', '["${KEY}"]')):
+        assert "sk-1234" not in " ".join(mistakes(wrong, KEY="sk-1234"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, True), ("on", True), ("", True), ("off", False), ("OFF", False)]
+)
+def test_injection_can_be_switched_off_from_outside(value: str | None, expected: bool) -> None:
+    """The kill switch needs no edit of a file."""
+    assert settings(**({} if value is None else {"PRECEPTOR_INJECTION": value})).injection is expected
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    """Settings are read once and hold for the life of the process."""
+    for value in (settings(), settings().server, settings().upstreams["mock"]):
+        with pytest.raises(AttributeError):
+            setattr(value, value.__struct_fields__[0], None)
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    """As UTF-8, with the given environment."""
+    path = tmp_path / "ü.toml"
+    path.write_text(GOOD + '[tasks.sums.match]\nmodel = "${NAME}"', encoding="utf-8")
+    assert load(path, {"NAME": "gpt"}).tasks["sums"].match.model == "gpt"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [(None, "preceptor init"), (b"\xff", "cannot be read"), (b"=", "TOML")]
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    """The error says which file it was and what to do."""
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        load(path, {})
+    assert caught.value.source == str(path) and str(path) in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    """Not a traceback."""
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("given_path", "environment", "expected"),
+    [
+        (Path("a.toml"), {"PRECEPTOR_CONFIG": "b.toml"}, Path("a.toml")),
+        (None, {"PRECEPTOR_CONFIG": "b.toml"}, Path("b.toml")),
+        (None, {"PRECEPTOR_CONFIG": ""}, Path(DEFAULT_FILE)),
+        (None, {}, Path(DEFAULT_FILE)),
+    ],
+)
+def test_which_file_is_the_configuration(given_path: Path | None, environment: dict[str, str], expected: Path) -> None:
+    """``-c``, else ``PRECEPTOR_CONFIG``, else ``preceptor.toml``."""
+    assert config_path(given_path, environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"PRECEPTOR_MODELS": "/m", "XDG_CACHE_HOME": "/c"}, Path("/m")),
+        ({"XDG_CACHE_HOME": "/c"}, Path("/c/preceptor/models")),
+        ({}, Path("~/.cache/preceptor/models").expanduser()),
+    ],
+)
+def test_where_models_lie(environment: dict[str, str], expected: Path) -> None:
+    """``PRECEPTOR_MODELS``, else the user's cache folder."""
+    assert models_dir(environment) == expected
+
+
+def sections(value: Any) -> list[msgspec.Struct]:
+    """A struct and every struct inside it."""
+    if isinstance(value, msgspec.Struct):
+        return [value, *(inner for name in value.__struct_fields__ for inner in sections(getattr(value, name)))]
+    return [inner for item in value.values() for inner in sections(item)] if isinstance(value, dict) else []
+
+
+def test_every_section_refuses_what_it_does_not_know() -> None:
+    """A mistyped setting is never silently ignored, wherever it stands."""
+    assert all(section.__struct_config__.forbid_unknown_fields for section in sections(settings()))
