@@ -13,20 +13,20 @@ from msgspec import Meta
 from gateway.document import Mistakes, check, convert, expanded, meant, texts
 
 
-class Circle(msgspec.Struct, tag_field="kind", tag="circle"):
+class Circle(msgspec.Struct, frozen=True, tag_field="kind", tag="circle", forbid_unknown_fields=True):
     radius: Annotated[float, Meta(gt=0)]
 
 
-class Square(msgspec.Struct, tag_field="kind", tag="square"):
+class Square(msgspec.Struct, frozen=True, tag_field="kind", tag="square", forbid_unknown_fields=True):
     side: int = 1
 
 
-class Ink(msgspec.Struct):
+class Ink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     colour: Literal["red", "blue"] = "red"
     folder: Path = Path()
 
 
-class Drawing(msgspec.Struct):
+class Drawing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     shape: Annotated[Circle | Square, Meta(description="What is drawn.")] = Square()
     inks: dict[Annotated[str, Meta(pattern="^[a-z]+$")], Ink] = {}

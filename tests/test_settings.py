@@ -1,5 +1,6 @@
 """The configuration: every mistake at once, secrets kept, defaults that work."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,9 @@ def test_what_is_not_toml_is_said_with_its_line() -> None:
 TOML = st.one_of(
     st.text(),
     st.lists(st.sampled_from([*GOOD.splitlines(), "[server]", "[tasks]", "[[tasks]]", "models = 3", 'weak = "${X}"',
-                              "kind = [1]", "match = { model = 1979-05-27 }", "grader = { kind = [] }", "base_url = 0x1",
-                              "price = { input = inf }", "tasks.a.weak = 'x'", "[upstreams]", '"" = 1'])).map("\n".join),
+                              "kind = [1]", "match = { model = 1979-05-27 }", "grader = { kind = [] }",
+                              "base_url = 0x1", "price = { input = inf }", "tasks.a.weak = 'x'", "[upstreams]",
+                              '"" = 1'])).map("\n".join),
     st.tuples(st.integers(0, len(GOOD)), st.text(max_size=3)).map(lambda cut: GOOD[: cut[0]] + cut[1] + GOOD[cut[0] :]),
 )  # fmt: skip
 
@@ -175,10 +177,8 @@ TOML = st.one_of(
 @example("[tasks.a.match]\nsystem_prompt = '" + "(" * 5000 + "'")
 def test_any_text_is_a_configuration_or_a_wrong_one(text: str) -> None:
     """No text whatsoever raises anything but ``ConfigurationError``."""
-    try:
+    with suppress(ConfigurationError):
         assert isinstance(settings(text), Settings)
-    except ConfigurationError as error:
-        assert error.mistakes and all(isinstance(line, str) for line in error.mistakes)
 
 
 def test_variables_come_from_the_environment() -> None:

@@ -56,7 +56,9 @@ def parse(body: bytes, created: float) -> Feedback:
 
 
 @post("/v1/feedback", status_code=200, request_max_body_size=_MAX_BODY)
-async def give_feedback(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[dict[str, Any]]:
+async def give_feedback(
+    request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> Response[dict[str, Any]]:
     """Store feedback. 404 for an id that no exchange has."""
     feedback = parse(await request.body(), services.wall_clock())
     if not await services.writer.feedback(feedback):

@@ -18,7 +18,7 @@ _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
     """The request's body, at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > limit:
+    if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
     chunks: list[bytes] = []
     size = 0

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import sys
@@ -39,6 +40,8 @@ _HOPELESS = 3
 _STOP_S = 5.0
 """Between SIGTERM and SIGKILL."""
 _LOG_BYTES = 4096
+_LOG_LINE = re.compile(r"\d+\.\d+\.\d+\.\d+ [A-Z] ")
+"""How a line of llama.cpp's own log begins; it is written by another thread and may come after the last words."""
 """The end of a child's stderr that is kept for the message when it dies."""
 
 
@@ -205,11 +208,13 @@ class _Child:
 
 async def _end(process: Process) -> None:
     """See to it that the process is gone."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+    if process.returncode is None:
+        # Not process.terminate(): it would reap a child that has just ended, and its exit status would be lost.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
     try:
-        async with asyncio.timeout(_STOP_S):
-            await process.wait()
+        # Not asyncio.timeout: before Python 3.11.4 it does not work in a task that is being cancelled.
+        await asyncio.wait_for(process.wait(), _STOP_S)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -229,4 +234,5 @@ def _obituary(returncode: int, lines: Sequence[str]) -> str:
     if returncode < 0:
         how = f"was killed by {signal.Signals(-returncode).name}"
         return f"{how} (out of memory?)" if returncode == -signal.SIGKILL else how
-    return f"died with status {returncode}: {lines[-1]}" if lines else f"died with status {returncode}"
+    words = [line for line in lines if not _LOG_LINE.match(line)] or lines
+    return f"died with status {returncode}: {words[-1]}" if words else f"died with status {returncode}"

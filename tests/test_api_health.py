@@ -1,0 +1,71 @@
+"""``/livez``, ``/readyz`` and ``/metrics``: what an orchestrator and a dashboard read."""
+
+from gateway.domain import Activation, Rule, RuleSet
+from gateway.rules.watch import refresh
+from gateway.store.memory import MemoryStore
+from tests.fakes import FakeUpstream, MoodyStore, asked, served
+
+
+class Waking(FakeUpstream):
+    """An upstream that is not there yet."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda body: "4")
+        self.why: str | None = "the model is loading"
+
+    def ready(self) -> str | None:
+        return self.why
+
+
+async def test_a_gateway_that_runs_is_alive_and_ready() -> None:
+    """Both answer 200 without asking anybody."""
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        alive, ready = await gateway.client.get("/livez"), await gateway.client.get("/readyz")
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "upstreams": {}, "store": None})
+
+
+async def test_it_is_not_ready_while_an_upstream_is_not_there() -> None:
+    """503 with the upstream and the reason; alive all the same; ready when the upstream is."""
+    upstream = Waking()
+    async with served(upstream) as gateway:
+        waiting, alive = await gateway.client.get("/readyz"), await gateway.client.get("/livez")
+        upstream.why = None
+        ready = await gateway.client.get("/readyz")
+    assert (waiting.status_code, waiting.json()["upstreams"]) == (503, {"mock": "the model is loading"})
+    assert waiting.json()["status"] == "not ready"
+    assert (alive.status_code, ready.status_code) == (200, 200)
+
+
+async def test_a_failing_store_degrades_it_only() -> None:
+    """Requests pass, so it stays ready, says why it is degraded, and recovers by itself."""
+    store = MoodyStore()
+    async with served(FakeUpstream(lambda body: "4"), store=store) as gateway:
+        store.down = True
+        reply = await gateway.client.post("/v1/chat/completions", json=asked())
+        await gateway.until(lambda: gateway.services.writer.error is not None)
+        degraded = await gateway.client.get("/readyz")
+        store.down = False
+        await gateway.until(lambda: gateway.services.writer.error is None)
+        ready = await gateway.client.get("/readyz")
+    assert reply.status_code == 200
+    assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
+    assert degraded.json()["store"] == "the database is away"
+    assert ready.json()["status"] == "ok"
+
+
+async def test_metrics_are_served_in_prometheus_text_format() -> None:
+    """Exchanges, tokens and the live rule set of every task, with the version of the format in the content type."""
+    store = MemoryStore()
+    store.publish(RuleSet(task="arithmetic", rules=(Rule(text="Think."),)))
+    async with served(FakeUpstream(lambda body: "4"), store=store) as gateway:
+        await gateway.client.post("/v1/chat/completions", json=asked())
+        before = await gateway.client.get("/metrics")
+        store.activate(Activation(task="arithmetic", version=1, created=0, by="test"))
+        refresh(store, gateway.services.rules)
+        after = await gateway.client.get("/metrics")
+    assert before.headers["content-type"].startswith("text/plain")
+    assert 'preceptor_exchanges_total{arm="weak",status="ok",task="arithmetic"} 1.0' in before.text
+    assert 'preceptor_tokens_total{direction="output",task="arithmetic"} 3.0' in before.text
+    assert 'preceptor_rules_version{task="arithmetic"} 0.0' in before.text
+    assert 'preceptor_rules_version{task="arithmetic"} 1.0' in after.text

@@ -1,0 +1,55 @@
+"""Log lines: one JSON object each where nobody reads along, from every library alike."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from gateway import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """What a test sets up is undone afterwards."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("alembic", "apscheduler", "httpx", "uvicorn.access")}
+    yield
+    root.handlers[:], root.level = before
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    captured = capsys.readouterr()
+    assert captured.out == "", "the output belongs to commands"
+    return [json.loads(line) for line in captured.err.splitlines()]
+
+
+def test_a_line_is_one_object_with_time_level_and_action(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever logs, and whatever is in the message."""
+    logs.configure()
+    logging.getLogger("some.library").warning("disk %s\nfull", "sda", extra={"action": "store.full", "free": 0})
+    (line,) = lines(capsys)
+    assert line.pop("timestamp")
+    assert line == {"event": "disk sda\nfull", "level": "warning", "action": "store.full", "free": 0}
+
+
+def test_an_exception_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A traceback is a field, so that a line is still one object."""
+    logs.configure()
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logging.getLogger("gateway").exception("a request failed", extra={"action": "api.bug"})
+    (line,) = lines(capsys)
+    assert "ValueError: no" in str(line["exception"])
+
+
+def test_chatty_libraries_speak_from_warning_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """What they say of every request is not for this log; what the gateway says is."""
+    logs.configure()
+    for name in ("httpx", "uvicorn.access", "apscheduler", "alembic", "gateway"):
+        logging.getLogger(name).info("hello from %s", name)
+    assert [line["event"] for line in lines(capsys)] == ["hello from gateway"]

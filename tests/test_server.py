@@ -1,0 +1,220 @@
+"""The process: a port in use is said in one line, signals stop it in order, and what runs is finished first."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.server import PortTaken, bind, uvicorn_config
+from gateway.store.sql import SqlStore
+from tests.fakes import asked, events, raw_server, read_request, settings
+
+ROOT = Path(__file__).parents[1]
+LIMIT_S = 20
+"""Seconds after which a process that should have spoken or ended is a failure."""
+
+
+def test_a_free_port_is_listened_on_at_once() -> None:
+    """Port 0 takes any; a client can connect before the first request is served."""
+    with contextlib.closing(bind("127.0.0.1", 0)) as listener:
+        socket.create_connection(listener.getsockname(), timeout=1).close()
+
+
+def test_a_taken_port_is_said_in_one_line() -> None:
+    """With the address and what to do."""
+    with contextlib.closing(bind("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}: Address already in use; choose another") as raised:
+            bind("127.0.0.1", port)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
+def test_an_address_that_is_not_here_is_said_in_one_line(host: str) -> None:
+    """An address of another machine, and a name that nobody knows."""
+    with pytest.raises(PortTaken, match=host):
+        bind(host, 0)
+
+
+def test_a_port_is_free_again_right_after_its_server() -> None:
+    """A restart does not wait for old connections to time out."""
+    with contextlib.closing(bind("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        client = socket.create_connection(("127.0.0.1", port))
+        served, _ = first.accept()
+        served.close()
+    bind("127.0.0.1", port).close()
+    client.close()
+
+
+@pytest.mark.parametrize(("drain_s", "seconds"), [("10", 10), ("0.2", 1), ("1.5", 2)])
+def test_the_shutdown_is_bounded_and_never_cut_short(drain_s: str, seconds: int) -> None:
+    """The server counts whole seconds: they are rounded up."""
+    config = uvicorn_config(object(), settings(f"[server]\ndrain_s = {drain_s}"))
+    assert config.timeout_graceful_shutdown == seconds
+
+
+async def read_line(process: Process) -> str:
+    assert process.stderr is not None
+    async with asyncio.timeout(LIMIT_S):
+        return (await process.stderr.readline()).decode()
+
+
+@contextlib.asynccontextmanager
+async def preceptor(config: Path) -> AsyncIterator[Process]:
+    """``preceptor serve`` as a process of its own; killed if a test leaves it behind."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", "-c", str(config), stdout=PIPE, stderr=PIPE, cwd=ROOT
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def ended(process: Process) -> tuple[int | None, str]:
+    """Exit code and the rest of what it said on stderr."""
+    async with asyncio.timeout(LIMIT_S):
+        _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
+def configuration(folder: Path, port: int, upstream: str = "http://127.0.0.1:9/v1", drain_s: float = 10) -> Path:
+    file = folder / "preceptor.toml"
+    file.write_text(
+        f"""
+        [server]
+        port = {port}
+        data_dir = "{folder / "data"}"
+        default_upstream = "mock"
+        drain_s = {drain_s}
+        [upstreams.mock]
+        kind = "openai"
+        base_url = "{upstream}"
+        [optimizer]
+        enabled = false
+        """
+    )
+    return file
+
+
+@contextlib.asynccontextmanager
+async def ready(config: Path) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+    """A gateway process that answers, and a client of it."""
+    async with preceptor(config) as process:
+        line = await read_line(process)
+        assert line.startswith("preceptor serves http://"), line
+        url = line.split()[2].removesuffix("/v1")
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=LIMIT_S) as client:
+            # The port is bound before the application is up: the first request waits for it.
+            assert (await client.get("/readyz")).status_code == 200
+            yield process, client
+
+
+async def test_a_gateway_whose_port_is_taken_exits_with_one_line(tmp_path: Path) -> None:
+    """Exit 1, one line that says what to do, no traceback."""
+    with contextlib.closing(bind("127.0.0.1", 0)) as taken:
+        async with preceptor(configuration(tmp_path, taken.getsockname()[1])) as process:
+            code, said = await ended(process)
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert "choose another with --port" in said
+
+
+class Streaming:
+    """A model server whose stream goes on when told to."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        first, *rest = (b"%x\r\n%s\r\n" % (len(event), event) for event in events(["It ", "is ", "4"]))
+        writer.write(first)
+        closed = asyncio.create_task(reader.read())
+        closed.add_done_callback(lambda _: self.gone.set())
+        await self.go_on.wait()
+        writer.write(b"".join(rest) + b"0\r\n\r\n")
+        await closed
+
+
+@contextlib.asynccontextmanager
+async def streaming(config: Callable[[str], Path]) -> AsyncIterator[tuple[Streaming, Process, httpx.Response]]:
+    """A gateway process in the middle of a stream."""
+    upstream = Streaming()
+    async with (
+        raw_server(upstream) as url,
+        ready(config(url)) as (process, client),
+        client.stream("POST", "/v1/chat/completions", json=asked("any", stream=True)) as reply,
+    ):
+        yield upstream, process, reply
+
+
+async def refused(port: int) -> None:
+    """Wait until nobody accepts connections there any more."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                return
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            await asyncio.sleep(0.01)
+
+
+async def test_sigterm_lets_a_stream_finish(tmp_path: Path) -> None:
+    """No new connection is taken, the running stream gets its end, its exchange is stored, and the exit code is 0."""
+    async with streaming(lambda url: configuration(tmp_path, 0, url)) as (upstream, process, reply):
+        lines = reply.aiter_lines()
+        assert json.loads((await anext(lines)).removeprefix("data: "))
+        process.send_signal(signal.SIGTERM)
+        await refused(reply.request.url.port or 0)
+        upstream.go_on.set()
+        assert [line async for line in lines if line][-1] == "data: [DONE]"
+        code, said = await ended(process)
+    assert code == 0, said
+    assert "Traceback" not in said, said
+    store = SqlStore.open(tmp_path / "data")
+    with contextlib.closing(store):
+        exchange = store.exchange(reply.headers["x-request-id"])
+    assert exchange is not None
+    assert (exchange.status, exchange.reply) == ("ok", "It is 4")
+
+
+async def test_a_stream_that_does_not_finish_is_cut_after_the_drain(tmp_path: Path) -> None:
+    """The process ends within its bound, the upstream is let go, and the exchange is recorded as abandoned."""
+    async with streaming(lambda url: configuration(tmp_path, 0, url, drain_s=0.5)) as (upstream, process, reply):
+        process.send_signal(signal.SIGTERM)
+        code, said = await ended(process)
+        async with asyncio.timeout(LIMIT_S):
+            await upstream.gone.wait()
+    assert code == 0, said
+    assert "Traceback" not in said, said
+    store = SqlStore.open(tmp_path / "data")
+    with contextlib.closing(store):
+        exchange = store.exchange(reply.headers["x-request-id"])
+    assert exchange is not None
+    assert (exchange.status, exchange.error) == ("abandoned", "stopped")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_an_idle_gateway_stops_at_once(tmp_path: Path, how: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end it with exit code 0 and without a traceback; a kept-alive connection does not hold it."""
+    async with ready(configuration(tmp_path, 0)) as (process, _):
+        process.send_signal(how)
+        code, said = await ended(process)
+    assert (code, "Traceback" in said) == (0, False), said
