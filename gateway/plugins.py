@@ -8,6 +8,7 @@ from typing import Protocol
 import click
 
 from gateway.services import Services
+from gateway.settings import Settings
 
 GROUP = "gateway.plugins"
 
@@ -17,6 +18,9 @@ class Plugin(Protocol):
 
     def commands(self) -> Sequence[click.Command]:
         """Commands that are added to ``preceptor``."""
+
+    def mistakes(self, settings: Settings) -> Sequence[str]:
+        """What the plugin cannot work with in a configuration that is valid otherwise, each with its key."""
 
     def lifespan(self, services: Services) -> AbstractAsyncContextManager[None]:
         """Entered once the gateway is open, left before it closes."""

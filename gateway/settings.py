@@ -19,7 +19,7 @@ from gateway.errors import ConfigurationError
 
 DEFAULT_FILE = "preceptor.toml"
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=10**9)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*\Z")]
 

@@ -16,10 +16,8 @@ from optimizer.items import Item
 
 FIRST_ITEMS = 6
 """Items on which every candidate runs before the first ones drop out."""
-SINGLES = 2
+SINGLES = 3
 """Rules that are also tried alone."""
-WORTH_KEEPING_Z = 1.0
-"""Rules stay only if they beat the same form without them by more than one standard error (Breiman's 1-SE rule)."""
 _FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
 
 
@@ -60,20 +58,17 @@ class Selection:
         self._seen: dict[str, Standing] = {}
 
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
-        """The form first, with all rules; then, in that form, single rules and none. ``rules`` are best first.
+        """The form first, with all rules; then, in that form, single rules. ``rules`` are best first.
 
-        Rules are added to the incumbent's while there is room; a full rule set is challenged by the new ones alone.
+        Rules are added to the incumbent's while there is room; a full rule set is challenged by the new ones alone. A form
+        without rules is no candidate: nothing in it was learnt from mistakes.
         """
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
         every = (*old, *rules)[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
-        leader = (await self.race([self._candidate(form, every) for form in _FORMS]))[0]
-        form = leader.rule_set.scratchpad
-        bare = self._candidate(form, old)
-        smaller = [self._candidate(form, (*old, rule)) for rule in rules[:SINGLES]]
-        leader = (await self.race([leader.rule_set, *smaller, bare]))[0]
-        without = await self._run(bare, len(self._items))
-        best = leader if pairs_of(without.trials, leader.trials).z > WORTH_KEEPING_Z else without
+        leader = (await self.race([self._candidate(form, every) for form in _FORMS]))[0].rule_set
+        smaller = [self._candidate(leader.scratchpad, (*old, rule)) for rule in rules[:SINGLES]]
+        best = (await self.race([leader, *smaller]))[0]
         shown = (best.rule_set.hash, base.rule_set.hash)
         others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
         return Selected(best=best, incumbent=base, others=tuple(others))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import click
 
 from gateway.services import Services
+from gateway.settings import Settings
 
 
 class OptimizerPlugin:
@@ -16,6 +17,16 @@ class OptimizerPlugin:
         from optimizer.commands import COMMANDS
 
         return COMMANDS
+
+    def mistakes(self, settings: Settings) -> Sequence[str]:
+        """A schedule that is no cron expression."""
+        from optimizer.schedule import trigger
+
+        try:
+            trigger(settings.optimizer.schedule)
+        except ValueError as error:
+            return [f"optimizer.schedule: not a cron expression: {error}"]
+        return []
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

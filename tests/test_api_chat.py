@@ -338,7 +338,12 @@ async def test_the_client_s_key_and_headers_stay_here() -> None:
     async with fakes.raw_server(handle) as url:
         upstream = HttpUpstream("mock", config.upstreams["mock"], base_url=url, api_key="sk-ours")
         async with served(upstream) as gateway:
-            headers = {"Authorization": "Bearer sk-theirs", "Cookie": "a=b", "X-Api-Key": "k", "OpenAI-Organization": "o"}
+            headers = {
+                "Authorization": "Bearer sk-theirs",
+                "Cookie": "a=b",
+                "X-Api-Key": "k",
+                "OpenAI-Organization": "o",
+            }
             reply = await gateway.client.post(PATH, json=asked(), headers=headers)
     assert reply.status_code == 200
     assert set(seen[0]) == {"host", "content-type", "user-agent", "content-length", "authorization"}
@@ -401,6 +406,24 @@ async def call(app: ChatCompletions, body: bytes) -> tuple[int, bytes]:
     scope: Any = {"type": "http", "method": "POST", "path": PATH, "headers": []}
     await app(scope, receive, send)
     return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
+
+
+async def test_a_request_that_is_stopped_is_told_so() -> None:
+    """A gateway that stops answers what it could not finish with 503, which clients send again."""
+    hanging = asyncio.Event()
+
+    class Hanging(FakeUpstream):
+        async def send(self, call: Any) -> FakeReply:
+            hanging.set()
+            await asyncio.sleep(60)
+            raise AssertionError("it was not stopped")
+
+    made = fakes.services(fakes.settings(), {"mock": Hanging(lambda body: "4")})
+    asking = asyncio.create_task(call(ChatCompletions(made), json.dumps(asked()).encode()))
+    await hanging.wait()
+    asking.cancel()
+    status, body = await asking
+    assert (status, json.loads(body)["error"]["code"]) == (503, "stopping")
 
 
 async def test_many_requests_at_once_are_kept_apart() -> None:

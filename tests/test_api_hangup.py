@@ -112,7 +112,7 @@ async def test_the_upstream_hears_of_a_client_that_hung_up(case: str) -> None:
 
 
 async def test_a_hundred_clients_that_hang_up_leave_nothing_behind() -> None:
-    """One after the other, before and after the first byte: every one is cut, recorded once, and requests still work."""
+    """One after the other, before and after the first byte: every one is cut, recorded once, and requests work."""
     generating = Generating(b"")
     async with over(generating) as (gateway, store):
         for number in range(100):

@@ -57,7 +57,9 @@ def test_an_export_can_be_imported_again(config: str, tmp_path: Path, capsys: py
     assert capsys.readouterr().out == ""
 
 
-def test_show_and_diff_say_what_a_version_holds(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_and_diff_say_what_a_version_holds(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Rules are read as text, changes as a diff."""
     imported(config, tmp_path)
     imported(config, tmp_path, {"rules": [{"text": "Subtract carefully."}]})
@@ -96,7 +98,9 @@ def test_rollback_makes_the_version_before_live_again(
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def test_activating_a_version_that_is_not_there_changes_nothing(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_activating_a_version_that_is_not_there_changes_nothing(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 1, one line."""
     assert run(["rules", "activate", "-c", config, "arithmetic", "7"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1

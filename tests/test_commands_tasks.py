@@ -26,9 +26,7 @@ def test_a_task_without_traffic_is_listed_with_zeros(config: str, capsys: pytest
     assert (row["task"], row["exchanges"], row["rules"]) == ("sums", 0, None)
 
 
-def test_the_last_cycles_say_what_came_of_them(
-    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_last_cycles_say_what_came_of_them(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Also a cycle that published nothing says why."""
     store = SqlStore.open(tmp_path)
     record = store.begin_cycle("sums", 1.0, b"{}")

@@ -5,10 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from gateway.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
 from tests.fakes import Answer, FakeReply, FakeUpstream, Served, events, served
@@ -28,7 +27,7 @@ async def client(answer: Answer, seen: list[dict[str, Any]] | None = None) -> As
 
     async with (
         served(FakeUpstream(script)) as gateway,
-        httpx.AsyncClient(trust_env=False) as http,
+        DefaultAsyncHttpxClient(trust_env=False) as http,
         AsyncOpenAI(base_url=gateway.url + "/v1", api_key="any", max_retries=0, http_client=http) as made,
     ):
         yield made, gateway
@@ -118,7 +117,9 @@ async def test_the_client_raises_what_it_would_raise_against_openai(case: str, s
         ("gpt-4o-mini", "hi", openai.BadRequestError),
     ],
 )
-async def test_a_mistake_of_the_caller_is_its_own_exception(model: str, messages: Any, expected: type[Exception]) -> None:
+async def test_a_mistake_of_the_caller_is_its_own_exception(
+    model: str, messages: Any, expected: type[Exception]
+) -> None:
     """The gateway's own refusals are classed as OpenAI's are."""
     async with client("4") as (ask, _):
         with pytest.raises(expected):

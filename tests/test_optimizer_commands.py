@@ -98,10 +98,10 @@ async def test_eval_measures_with_and_without_rules(shell: Shell, tmp_path: Path
     assert "0.0% right of 20" in text
 
 
-@pytest.mark.parametrize(("rule", "verdict", "adopted"), [(GOOD_RULE, "better", True), ("Be nice.", "cannot tell", False)])
-async def test_verify_is_the_gate_alone(
-    shell: Shell, tmp_path: Path, rule: str, verdict: str, adopted: bool
-) -> None:
+@pytest.mark.parametrize(
+    ("rule", "verdict", "adopted"), [(GOOD_RULE, "better", True), ("Be nice.", "cannot tell", False)]
+)
+async def test_verify_is_the_gate_alone(shell: Shell, tmp_path: Path, rule: str, verdict: str, adopted: bool) -> None:
     """For rules from anywhere; nothing is published."""
     code, out, _ = await shell(
         "verify", "arithmetic", "--data", examples(tmp_path, 40), "--rules", rules_file(tmp_path, rule), "--json"
@@ -129,7 +129,7 @@ async def test_rules_that_are_not_there_are_one_line(
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("content", ["", "nonsense\n", '{"input": "x"}\n', '[1]\n'])
+@pytest.mark.parametrize("content", ["", "nonsense\n", '{"input": "x"}\n', "[1]\n"])
 async def test_data_without_a_usable_example_is_refused(shell: Shell, tmp_path: Path, content: str) -> None:
     """One line that shows the form."""
     file = tmp_path / "bad.jsonl"

@@ -13,6 +13,10 @@ from tests.fakes import FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
 
+IN_HAND = 40 - 4 * 2
+"""Of forty calls: what is surely answered when four items, of two passes each, are cut off."""
+
+
 async def test_graded_traffic_becomes_a_live_rule_set(tmp_path: Path) -> None:
     """Mistake -> rule -> proof -> live, with evidence and history."""
     store = MemoryStore()
@@ -69,7 +73,7 @@ async def test_an_interrupted_cycle_is_taken_up_with_its_own_plan(tmp_path: Path
     assert outcome is not None
     assert outcome.adopted
     assert len(store.cycles("arithmetic", limit=9)) == 1
-    repeated = {bytes(body) for body in again.raw_bodies} & {bytes(body) for body in upstream.raw_bodies[:36]}
+    repeated = {bytes(body) for body in again.raw_bodies} & {bytes(body) for body in upstream.raw_bodies[:IN_HAND]}
     assert repeated == set()
 
 

@@ -14,6 +14,13 @@ def test_the_gateway_finds_the_optimizer_by_its_entry_point() -> None:
     assert plugin in installed()
 
 
+def test_a_schedule_that_is_none_is_found_by_check() -> None:
+    """At start-up, not when the first cycle is due."""
+    assert plugin.mistakes(learning_settings()) == []
+    (mistake,) = plugin.mistakes(learning_settings('schedule = "every day"\n'))
+    assert mistake.startswith("optimizer.schedule: ")
+
+
 async def test_a_disabled_optimizer_does_nothing(tmp_path: Path) -> None:
     """``optimizer.enabled = false`` leaves learning to ``preceptor optimize``."""
     store, upstream = MemoryStore(), FakeUpstream(script())

@@ -11,7 +11,7 @@ def test_the_shipped_prompts_have_the_blanks_that_induction_fills() -> None:
     assert "{{" not in load("reasons", "instruction", "mistakes", "successes").filled(
         instruction="i", mistakes="m", successes="s"
     )
-    assert "at most 3 " in load("rules", "count").filled(count="3")
+    assert " 3 general rules" in load("rules", "count").filled(count="3")
 
 
 def test_missing_and_unknown_blanks_are_all_named() -> None:

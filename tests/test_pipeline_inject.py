@@ -22,10 +22,9 @@ def test_rules_are_numbered_under_a_heading_that_lets_them_win() -> None:
 
 
 @pytest.mark.parametrize("form", ["tags", "two_pass"])
-def test_rules_for_a_scratchpad_speak_of_the_working(form: Scratchpad) -> None:
-    """They must not touch the shape of the reply, so they claim no priority over the caller's prompt."""
-    text = compile_rules(msgspec.structs.replace(RULES, scratchpad=form)).text
-    assert text == "Rules for your working:\n1. Work in steps.\n2. Check."
+def test_rules_read_the_same_in_every_form(form: Scratchpad) -> None:
+    """The form decides where the model works under them, not what they say."""
+    assert compile_rules(msgspec.structs.replace(RULES, scratchpad=form)).text == compile_rules(RULES).text
 
 
 @given(st.text(), st.text(), st.sampled_from(["system", "developer", None]))

@@ -64,14 +64,20 @@ def test_the_form_that_a_request_can_have(envelope: Envelope, tags: Scratchpad, 
     assert form_for(envelope, "none") == "none"
 
 
-def test_a_first_pass_asks_for_the_working() -> None:
-    """The caller's messages, the rules after its system text, the wish behind its question, and a bound of its own."""
+def test_a_first_pass_is_the_callers_request_under_the_rules() -> None:
+    """The caller's messages, the rules after its system text, and a bound of its own."""
     body = json.loads(working_request(asked(temperature=0.5, seed=3), INJECTION, "tiny"))
     assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("tiny", 0.5, 3, WORKING_TOKENS)
     system, user = body["messages"]
-    assert system["content"] == SYSTEM["content"] + "\n\nRules for your working:\n1. Work in steps."
-    assert user["content"].startswith(USER["content"] + "\n\n")
-    assert "working" in user["content"].removeprefix(USER["content"])
+    assert system["content"] == SYSTEM["content"] + "\n\n" + INJECTION.text
+    assert user == USER
+
+
+def test_without_rules_a_first_pass_goes_step_by_step() -> None:
+    """The form alone is of use, too, in the words in which it was measured."""
+    bare = compile_rules(RuleSet(task="sums", scratchpad="two_pass"))
+    system, _ = json.loads(working_request(asked(), bare, "tiny"))["messages"]
+    assert "step by step" in system["content"]
 
 
 def test_a_first_pass_leaves_out_what_shapes_the_reply() -> None:
@@ -101,7 +107,7 @@ def test_a_tagged_request_names_both_tags_after_the_rules(rules: tuple[Rule, ...
     injection = compile_rules(RuleSet(task="sums", scratchpad="tags", rules=rules))
     system, user = (json.loads(bytes(message)) for message in tagged_messages(asked(), injection))
     added = system["content"].removeprefix(SYSTEM["content"] + "\n\n")
-    assert added.startswith(injection.text) and not added.startswith("\n")
+    assert added.startswith(injection.text or "Work")
     assert added.index(OPEN_TAG) < added.index(CLOSE_TAG)
     assert user == USER
 

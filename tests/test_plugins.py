@@ -8,6 +8,7 @@ import httpx
 
 from gateway import plugins
 from gateway.services import Services
+from gateway.settings import Settings
 from tests.fakes import FakeUpstream, asked, gateway, services, settings
 
 
@@ -18,6 +19,9 @@ class Watching:
         self._upstream = upstream
 
     def commands(self) -> Sequence[click.Command]:
+        return ()
+
+    def mistakes(self, settings: Settings) -> Sequence[str]:
         return ()
 
     @contextlib.asynccontextmanager
@@ -54,7 +58,8 @@ async def test_a_plugin_lives_inside_the_gateway() -> None:
 
 
 def test_installed_plugins_are_what_the_entry_points_name() -> None:
-    """Each brings commands and a part of the running gateway."""
+    """Each brings commands, a view of the configuration, and a part of the running gateway."""
     for plugin in plugins.installed():
         assert all(isinstance(command, click.Command) for command in plugin.commands())
+        assert plugin.mistakes(settings()) == []
         assert callable(plugin.lifespan)

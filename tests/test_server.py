@@ -196,19 +196,21 @@ async def test_sigterm_lets_a_stream_finish(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_does_not_finish_is_cut_after_the_drain(tmp_path: Path) -> None:
-    """The process ends within its bound, the upstream is let go, and the exchange is recorded as abandoned."""
+    """The process ends within its bound, the client and the record learn why, and the upstream is let go."""
     async with streaming(lambda url: configuration(tmp_path, 0, url, drain_s=0.5)) as (upstream, process, reply):
         process.send_signal(signal.SIGTERM)
+        *_, last = [line async for line in reply.aiter_lines() if line]
         code, said = await ended(process)
         async with asyncio.timeout(LIMIT_S):
             await upstream.gone.wait()
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"
     assert code == 0, said
     assert "Traceback" not in said, said
     store = SqlStore.open(tmp_path / "data")
     with contextlib.closing(store):
         exchange = store.exchange(reply.headers["x-request-id"])
     assert exchange is not None
-    assert (exchange.status, exchange.error) == ("abandoned", "stopped")
+    assert (exchange.status, exchange.error) == ("error", "stopping")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -36,7 +36,8 @@ async def upstream(url: str, api_key: str | None = None, **limits: float) -> Asy
 async def ask(to: Upstream, call: Call = CALL) -> tuple[int, bytes]:
     reply = await to.send(call)
     try:
-        return reply.status, await reply.read()
+        async with asyncio.timeout(10):
+            return reply.status, await reply.read()
     finally:
         await reply.aclose()
 

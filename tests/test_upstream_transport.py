@@ -230,7 +230,15 @@ async def test_a_request_lost_in_a_reused_connection_is_sent_again(transport: Ai
     The second attempt is made on a connection that carried nothing before, however many stale ones lie in the pool.
     """
 
+    first: list[asyncio.StreamWriter] = []
+
     def script(connection: int, number: int, writer: asyncio.StreamWriter) -> bool:
+        if number == 1 and connection <= 4:
+            first.append(writer)
+            if len(first) == 4:  # answered together, so that each has a connection of its own
+                for waiting in first:
+                    answers(waiting)
+            return True
         if number == 1:
             return answers(writer)
         if reset:

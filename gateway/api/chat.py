@@ -1,5 +1,6 @@
 """``POST /v1/chat/completions``: the request path. Nothing here touches the disk or waits for anything but models."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import EVENTS, Header, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.completion import Tally
 from gateway.domain import Exchange, Status
-from gateway.errors import MethodNotAllowed, PreceptorError
+from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import open_envelope
 from gateway.pipeline.route import Plan, route
@@ -41,9 +42,9 @@ class ChatCompletions:
         except Exception as error:
             log.exception("a request failed", extra={"action": "chat.bug", "exchange": exchange.id})
             await exchange.fail(PreceptorError(f"internal error: {type(error).__name__}"), send)
-        except BaseException:
-            exchange.end("abandoned", 499, "stopped")
-            raise
+        except asyncio.CancelledError:
+            # The server stops and has waited long enough. This is the request's own task: nobody above awaits it.
+            await exchange.fail(Overloaded("The gateway is stopping: send the request again.", code="stopping"), send)
 
     async def _serve(self, scope: HTTPScope, body: bytes, exchange: "_Running", send: Send) -> None:
         services = self._services

@@ -39,7 +39,7 @@ class HangUp:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._watch.cancel()
-        # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything. What the body
-        # raised instead, while it was being cancelled, has nobody to hear of it.
+        # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything. What the
+        # body raised while a hang-up cancelled it has nobody to hear of it.
         if self._gone and kind is not None and self._body.uncancel() == 0:
             raise ClientGone from error

@@ -20,7 +20,7 @@ from gateway.settings import DEFAULT_FILE, EXAMPLE, Settings, config_path, model
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of server.port.")
 def serve(config: Path | None, host: str | None, port: int | None) -> None:
     """Run the gateway until Ctrl-C or SIGTERM."""
-    settings = settings_of(config)
+    settings = _usable_settings(config)
     server = settings.server
     if host is not None:
         server = msgspec.structs.replace(server, host=host)
@@ -42,7 +42,7 @@ def serve(config: Path | None, host: str | None, port: int | None) -> None:
 @config_option
 def check(config: Path | None) -> None:
     """Validate the configuration and say every mistake at once."""
-    settings = settings_of(config)
+    settings = _usable_settings(config)
     missing = _missing_models(settings)
     if missing:
         raise ConfigurationError(str(config_path(config)), missing)
@@ -50,6 +50,15 @@ def check(config: Path | None) -> None:
         f"{config_path(config)}: fine; {len(settings.upstreams)} upstreams, {len(settings.models)} models,"
         f" {len(settings.tasks)} tasks"
     )
+
+
+def _usable_settings(config: Path | None) -> Settings:
+    """Valid settings that every plugin can work with. Raises ``ConfigurationError``."""
+    settings = settings_of(config)
+    mistakes = [mistake for plugin in installed() for mistake in plugin.mistakes(settings)]
+    if mistakes:
+        raise ConfigurationError(str(config_path(config)), mistakes)
+    return settings
 
 
 def _missing_models(settings: Settings) -> list[str]:

@@ -12,7 +12,6 @@ from gateway.domain import RuleSet, Value
 from gateway.pipeline.envelope import open_message, raw
 
 _HEADING = "Rules. Where they conflict with the text above, these rules win."
-_WORKING_HEADING = "Rules for your working:"
 
 
 class Injection(Value, frozen=True):
@@ -27,8 +26,7 @@ def compile_rules(rule_set: RuleSet) -> Injection:
     """Render a rule set for injection."""
     if not rule_set.rules:
         return Injection(rule_set=rule_set, text="")
-    heading = _HEADING if rule_set.scratchpad == "none" else _WORKING_HEADING
-    lines = [heading, *(f"{number}. {rule.text}" for number, rule in enumerate(rule_set.rules, start=1))]
+    lines = [_HEADING, *(f"{number}. {rule.text}" for number, rule in enumerate(rule_set.rules, start=1))]
     return Injection(rule_set=rule_set, text="\n".join(lines))
 
 

@@ -1,9 +1,10 @@
 """Room in which the weak model works before it replies; the caller receives only the reply.
 
-Two forms. ``two_pass``: a first request asks for the working; a second one, the caller's own with that working added to
-the question, writes the reply, so the caller's prompt decides its shape. ``tags``: one request in which the model
-works between tags that are cut out; if it never closes them, or writes nothing behind them, what it wrote becomes the
-working of a second pass, so that working is never handed on as a reply.
+What to do in the room is for the rules to say; without rules the model is asked to go step by step. Two forms. ``two_pass``: the model answers under
+the rules first, unseen; a second request, the caller's own with that working added to the question, writes the reply, so
+the caller's prompt decides its shape. ``tags``: one request in which the model works between tags that are cut out; if
+it never closes them, or writes nothing behind them, what it wrote becomes the working of a second pass, so that working
+is never handed on as a reply.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,10 @@ CLOSE_TAG = "</working>"
 WORKING_TOKENS = 1024
 """Output tokens that the working may have."""
 
-# Measured on Qwen2.5-Coder-1.5B (Q4), 16 word problems of two to four steps: "Work through the question step by step.
-# Do not skip a step." 15 right at 230 output tokens; this wording 13 right at 64 (docs/experiments.md).
-_WORK = "Show the working: every step in one short sentence, with its calculation."
+_STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 _TAGS = (
-    f"Before you reply, show the working between {OPEN_TAG} and {CLOSE_TAG}: every step in one short sentence,"
-    " with its calculation."
-    f" After {CLOSE_TAG}, reply exactly as told above; the working is not part of the reply."
+    f"Write all of your working between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly as told at first; the"
+    " working is not part of the reply."
 )
 # A first pass is plain text of its own: what shapes, ends or measures the caller's reply does not belong there.
 _REPLY_ONLY = (
@@ -53,23 +51,22 @@ def form_for(envelope: Envelope, wanted: Scratchpad) -> Scratchpad:
 
 
 def working_request(envelope: Envelope, injection: Injection, model: str) -> bytes:
-    """The first of two passes: the caller's messages, the rules, and the wish for the working."""
-    messages = with_system_text(envelope.messages, injection.text)
+    """The first of two passes: the caller's request under the rules, as plain text with a bound of its own."""
     changes: dict[str, Raw | None] = dict.fromkeys(_REPLY_ONLY)
     changes["model"] = raw(model)
-    changes["messages"] = raw(_extend_last(messages, "\n\n" + _WORK))
+    changes["messages"] = raw(with_system_text(envelope.messages, injection.text or _STEP_BY_STEP))
     changes["max_tokens"] = raw(WORKING_TOKENS)
     return envelope.sealed(changes)
 
 
 def with_working(messages: Sequence[Raw], working: str) -> list[Raw]:
     """The second pass's messages: the caller's own, with the working appended to the question."""
-    return _extend_last(messages, "\n\nWorking:\n" + working)
+    return [*messages[:-1], open_message(messages[-1]).extended("\n\nWorking:\n" + working)]
 
 
 def tagged_messages(envelope: Envelope, injection: Injection) -> list[Raw]:
     """The messages of a request whose reply holds its working between tags."""
-    return with_system_text(envelope.messages, f"{injection.text}\n\n{_TAGS}".lstrip())
+    return with_system_text(envelope.messages, f"{injection.text or _STEP_BY_STEP}\n\n{_TAGS}")
 
 
 def tagged_limits(envelope: Envelope) -> dict[str, Raw | None]:
@@ -80,10 +77,6 @@ def tagged_limits(envelope: Envelope) -> dict[str, Raw | None]:
         if isinstance(limit, int):
             limits[name] = raw(limit + WORKING_TOKENS)
     return limits
-
-
-def _extend_last(messages: Sequence[Raw], text: str) -> list[Raw]:
-    return [*messages[:-1], open_message(messages[-1]).extended(text)]
 
 
 class TagFilter:
