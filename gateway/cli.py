@@ -36,7 +36,7 @@ def command_line() -> click.Group:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit. A closed terminal and SIGTERM end it as Ctrl-C does, so that nothing it started is left."""
+    """Run a command and exit. SIGTERM and a closed terminal end it as Ctrl-C does: nothing that it started is left."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, signal.default_int_handler)

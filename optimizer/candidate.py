@@ -60,8 +60,8 @@ class Selection:
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
         """The form first, with all rules; then, in that form, single rules. ``rules`` are best first.
 
-        Rules are added to the incumbent's while there is room; a full rule set is challenged by the new ones alone. A form
-        without rules is no candidate: nothing in it was learnt from mistakes.
+        Rules are added to the incumbent's while there is room; a full rule set is challenged by the new ones alone. A
+        form without rules is no candidate: nothing in it was learnt from mistakes.
         """
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
         every = (*old, *rules)[:max_rules]

@@ -54,7 +54,7 @@ def distill(config: Path | None, as_json: bool, data: Path, activate: bool, task
         section = settings.optimizer
         expected = forecast(plan.parts(selection=section.selection_items, confirmation=section.confirmation_items))
         _say(
-            f"{len(examples.items)} examples: {expected.induction} to learn from, {expected.selection} to select on,"
+            f"{len(examples.items)} examples: {expected.induction} to learn from, {expected.selection} to rank on,"
             f" {expected.confirmation} to confirm on; gains from {expected.detectable:.0%} up can be shown"
         )
         outcome = await teacher.run(plan, teacher.bench(progress), activate=activate)
@@ -262,9 +262,9 @@ def _print_outcome(outcome: Outcome, as_json: bool) -> None:
     click.echo(f"{outcome.task}: {outcome.verdict}. {outcome.note}")
     if outcome.items_used:
         click.echo(
-            f"  {outcome.before.accuracy:.1%} -> {outcome.after.accuracy:.1%} on {outcome.items_used} items (95% interval"
-            f" of the change {low:+.1%} to {high:+.1%}, p = {outcome.p_value:.2g}), {outcome.fixed} fixed,"
-            f" {outcome.broken} broken; output tokens {outcome.before.output_tokens:.0f} ->"
+            f"  {outcome.before.accuracy:.1%} -> {outcome.after.accuracy:.1%} on {outcome.items_used} items"
+            f" (95% interval of the change {low:+.1%} to {high:+.1%}, p = {outcome.p_value:.2g}),"
+            f" {outcome.fixed} fixed, {outcome.broken} broken; output tokens {outcome.before.output_tokens:.0f} ->"
             f" {outcome.after.output_tokens:.0f} per reply"
         )
     click.echo(f"  scratchpad {outcome.scratchpad}, {len(outcome.rules)} rules; {outcome.calls} calls paid")

@@ -46,7 +46,7 @@ async def scheduled(services: Services) -> AsyncIterator[None]:
     async with learner(services) as teacher:
 
         async def job() -> None:
-            # APScheduler cancels jobs without waiting for them: the task is kept, to see it end before the cache closes.
+            # APScheduler cancels jobs without waiting for them: the task is kept, to end before the cache closes.
             task = asyncio.create_task(look(services, teacher))
             running.add(task)
             task.add_done_callback(running.discard)

@@ -14,7 +14,8 @@ def test_the_list_marks_what_is_here(
     """A star for a model whose file is in the folder."""
     monkeypatch.setenv("PRECEPTOR_MODELS", str(tmp_path))
     model = modelfiles.CATALOG["smollm2-135m"]
-    (tmp_path / model.file).write_bytes(b"")
+    with (tmp_path / model.file).open("wb") as file:
+        file.truncate(model.size)
     assert run(["models", "list"]) == 0
     marks = {line[2:].split()[0]: line[0] for line in capsys.readouterr().out.splitlines()}
     assert marks["smollm2-135m"] == "*"

@@ -17,7 +17,7 @@ def test_an_unknown_task_is_answered_with_the_known_ones() -> None:
 
 def test_the_configuration_is_read_from_the_given_file(tmp_path: Path) -> None:
     """A file that is not there is an error that names it."""
-    with pytest.raises(ConfigurationError, match="nowhere.toml"):
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
         settings_of(tmp_path / "nowhere.toml")
 
 

@@ -128,7 +128,7 @@ async def opened(upstream: LlamaCppUpstream) -> AsyncIterator[LlamaCppUpstream]:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that will come; the limit is for a broken test only."""
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+        while not condition():
             await asyncio.sleep(0.01)
 
 

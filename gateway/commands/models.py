@@ -6,7 +6,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from gateway import modelfiles
+from gateway.modelfiles import CATALOG, is_here
+from gateway.modelfiles import pull as fetch
 from gateway.settings import models_dir
 
 
@@ -18,9 +19,9 @@ def models() -> None:
 @models.command("list", epilog="Example: preceptor models list")
 def list_() -> None:
     """The models that can be pulled, and which of them are here."""
-    for model in modelfiles.CATALOG.values():
-        here = (models_dir() / model.file).exists()
-        click.echo(f"{'*' if here else ' '} {model.name:<22} {model.size / 1e6:>7,.0f} MB  {model.about}")
+    for model in CATALOG.values():
+        mark = "*" if is_here(model, models_dir()) else " "
+        click.echo(f"{mark} {model.name:<22} {model.size / 1e6:>7,.0f} MB  {model.about}")
 
 
 @models.command(epilog="Example: preceptor models pull qwen2.5-coder-1.5b")
@@ -32,7 +33,5 @@ def pull(name: str) -> None:
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task(name)
-        path = modelfiles.pull(
-            name, models_dir(), progress=lambda done, total: progress.update(bar, completed=done, total=total)
-        )
+        path = fetch(name, models_dir(), progress=lambda done, total: progress.update(bar, completed=done, total=total))
     click.echo(path)

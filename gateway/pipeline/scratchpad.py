@@ -1,10 +1,10 @@
 """Room in which the weak model works before it replies; the caller receives only the reply.
 
-What to do in the room is for the rules to say; without rules the model is asked to go step by step. Two forms. ``two_pass``: the model answers under
-the rules first, unseen; a second request, the caller's own with that working added to the question, writes the reply, so
-the caller's prompt decides its shape. ``tags``: one request in which the model works between tags that are cut out; if
-it never closes them, or writes nothing behind them, what it wrote becomes the working of a second pass, so that working
-is never handed on as a reply.
+What to do in the room is for the rules to say; without rules the model is asked to go step by step. Two forms.
+``two_pass``: the model answers under the rules first, unseen; a second request, the caller's own with that working
+appended to the question, writes the reply, so the caller's prompt decides its shape. ``tags``: one request in which the
+model works between tags that are cut out; if it never closes them, or writes nothing behind them, what it wrote becomes
+the working of a second pass, so that working is never handed on as a reply.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ WORKING_TOKENS = 1024
 
 _STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 _TAGS = (
-    f"Write all of your working between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly as told at first; the"
-    " working is not part of the reply."
+    f"Write all of your working between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly as told at first;"
+    " the working is not part of the reply."
 )
 # A first pass is plain text of its own: what shapes, ends or measures the caller's reply does not belong there.
 _REPLY_ONLY = (

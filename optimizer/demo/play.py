@@ -1,5 +1,5 @@
-"""The demo, scene by scene: a gateway of its own, traffic through the ``openai`` client, a scheduled cycle, a swap under
-a running client, and a second measurement on problems that decided nothing."""
+"""The demo, scene by scene: a gateway of its own, traffic through the ``openai`` client, a scheduled cycle, a swap
+under a running client, and a second measurement on problems that decided nothing."""
 
 import asyncio
 import contextlib

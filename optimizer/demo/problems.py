@@ -131,7 +131,7 @@ _TEMPLATES: tuple[Callable[[_Draw], Problem], ...] = (
 
 def problems(seed: int) -> Iterator[Problem]:
     """An endless stream of different problems, the templates in turn."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - repeatable on purpose
     seen: set[str] = set()
     while True:
         for template in _TEMPLATES:

@@ -52,20 +52,18 @@ def as_text(played: Played) -> str:
         f"{counted.n} problems that decided nothing, asked before and after:",
         f"                    {'before':>12}{'after':>12}",
         f"  right             {_share(played.before):>12}{_share(played.after):>12}",
-        f"  output tokens     {before['output_tokens']:>12.0f}{after['output_tokens']:>12.0f}   per reply, unseen working"
-        " counted",
-        f"  latency           {before['latency_s']:>10.1f} s{after['latency_s']:>10.1f} s   per reply",
+        f"  output tokens     {before['output_tokens']:>12.0f}{after['output_tokens']:>12.0f}   unseen working counted",
+        f"  latency           {before['latency_s']:>10.1f} s{after['latency_s']:>10.1f} s",
         f"  95% interval of the change: {low:+.0%} to {high:+.0%}; {counted.fixed} fixed, {counted.broken} broken",
         "  (right: the reply states the answer and no other number, as its prompt promises)",
         "",
         *_decision(played),
         "",
-        f"Swap: {played.streams} streams ran meanwhile, {played.dropped} dropped, {played.restarts} restarts;"
-        f" rules seen by them: {' -> '.join(played.versions_streamed)}",
+        _swap(played),
         "",
         *_examples(played),
-        "One small model played both roles here: it served the task and taught itself. With a stronger teacher, name it",
-        "as 'strong' in the configuration.",
+        "One small model played both roles here: it served the task and taught itself. A stronger teacher is one line",
+        "of the configuration: strong = ...",
         "",
         "Point your own client at a gateway:  preceptor init && preceptor serve",
         '  openai.OpenAI(base_url="http://127.0.0.1:8100/v1", api_key="not-needed")',
@@ -76,6 +74,14 @@ def as_text(played: Played) -> str:
 def _share(arm: Arm) -> str:
     low, high = wilson(sum(arm.right), len(arm.right))
     return f"{sum(arm.right)}/{len(arm.right)} {low:.0%}-{high:.0%}"
+
+
+def _swap(played: Played) -> str:
+    versions = " -> ".join(played.versions_streamed)
+    return (
+        f"Swap: {played.streams} streams ran meanwhile, {played.dropped} dropped, {played.restarts} restarts; the rules"
+        f" that they began with: {versions}"
+    )
 
 
 def _decision(played: Played) -> list[str]:
@@ -90,11 +96,12 @@ def _decision(played: Played) -> list[str]:
         "tags": "the model works between tags that the gateway removes",
         "two_pass": "the model works in a first pass that the caller never sees",
     }[rule_set.scratchpad]
-    lines += [
-        f"Rule set {rule_set.version}, {form}; on {evidence.items_used} confirmation items"
-        f" {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%} (95% interval of the change {low:+.0%} to"
-        f" {high:+.0%}, p = {evidence.p_value:.2g}, {evidence.fixed} fixed, {evidence.broken} broken)",
-    ]
+    tested = (
+        f"on {evidence.items_used} confirmation items {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
+        f" (95% interval of the change {low:+.0%} to {high:+.0%}, p = {evidence.p_value:.2g},"
+        f" {evidence.fixed} fixed, {evidence.broken} broken)"
+    )
+    lines += [f"Rule set {rule_set.version}, {form};", f"  {tested}"]
     for rule in rule_set.rules:
         lines += [f"  - {rule.text}", f"      because: {rule.reason}"]
     return lines
