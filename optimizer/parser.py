@@ -20,6 +20,10 @@ _TEXT_KEYS = ("rule", "text", "instruction", "concept", "guideline")
 _REASON_KEYS = ("reason", "why", "explanation", "rationale")
 _LINE = re.compile(r"^\s*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE)
 _QUOTED = re.compile(r'"(?:rule|text)"\s*:\s*"(?P<text>(?:[^"\\]|\\.)+)"')
+_PREFIX = re.compile(
+    r"^(?:rule\s*\d*\s*:\s*)?(?:the (?:small(?:er)? )?model (?:should|must) (?:be able to )?)?", re.IGNORECASE
+)
+"""What turns a rule into talk about the model; rules speak to it."""
 _DECORATION = "*_`\"'\u201c\u201d "
 
 
@@ -81,5 +85,5 @@ def _from_lines(reply: str) -> list[Rule]:
 
 
 def _rule(text: str, reason: str = "") -> Rule:
-    plain = re.sub(r"^(?:rule\s*\d*\s*:\s*)", "", " ".join(text.split()).strip(_DECORATION), flags=re.IGNORECASE)
-    return Rule(text=plain.replace("**", "").strip(_DECORATION), reason=" ".join(reason.split()))
+    plain = _PREFIX.sub("", " ".join(text.split()).strip(_DECORATION)).replace("**", "").strip(_DECORATION)
+    return Rule(text=plain[:1].upper() + plain[1:], reason=" ".join(reason.split()))

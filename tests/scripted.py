@@ -78,7 +78,7 @@ class Weak(Counting):
 
 
 class Strong(Counting):
-    """Explains when asked, then writes ``rules`` word for word."""
+    """Explains in one line, then writes ``rules`` word for word."""
 
     def __init__(self, rules: str, reasons: str = "It did not double.") -> None:
         super().__init__("large")
@@ -88,7 +88,7 @@ class Strong(Counting):
 
     def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
         self.asked.append(body["messages"][-1]["content"])
-        return (self.reasons if len(body["messages"]) == 1 else self.rules), 40
+        return f"{self.reasons}\n{self.rules}", 40
 
 
 def bench(

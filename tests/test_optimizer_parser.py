@@ -34,6 +34,7 @@ def test_json_is_found_wherever_it_stands(reply: str) -> None:
         "Rules:\n- **Add first.**\n* 'Then double.'\n",
         "1) Add first.\n\n2) Then double.\nI hope this helps.",
         "Rule 1: Add first.\nRule 2: Then double.",
+        "1. The model should add first.\n2. The small model must then double.",
         "- Rule 1: Add first.\n- Rule 2: Then double.\n- rule 3: add FIRST.",
     ],
 )
