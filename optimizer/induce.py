@@ -22,8 +22,8 @@ from optimizer.lint import Corpus, problems
 SHOWN_CHARACTERS = 6000
 """Of all examples in one call: with instruction, reasons and rules it fits a context of 4096 tokens."""
 INSTRUCTION_WORTH_SHOWING = 200
-"""Characters. A shorter one says nothing that the replies do not show, and misleads a small teacher: shown it, a model of
-1.5 billion parameters never wrote that one should work in steps (0 of 16 trials); without it, always (12 of 12)."""
+"""Characters. A shorter one says nothing that the replies do not show, and misleads a small teacher: shown it, a model
+of 1.5 billion parameters never wrote that one should work in steps (0 of 16 trials); without it, always (12 of 12)."""
 SUCCESSES_PER_GROUP = 2
 SAME_RULE = 0.6
 """Share of common words from which on two rules count as one."""
