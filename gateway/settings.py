@@ -150,7 +150,7 @@ class Optimizer(Section, frozen=True):
         Literal["auto", "manual"],
         doc("`auto`: a rule set that passed the gate goes live. `manual`: it waits for `preceptor rules activate`."),
     ] = "auto"
-    min_mistakes: Annotated[Count, doc("Mistakes that a cycle needs before it spends anything.")] = 5
+    min_mistakes: Annotated[Count, doc("New mistakes that a scheduled cycle waits for.")] = 5
     max_items: Annotated[Count, doc("Graded exchanges that one cycle looks at, newest first.")] = 600
     max_rules: Annotated[Count, doc("Rules in a rule set.")] = 8
     selection_items: Annotated[Count, doc("Items on which candidates are ranked.")] = 40

@@ -26,6 +26,8 @@ from optimizer.outcome import Outcome, Plan, Tested, forecast
 from optimizer.publish import Published, publish
 from optimizer.sample import Sample, sample
 
+MIN_MISTAKES = 3
+"""Mistakes among the induction items without which there is nothing in common to explain."""
 MIN_SELECTION = 6
 """Selection items without which candidates cannot even be ranked."""
 
@@ -93,10 +95,10 @@ class _Cycle:
             self.ended(too_small)
             return None
         sampled = await self._sample()
-        if len(sampled.mistakes) < self._settings.min_mistakes:
+        if len(sampled.mistakes) < MIN_MISTAKES:
             self.ended(
                 f"too few mistakes to learn from: {len(sampled.mistakes)} in {sampled.looked_at} examples,"
-                f" {self._settings.min_mistakes} are needed"
+                f" {MIN_MISTAKES} are needed"
             )
             return None
         induced = await self._induce(sampled)

@@ -29,16 +29,19 @@ WORKLOAD_PER_ITEM = 2.75
 SEED = 20240816
 _STREAM_PAUSE_S = 4.0
 _START_S = 120.0
-_SWAP_S = 10.0
+_SWAP_S = 120.0
 
+EMBEDDED = """\
+kind = "llamacpp"
+parallel = 3
+context = 2048
+"""
 CONFIG = """\
 [server]
 data_dir = "{data_dir}"
 
 [upstreams.local]
-kind = "llamacpp"
-parallel = 3
-context = 2048
+{upstream}
 
 [models.qwen]
 upstream = "local"
@@ -53,7 +56,8 @@ grader = {{ kind = "numeric" }}
 [optimizer]
 schedule = "*/5 * * * * *"          # looks every five seconds; a cycle starts once there are enough mistakes
 min_mistakes = {min_mistakes}
-selection_items = 16
+max_rules = 4
+selection_items = 8
 confirmation_items = {items}
 concurrency = {concurrency}
 max_output_tokens = 512
@@ -99,15 +103,29 @@ class Played(Value, frozen=True):
     restarts: int
 
 
-async def play(folder: Path, model: str, items: int, store: Callable[[], Store], say: Say, count: Count) -> Played:
-    """Run the demo in ``folder``. Raises ``PreceptorError`` if the gateway does not start or a request fails."""
+async def play(
+    folder: Path,
+    model: str,
+    items: int,
+    store: Callable[[], Store],
+    say: Say,
+    count: Count,
+    *,
+    upstream: str = EMBEDDED,
+    pause_s: float = _STREAM_PAUSE_S,
+) -> Played:
+    """Run the demo in ``folder``, its clients pausing ``pause_s`` seconds between streams while rules are learnt.
+
+    ``upstream`` is the section of the model's server in the configuration. Raises ``PreceptorError`` if the gateway
+    does not start or a request fails.
+    """
     workload = round(items * WORKLOAD_PER_ITEM)
     made = list(islice(problems(SEED), items + workload))
     measured, train = made[:items], made[items:]
     config = folder / "preceptor.toml"
     config.write_text(
         CONFIG.format(
-            data_dir=folder, model=model, task=TASK, client_model=MODEL, items=items,
+            data_dir=folder, upstream=upstream, model=model, task=TASK, client_model=MODEL, items=items,
             min_mistakes=max(5, workload // 3), concurrency=CONCURRENCY,
         ),
         encoding="utf-8",
@@ -120,12 +138,12 @@ async def play(folder: Path, model: str, items: int, store: Callable[[], Store],
             before = await _measure(client, measured, lambda n: count("measure before", n, items))
             await _send_workload(client, train, lambda n: count("send workload", n, workload))
             say(f"{workload} problems sent with their answers as feedback; the scheduler takes over")
-            streamer = _Streamer(client, train)
+            streamer = _Streamer(client, train, pause_s)
             async with streamer.running():
                 ended = await _ended_cycle(opened, process)
                 outcome = msgspec.json.decode(ended.outcome or b"{}")
                 if outcome.get("adopted"):
-                    await asyncio.wait_for(streamer.saw(str(outcome["version"])), _STREAM_PAUSE_S * 10 + _SWAP_S)
+                    await asyncio.wait_for(streamer.saw(str(outcome["version"])), _SWAP_S)
             after = await _measure(client, measured, lambda n: count("measure after", n, items))
             return Played(
                 measured=tuple(measured),
@@ -214,9 +232,10 @@ async def _ended_cycle(store: Store, process: asyncio.subprocess.Process) -> Cyc
 class _Streamer:
     """One client that keeps streaming while rules are learnt and swapped."""
 
-    def __init__(self, client: Client, asked: Sequence[Problem]) -> None:
+    def __init__(self, client: Client, asked: Sequence[Problem], pause_s: float) -> None:
         self._client = client
         self._asked = asked
+        self._pause_s = pause_s
         self._arrived = asyncio.Condition()
         self.streams = 0
         self.dropped = 0
@@ -249,7 +268,7 @@ class _Streamer:
                     if version not in self.versions:
                         self.versions.append(version)
                     self._arrived.notify_all()
-            await asyncio.sleep(_STREAM_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
 
 def _free_port() -> int:

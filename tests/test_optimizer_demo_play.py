@@ -1,0 +1,77 @@
+"""The demo from its first scene to its last, against a scripted model on a real socket."""
+
+import asyncio
+import functools
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import PreceptorError
+from gateway.store.sql import SqlStore
+from optimizer.demo.play import SEED, Played, play
+from optimizer.demo.problems import problems
+from optimizer.demo.report import as_json, as_text, changes
+from tests.fakes import raw_server
+from tests.learning import answer_over_http
+
+ITEMS = 20
+ANSWERS = {problem.question: problem.answer for problem in islice(problems(SEED), 200)}
+
+
+def model(body: dict[str, Any], rules: str = '[{"rule": "Work in steps.", "reason": "It guessed."}]') -> str:
+    """Guesses, unless a rule has it work; as a teacher it writes that rule."""
+    first, last = body["messages"][0]["content"], body["messages"][-1]["content"]
+    if "Step 2: Write" in last:
+        return rules
+    question, _, working = last.partition("\n\nWorking:\n")
+    if working:
+        return working.rsplit(" ", 1)[-1]
+    if "Work in steps." in first:
+        return f"First 1, then 2, so it is {ANSWERS[question]}"
+    return "1"
+
+
+async def played(folder: Path, script: Any) -> Played:
+    async with raw_server(functools.partial(answer_over_http, script=script)) as address:
+        return await play(
+            folder, "scripted", ITEMS, lambda: SqlStore.open(folder), print, lambda stage, done, total: None,
+            upstream=f'kind = "openai"\nbase_url = "{address}"\n', pause_s=0.05,
+        )  # fmt: skip
+
+
+async def test_the_loop_runs_and_its_report_says_what_happened(tmp_path: Path) -> None:
+    """Guesses become answers through a rule that the scheduler's cycle found, while a client keeps streaming."""
+    result = await played(tmp_path, model)
+    assert not any(result.before.right) and all(result.after.right)
+    assert (changes(result).fixed, changes(result).broken) == (ITEMS, 0)
+    assert {reply.rules for reply in result.before.replies} == {"none"}
+    assert {reply.rules for reply in result.after.replies} == {"1"}
+    assert result.versions_streamed == ("none", "1") and result.dropped == 0 == result.restarts
+    shown = json.loads(json.dumps(as_json(result)))
+    assert {"task", "before", "after", "rules", "verdict", "fixed", "broken", "swap"} <= set(shown)
+    assert {"accuracy", "n", "output_tokens"} <= set(shown["before"]) & set(shown["after"])
+    assert shown["rules"] == ["Work in steps."] and shown["verdict"] == "better"
+    assert shown["swap"]["dropped_requests"] == shown["swap"]["restarts"] == 0
+    page = as_text(result)
+    assert "Work in steps." in page and "One small model played both roles" in page and "base_url" in page
+
+
+async def test_a_teacher_that_writes_nonsense_changes_nothing(tmp_path: Path) -> None:
+    """The demo ends all the same, and says why no rule set went live."""
+    result = await played(tmp_path, functools.partial(model, rules="banana the of and"))
+    assert result.rule_set is None and result.before.right == result.after.right
+    assert as_json(result)["rules"] == []
+    assert "no usable rule" in as_text(result)
+
+
+async def test_a_gateway_that_does_not_start_is_one_line(tmp_path: Path) -> None:
+    """It names the log."""
+    with pytest.raises(PreceptorError, match=r"gateway\.log"):
+        async with asyncio.timeout(60):
+            await play(
+                tmp_path, "nowhere.gguf", ITEMS, lambda: SqlStore.open(tmp_path), lambda line: None,
+                lambda stage, done, total: None,
+            )  # fmt: skip
