@@ -43,15 +43,6 @@ def _bakery(d: _Draw) -> Problem:
     )
 
 
-def _wages(d: _Draw) -> Problem:
-    hours, wage, spent = d.number(3, 8), d.number(9, 19), d.number(15, 60)
-    return Problem(
-        question=f"{d.a} works {hours} hours a day for 5 days and earns {wage} dollars an hour. Then {d.a} spends "
-        f"{spent} dollars. How many dollars does {d.a} have left?",
-        answer=hours * 5 * wage - spent,
-    )
-
-
 def _school(d: _Draw) -> Problem:
     classes, pupils, gone, new = d.number(3, 8), d.number(12, 25), d.number(2, 9), d.number(3, 9)
     return Problem(
@@ -106,15 +97,6 @@ def _apples(d: _Draw) -> Problem:
     )
 
 
-def _train(d: _Draw) -> Problem:
-    cars, seats, empty = d.number(3, 6), d.number(12, 29), d.number(2, 9)
-    return Problem(
-        question=f"A train has {cars} cars with {seats} seats in each car. {empty * 3} seats are empty. How many "
-        "passengers are on the train?",
-        answer=cars * seats - empty * 3,
-    )
-
-
 def _savings(d: _Draw) -> Problem:
     amount, weeks, more = d.number(3, 6), d.number(12, 29), d.number(2, 5)
     return Problem(
@@ -125,7 +107,7 @@ def _savings(d: _Draw) -> Problem:
 
 
 _TEMPLATES: tuple[Callable[[_Draw], Problem], ...] = (
-    _shopping, _bakery, _wages, _school, _oranges, _garden, _eggs, _ages, _apples, _train, _savings,
+    _shopping, _bakery, _school, _oranges, _garden, _eggs, _ages, _apples, _savings,
 )  # fmt: skip
 
 
