@@ -24,9 +24,12 @@ SHOWN_CHARACTERS = 6000
 INSTRUCTION_WORTH_SHOWING = 200
 """Characters. A shorter one says nothing that the replies do not show, and misleads a small teacher: shown it, a model
 of 1.5 billion parameters never wrote that one should work in steps (0 of 16 trials); without it, always (12 of 12)."""
+SHORT_REPLY = 100
+"""Characters in which no working can have been written down."""
 SUCCESSES_PER_GROUP = 2
 SAME_RULE = 0.6
 """Share of common words from which on two rules count as one."""
+_AT_ONCE = " It replied at once, without any working."
 _REASON_LENGTH = 200  # characters
 _TAGS = re.compile(r"<(?=/?(?:instruction|mistake|success|question|reply|expected)\b)", re.IGNORECASE)
 
@@ -65,10 +68,10 @@ async def induce(
 
     Raises what ``Bench.ask`` raises, and ``ConfigurationError`` for a prompt file that was damaged.
     """
-    prompt = prompts.load("rules", "instruction", "mistakes", "successes", "count")
+    prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes")
 
     async def teach(group: _Group) -> tuple[list[Rule], str]:
-        question = _question(prompt, group, existing, count=max(2, max_rules // 2))
+        question = _question(prompt, group, existing)
         body = msgspec.json.encode({"messages": [{"role": "user", "content": question}]})
         written = (await bench.ask(strong, body, None, purpose="induction")).text
         fallback = _clipped(written.strip().partition("\n")[0].removeprefix("Step 1: "), _REASON_LENGTH)
@@ -144,7 +147,7 @@ def _why_none(proposals: Sequence[Sequence[Rule]], rejected: Sequence[Rejected],
     return f"the strong model wrote no new rule: all {count} are in the active rule set already"
 
 
-def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], count: int) -> str:
+def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule]) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
     told, _ = conversation(group.mistakes[0].request)
     instruction = told.strip() if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
@@ -154,8 +157,8 @@ def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], c
     return prompt.filled(
         instruction=f"\n<instruction>{_as_data(instruction.strip(), room)}</instruction>\n" if instruction else "",
         mistakes="\n\n".join(_example("mistake", one, room) for one in group.mistakes),
+        manner=_AT_ONCE if all(len(one.reply) <= SHORT_REPLY for one in group.mistakes) else "",
         successes=f"\nTo these it replied rightly:\n\n{right}\n" if right else "",
-        count=str(count),
     )
 
 

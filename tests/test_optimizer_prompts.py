@@ -8,9 +8,8 @@ from optimizer.prompts import Prompt, load
 
 def test_the_shipped_prompts_have_the_blanks_that_induction_fills() -> None:
     """A renamed blank would drop the data silently."""
-    prompt = load("rules", "instruction", "mistakes", "successes", "count")
-    filled = prompt.filled(instruction="i", mistakes="m", successes="s", count="3")
-    assert "{{" not in filled and " 3 general rules" in filled
+    prompt = load("rules", "instruction", "mistakes", "manner", "successes")
+    assert "{{" not in prompt.filled(instruction="i", mistakes="m", manner="m", successes="s")
 
 
 def test_missing_and_unknown_blanks_are_all_named() -> None:

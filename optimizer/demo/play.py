@@ -56,7 +56,6 @@ grader = {{ kind = "numeric" }}
 [optimizer]
 schedule = "*/5 * * * * *"          # looks every five seconds; a cycle starts once there are enough mistakes
 min_mistakes = {min_mistakes}
-max_rules = 4
 selection_items = 8
 confirmation_items = {items}
 concurrency = {concurrency}
