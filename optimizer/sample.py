@@ -11,8 +11,8 @@ from gateway.settings import Grader
 from optimizer.evaluate import Bench, Model
 from optimizer.items import Item, Mistake, Seen
 
-ENOUGH = 25
-"""Mistakes that one cycle learns from: five groups of five."""
+ENOUGH = 16
+"""Mistakes that one cycle learns from: four groups of four."""
 _BATCH = 10  # items answered between two looks at whether there are enough
 
 

@@ -69,7 +69,7 @@ def test_a_first_pass_is_the_callers_request_under_the_rules() -> None:
     body = json.loads(working_request(asked(temperature=0.5, seed=3), INJECTION, "tiny"))
     assert (body["model"], body["temperature"], body["seed"], body["max_tokens"]) == ("tiny", 0.5, 3, WORKING_TOKENS)
     system, user = body["messages"]
-    assert system["content"] == SYSTEM["content"] + "\n\n" + INJECTION.text
+    assert system["content"].startswith(SYSTEM["content"] + "\n\n" + INJECTION.text + "\n")
     assert user == USER
 
 

@@ -20,6 +20,9 @@ CLOSE_TAG = "</working>"
 WORKING_TOKENS = 1024
 """Output tokens that the working may have."""
 
+# On 9 word problems of two to four steps, Qwen2.5-Coder-1.5B (Q4): one rule 105 -> 59 output tokens, 6 -> 5 right; eight
+# rules 176 -> 68 tokens, 6 -> 4 right (docs/experiments.md). Without rules nothing is shortened.
+_DRAFT = "This is a draft for yourself: keep it short."
 _STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 _TAGS = (
     f"Write all of your working between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly as told at first;"
@@ -54,7 +57,8 @@ def working_request(envelope: Envelope, injection: Injection, model: str) -> byt
     """The first of two passes: the caller's request under the rules, as plain text with a bound of its own."""
     changes: dict[str, Raw | None] = dict.fromkeys(_REPLY_ONLY)
     changes["model"] = raw(model)
-    changes["messages"] = raw(with_system_text(envelope.messages, injection.text or _STEP_BY_STEP))
+    told = f"{injection.text}\n{_DRAFT}" if injection.text else _STEP_BY_STEP
+    changes["messages"] = raw(with_system_text(envelope.messages, told))
     changes["max_tokens"] = raw(WORKING_TOKENS)
     return envelope.sealed(changes)
 
