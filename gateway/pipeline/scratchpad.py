@@ -20,8 +20,8 @@ CLOSE_TAG = "</working>"
 WORKING_TOKENS = 1024
 """Output tokens that the working may have."""
 
-# On 9 word problems of two to four steps, Qwen2.5-Coder-1.5B (Q4): one rule 105 -> 59 output tokens, 6 -> 5 right; eight
-# rules 176 -> 68 tokens, 6 -> 4 right (docs/experiments.md). Without rules nothing is shortened.
+# On 9 word problems of two to four steps, Qwen2.5-Coder-1.5B (Q4): one rule 105 -> 59 output tokens, 6 -> 5 right;
+# eight rules 176 -> 68 tokens, 6 -> 4 right (docs/experiments.md). Without rules nothing is shortened.
 _DRAFT = "This is a draft for yourself: keep it short."
 _STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 _TAGS = (
