@@ -16,7 +16,7 @@ from optimizer.items import Item
 
 FIRST_ITEMS = 6
 """Items on which every candidate runs before the first ones drop out."""
-SINGLES = 3
+SINGLES = 2
 """Rules that are also tried alone."""
 _FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
 

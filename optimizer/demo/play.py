@@ -27,7 +27,7 @@ CONCURRENCY = 2
 WORKLOAD_PER_ITEM = 2.75
 """Problems of the workload per measured one: 40 of 110 fall to confirmation."""
 SEED = 20240816
-_STREAM_PAUSE_S = 10.0
+_STREAM_PAUSE_S = 20.0
 _START_S = 120.0
 _SWAP_S = 120.0
 
@@ -56,6 +56,7 @@ grader = {{ kind = "numeric" }}
 [optimizer]
 schedule = "*/5 * * * * *"          # looks every five seconds; a cycle starts once there are enough mistakes
 min_mistakes = {min_mistakes}
+max_rules = 4
 selection_items = 6
 confirmation_items = {items}
 concurrency = {concurrency}
