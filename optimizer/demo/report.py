@@ -50,10 +50,10 @@ def as_text(played: Played) -> str:
     lines = [
         "",
         f"{counted.n} problems that decided nothing, asked before and after:",
-        f"                    {'before':>12}{'after':>12}",
-        f"  right             {_share(played.before):>12}{_share(played.after):>12}",
-        f"  output tokens     {before['output_tokens']:>12.0f}{after['output_tokens']:>12.0f}   unseen working counted",
-        f"  latency           {before['latency_s']:>10.1f} s{after['latency_s']:>10.1f} s",
+        f"                    {'before':>18}{'after':>18}",
+        f"  right             {_share(played.before):>18}{_share(played.after):>18}",
+        f"  output tokens     {before['output_tokens']:>18.0f}{after['output_tokens']:>18.0f}   unseen working counted",
+        f"  latency           {before['latency_s']:>16.1f} s{after['latency_s']:>16.1f} s",
         f"  95% interval of the change: {low:+.0%} to {high:+.0%}; {counted.fixed} fixed, {counted.broken} broken",
         "  (right: the reply states the answer and no other number, as its prompt promises)",
         "",
@@ -73,7 +73,7 @@ def as_text(played: Played) -> str:
 
 def _share(arm: Arm) -> str:
     low, high = wilson(sum(arm.right), len(arm.right))
-    return f"{sum(arm.right)}/{len(arm.right)} {low:.0%}-{high:.0%}"
+    return f"{sum(arm.right)}/{len(arm.right)} ({low:.0%} to {high:.0%})"
 
 
 def _swap(played: Played) -> str:
