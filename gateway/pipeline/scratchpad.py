@@ -25,8 +25,8 @@ WORKING_TOKENS = 1024
 _DRAFT = "This is a draft for yourself: keep it short."
 _STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 _TAGS = (
-    f"Write all of your working, kept short, between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly as told"
-    " at first; the working is not part of the reply."
+    f"Write all of your working, kept short, between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly"
+    " as told at first; the working is not part of the reply."
 )
 # A first pass is plain text of its own: what shapes, ends or measures the caller's reply does not belong there.
 _REPLY_ONLY = (
