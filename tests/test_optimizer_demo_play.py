@@ -28,7 +28,7 @@ def model(body: dict[str, Any], rules: str = '[{"rule": "Work in steps.", "reaso
         return rules
     question, _, working = last.partition("\n\nWorking:\n")
     if working:
-        return working.rsplit(" ", 1)[-1]
+        return str(working.rsplit(" ", 1)[-1])
     if "Work in steps." in first:
         return f"First 1, then 2, so it is {ANSWERS[question]}"
     return "1"
