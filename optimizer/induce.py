@@ -23,7 +23,7 @@ SHOWN_CHARACTERS = 6000
 """Of all examples in one call: with instruction, reasons and rules it fits a context of 4096 tokens."""
 INSTRUCTION_WORTH_SHOWING = 200
 """Characters. A shorter one says nothing that the replies do not show, and misleads a small teacher: shown it, a model
-of 1.5 billion parameters never wrote that one should work in steps (0 of 16 trials); without it, always (12 of 12)."""
+of 1.5 billion parameters never wrote that one should work in steps (0 of 16 trials; docs/experiments.md)."""
 SHORT_REPLY = 100
 """Characters in which no working can have been written down."""
 SUCCESSES_PER_GROUP = 2
