@@ -1,7 +1,7 @@
 """Writes docs/configuration.md from the settings themselves, so that the reference cannot lag behind the code.
 
 Run it with ``make docs``; ``tests/test_house_rules.py`` fails while file and settings differ. It adds no prose of its
-own beyond the frame: what a setting means stands at its field in ``gateway/settings.py``.
+own beyond the frame: what a setting means stands at its field in ``gateway/settings/``.
 """
 
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from gateway import settings
+from gateway.settings.base import Section
+from gateway.settings.sections import Settings
 
 TARGET = Path(__file__).parent / "configuration.md"
 
 HEAD = """\
 # Configuration
 
-Generated from `gateway/settings.py` by `make docs`; do not edit.
+Generated from `gateway/settings/` by `make docs`; do not edit.
 
 The configuration is one TOML file: the one given with `-c FILE`, else the one that `PRECEPTOR_CONFIG` names, else
 `preceptor.toml` in the current folder. `preceptor init` writes a commented one, `preceptor check` names every mistake
@@ -38,7 +39,7 @@ PLAIN = {str: "text", Path: "path", int: "integer", float: "number", bool: "true
 def reference() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    for field in msgspec.structs.fields(settings.Settings):
+    for field in msgspec.structs.fields(Settings):
         base, _ = _bare(field.type)
         if get_origin(base) is dict:
             parts += _section(_bare(get_args(base)[1])[0], f"{field.name}.NAME")
@@ -51,19 +52,19 @@ def undocumented() -> list[str]:
     """Settings without a description, as ``Section.field``."""
     return [
         f"{section.__name__}.{field.name}"
-        for section in sections(settings.Section)
-        if section is not settings.Settings
+        for section in sections(Section)
+        if section is not Settings
         for field in msgspec.structs.fields(section)
         if not any(meta.description for meta in _bare(field.type)[1])
     ]
 
 
-def sections(root: type[settings.Section]) -> list[type[settings.Section]]:
+def sections(root: type[Section]) -> list[type[Section]]:
     """Every section class below ``root``."""
     return [found for child in root.__subclasses__() for found in (child, *sections(child))]
 
 
-def _section(kind: type[settings.Section], path: str) -> list[str]:
+def _section(kind: type[Section], path: str) -> list[str]:
     """One section as a table, followed by the sections that lie inside it."""
     tag = kind.__struct_config__.tag
     title = f"`[{path}]`" if tag is None else f'`[{path}]` with `kind = "{tag}"`'
@@ -88,7 +89,7 @@ def _bare(annotation: Any) -> tuple[Any, list[Meta]]:
 
 
 def _is_section(base: Any) -> bool:
-    return isinstance(base, type) and issubclass(base, settings.Section)
+    return isinstance(base, type) and issubclass(base, Section)
 
 
 def _type(annotation: Any) -> str:
@@ -108,6 +109,8 @@ def _name(base: Any) -> str:
     if get_origin(base) in (Union, UnionType):
         names = [_type(part) for part in get_args(base) if part is not type(None)]
         return " or ".join(dict.fromkeys(names))
+    if get_origin(base) is tuple:
+        return f"list of {_name(get_args(base)[0])}"
     return "table" if _is_section(base) or get_args(base) else PLAIN[base]
 
 
@@ -115,10 +118,10 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-    if isinstance(value, settings.Section):
+    if isinstance(value, Section):
         tag = value.__struct_config__.tag
         return f'`{{ kind = "{tag}" }}`' if tag is not None else ""
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return ""
     return f"`{msgspec.json.encode(value, enc_hook=str).decode()}`"
 

@@ -3,29 +3,36 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from litestar import Litestar, asgi
 from litestar.di import Provide
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.api import failures
-from gateway.api.chat import ChatCompletions
+from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
 from gateway.api.health import livez, metrics, readyz
 from gateway.api.models import get_model, list_models
+from gateway.api.passthrough import PassThrough
 from gateway.completion import Completions
 from gateway.modelfiles import resolve
+from gateway.pipeline.chat import open_chat
 from gateway.pipeline.classify import Classifier
+from gateway.pipeline.plain import open_embeddings, open_text
+from gateway.pipeline.responses import open_responses
 from gateway.plugins import Plugin
+from gateway.reload import Reloader
 from gateway.rules.watch import refresh, watch
-from gateway.services import Services
+from gateway.services import Services, Serving
 from gateway.settings import Settings, models_dir
 from gateway.store.base import Store
 from gateway.store.writer import Writer
 from gateway.upstream.base import Upstream
+from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 
@@ -34,14 +41,10 @@ _FLUSH_S = 5.0
 
 def build_services(settings: Settings, store: Store) -> Services:
     """Everything a gateway is made of; nothing is opened yet. Raises ``PreceptorError`` for a missing model file."""
-    upstreams = {name: build_upstream(name, settings) for name in settings.upstreams}
     services = Services(
-        settings=settings,
+        serving=build_serving(settings),
         store=store,
         writer=Writer(store, spool=settings.server.data_dir / "spool.jsonl"),
-        upstreams=upstreams,
-        completions=Completions(upstreams, time.monotonic),
-        classifier=Classifier(settings.tasks),
     )
     telemetry, writer = services.telemetry, services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)
@@ -49,12 +52,41 @@ def build_services(settings: Settings, store: Store) -> Services:
     return services
 
 
+def build_serving(settings: Settings, old: Serving | None = None) -> Serving:
+    """What a configuration makes, with an old one's upstreams where they would be the same. Raises as above."""
+    upstreams = {
+        name: old.upstreams[name] if old and _same(name, settings, old.settings) else build_upstream(name, settings)
+        for name in settings.upstreams
+    }
+    return Serving(
+        settings=settings,
+        upstreams=upstreams,
+        completions=Completions(upstreams, time.monotonic),
+        classifier=Classifier(settings.tasks),
+    )
+
+
+def _same(name: str, new: Settings, old: Settings) -> bool:
+    return new.upstreams[name] == old.upstreams.get(name) and (
+        new.upstreams[name].kind != "llamacpp" or llamacpp_models(name, new) == llamacpp_models(name, old)
+    )
+
+
 def build_upstream(name: str, settings: Settings) -> Upstream:
-    """The upstream of one section of the configuration."""
+    """The upstream of one section of the configuration, guarded."""
+    return Guarded(_bare_upstream(name, settings), name, settings.upstreams[name])
+
+
+def _bare_upstream(name: str, settings: Settings) -> Upstream:
     section = settings.upstreams[name]
     if section.kind == "openai":
         assert section.base_url is not None, "checked by settings"
         return HttpUpstream(name, section, base_url=section.base_url, api_key=section.api_key)
+    if section.kind == "ollama":
+        # Its package brings pydantic, which takes memory and time at the start and which nobody else needs.
+        from gateway.upstream.ollama import OllamaUpstream
+
+        return OllamaUpstream(name, section)
     files = {model: resolve(model, models_dir()) for model in llamacpp_models(name, settings)}
     return LlamaCppUpstream(
         name, section, files, lambda url, key: HttpUpstream(name, section, base_url=url, api_key=key)
@@ -67,20 +99,30 @@ def llamacpp_models(upstream: str, settings: Settings) -> set[str]:
 
 
 @contextlib.asynccontextmanager
-async def running(services: Services, plugins: Sequence[Plugin] = ()) -> AsyncIterator[None]:
+async def running(
+    services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None
+) -> AsyncIterator[None]:
     """Open everything in order, close it in reverse. What is still queued for the store is written at the end."""
     async with contextlib.AsyncExitStack() as stack:
         services.writer.start()
         stack.push_async_callback(asyncio.to_thread, services.writer.close, _FLUSH_S)
         await asyncio.to_thread(refresh, services.store, services.rules)
-        for upstream in services.upstreams.values():
-            stack.push_async_callback(upstream.aclose)
+        stack.push_async_callback(_closed, services)
+        for upstream in services.serving.upstreams.values():
             await upstream.open()
         watcher = asyncio.create_task(watch(services.store, services.rules))
         stack.push_async_callback(_cancelled, watcher)
+        if reloader is not None:
+            await stack.enter_async_context(reloader.following())
         for plugin in plugins:
             await stack.enter_async_context(plugin.lifespan(services))
         yield
+
+
+async def _closed(services: Services) -> None:
+    """Close the upstreams that serve now, which need not be those that served first."""
+    for upstream in services.serving.upstreams.values():
+        await upstream.aclose()
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:
@@ -89,23 +131,37 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
         await task
 
 
-def build_app(services: Services, plugins: Sequence[Plugin] = ()) -> Litestar:
+def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None) -> Litestar:
     """The HTTP application. Opens the services when it starts."""
-    chat = ChatCompletions(services)
-
-    @asgi("/v1/chat/completions", copy_scope=False)
-    async def chat_completions(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["type"] == ScopeType.HTTP, "uvicorn runs without websockets"
-        await chat(scope, receive, send)
 
     def lifespan(app: Litestar) -> AbstractAsyncContextManager[None]:
-        return running(services, plugins)
+        return running(services, plugins, reloader)
 
     return Litestar(
-        route_handlers=[chat_completions, list_models, get_model, give_feedback, livez, readyz, metrics],
+        route_handlers=[
+            _mounted("/v1/chat/completions", Endpoint(services, open_chat)),
+            _mounted("/v1/completions", Endpoint(services, open_text)),
+            _mounted("/v1/embeddings", Endpoint(services, open_embeddings)),
+            _mounted("/v1/responses", Endpoint(services, open_responses)),
+            _mounted("/v1", PassThrough(services), everything_below=True),
+            list_models, get_model, give_feedback, livez, readyz, metrics,
+        ],
         lifespan=[lifespan],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers={Exception: failures.on_error},
         openapi_config=None,
         logging_config=None,
-    )
+    )  # fmt: skip
+
+
+def _mounted(
+    path: str, application: Callable[[HTTPScope, Receive, Send], Awaitable[None]], *, everything_below: bool = False
+) -> ASGIRouteHandler:
+    """A raw ASGI application under a path: what Litestar's own handlers cost is not for the request path."""
+
+    @asgi(path, is_mount=everything_below, copy_scope=False)
+    async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == ScopeType.HTTP, "uvicorn runs without websockets"
+        await application(scope, receive, send)
+
+    return mounted

@@ -9,37 +9,39 @@ from contextlib import aclosing
 
 import msgspec
 
-from gateway.domain import Usage
-from gateway.errors import UpstreamBroken, UpstreamError, UpstreamGarbage, UpstreamRefused, error_body
+from gateway.errors import (
+    Overloaded,
+    PreceptorError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamGarbage,
+    UpstreamRefused,
+    error_body,
+)
+from gateway.pipeline import reply as replies
 from gateway.pipeline import scratchpad, sse
-from gateway.pipeline.envelope import raw
-from gateway.pipeline.inject import with_system_text
-from gateway.pipeline.outcome import Completion, open_completion
+from gateway.pipeline.envelope import Changes, Conversation, raw
 from gateway.pipeline.route import Plan
+from gateway.pipeline.tags import TagFilter
+from gateway.pipeline.transcript import Transcript
 from gateway.upstream.base import Call, Reply, Upstream
 
 _HANDED_ON = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
-_OWN_KEY_REFUSED = frozenset({401, 403})
+OWN_KEY_REFUSED = frozenset({401, 403})
+_ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
+"""Refusals that another model may not have; other 4xx are about the request itself."""
 
 
-class Tally:
-    """What is known of an exchange so far; complete when its stream has ended."""
+class Tally(Transcript):
+    """A transcript together with the plan that was carried out and the time that the upstreams took."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
         self._clock = clock
-        self._pieces: list[str] = []
-        self.usage = Usage()
-        self.finish_reason: str | None = None
+        self.plan: Plan | None = None
+        """The plan under which the reply is made: the first one, or the fallback that stood in."""
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
-
-    @property
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-    def add_text(self, piece: str) -> None:
-        if piece:
-            self._pieces.append(piece)
 
     async def wait(self, upstream: Upstream, call: Call) -> Reply:
         """Send a call and count the time that the upstream took."""
@@ -70,169 +72,170 @@ class Completions:
 
     async def whole(self, plan: Plan, exchange_id: str, tally: Tally) -> bytes:
         """The body of an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
-        form = _form(plan)
-        if form == "none":
-            completion = await self._ask(plan, _plain(plan), tally)
-            tally.add_text(completion.text or "")
-            return completion.sealed(exchange_id)
-        if form == "tags":
-            completion = await self._ask(plan, _tagged(plan), tally)
-            tags = scratchpad.TagFilter()
-            text = tags.feed(completion.text or "")
-            working = tags.working
-            if tags.replied:
-                tally.add_text(text)
-                return completion.sealed(exchange_id, text=text, usage=tally.usage)
-        else:
-            working = (await self._ask(plan, _working(plan), tally)).text or ""
-        completion = await self._ask(plan, _second(plan, working), tally)
-        tally.add_text(completion.text or "")
-        return completion.sealed(exchange_id, usage=tally.usage)
+        for attempt in (plan, *plan.fallbacks):
+            tally.plan = attempt
+            try:
+                return await self._whole(attempt, exchange_id, tally)
+            except PreceptorError as error:
+                if attempt is _last(plan) or not _answerable_elsewhere(error):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
-    async def stream(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
-        """The events of a streamed reply under the exchange's id, ``[DONE]`` last.
+    def stream(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
+        """The events of a streamed reply under the exchange's id, what closes the stream last.
 
         Raises ``UpstreamError`` or ``UpstreamRefused``, before the first event or in the middle.
         """
-        form = _form(plan)
+        tally.plan = plan
+        if plan.fallbacks:
+            return self._stream_with_fallbacks(plan, exchange_id, tally)
+        return self._stream(plan, exchange_id, tally)
+
+    async def _stream_with_fallbacks(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
+        for attempt in (plan, *plan.fallbacks):
+            tally.plan = attempt
+            async with aclosing(self._stream(attempt, exchange_id, tally)) as events:
+                try:
+                    first = await anext(events)
+                except PreceptorError as error:
+                    if attempt is _last(plan) or not _answerable_elsewhere(error):
+                        raise
+                    continue
+                yield first
+                async for event in events:
+                    yield event
+                return
+
+    async def _whole(self, plan: Plan, exchange_id: str, tally: Tally) -> bytes:
+        if plan.form == "none":
+            reply = await self._ask(plan, _plain(plan), tally)
+            tally.add_text(reply.text)
+            tally.reply_id = reply.id
+            return reply.sealed(exchange_id)
+        if plan.form == "tags":
+            reply = await self._ask(plan, _tagged(plan), tally)
+            tags = TagFilter()
+            text = tags.feed(reply.text or "")
+            working = tags.working
+            if tags.replied:
+                tally.add_text(text)
+                return reply.sealed(exchange_id, text=text, usage=tally.usage)
+        else:
+            working = await self._work(plan, tally)
+        reply = await self._ask(plan, _second(plan, working), tally)
+        tally.add_text(reply.text)
+        tally.reply_id = reply.id
+        return reply.sealed(exchange_id, usage=tally.usage)
+
+    async def _stream(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
         working: str | None = None
-        if form == "two_pass":
-            working = (await self._ask(plan, _working(plan), tally)).text or ""
-        if form == "tags":
-            tags = scratchpad.TagFilter()
+        if plan.form == "two_pass":
+            working = await self._work(plan, tally)
+        if plan.form == "tags":
+            tags = TagFilter()
             async with aclosing(self._relay(plan, _tagged(plan), exchange_id, tally, tags)) as passed:
                 async for event in passed:
                     yield event
             working = None if tags.replied else tags.working
-        if form == "none" or working is not None:
+        if plan.form == "none" or working is not None:
             body = _plain(plan) if working is None else _second(plan, working)
             async with aclosing(self._relay(plan, body, exchange_id, tally, None)) as passed:
                 async for event in passed:
                     yield event
-        yield sse.DONE
+        if plan.envelope.closing:
+            yield plan.envelope.closing
 
-    async def _ask(self, plan: Plan, body: bytes, tally: Tally) -> Completion:
-        reply = await tally.wait(self._upstreams[plan.upstream], self._call(plan, body, stream=False))
+    async def _work(self, plan: Plan, tally: Tally) -> str:
+        """The first of two passes."""
+        envelope = _conversation(plan)
+        assert plan.injection is not None
+        body = envelope.sealed({**scratchpad.working(envelope, plan.injection), "model": raw(plan.upstream_model)})
+        return (await self._ask(plan, body, tally)).text or ""
+
+    async def _ask(self, plan: Plan, body: bytes, tally: Tally) -> replies.Reply:
+        reply = await tally.wait(self._upstreams[plan.upstream], _call(plan, body, stream=False))
         try:
             await _check(reply, plan)
-            completion = open_completion(await tally.read(reply))
+            opened = plan.envelope.open_reply(await tally.read(reply))
         finally:
             await reply.aclose()
-        tally.usage += completion.usage
-        tally.finish_reason = completion.finish_reason
-        return completion
+        tally.usage += opened.usage
+        tally.finish_reason = opened.finish_reason
+        return opened
 
     async def _relay(
-        self, plan: Plan, body: bytes, exchange_id: str, tally: Tally, tags: scratchpad.TagFilter | None
+        self, plan: Plan, body: bytes, exchange_id: str, tally: Tally, tags: TagFilter | None
     ) -> AsyncGenerator[bytes, None]:
-        """One pass of a stream, without its ``[DONE]``."""
-        reply = await tally.wait(self._upstreams[plan.upstream], self._call(plan, body, stream=True))
-        before = tally.usage
-        finished = False
+        """One pass of a stream, without what closes it."""
+        reply = await tally.wait(self._upstreams[plan.upstream], _call(plan, body, stream=True))
         try:
             await _check(reply, plan)
             if "text/event-stream" not in reply.headers.get("content-type", ""):
                 raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
+            reader = plan.envelope.reader(tally, exchange_id, untouched=plan.upstream_model is None, tags=tags)
             async for data, event in _events(reply):
-                if data == b"[DONE]":
-                    finished = True
-                    break
-                chunk = sse.open_chunk(data)
-                if chunk.error is not None:
-                    raise UpstreamBroken(f"upstream {plan.upstream!r} reported an error in the middle of its stream")
-                counted = chunk.counted()
-                if counted is not None:
-                    tally.usage = before + counted
-                finished = finished or chunk.finish_reason() is not None
-                out = self._handed_on(plan, chunk, data, event, tally, tags)
+                out = reader.read(data, event)
                 if out is not None:
-                    yield sse.with_id(out, chunk.id, exchange_id)
+                    yield out
         finally:
             await reply.aclose()
-        if not finished:
+        if not reader.finished:
             raise UpstreamBroken(f"upstream {plan.upstream!r} ended its stream before the reply was complete")
 
-    def _handed_on(
-        self,
-        plan: Plan,
-        chunk: sse.Chunk,
-        data: bytes,
-        event: bytes,
-        tally: Tally,
-        tags: scratchpad.TagFilter | None,
-    ) -> bytes | None:
-        """The event as the caller receives it, or ``None`` if it is not for the caller."""
-        if chunk.usage is not None and not chunk.choices and plan.upstream_model is not None:
-            unfinished = tags is not None and not tags.replied
-            asked = plan.envelope.include_usage and not unfinished
-            return sse.with_usage(data, tally.usage) if asked else None
-        text = chunk.text()
-        if tags is None:
-            tally.add_text(text)
-            tally.finish_reason = chunk.finish_reason() or tally.finish_reason
-            return event
-        piece = tags.feed(text)
-        tally.add_text(piece)
-        tally.finish_reason = chunk.finish_reason() or tally.finish_reason
-        if chunk.finish_reason() is not None:
-            # A working without a reply is followed by a second pass, whose own end is the reply's.
-            return sse.with_text(data, piece) if tags.replied else None
-        return (sse.with_text(data, piece) if piece else None) if text else event
 
-    def _call(self, plan: Plan, body: bytes, *, stream: bool) -> Call:
-        return Call(model=plan.upstream_model or plan.model, body=body, stream=stream)
+def _last(plan: Plan) -> Plan:
+    return plan.fallbacks[-1] if plan.fallbacks else plan
 
 
-def _form(plan: Plan) -> str:
-    return scratchpad.form_for(plan.envelope, plan.injection.rule_set.scratchpad) if plan.injection else "none"
+def _answerable_elsewhere(error: PreceptorError) -> bool:
+    """Whether another model may answer what this one did not."""
+    if isinstance(error, UpstreamRefused):
+        return error.status >= 500 or error.status in _ELSEWHERE
+    return isinstance(error, UpstreamError | Overloaded)
+
+
+def _call(plan: Plan, body: bytes, *, stream: bool) -> Call:
+    return Call(model=plan.upstream_model or plan.model, body=body, path=plan.envelope.path, stream=stream)
+
+
+def _conversation(plan: Plan) -> Conversation:
+    assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
+    return plan.envelope
 
 
 def _plain(plan: Plan) -> bytes:
     """One pass: the caller's request, with the rules where there are any."""
     if plan.upstream_model is None:
         return plan.envelope.body
-    if plan.injection is None:
-        return _sealed(plan, None)
-    return _sealed(plan, with_system_text(plan.envelope.messages, plan.injection.text))
-
-
-def _working(plan: Plan) -> bytes:
-    assert plan.injection is not None and plan.upstream_model is not None
-    return scratchpad.working_request(plan.envelope, plan.injection, plan.upstream_model)
+    return _sealed(plan, _conversation(plan).with_system(plan.injection.text) if plan.injection else {})
 
 
 def _second(plan: Plan, working: str) -> bytes:
-    return _sealed(plan, scratchpad.with_working(plan.envelope.messages, working))
+    return _sealed(plan, scratchpad.with_working(_conversation(plan), working))
 
 
 def _tagged(plan: Plan) -> bytes:
     assert plan.injection is not None
-    return _sealed(
-        plan, scratchpad.tagged_messages(plan.envelope, plan.injection), scratchpad.tagged_limits(plan.envelope)
-    )
+    return _sealed(plan, scratchpad.tagged(_conversation(plan), plan.injection))
 
 
-def _sealed(
-    plan: Plan, messages: list[msgspec.Raw] | None, limits: Mapping[str, msgspec.Raw | None] | None = None
-) -> bytes:
-    """The caller's request for the upstream's model; ``None`` leaves the messages as they came."""
-    changes: dict[str, msgspec.Raw | None] = {"model": raw(plan.upstream_model), **(limits or {})}
-    if messages is not None:
-        changes["messages"] = raw(messages)
-    if plan.envelope.stream and not plan.envelope.include_usage:
-        options = plan.envelope.value("stream_options") or {}
-        changes["stream_options"] = raw({**options, "include_usage": True})
-    return plan.envelope.sealed(changes)
+def _sealed(plan: Plan, changes: Changes) -> bytes:
+    """The caller's request with these changes for the upstream's model."""
+    envelope = plan.envelope
+    counting = envelope.counting() if envelope.stream else {}
+    return envelope.sealed({"model": raw(plan.upstream_model), **counting, **changes})
 
 
 async def _events(reply: Reply) -> AsyncIterator[tuple[bytes, bytes]]:
-    """The data and the bytes of every event that carries data."""
+    """The data and the bytes of every event that carries data, up to ``[DONE]``."""
     events = sse.Events()
     async for piece in reply.chunks():
         for event in events.feed(piece):
             data = sse.data_of(event)
             if data is not None:
                 yield data, event
+                if data == sse.DONE_DATA:
+                    return
     rest = sse.data_of(events.end())
     if rest is not None:
         yield rest, sse.event_of(rest)
@@ -244,9 +247,14 @@ async def _check(reply: Reply, plan: Plan) -> None:
         return
     if reply.status < 400:
         raise UpstreamGarbage(f"upstream {plan.upstream!r} answered with status {reply.status}: is base_url right?")
+    raise await refusal(reply, plan.upstream)
+
+
+async def refusal(reply: Reply, upstream: str) -> UpstreamRefused:
+    """A reply with an error status as the error that a client is told. Raises as ``Reply.read`` does."""
     payload = await reply.read()
     headers = {name: reply.headers[name] for name in _HANDED_ON if name in reply.headers}
-    raise UpstreamRefused(reply.status, refusal_body(payload, reply.status, plan.upstream), headers)
+    return UpstreamRefused(reply.status, refusal_body(payload, reply.status, upstream), headers)
 
 
 def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
@@ -254,7 +262,7 @@ def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
 
     Where the upstream refused the gateway's own key its words are withheld: they may quote the key.
     """
-    if status in _OWN_KEY_REFUSED:
+    if status in OWN_KEY_REFUSED:
         return error_body(
             f"upstream {upstream!r} refused the gateway's key (status {status}): check upstreams.{upstream}.api_key",
             "upstream_error", None, "upstream_key_refused",

@@ -11,8 +11,8 @@ import msgspec
 Scratchpad = Literal["none", "tags", "two_pass"]
 """How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
 
-Arm = Literal["weak", "strong", "direct"]
-"""Where a request went: the task's weak or strong model, or (no task) the model that the client named."""
+Arm = Literal["weak", "strong", "fallback", "direct"]
+"""Where a request went: the task's weak or strong model, a fallback, or (no task) the model that the client named."""
 
 Status = Literal["ok", "error", "abandoned"]
 """How an exchange ended: a complete reply, an error, or a client that hung up."""
@@ -35,6 +35,14 @@ class Usage(Value, frozen=True):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
         )
+
+
+class ToolCall(Value, frozen=True):
+    """One call of a tool that a reply asks its caller for."""
+
+    name: str
+    arguments: str
+    """As the model wrote them: JSON text, or what was meant to be that."""
 
 
 class Rule(Value, frozen=True):

@@ -14,7 +14,8 @@
     │   ├── UpstreamUnreachable        502  refused, reset before a status, unknown host
     │   ├── UpstreamGarbage            502  an answer that is not what the protocol promises
     │   ├── UpstreamBroken             502  the answer broke off
-    │   └── UpstreamTimeout            504  connect, first byte, idle or total
+    │   ├── UpstreamTimeout            504  connect, first byte, idle or total
+    │   └── UpstreamResting            503  left alone for a while after many failures in a row
     ├── UpstreamRefused                (its own status, body and headers are handed on)
     └── StoreError                     503  the database cannot be read or written now
 
@@ -24,8 +25,11 @@ with ``from``. No message carries a key, a header or a prompt.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class PreceptorError(Exception):
@@ -35,10 +39,19 @@ class PreceptorError(Exception):
     type: str = "api_error"
     code: str | None = None
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self.headers = headers
+        """What the response says beside its body, in lower case: when to come back, and whether to."""
         if code is not None:
             self.code = code
 
@@ -113,6 +126,19 @@ class UpstreamError(PreceptorError):
     type = "upstream_error"
     code = "upstream_error"
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        super().__init__(message, param=param, code=code, headers=headers)
+        self.sent = sent
+        """Whether the upstream may have received the request. If not, it can be sent again, whatever it asks for."""
+
 
 class UpstreamUnreachable(UpstreamError):
     """No connection, or one that closed before a status line."""
@@ -139,14 +165,20 @@ class UpstreamTimeout(UpstreamError):
     code = "upstream_timeout"
 
 
+class UpstreamResting(UpstreamError):
+    """Too many failures in a row: the upstream is not asked until ``retry-after`` has passed."""
+
+    status = 503
+    code = "upstream_resting"
+
+
 class UpstreamRefused(PreceptorError):
     """The upstream answered with an error status of its own: ``payload`` and ``headers`` are handed on as they are."""
 
     def __init__(self, status: int, payload: bytes, headers: Mapping[str, str]) -> None:
-        super().__init__(f"the upstream answered with status {status}")
+        super().__init__(f"the upstream answered with status {status}", headers=headers)
         self.status = status
         self.payload = payload
-        self.headers = headers
 
     def body(self) -> bytes:
         return self.payload

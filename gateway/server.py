@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import uvicorn
 
-from gateway.app import build_app, build_services
+from gateway.app import build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.plugins import Plugin
+from gateway.reload import Reloader
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
 
@@ -36,11 +38,16 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, plugins: Sequence[Plugin], listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks."""
+def serve(path: Path, read: Callable[[], Settings], plugins: Sequence[Plugin], listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks.
+
+    ``read`` reads the configuration at ``path``, now and whenever it changes.
+    """
+    settings = read()
     store = SqlStore.open(settings.server.data_dir)
     try:
-        app = build_app(build_services(settings, store), plugins)
+        services = build_services(settings, store)
+        app = build_app(services, plugins, Reloader(path, read, services, build_serving))
         server = uvicorn.Server(uvicorn_config(app, settings))
         with (
             # uvicorn raises the signal that stopped it once more when it is done.

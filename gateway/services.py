@@ -24,17 +24,36 @@ def new_exchange_id() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Services:
-    """The parts of a running gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
+class Serving:
+    """What one configuration makes. Replaced whole when the configuration is read again; a request reads it once."""
 
     settings: Settings
-    store: Store
-    writer: Writer
     upstreams: Mapping[str, Upstream]
     completions: Completions
     classifier: Classifier
+
+    @property
+    def body_limit(self) -> int:
+        """Largest request body, in bytes."""
+        return int(self.settings.server.max_body_mb * 10**6)
+
+
+@dataclass(kw_only=True)
+class Services:
+    """The parts of a running gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
+
+    serving: Serving
+    store: Store
+    writer: Writer
     rules: LiveRules = field(default_factory=LiveRules)
     telemetry: Telemetry = field(default_factory=Telemetry)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[], str] = new_exchange_id
+    on_reload: list[Callable[[], None]] = field(default_factory=list)
+    """Called after ``serving`` was replaced."""
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration that is in effect now."""
+        return self.serving.settings

@@ -18,7 +18,7 @@ import msgspec
 from diskcache.core import MODE_RAW
 
 from gateway import __version__
-from gateway.domain import RuleSet, Usage, Value
+from gateway.domain import RuleSet, ToolCall, Usage, Value
 from gateway.errors import StoreError
 
 SIZE_LIMIT = 2**30
@@ -28,9 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class Answer(Value, frozen=True):
-    """What a model said: ``text`` is what the caller would receive, usage and latency cover every pass."""
+    """What a model said: text and tool calls as the caller would receive them; usage and latency cover every pass."""
 
     text: str
+    tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     latency_s: float = 0.0
     finish_reason: str | None = None

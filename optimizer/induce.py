@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.domain import Rule, Value
-from gateway.pipeline.envelope import Message, open_message
+from gateway.pipeline.chat import Message, open_message
 from optimizer import parser, prompts
 from optimizer.evaluate import Bench, Model
 from optimizer.graders.ungradable import text_of

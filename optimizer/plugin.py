@@ -31,7 +31,7 @@ class OptimizerPlugin:
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
         """Cycles by schedule, if the configuration wants them."""
-        if not services.settings.optimizer.enabled or not services.settings.tasks:
+        if not services.settings.optimizer.enabled:
             yield
             return
         from optimizer.schedule import scheduled

@@ -53,12 +53,18 @@ async def scheduled(services: Services) -> AsyncIterator[None]:
             await asyncio.wait([task])
 
         scheduler = AsyncIOScheduler()
-        scheduler.add_job(job, trigger(services.settings.optimizer.schedule), max_instances=1, coalesce=True,
-                          misfire_grace_time=None)  # fmt: skip
+        planned = scheduler.add_job(job, trigger(services.settings.optimizer.schedule), max_instances=1, coalesce=True,
+                                    misfire_grace_time=None)  # fmt: skip
         scheduler.start()
+
+        def reschedule() -> None:
+            planned.reschedule(trigger(services.settings.optimizer.schedule))
+
+        services.on_reload.append(reschedule)
         try:
             yield
         finally:
+            services.on_reload.remove(reschedule)
             scheduler.shutdown(wait=False)
             for task in list(running):
                 task.cancel()

@@ -4,7 +4,8 @@ is what will serve."""
 import msgspec
 
 from gateway.domain import RuleSet
-from gateway.pipeline.envelope import decode_object, open_envelope, raw
+from gateway.pipeline.chat import open_chat
+from gateway.pipeline.envelope import decode_object, raw
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import plan_for
 from gateway.services import Services
@@ -27,10 +28,10 @@ class ServedModel:
         services = self._services
         body = msgspec.json.encode({**decode_object(request), "model": raw(self.name)})
         injection = compile_rules(rule_set) if rule_set is not None else None
-        plan = plan_for(open_envelope(body), self.name, services.settings, injection=injection)
-        tally = services.completions.tally()
+        plan = plan_for(open_chat(body), self.name, services.settings, injection=injection)
+        tally = services.serving.completions.tally()
         began = services.clock()
-        await services.completions.whole(plan, _EXCHANGE_ID, tally)
+        await services.serving.completions.whole(plan, _EXCHANGE_ID, tally)
         return Answer(
             text=tally.text,
             usage=tally.usage,

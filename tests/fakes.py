@@ -18,7 +18,7 @@ from gateway.errors import StoreError
 from gateway.pipeline.classify import Classifier
 from gateway.plugins import Plugin
 from gateway.server import bind, uvicorn_config
-from gateway.services import Services
+from gateway.services import Services, Serving
 from gateway.settings import Settings, parse
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
@@ -120,14 +120,17 @@ class FakeUpstream:
     def __init__(self, script: Callable[[dict[str, Any]], Answer]) -> None:
         self._script = script
         self.bodies: list[dict[str, Any]] = []
+        self.calls: list[Call] = []
         self.raw_bodies: list[bytes] = []
         self.replies: list[FakeReply] = []
 
     async def open(self) -> None: ...
 
     async def send(self, call: Call) -> FakeReply:
-        body = json.loads(call.body)
+        self.calls.append(call)
         self.raw_bodies.append(call.body)
+        is_json = not any(name == b"content-type" and b"json" not in value for name, value in call.headers)
+        body = json.loads(call.body) if call.body and is_json else {}
         self.bodies.append(body)
         answer = self._script(body)
         if isinstance(answer, Exception):
@@ -152,12 +155,14 @@ def services(config: Settings, upstreams: Mapping[str, Upstream], store: Store |
     """A gateway's services over given upstreams and a store in memory."""
     store = store or MemoryStore()
     return Services(
-        settings=config,
+        serving=Serving(
+            settings=config,
+            upstreams=upstreams,
+            completions=Completions(upstreams, asyncio.get_running_loop().time),
+            classifier=Classifier(config.tasks),
+        ),
         store=store,
         writer=Writer(store, spool=None),
-        upstreams=upstreams,
-        completions=Completions(upstreams, asyncio.get_running_loop().time),
-        classifier=Classifier(config.tasks),
         **parts,
     )
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.app import build_app, build_services, llamacpp_models, running
 from gateway.errors import PreceptorError, StoreError
 from gateway.store.memory import MemoryStore
-from gateway.upstream.http import HttpUpstream
+from gateway.upstream.guarded import Guarded
 from tests.fakes import CONFIG, FakeUpstream, MoodyStore, asked, served, services, settings
 
 
@@ -20,7 +20,7 @@ async def test_services_follow_the_configuration(tmp_path: Path) -> None:
     """One upstream per section, gauges for the writer, and nothing is opened: no file, no connection."""
     store = MemoryStore()
     made = build_services(settings(configured(tmp_path / "data")), store)
-    assert isinstance(made.upstreams["mock"], HttpUpstream)
+    assert isinstance(made.serving.upstreams["mock"], Guarded)
     assert made.store is store
     assert b"preceptor_writer_pending 0.0" in made.telemetry.text()
     assert b"preceptor_writer_dropped 0.0" in made.telemetry.text()
@@ -113,6 +113,7 @@ async def test_no_route_but_the_documented_ones_exists() -> None:
     """A schema, a debugger or an admin page that a framework brings along would be a door."""
     app = build_app(services(settings(), {}))
     assert {route.path for route in app.routes} == {
-        "/v1/chat/completions", "/v1/models", "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics",
+        "/v1", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/models",
+        "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics",
     }  # fmt: skip
     assert not app.debug

@@ -46,3 +46,50 @@ def test_check_counts_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_port_that_is_no_port_is_wrong_usage() -> None:
     """Before anything is opened."""
     assert run(["serve", "--port", "123456"]) == 2
+
+
+LITELLM = """
+model_list:
+  - model_name: fast
+    litellm_params: {model: groq/llama-3.3-70b, api_key: gsk-literal, rpm: 6}
+general_settings: {master_key: sk-1234}
+"""
+
+
+def test_init_from_litellm_writes_a_configuration_that_check_likes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the variables set that it names; what was left out is said on stderr, and no secret anywhere."""
+    source, file = tmp_path / "config.yaml", tmp_path / "preceptor.toml"
+    source.write_text(LITELLM)
+    assert run(["init", "-c", str(file), "--from-litellm", str(source)]) == 0
+    said = capsys.readouterr()
+    assert "set GROQ_API_KEY, then run 'preceptor check'" in said.out
+    assert [line.partition(": not carried over: ")[2] for line in said.err.splitlines()] == [
+        "model_list[0] (fast): rpm",
+        "general_settings.master_key: clients are not asked for a key: let only those reach the gateway who may use it",
+    ]
+    assert not {"gsk-literal", "sk-1234"} & set(file.read_text().split('"'))
+    assert run(["check", "-c", str(file)]) == 1
+    assert "environment variable not set: GROQ_API_KEY" in capsys.readouterr().err
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-literal")
+    assert run(["check", "-c", str(file)]) == 0
+
+
+def test_init_writes_nothing_from_a_file_that_it_cannot_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line for each mistake, and a second try needs no clearing up."""
+    source, file = tmp_path / "config.yaml", tmp_path / "preceptor.toml"
+    source.write_text("model_list: [")
+    assert run(["init", "-c", str(file), "--from-litellm", str(source)]) == 1
+    assert "not YAML" in capsys.readouterr().err
+    source.write_text("model_list: [x, y]")
+    assert run(["init", "-c", str(file), "--from-litellm", str(source)]) == 1
+    assert "model_list[1]: must be a mapping" in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_init_from_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    """Before anything is written."""
+    assert run(["init", "-c", str(tmp_path / "p.toml"), "--from-litellm", str(tmp_path / "none.yaml")]) == 2

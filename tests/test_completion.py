@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +19,11 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.pipeline.envelope import open_envelope
+from gateway.pipeline.chat import open_chat
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import Plan
-from gateway.pipeline.scratchpad import CLOSE_TAG, OPEN_TAG, WORKING_TOKENS
+from gateway.pipeline.scratchpad import WORKING_TOKENS, form_for
+from gateway.pipeline.tags import CLOSE_TAG, OPEN_TAG
 from gateway.upstream.base import Call
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, events
 
@@ -44,9 +46,10 @@ def plan(
 ) -> Plan:
     """A plan with rules in a form, or for ``None`` without a rule set."""
     injection = compile_rules(RuleSet(task="sums", version=1, scratchpad=form, rules=tuple(rules))) if form else None
+    envelope = open_chat(body)
     return Plan(
-        envelope=open_envelope(body), task="sums", arm="weak", model="small", upstream="mock",
-        upstream_model=upstream_model, injection=injection,
+        envelope=envelope, task="sums", arm="weak", model="small", upstream="mock",
+        upstream_model=upstream_model, injection=injection, form=form_for(envelope, form or "none"),
     )  # fmt: skip
 
 
@@ -470,3 +473,55 @@ async def test_a_call_names_its_model(upstream_model: str | None, expected: str,
     await ask(upstream, plan(request(stream=stream), "two_pass" if upstream_model else None, (), upstream_model))
     assert {call.model for call in upstream.calls} == {expected}
     assert [call.stream for call in upstream.calls][-1] is stream
+
+
+def with_fallback(body: bytes) -> Plan:
+    """A plan whose model is at ``mock`` and which falls back to another one at ``other``."""
+    first = plan(body, "none")
+    second = msgspec.structs.replace(first, upstream="other", model="large", arm="fallback", injection=None)
+    return msgspec.structs.replace(first, fallbacks=(second,))
+
+
+async def ask_either(first: Answer, second: Answer, *, stream: bool) -> tuple[list[bytes], Tally]:
+    upstreams = {"mock": FakeUpstream(always(first)), "other": FakeUpstream(always(second))}
+    completions = Completions(upstreams, clock=lambda: 0.0)
+    tally = completions.tally()
+    wanted = with_fallback(request(stream=stream))
+    if stream:
+        return [event async for event in completions.stream(wanted, "ex-1", tally)], tally
+    return [await completions.whole(wanted, "ex-1", tally)], tally
+
+
+REFUSING = {"content-type": "application/json"}
+
+
+@STREAMED
+@pytest.mark.parametrize(
+    "trouble", [UpstreamUnreachable("gone"), FakeReply(429, [b"{}"], REFUSING), FakeReply(503, [b""], REFUSING)]
+)
+async def test_a_fallback_answers_when_the_first_model_cannot(trouble: Answer, stream: bool) -> None:
+    """The reply, and the record of who gave it, are the fallback's."""
+    out, tally = await ask_either(trouble, "4", stream=stream)
+    assert tally.text == "4" and b"ex-1" in out[0]
+    assert tally.plan is not None and (tally.plan.arm, tally.plan.model) == ("fallback", "large")
+
+
+@STREAMED
+async def test_a_request_that_is_wrong_itself_does_not_fall_back(stream: bool) -> None:
+    """Another model would refuse it too, or worse: answer it."""
+    with pytest.raises(UpstreamRefused):
+        await ask_either(FakeReply(400, [b"{}"], REFUSING), "4", stream=stream)
+
+
+@STREAMED
+async def test_the_last_trouble_is_the_callers(stream: bool) -> None:
+    """When nobody answers, the error is that of the last one asked."""
+    with pytest.raises(UpstreamTimeout):
+        await ask_either(UpstreamUnreachable("gone"), UpstreamTimeout("late"), stream=stream)
+
+
+async def test_a_reply_that_has_begun_does_not_fall_back() -> None:
+    """Two models' words would be mixed in one reply."""
+    begun = FakeReply(200, [events(["It"])[0], events(["It"])[1], UpstreamBroken("cut")], EVENT_STREAM)
+    with pytest.raises(UpstreamBroken):
+        await ask_either(begun, "4", stream=True)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import BadRequest, ModelNotFound
+from gateway.pipeline.chat import open_chat
 from gateway.pipeline.classify import TASK_HEADER, Classifier
-from gateway.pipeline.envelope import open_envelope, raw
+from gateway.pipeline.envelope import raw
 from gateway.settings import Match, Task
 
 
@@ -22,7 +23,7 @@ def task_of(
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
     body = bytes(raw({"model": model, "messages": messages, **fields}))
-    return tasks.task_of(open_envelope(body), (headers or {}).get)
+    return tasks.task_of(open_chat(body), (headers or {}).get)
 
 
 def test_a_model_is_matched_literally() -> None:

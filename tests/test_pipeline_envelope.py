@@ -1,7 +1,6 @@
 """The envelope: a request is looked into, and everything that nobody reads keeps its bytes."""
 
 import json
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.pipeline.envelope import decode_object, decoded, open_envelope, open_message, raw, system_text
+from gateway.pipeline.chat import open_chat, open_message
+from gateway.pipeline.envelope import decode_object, decoded, raw
 
 MESSAGES = '[{"role":"user","content":"hi"}]'
 NUMBERS = ["1.0", "-0.0", "1e5", "1E+400", "0.1000000000000000055", "123456789012345678901234567890", "1" * 400]
@@ -52,7 +52,7 @@ def body_of(fields: dict[str, str]) -> bytes:
 def test_what_nobody_reads_keeps_its_bytes(fields: dict[str, str], content: str) -> None:
     """Unknown fields, numbers, escapes and white space arrive upstream as the client wrote them."""
     messages = f'[ {{"role": "user", "content" : {content} }} ]'
-    envelope = open_envelope(body_of({"model": '"gpt"', **fields, "messages": messages}))
+    envelope = open_chat(body_of({"model": '"gpt"', **fields, "messages": messages}))
     sealed = envelope.sealed({"model": raw("tiny")})
     found = msgspec.json.decode(sealed, type=dict[str, Raw])
     assert {name: bytes(value).decode() for name, value in found.items()} == {
@@ -63,7 +63,7 @@ def test_what_nobody_reads_keeps_its_bytes(fields: dict[str, str], content: str)
 
 def test_a_field_can_be_left_out_or_added() -> None:
     """``None`` takes a field away; a new one comes last."""
-    envelope = open_envelope(body_of({"model": '"m"', "messages": MESSAGES, "stop": '"x"'}))
+    envelope = open_chat(body_of({"model": '"m"', "messages": MESSAGES, "stop": '"x"'}))
     assert envelope.sealed({"stop": None, "max_tokens": raw(3)}) == (
         b'{"model":"m","messages":' + MESSAGES.encode() + b',"max_tokens":3}'
     )
@@ -101,7 +101,7 @@ def test_a_field_can_be_left_out_or_added() -> None:
 def test_a_request_that_is_none_is_refused_with_its_place(body: bytes, param: str | None) -> None:
     """Malformed JSON, wrong types, invalid UTF-8 and endless nesting are the client's mistake, said with the field."""
     with pytest.raises(BadRequest) as caught:
-        open_envelope(body)
+        open_chat(body)
     assert caught.value.param == param
     assert caught.value.status == 400
 
@@ -110,7 +110,7 @@ def test_a_request_that_is_none_is_refused_with_its_place(body: bytes, param: st
 def test_any_bytes_are_a_request_or_a_bad_one(body: bytes) -> None:
     """No body whatsoever raises anything but ``BadRequest``."""
     try:
-        envelope = open_envelope(body)
+        envelope = open_chat(body)
     except BadRequest:
         return
     assert envelope.body == body
@@ -120,9 +120,9 @@ def test_any_bytes_are_a_request_or_a_bad_one(body: bytes) -> None:
 def test_odd_messages_never_break_what_reads_them(role: str, content: str, value: str) -> None:
     """A message of any shape can be looked into, or is the client's mistake."""
     fields = {"model": '"m"', "messages": f'[{{"role":{role},"content":{content}}}]', "metadata": value}
-    envelope = open_envelope(body_of(fields))
+    envelope = open_chat(body_of(fields))
     for look in (
-        lambda: system_text(envelope.messages),
+        envelope.system_text,
         lambda: open_message(envelope.messages[0]).text(),
         lambda: open_message(envelope.messages[0]).only_text(),
         lambda: envelope.value("metadata"),
@@ -138,100 +138,6 @@ def test_a_value_that_cannot_be_held_is_the_clients_mistake(value: bytes) -> Non
     """What passes through as bytes may still be too much to look into."""
     with pytest.raises(BadRequest):
         decoded(Raw(value))
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (None, False),
-        ("null", False),
-        ("{}", False),
-        ('{"include_usage": false}', False),
-        ('{"include_usage": true}', True),
-    ],
-)
-def test_whether_the_client_asked_for_usage(options: str | None, expected: bool) -> None:
-    """Only ``stream_options.include_usage`` asks for it."""
-    fields = {"model": '"m"', "messages": MESSAGES, "stream": "true"}
-    envelope = open_envelope(body_of(fields if options is None else {**fields, "stream_options": options}))
-    assert envelope.include_usage is expected
-    assert envelope.stream is True
-
-
-@pytest.mark.parametrize("stream", ["null", "false", None])
-def test_a_reply_is_whole_unless_a_stream_is_asked_for(stream: str | None) -> None:
-    """Absent, null and false mean the same."""
-    fields = {"model": '"m"', "messages": MESSAGES}
-    assert open_envelope(body_of(fields if stream is None else {**fields, "stream": stream})).stream is False
-
-
-def message(content: str) -> Raw:
-    return Raw(f'{{"role":"user","content":{content},"name":"ann"}}'.encode())
-
-
-@given(TEXTS.flatmap(spellings), TEXTS)
-def test_a_string_content_keeps_its_bytes_as_a_prefix(content: str, addition: str) -> None:
-    """What is appended to a string comes after the client's own spelling of it."""
-    extended = open_message(open_message(message(content)).extended(addition))
-    assert bytes(extended.content()).startswith(content[:-1].encode())
-    assert extended.text() == json.loads(content) + addition
-    assert bytes(extended.fields["name"]) == b'"ann"'
-
-
-@given(st.lists(VALUES, max_size=4), TEXTS)
-def test_a_part_list_keeps_its_bytes_as_a_prefix(parts: list[str], addition: str) -> None:
-    """What is appended to a list of parts is one more text part."""
-    inner = " , ".join(parts)
-    extended = open_message(open_message(message(f"[{inner}]")).extended(addition))
-    content = bytes(extended.content())
-    assert content.startswith(b"[" + inner.encode())
-    tail = content[1 + len(inner.encode()) :].removeprefix(b",")
-    assert json.loads(b"[" + tail) == [{"type": "text", "text": addition}]
-
-
-def test_an_empty_content_becomes_the_addition() -> None:
-    """A message without content has nothing to keep."""
-    for empty in (message("null"), Raw(b'{"role":"user"}')):
-        assert open_message(open_message(empty).extended("\n\nrules")).text() == "rules"
-
-
-@pytest.mark.parametrize("content", ["3", "true", '{"text":"x"}'])
-def test_a_content_that_no_chat_has_is_left_for_the_upstream_to_refuse(content: str) -> None:
-    """Nothing that a client wrote is ever overwritten."""
-    assert bytes(open_message(open_message(message(content)).extended("rules")).content()) == content.encode()
-
-
-@pytest.mark.parametrize(
-    ("content", "text", "only_text"),
-    [
-        ('"hi"', "hi", True),
-        ('""', "", True),
-        ('[{"type":"text","text":"a"},{"type":"text","text":"b"}]', "a\nb", True),
-        ('[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"u"}}]', "a", False),
-        ('[{"type":"image_url","image_url":{"url":"u"}}]', None, False),
-        ("[]", None, False),
-        ("[3]", None, False),
-        ("null", None, False),
-        ("3", None, False),
-    ],
-)
-def test_the_text_of_a_message(content: str, text: str | None, only_text: bool) -> None:
-    """A string, or the text parts joined; images and audio are no text."""
-    opened = open_message(message(content))
-    assert (opened.text(), opened.only_text()) == (text, only_text)
-
-
-@pytest.mark.parametrize(("role", "expected"), [("system", "be brief"), ("developer", "be brief"), ("user", None)])
-def test_the_system_text_is_the_leading_message_of_the_two_roles(role: str, expected: str | None) -> None:
-    """OpenAI's old and new name of the same role; later messages do not count."""
-    messages: list[Any] = [{"role": role, "content": "be brief"}, {"role": "system", "content": "late"}]
-    assert system_text([raw(item) for item in messages]) == expected
-
-
-@pytest.mark.parametrize("role", [b"3", b"null", b"{}"])
-def test_a_role_that_is_none_is_left_to_the_upstream(role: bytes) -> None:
-    """An odd role is not refused here."""
-    assert open_message(Raw(b'{"role":' + role + b"}")).role is None
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from gateway.domain import Rule, RuleSet
 from gateway.errors import ModelNotFound
-from gateway.pipeline.envelope import Envelope, open_envelope, raw
+from gateway.pipeline.chat import open_chat
+from gateway.pipeline.envelope import Envelope, raw
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import plan_for, route
 from gateway.settings import Settings, parse
@@ -32,7 +33,7 @@ def settings(more: str = "", **environment: str) -> Settings:
 
 
 def asked(model: str) -> Envelope:
-    return open_envelope(bytes(raw({"model": model, "messages": [{"role": "user", "content": "2 + 2?"}]})))
+    return open_chat(bytes(raw({"model": model, "messages": [{"role": "user", "content": "2 + 2?"}]})))
 
 
 def test_a_task_goes_to_its_weak_model_with_its_rules() -> None:
@@ -88,3 +89,21 @@ def test_a_plan_does_not_change() -> None:
     with pytest.raises(AttributeError):
         plan.injection = INJECTIONS["sums"]  # type: ignore[misc]
     assert msgspec.structs.replace(plan, injection=INJECTIONS["sums"]).rules_version == 3
+
+
+def test_fallbacks_are_asked_without_rules() -> None:
+    """They stand in, in their order; rules were verified on the weak model only."""
+    plan = route(asked("gpt"), "sums", INJECTIONS, settings('fallback = ["large", "small"]'))
+    assert [(other.arm, other.model, other.injection) for other in plan.fallbacks] == [
+        ("fallback", "large", None), ("fallback", "small", None)
+    ]  # fmt: skip
+
+
+def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one() -> None:
+    """Without the room that they were verified with they would ask for working in the open."""
+    rules = compile_rules(RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Work."),)))
+    turn = {"model": "gpt", "messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"type": "function"}]}
+    with_tools = route(open_chat(bytes(raw(turn))), "sums", {"sums": rules}, settings())
+    assert (with_tools.form, with_tools.injection, with_tools.rules_version) == ("none", None, None)
+    plain = route(asked("gpt"), "sums", {"sums": rules}, settings())
+    assert (plain.form, plain.rules_version) == ("two_pass", 3)

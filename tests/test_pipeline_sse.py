@@ -1,22 +1,15 @@
 """Events of a stream: the same however they were split, handed on as the bytes that arrived."""
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import Usage
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-
-
-def chunk(**fields: Any) -> bytes:
-    delta = {"content": fields.pop("text", "hi")}
-    return json.dumps({"id": "up-1", "choices": [{"index": 0, "delta": delta}], **fields}).encode()
 
 
 def cut(stream: bytes, positions: list[int]) -> list[bytes]:
@@ -113,7 +106,7 @@ def test_an_id_is_replaced_and_the_content_is_not(
     }
     fields = {"id": upstream_id, **rest} if before else {**rest, "id": upstream_id}
     data = json.dumps(fields, separators=separators, ensure_ascii=ascii_only).encode()
-    event = sse.with_id(sse.event_of(data), sse.open_chunk(data).id, "ex-1")
+    event = sse.with_id(sse.event_of(data), json.loads(data).get("id"), "ex-1")
     assert json.loads(sse.data_of(event) or b"") == {**rest, "id": "ex-1"}
 
 
@@ -126,54 +119,19 @@ def test_only_the_id_is_touched_in_the_usual_case() -> None:
 @pytest.mark.parametrize("data", [b'{"choices":[]}', b'{"id":null,"choices":[]}', b'{"id":"","choices":[]}'])
 def test_an_event_without_an_id_gets_one(data: bytes) -> None:
     """The caller finds the exchange's id in every event."""
-    event = sse.with_id(sse.event_of(data), sse.open_chunk(data).id, "ex-1")
+    event = sse.with_id(sse.event_of(data), json.loads(data).get("id"), "ex-1")
     assert json.loads(sse.data_of(event) or b"") == {"id": "ex-1", "choices": []}
 
 
-def test_a_chunk_is_read() -> None:
-    """The first choice's text and end, and the usage."""
-    opened = sse.open_chunk(
-        b'{"choices":[{"index":1,"delta":{"content":"no"},"finish_reason":"length"},'
-        b'{"index":0,"delta":{"content":"yes"},"finish_reason":"stop"}],'
-        b'"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+def test_a_field_is_set_and_the_others_keep_their_bytes() -> None:
+    """Numbers and escapes of an upstream survive."""
+    assert (
+        sse.with_field(b'{"x": 1.0, "y": "\\u00e9", "z": 1}', "z", [2]) == b'data: {"x":1.0,"y":"\\u00e9","z":[2]}\n\n'
     )
-    assert (opened.text(), opened.finish_reason()) == ("yes", "stop")
-    assert opened.counted() == Usage(prompt_tokens=1, output_tokens=2)
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"choices":null,"usage":null}', b'{"choices":[{"delta":null}]}'])
-def test_a_chunk_may_hold_nothing(data: bytes) -> None:
-    """Every field is optional."""
-    opened = sse.open_chunk(data)
-    assert (opened.text(), opened.finish_reason(), opened.counted()) == ("", None, None)
-
-
-@given(st.binary() | st.integers(0, 200).map(lambda length: chunk(usage={"prompt_tokens": 1})[:length]))
-def test_any_data_is_a_chunk_or_garbage(data: bytes) -> None:
-    """Nothing that an upstream streams raises anything else."""
-    try:
-        opened = sse.open_chunk(data)
-        sse.with_id(sse.event_of(data), opened.id, "ex-1")
-        sse.with_usage(data, Usage())
-        if opened.choices is not None:
-            sse.with_text(data, "x")
-    except UpstreamGarbage:
-        return
-
-
-@pytest.mark.parametrize("data", [b'{"choices":[{"x":1e999}]}', b'{"choices":[],"usage":{"x":1e999},"y":"\xff"}'])
-def test_what_cannot_be_rewritten_is_garbage(data: bytes) -> None:
-    """A value that only rewriting must decode is the upstream's fault, never the client's."""
-    sse.open_chunk(data)
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"x":"\xff"}'])
+def test_a_field_of_what_is_no_object_is_garbage(data: bytes) -> None:
+    """It is the upstream's fault, and said so."""
     with pytest.raises(UpstreamGarbage):
-        sse.with_usage(sse.data_of(sse.with_text(data, "x")) or b"", Usage())
-
-
-def test_text_and_usage_are_replaced() -> None:
-    """Everything around them stays."""
-    data = chunk(text="secret", model="m")
-    assert json.loads(sse.data_of(sse.with_text(data, "open")) or b"") == json.loads(chunk(text="open", model="m"))
-    counted = sse.with_usage(chunk(usage={"prompt_tokens": 1}), Usage(prompt_tokens=5, output_tokens=2))
-    assert json.loads(sse.data_of(counted) or b"")["usage"] == {
-        "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7
-    }  # fmt: skip
+        sse.with_field(data, "z", 1)

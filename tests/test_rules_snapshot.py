@@ -3,7 +3,8 @@
 import msgspec
 
 from gateway.domain import Rule, RuleSet
-from gateway.pipeline.envelope import open_envelope, raw
+from gateway.pipeline.chat import open_chat
+from gateway.pipeline.envelope import raw
 from gateway.pipeline.route import route
 from gateway.rules.snapshot import LiveRules
 from tests.fakes import settings
@@ -54,8 +55,8 @@ def test_a_plan_made_before_a_swap_keeps_its_rules() -> None:
     live = LiveRules()
     live.swap({"arithmetic": FIRST}, revision=1)
     body = bytes(raw({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "2 + 2?"}]}))
-    began = route(open_envelope(body), "arithmetic", live.current.injections, settings())
+    began = route(open_chat(body), "arithmetic", live.current.injections, settings())
     live.swap({"arithmetic": SECOND}, revision=2)
-    later = route(open_envelope(body), "arithmetic", live.current.injections, settings())
+    later = route(open_chat(body), "arithmetic", live.current.injections, settings())
     assert (began.rules_version, later.rules_version) == (1, 2)
     assert began.injection is not None and "Work in steps." in began.injection.text

@@ -15,8 +15,9 @@ def test_an_exchange_s_id_looks_like_a_completion_s_and_is_unique() -> None:
     assert all(made.startswith("chatcmpl-") and made.replace("-", "").isalnum() for made in ids)
 
 
-async def test_services_are_fixed_once_they_are_built() -> None:
-    """What changes while a gateway runs changes inside one of them."""
+async def test_what_a_configuration_makes_is_replaced_whole_or_not_at_all() -> None:
+    """A request that has read it sees one configuration from its beginning to its end."""
     made = services(settings(), {})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        made.store = made.store  # type: ignore[misc]  # which is the point
+        made.serving.settings = settings()  # type: ignore[misc]  # which is the point
+    assert made.settings is made.serving.settings

@@ -17,7 +17,8 @@ async def livez() -> dict[str, str]:
 @get("/readyz")
 async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
-    waiting = {name: why for name, upstream in services.upstreams.items() if (why := upstream.ready()) is not None}
+    upstreams = services.serving.upstreams
+    waiting = {name: why for name, upstream in upstreams.items() if (why := upstream.ready()) is not None}
     state: dict[str, Any] = {"status": "ok", "upstreams": waiting, "store": services.writer.error}
     if services.writer.error is not None:
         state["status"] = "degraded"

@@ -1,6 +1,7 @@
 """``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -11,7 +12,10 @@ from gateway.commands.options import config_option, settings_of
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.modelfiles import resolve
 from gateway.plugins import installed
-from gateway.settings import DEFAULT_FILE, EXAMPLE, Settings, config_path, models_dir
+from gateway.settings import DEFAULT_FILE, Settings, config_path, example_file, models_dir
+
+if TYPE_CHECKING:
+    from gateway.litellm.conversion import Imported
 
 
 @click.command(epilog="Example: preceptor serve -c preceptor.toml --port 8100")
@@ -20,13 +24,13 @@ from gateway.settings import DEFAULT_FILE, EXAMPLE, Settings, config_path, model
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of server.port.")
 def serve(config: Path | None, host: str | None, port: int | None) -> None:
     """Run the gateway until Ctrl-C or SIGTERM."""
-    settings = _usable_settings(config)
-    server = settings.server
-    if host is not None:
-        server = msgspec.structs.replace(server, host=host)
-    if port is not None:
-        server = msgspec.structs.replace(server, port=port)
-    settings = msgspec.structs.replace(settings, server=server)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+
+    def read() -> Settings:
+        settings = _usable_settings(config)
+        return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
+
+    server = read().server
     # uvicorn and Litestar are imported here: the other commands start faster without them.
     from gateway.server import bind
     from gateway.server import serve as run
@@ -35,7 +39,7 @@ def serve(config: Path | None, host: str | None, port: int | None) -> None:
     listener = bind(server.host, server.port)
     address = "{}:{}".format(*listener.getsockname()[:2])
     click.echo(f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
-    run(settings, installed(), listener)
+    run(config_path(config), read, installed(), listener)
 
 
 @click.command(epilog="Example: preceptor check -c preceptor.toml")
@@ -74,18 +78,35 @@ def _missing_models(settings: Settings) -> list[str]:
     return lines
 
 
-@click.command(epilog="Example: preceptor init")
+@click.command(epilog="Example: preceptor init --from-litellm config.yaml")
 @click.option(
     "-c", "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path(DEFAULT_FILE),
     show_default=True, help="File to write.",
 )  # fmt: skip
-def init(config: Path) -> None:
+@click.option(
+    "--from-litellm", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Begin with the models of a LiteLLM proxy's YAML.",
+)  # fmt: skip
+def init(config: Path, source: Path | None) -> None:
     """Write a commented preceptor.toml. Never overwrites a file."""
+    moved = _moved_in(source) if source else None
     try:
         with config.open("x", encoding="utf-8") as file:
-            file.write(EXAMPLE)
+            file.write(moved.text if moved else example_file())
     except FileExistsError:
         raise PreceptorError(f"{config} is there already: remove it first, or name another with -c") from None
     except OSError as error:
         raise PreceptorError(f"cannot write {config}: {error.strerror}") from error
-    click.echo(f"wrote {config}: edit it, then run 'preceptor check' and 'preceptor serve'")
+    for line in moved.left_out if moved else ():
+        click.echo(f"preceptor: not carried over: {line}", err=True)
+    first = f"set {', '.join(moved.variables)}" if moved and moved.variables else "edit it"
+    click.echo(f"wrote {config}: {first}, then run 'preceptor check' and 'preceptor serve'")
+
+
+def _moved_in(source: Path) -> "Imported":
+    """A LiteLLM configuration as ours."""
+    # Only here: YAML is no part of what the other commands need.
+    from gateway.litellm.conversion import imported
+    from gateway.litellm.source import read_source
+
+    return imported(read_source(source), source.name)

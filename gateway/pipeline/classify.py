@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain import Value
 from gateway.errors import BadRequest, ModelNotFound
-from gateway.pipeline.envelope import Envelope, system_text
+from gateway.pipeline.envelope import Conversation
 from gateway.settings import Match, Task
 
 TASK_HEADER = "x-preceptor-task"
@@ -42,7 +42,7 @@ class Classifier:
         bucket = self._any_model if match.model is None else self._by_model.setdefault(match.model, [])
         bucket.append(matcher)
 
-    def task_of(self, envelope: Envelope, header: Headers) -> str | None:
+    def task_of(self, envelope: Conversation, header: Headers) -> str | None:
         """The task of a request, or ``None``.
 
         Raises ``ModelNotFound`` for ``"model": "task:NAME"`` and ``BadRequest`` for a task header that name no task;
@@ -60,19 +60,18 @@ class Classifier:
             return named
         return self._from_metadata(envelope) or self._recognised(envelope, header)
 
-    def _from_metadata(self, envelope: Envelope) -> str | None:
+    def _from_metadata(self, envelope: Conversation) -> str | None:
         metadata = envelope.value("metadata")
         name = metadata.get("task") if isinstance(metadata, dict) else None
         return name if isinstance(name, str) and name in self._names else None
 
-    def _recognised(self, envelope: Envelope, header: Headers) -> str | None:
+    def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
         candidates = self._by_model.get(envelope.model, [])
         if self._any_model:
             candidates = sorted([*candidates, *self._any_model], key=lambda matcher: self._order[matcher.task])
         for matcher in candidates:
             if all(header(name) == value for name, value in matcher.headers) and (
-                matcher.system_prompt is None
-                or matcher.system_prompt.search(system_text(envelope.messages) or "") is not None
+                matcher.system_prompt is None or matcher.system_prompt.search(envelope.system_text() or "") is not None
             ):
                 return matcher.task
         return None

@@ -1,66 +1,92 @@
-"""A chat request, decoded only as far as the gateway must look, and sealed again with everything else untouched.
+"""A request, decoded only as far as the gateway must look, and sealed again with everything else untouched.
 
 Values that nobody reads stay the bytes that the client sent (``msgspec.Raw``): unknown fields, numbers and escapes
-arrive upstream as they were. Does not decide anything.
+arrive upstream as they were. Each endpoint has its own kind of envelope, which also knows how its replies are read;
+``chat`` and ``responses`` are conversations, into which rules can be injected. Does not decide anything.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Raw
 
 from gateway.domain import Value
 from gateway.errors import BadRequest
+from gateway.pipeline.reply import Reader, Reply
+from gateway.pipeline.tags import TagFilter
+from gateway.pipeline.transcript import Transcript
+
+Changes = dict[str, Raw | None]
+"""Top-level fields to set in a body or, for ``None``, to leave out."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.encode
 
 
-class Envelope(Value, frozen=True):
+class Envelope(Value, frozen=True, kw_only=True):
     """A request body that has been looked into. ``fields`` maps every top-level key to its raw JSON."""
+
+    path: ClassVar[str]
+    """The endpoint, below ``/v1``."""
+    closing: ClassVar[bytes] = b""
+    """What ends a stream of replies, as bytes of a whole event."""
 
     body: bytes
     fields: dict[str, Raw]
     model: str
-    messages: tuple[Raw, ...]
-    stream: bool
-    include_usage: bool
-    """Whether the client itself asked for usage in the stream."""
+    stream: bool = False
 
     def value(self, name: str) -> Any:
         """The decoded value of a top-level field; ``None`` if it is absent. Raises as ``decoded`` does."""
         raw = self.fields.get(name)
         return None if raw is None else decoded(raw)
 
-    def sealed(self, changes: dict[str, Raw | None]) -> bytes:
-        """The body with some top-level fields set (or, for ``None``, left out) and the rest as it came."""
+    def sealed(self, changes: Changes) -> bytes:
+        """The body with some top-level fields changed and the rest as it came."""
         fields = {**self.fields, **changes}
         return _encode({name: raw for name, raw in fields.items() if raw is not None})
 
+    def counting(self) -> Changes:
+        """What must change so that the upstream counts the tokens of a stream."""
+        return {}
 
-def open_envelope(body: bytes) -> Envelope:
-    """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
-    fields = decode_object(body)
-    model = _typed(fields, "model", str, "a string")
-    if not model:
-        raise BadRequest("You must provide a model parameter.", param="model")
-    messages = _typed(fields, "messages", list[Raw], "an array")
-    if not messages:
-        raise BadRequest("'messages' must be an array of at least one message.", param="messages")
-    for index, message in enumerate(messages):
-        if not bytes(message).startswith(b"{"):
-            raise BadRequest(f"'messages[{index}]' must be an object.", param=f"messages[{index}]")
-    options = _typed(fields, "stream_options", dict[str, Any] | None, "an object")
-    return Envelope(
-        body=body,
-        fields=fields,
-        model=model,
-        messages=tuple(messages),
-        stream=bool(_typed(fields, "stream", bool | None, "a boolean")),
-        include_usage=bool(options and options.get("include_usage")),
-    )
+    def open_reply(self, body: bytes) -> Reply:
+        """Look into an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
+        raise NotImplementedError
+
+    def reader(self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None) -> Reader:
+        """A reader for one pass of a streamed reply. ``untouched`` hands on also what the client did not ask for."""
+        raise NotImplementedError
+
+
+class Conversation(Envelope, frozen=True, kw_only=True):
+    """A request with instructions and a question: it can belong to a task, and rules can be injected."""
+
+    reply_only: ClassVar[tuple[str, ...]]
+    """Fields that shape, end or measure the caller's reply and have no place in a working of its own."""
+    limits: ClassVar[tuple[str, ...]]
+    """Fields that bound the output tokens; the first is the one to set."""
+
+    def system_text(self) -> str | None:
+        """The text of the instructions, if there are any."""
+        raise NotImplementedError
+
+    def with_system(self, text: str) -> Changes:
+        """``text`` appended to the instructions, which keep their bytes; nothing for an empty text."""
+        raise NotImplementedError
+
+    def with_question(self, text: str) -> Changes:
+        """``text`` appended to the question."""
+        raise NotImplementedError
+
+    def has_room(self) -> bool:
+        """Whether a working can come before the reply: one answer to a plain text, no tools."""
+        raise NotImplementedError
+
+    def has_room_in_reply(self) -> bool:
+        """Whether the reply itself can hold a working between tags: it has no format, end or measure of its own."""
+        raise NotImplementedError
 
 
 def decode_object(body: bytes) -> dict[str, Raw]:
@@ -82,7 +108,8 @@ def decoded(value: Raw) -> Any:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
 
 
-def _typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
+def typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
+    """A field as a type; absent is ``null``. Raises ``BadRequest`` that says what was ``wanted``."""
     raw = fields.get(name)
     try:
         return msgspec.json.decode(raw, type=kind) if raw is not None else msgspec.convert(None, kind | None)
@@ -90,64 +117,35 @@ def _typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
         raise BadRequest(f"Invalid type for '{name}': expected {wanted}.", param=name) from None
 
 
-class Message(Value, frozen=True):
-    """The parts of one message that injection looks at; ``fields`` keeps all of it."""
-
-    fields: dict[str, Raw]
-    role: str | None
-
-    def content(self) -> Raw:
-        return self.fields.get("content") or Raw(b"null")
-
-    def text(self) -> str | None:
-        """The message's text: a string content, or the text parts joined; ``None`` if it has no text."""
-        content = decoded(self.content())
-        if isinstance(content, str):
-            return content
-        if isinstance(content, list):
-            parts = [part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
-            return "\n".join(parts) if parts else None
-        return None
-
-    def only_text(self) -> bool:
-        """Whether the content is a string or consists of text parts: no image, audio or file."""
-        content = decoded(self.content())
-        return isinstance(content, str) or (
-            isinstance(content, list)
-            and bool(content)
-            and all(isinstance(part, dict) and part.get("type") == "text" for part in content)
-        )
-
-    def extended(self, text: str) -> Raw:
-        """The message with ``text`` appended to its content, which keeps the bytes that it had."""
-        content = bytes(self.content())
-        addition = _encode(text)
-        if content.startswith(b'"'):
-            joined = content[:-1] + addition[1:]
-        elif content.startswith(b"["):
-            part = b'{"type":"text","text":' + addition + b"}"
-            inner = content[1:-1].strip()
-            joined = b"[" + inner + b"," + part + b"]" if inner else b"[" + part + b"]"
-        elif content == b"null":
-            joined = _encode(text.lstrip("\n"))
-        else:
-            joined = content  # no content that a chat has: the upstream will say so
-        return Raw(_encode({**self.fields, "content": Raw(joined)}))
+def model_of(fields: dict[str, Raw]) -> str:
+    """The model that a request names. Raises ``BadRequest``."""
+    model: str | None = typed(fields, "model", str, "a string")
+    if not model:
+        raise BadRequest("You must provide a model parameter.", param="model")
+    return model
 
 
-def open_message(raw: Raw) -> Message:
-    """Look into one message. A message of odd shape has role ``None``: it is the upstream's to judge."""
-    fields = decode_object(bytes(raw))
-    role = decoded(fields["role"]) if "role" in fields else None
-    return Message(fields=fields, role=role if isinstance(role, str) else None)
-
-
-def system_text(messages: Sequence[Raw]) -> str | None:
-    """The text of the leading system or developer message, if there is one."""
-    first = open_message(messages[0])
-    return first.text() if first.role in ("system", "developer") else None
+def stream_of(fields: dict[str, Raw]) -> bool:
+    """Whether a request wants a stream. Raises ``BadRequest``."""
+    return bool(typed(fields, "stream", bool | None, "a boolean"))
 
 
 def raw(value: Any) -> Raw:
     """A value as raw JSON."""
     return Raw(_encode(value))
+
+
+def extended(content: Raw | None, text: str, *, part: str) -> Raw:
+    """A content (a string, a list of parts, or null) with ``text`` appended; what it had keeps its bytes.
+
+    ``part`` is the type of a text part in a list. Anything else is no content: it stays, for the upstream to judge.
+    """
+    given = bytes(content or b"null")
+    addition = _encode(text)
+    if given.startswith(b'"'):
+        return Raw(given[:-1] + addition[1:])
+    if given.startswith(b"["):
+        new = b'{"type":' + _encode(part) + b',"text":' + addition + b"}"
+        inner = given[1:-1].strip()
+        return Raw(b"[" + inner + b"," + new + b"]" if inner else b"[" + new + b"]")
+    return Raw(_encode(text.lstrip("\n"))) if given == b"null" else Raw(given)

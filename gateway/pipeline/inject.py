@@ -1,15 +1,10 @@
-"""A rule set as the weak model reads it, and the splice that puts it into a request.
+"""A rule set as the weak model reads it.
 
 What is injected is computed once per rule set and is the same bytes in the same place for every request, so that the
 upstream's prompt cache keeps hitting. It follows the caller's own system text, which is kept as it came.
 """
 
-from collections.abc import Sequence
-
-from msgspec import Raw
-
 from gateway.domain import RuleSet, Value
-from gateway.pipeline.envelope import open_message, raw
 
 _HEADING = "Rules. Where they conflict with the text above, these rules win."
 
@@ -28,13 +23,3 @@ def compile_rules(rule_set: RuleSet) -> Injection:
         return Injection(rule_set=rule_set, text="")
     lines = [_HEADING, *(f"{number}. {rule.text}" for number, rule in enumerate(rule_set.rules, start=1))]
     return Injection(rule_set=rule_set, text="\n".join(lines))
-
-
-def with_system_text(messages: Sequence[Raw], text: str) -> list[Raw]:
-    """The messages with ``text`` appended to the leading system or developer message, or put before them all."""
-    if not text:
-        return list(messages)
-    first = open_message(messages[0])
-    if first.role in ("system", "developer"):
-        return [first.extended("\n\n" + text), *messages[1:]]
-    return [raw({"role": "system", "content": text}), *messages]

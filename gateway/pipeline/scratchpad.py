@@ -7,16 +7,11 @@ model works between tags that are cut out; if it never closes them, or writes no
 the working of a second pass, so that working is never handed on as a reply.
 """
 
-from collections.abc import Sequence
-
-from msgspec import Raw
-
 from gateway.domain import Scratchpad
-from gateway.pipeline.envelope import Envelope, open_message, raw
-from gateway.pipeline.inject import Injection, with_system_text
+from gateway.pipeline.envelope import Changes, Conversation, raw
+from gateway.pipeline.inject import Injection
+from gateway.pipeline.tags import CLOSE_TAG, OPEN_TAG
 
-OPEN_TAG = "<working>"
-CLOSE_TAG = "</working>"
 WORKING_TOKENS = 1024
 """Output tokens that the working may have."""
 
@@ -28,86 +23,35 @@ _TAGS = (
     f"Write all of your working, kept short, between {OPEN_TAG} and {CLOSE_TAG}. After {CLOSE_TAG}, reply exactly"
     " as told at first; the working is not part of the reply."
 )
-# A first pass is plain text of its own: what shapes, ends or measures the caller's reply does not belong there.
-_REPLY_ONLY = (
-    "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n",
-    "max_tokens", "max_completion_tokens",
-)  # fmt: skip
 
 
-def form_for(envelope: Envelope, wanted: Scratchpad) -> Scratchpad:
-    """The form that this request can have.
-
-    Turns with tools, several choices, or a last message that is not a user's plain text are left alone. A reply that
-    must have a format, a stop sequence or log-probabilities cannot hold tags: it gets two passes.
-    """
-    if wanted == "none" or envelope.value("tools") or envelope.value("functions"):
+def form_for(envelope: Conversation, wanted: Scratchpad) -> Scratchpad:
+    """The form that this request can have: ``none`` where it has no room for a working, ``two_pass`` where its reply
+    cannot hold tags."""
+    if wanted == "none" or not envelope.has_room():
         return "none"
-    if envelope.value("n") not in (None, 1):
-        return "none"
-    last = open_message(envelope.messages[-1])
-    if last.role != "user" or not last.only_text():
-        return "none"
-    if wanted == "tags" and any(envelope.value(name) for name in ("response_format", "stop", "logprobs")):
-        return "two_pass"
-    return wanted
+    return wanted if wanted == "two_pass" or envelope.has_room_in_reply() else "two_pass"
 
 
-def working_request(envelope: Envelope, injection: Injection, model: str) -> bytes:
-    """The first of two passes: the caller's request under the rules, as plain text with a bound of its own."""
-    changes: dict[str, Raw | None] = dict.fromkeys(_REPLY_ONLY)
-    changes["model"] = raw(model)
+def working(envelope: Conversation, injection: Injection) -> Changes:
+    """What makes the request the first of two passes: under the rules, plain text, with a bound of its own."""
     told = f"{injection.text}\n{_DRAFT}" if injection.text else _STEP_BY_STEP
-    changes["messages"] = raw(with_system_text(envelope.messages, told))
-    changes["max_tokens"] = raw(WORKING_TOKENS)
-    return envelope.sealed(changes)
+    return {
+        **dict.fromkeys(envelope.reply_only),
+        **envelope.with_system(told),
+        envelope.limits[0]: raw(WORKING_TOKENS),
+    }
 
 
-def with_working(messages: Sequence[Raw], working: str) -> list[Raw]:
-    """The second pass's messages: the caller's own, with the working appended to the question."""
-    return [*messages[:-1], open_message(messages[-1]).extended("\n\nWorking:\n" + working)]
+def with_working(envelope: Conversation, text: str) -> Changes:
+    """What makes the request the second pass: the caller's own, with the working appended to the question."""
+    return envelope.with_question("\n\nWorking:\n" + text)
 
 
-def tagged_messages(envelope: Envelope, injection: Injection) -> list[Raw]:
-    """The messages of a request whose reply holds its working between tags."""
-    return with_system_text(envelope.messages, f"{injection.text or _STEP_BY_STEP}\n\n{_TAGS}")
-
-
-def tagged_limits(envelope: Envelope) -> dict[str, Raw | None]:
-    """The caller's limits on output tokens, raised by what the working may have."""
-    limits: dict[str, Raw | None] = {}
-    for name in ("max_tokens", "max_completion_tokens"):
-        limit = envelope.value(name)
-        if isinstance(limit, int):
-            limits[name] = raw(limit + WORKING_TOKENS)
-    return limits
-
-
-class TagFilter:
-    """Takes a tagged reply piece by piece and lets through what follows the closing tag.
-
-    ``working`` collects what came before it; ``replied`` says whether anything came behind it. Blank space between the
-    tag and the reply is dropped.
-    """
-
-    def __init__(self) -> None:
-        self.replied = False
-        self._closed = False
-        self._before = ""
-
-    @property
-    def working(self) -> str:
-        return self._before.split(CLOSE_TAG)[0].replace(OPEN_TAG, "").strip()
-
-    def feed(self, piece: str) -> str:
-        """The part of the reply that this piece completes; empty while the model is still working."""
-        if not self._closed:
-            self._before += piece
-            _, tag, piece = self._before.partition(CLOSE_TAG)
-            if not tag:
-                return ""
-            self._closed = True
-        if not self.replied:
-            piece = piece.lstrip()
-            self.replied = bool(piece)
-        return piece
+def tagged(envelope: Conversation, injection: Injection) -> Changes:
+    """What makes the request one whose reply holds its working between tags; limits grow by what that may have."""
+    given = {name: envelope.value(name) for name in envelope.limits}
+    return {
+        **envelope.with_system(f"{injection.text or _STEP_BY_STEP}\n\n{_TAGS}"),
+        **{name: raw(limit + WORKING_TOKENS) for name, limit in given.items() if isinstance(limit, int)},
+    }

@@ -1,19 +1,17 @@
-"""Server-sent events as OpenAI streams them: cut into events, looked into, and marked with the exchange's id.
+"""Server-sent events: cut out of a byte stream, and changed in single fields. Does not know what they mean.
 
-Events are relayed as the bytes that arrived. Only two things are ever changed in one: the upstream's id becomes the
-exchange's, and the usage chunk may be dropped or its numbers replaced.
+Events are relayed as the bytes that arrived; whoever changes a field leaves the others as they came.
 """
 
 from typing import Any
 
 import msgspec
 
-from gateway.domain import Usage
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.outcome import from_upstream
-from gateway.pipeline.usage import UsageFields, recounted
+from gateway.pipeline.reply import from_upstream
 
+DONE_DATA = b"[DONE]"
 DONE = b"data: [DONE]\n\n"
 MAX_EVENT = 16 * 10**6
 """Bytes that one event may have."""
@@ -49,49 +47,6 @@ def data_of(event: bytes) -> bytes | None:
     return b"\n".join(lines) or None
 
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class Chunk(msgspec.Struct):
-    """What the gateway reads of a chunk of a streamed reply."""
-
-    id: str | None = None
-    choices: list[_Choice] | None = None
-    usage: UsageFields | None = None
-    error: Any = None
-
-    def text(self) -> str:
-        """The piece of the first choice's text."""
-        return "".join(
-            choice.delta.content
-            for choice in self.choices or ()
-            if choice.index == 0 and choice.delta and choice.delta.content
-        )
-
-    def finish_reason(self) -> str | None:
-        return next((c.finish_reason for c in self.choices or () if c.index == 0 and c.finish_reason), None)
-
-    def counted(self) -> Usage | None:
-        """The usage that the chunk reports."""
-        return self.usage.counted() if self.usage else None
-
-
-_chunk = msgspec.json.Decoder(Chunk)
-
-
-def open_chunk(data: bytes) -> Chunk:
-    """Decode an event's data; raises ``UpstreamGarbage`` if it is not a chunk."""
-    with from_upstream("a chunk of a chat completion"):
-        return _chunk.decode(data)
-
-
 def with_id(event: bytes, upstream_id: str | None, exchange_id: str) -> bytes:
     """The event under the exchange's id; every other byte stays, wherever the upstream's id is written plainly.
 
@@ -102,28 +57,12 @@ def with_id(event: bytes, upstream_id: str | None, exchange_id: str) -> bytes:
             before, found, after = event.partition(key + msgspec.json.encode(upstream_id))
             if found:
                 return before + key + msgspec.json.encode(exchange_id) + after
-    return _with_field(data_of(event) or b"{}", "id", exchange_id)
+    return with_field(data_of(event) or b"{}", "id", exchange_id)
 
 
-def with_text(data: bytes, text: str) -> bytes:
-    """An event whose first choice's text is replaced by ``text``, everything else as it came."""
-    with from_upstream("a chunk of a chat completion"):
-        choices = msgspec.json.decode(decode_object(data)["choices"])
-    for choice in choices:
-        if choice.get("index", 0) == 0 and isinstance(choice.get("delta"), dict):
-            choice["delta"] = {**choice["delta"], "content": text}
-    return _with_field(data, "choices", choices)
-
-
-def with_usage(data: bytes, usage: Usage) -> bytes:
-    """An event whose usage counts every pass of the exchange."""
-    with from_upstream("a chunk of a chat completion"):
-        counts = recounted(decode_object(data).get("usage"), usage)
-    return _with_field(data, "usage", counts)
-
-
-def _with_field(data: bytes, name: str, value: Any) -> bytes:
-    with from_upstream("a chunk of a chat completion"):
+def with_field(data: bytes, name: str, value: Any) -> bytes:
+    """An event whose data has one top-level field set. Raises ``UpstreamGarbage`` if the data is no object."""
+    with from_upstream("an event with a JSON object"):
         return event_of(msgspec.json.encode({**decode_object(data), name: raw(value)}))
 
 

@@ -1,6 +1,6 @@
 """What an upstream is to the rest of the gateway: something that takes a call and answers with a status and bytes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain import Value
@@ -10,11 +10,17 @@ class Call(Value, frozen=True):
     """One request to an upstream. ``body`` already names the upstream's own model."""
 
     model: str
-    """The upstream's own name of the model."""
+    """The upstream's own name of the model; empty where a request that is passed through names none."""
     body: bytes
     path: str = "/chat/completions"
-    """Below the upstream's ``/v1``."""
+    """Below the upstream's ``/v1``, percent-encoded as it came."""
     stream: bool = False
+    method: str = "POST"
+    query: str = ""
+    """Without its question mark, as it came."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Request headers that are handed on, in lower case: from an allow-list, never a key. A ``content-type`` here
+    replaces JSON's."""
 
 
 class Reply(Protocol):

@@ -1,17 +1,25 @@
-"""An OpenAI-compatible server reached over HTTP: vLLM, llama.cpp, OpenAI itself and the like.
+"""An OpenAI-compatible server reached over HTTP: vLLM, llama.cpp, OpenAI itself, Azure and the like.
 
-The transport is called directly, with headers and addresses built once. Its four time-outs are: connect, first byte
-(until the status line), idle (between two pieces) and total.
+Decides what is sent where, and what a failure on the wire means. Its four time-outs are: connect, first byte (until the
+status line; until the next piece, too, if the reply is not streamed), idle (between two pieces of a stream) and total.
+Retries, limits and the wait for a stream's first piece are ``guarded``'s. Redirects are replies like any other.
+
+No message or representation holds a key, the value of a header, or the query and credentials of a ``base_url``.
 """
 
-import asyncio
+import base64
+import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
 import httpx
 
 from gateway import __version__
 from gateway.errors import (
+    BadRequest,
+    ConfigurationError,
     PreceptorError,
     UpstreamBroken,
     UpstreamGarbage,
@@ -20,27 +28,42 @@ from gateway.errors import (
 )
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.upstream.base import Call, Reply
-from gateway.upstream.transport import AiohttpTransport
+from gateway.upstream.transport import transport_for
+from gateway.upstream.wire import FRAMING, Answer, Origin, Request
+
+_JSON = (b"content-type", b"application/json")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_PATH = re.compile(rb"/[!-\"$->@-~]*")
+_QUERY = re.compile(rb"[!-\"$-~]*")
+_DOTS = re.compile(rb"/(\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
+"""A segment of a path that servers resolve: it could lead out of the base URL."""
+_TARGETS = 256
+"""Joined addresses that are remembered."""
 
 
 class HttpUpstream:
-    """``kind = "openai"``. Implements ``upstream.base.Upstream``."""
+    """``kind = "openai"``. Implements ``upstream.base.Upstream``.
+
+    Raises ``ConfigurationError`` if the address, the key or a header cannot be sent.
+    """
 
     def __init__(self, name: str, settings: UpstreamSettings, *, base_url: str, api_key: str | None) -> None:
         self._name = name
         self._settings = settings
-        self._base_url = httpx.URL(base_url.rstrip("/"))
-        self._urls: dict[str, httpx.URL] = {}
-        self._headers = [
-            (b"Host", self._base_url.netloc),
-            (b"Content-Type", b"application/json"),
-            (b"User-Agent", f"preceptor/{__version__}".encode()),
-        ]
-        if api_key:
-            self._headers.append((b"Authorization", f"Bearer {api_key}".encode()))
-        # The other three are kept here: the transport's own read time-out cannot tell the first byte from the next.
-        self._extensions = {"timeout": {"connect": settings.connect_timeout_s}}
-        self._transport = AiohttpTransport(max_connections=settings.max_connections)
+        try:
+            base = httpx.URL(base_url)
+        except httpx.InvalidURL:
+            raise ConfigurationError(f"upstreams.{name}", ["base_url is not an address"]) from None
+        self._origin = Origin.of(base)
+        self._path = base.raw_path.partition(b"?")[0].rstrip(b"/")
+        self._query = base.query
+        self._target = lru_cache(_TARGETS)(self._joined)
+        self._headers = _own_headers(name, settings, base, api_key)
+        self._own = FRAMING | {b"connection", *(header for header, _ in self._headers)}
+        self._json_headers = self._headers if _JSON[0] in self._own else (*self._headers, _JSON)
+        self._answer_s = min(settings.first_byte_timeout_s, settings.total_timeout_s)
+        self._transport = transport_for(base.scheme, max_connections=settings.max_connections)
 
     async def open(self) -> None:
         """Nothing to start: connections are made when they are needed."""
@@ -49,43 +72,52 @@ class HttpUpstream:
         return None
 
     async def send(self, call: Call) -> Reply:
-        request = httpx.Request(
-            "POST",
-            self._url(call.path),
-            headers=self._headers,
-            content=call.body,
-            extensions=self._extensions,
-        )
+        """Also raises ``BadRequest`` if what the client gave cannot be sent as it is."""
         settings = self._settings
+        request = Request(
+            origin=self._origin,
+            method=call.method,
+            target=self._target(call.path, call.query),
+            headers=self._headers_of(call),
+            body=call.body,
+            connect_s=settings.connect_timeout_s,
+            answer_s=self._answer_s,
+        )
         deadline = time.monotonic() + settings.total_timeout_s
-        limit = min(settings.first_byte_timeout_s, settings.total_timeout_s)
         try:
-            async with asyncio.timeout(limit):
-                response = await self._transport.handle_async_request(request)
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"upstream {self._name!r} sent no status within {limit:g} s") from error
+            answer = await self._transport.send(request)
         except httpx.TransportError as error:
             raise self._unanswered(error) from error
+        if not 200 <= answer.status < 600:
+            answer.close()
+            raise UpstreamGarbage(
+                f"upstream {self._name!r} answered with status {answer.status}, which HTTP does not have"
+            )
         # A server may send its headers first and work on an unstreamed reply then.
         idle = settings.idle_timeout_s if call.stream else settings.first_byte_timeout_s
-        reply = _HttpReply(self._name, settings, response, idle, deadline)
-        if not 200 <= reply.status < 600:
-            await reply.aclose()
-            raise UpstreamGarbage(
-                f"upstream {self._name!r} answered with status {reply.status}, which HTTP does not have"
-            )
-        return reply
+        return _HttpReply(self._name, settings, answer, idle, deadline)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    def _url(self, path: str) -> httpx.URL:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = self._base_url.copy_with(
-                raw_path=self._base_url.raw_path.rstrip(b"/") + path.encode()
-            )
-        return url
+    def _joined(self, path: str, query: str) -> bytes:
+        """The base URL's path and query with the call's behind them."""
+        below, asked = path.encode(errors="replace"), query.encode(errors="replace")
+        queries = b"&".join(part for part in (self._query, asked) if part)
+        target = self._path + below + (b"?" + queries if queries else b"")
+        if not _PATH.fullmatch(below) or not _QUERY.fullmatch(asked) or _DOTS.search(below):
+            raise BadRequest("This path or query cannot be sent upstream: percent-encode it, without '.' and '..'.")
+        return target
+
+    def _headers_of(self, call: Call) -> tuple[tuple[bytes, bytes], ...]:
+        """Our own headers, and those of the call that do not replace one."""
+        if not call.headers:
+            return self._json_headers if call.body else self._headers
+        given = [header for header in call.headers if header[0] not in self._own]
+        if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in given):
+            raise BadRequest("A request header holds a character that cannot be sent upstream.")
+        typed = not call.body or any(name == _JSON[0] for name, _ in given)
+        return (*(self._headers if typed else self._json_headers), *given)
 
     def _unanswered(self, error: httpx.TransportError) -> PreceptorError:
         """What it means that there is no status line."""
@@ -95,7 +127,7 @@ class HttpUpstream:
                 limit = self._settings.connect_timeout_s
                 return UpstreamTimeout(f"upstream {name!r} did not accept a connection within {limit:g} s")
             case httpx.TimeoutException():
-                return UpstreamTimeout(f"the connection to upstream {name!r} timed out")
+                return UpstreamTimeout(f"upstream {name!r} sent no status within {self._answer_s:g} s")
             case httpx.ProtocolError() | httpx.UnsupportedProtocol():
                 return UpstreamGarbage(f"upstream {name!r} answered something that is not HTTP")
             case httpx.ConnectError():
@@ -104,36 +136,59 @@ class HttpUpstream:
                 return UpstreamUnreachable(f"upstream {name!r} closed the connection without an answer")
 
 
+def _own_headers(
+    name: str, settings: UpstreamSettings, base: httpx.URL, api_key: str | None
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers of every request: ours, those of the configuration, and the key."""
+    headers = {b"host": base.netloc, b"user-agent": f"preceptor/{__version__}".encode()}
+    mistakes = []
+    for header, value in settings.headers.items():
+        key, content = header.lower().encode(), value.encode()
+        if key in FRAMING or not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
+            mistakes.append(f"headers.{header!r} cannot be sent: is there a line break in it?")
+        headers[key] = content
+    if api_key:
+        own = settings.api_key_header
+        key, content = (own or "authorization").lower().encode(), (api_key if own else f"Bearer {api_key}").encode()
+        if not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
+            mistakes.append("api_key or api_key_header holds a character that no header may have, such as a line break")
+        headers[key] = content
+    elif base.userinfo:
+        headers[b"authorization"] = b"Basic " + base64.b64encode(unquote_to_bytes(base.userinfo))
+    if mistakes:
+        raise ConfigurationError(f"upstreams.{name}", mistakes)
+    return tuple(headers.items())
+
+
 class _HttpReply:
     """Implements ``upstream.base.Reply``."""
 
-    def __init__(
-        self, name: str, settings: UpstreamSettings, response: httpx.Response, idle_s: float, deadline: float
-    ) -> None:
+    def __init__(self, name: str, settings: UpstreamSettings, answer: Answer, idle_s: float, deadline: float) -> None:
         self._name = name
         self._settings = settings
-        self._response = response
+        self._answer = answer
         self._idle_s = idle_s
         self._deadline = deadline
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+        self.status = answer.status
+        self.headers: Mapping[str, str] = _mapping(answer.headers)
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+        pieces = []
+        while piece := await self._piece():
+            pieces.append(piece)
+        return b"".join(pieces)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._response.stream, httpx.AsyncByteStream)
-        pieces = self._response.stream.__aiter__()
+        while piece := await self._piece():
+            yield piece
+
+    async def _piece(self) -> bytes:
         left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise self._late(left)
         try:
-            while True:
-                async with asyncio.timeout(min(left, self._idle_s)):
-                    piece = await anext(pieces, None)
-                if piece is None:
-                    return
-                yield piece
-                left = self._deadline - time.monotonic()
-        except TimeoutError as error:
+            return await self._answer.piece(min(left, self._idle_s))
+        except httpx.TimeoutException as error:
             raise self._late(left) from error
         except httpx.TransportError as error:
             raise UpstreamBroken(f"upstream {self._name!r} broke off its answer") from error
@@ -146,5 +201,13 @@ class _HttpReply:
         return UpstreamTimeout(f"upstream {self._name!r} sent nothing for {self._idle_s:g} s")
 
     async def aclose(self) -> None:
-        assert isinstance(self._response.stream, httpx.AsyncByteStream)
-        await self._response.stream.aclose()
+        self._answer.close()
+
+
+def _mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by name in lower case; those that were sent twice are joined as HTTP allows."""
+    mapping: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        mapping[key] = f"{mapping[key]}, {text}" if key in mapping else text
+    return mapping

@@ -1,4 +1,4 @@
-"""The one error of the graders, and how an expected value reads as text."""
+"""The errors of the graders, and how an expected value reads as text."""
 
 from typing import Any
 
@@ -16,6 +16,13 @@ class Ungradable(PreceptorError):
         shown = text_of(expected)
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
         super().__init__(f"expected value {shown!r} is not {wanted}", param="expected")
+
+
+class GraderFailed(Ungradable):
+    """The grader itself could not say whether this reply is right."""
+
+    def __init__(self, message: str) -> None:
+        PreceptorError.__init__(self, message)
 
 
 def text_of(expected: Any) -> str:

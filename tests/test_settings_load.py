@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.errors import ConfigurationError
 from gateway.settings import (
     DEFAULT_FILE,
-    EXAMPLE,
     ExactGrader,
     NumericGrader,
     Optimizer,
@@ -20,6 +19,7 @@ from gateway.settings import (
     Server,
     Settings,
     config_path,
+    example_file,
     load,
     models_dir,
     parse,
@@ -55,9 +55,9 @@ def test_nothing_must_be_said() -> None:
 
 def test_the_example_is_a_configuration() -> None:
     """What ``preceptor init`` writes can be served as it is, and so can its commented lines."""
-    assert settings(EXAMPLE).tasks["arithmetic"].grader == NumericGrader()
+    assert settings(example_file()).tasks["arithmetic"].grader == NumericGrader()
     everything = "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
-                           for line in EXAMPLE.splitlines() if "any of:" not in line)  # fmt: skip
+                           for line in example_file().splitlines() if "any of:" not in line)  # fmt: skip
     full = settings(everything, PROVIDER_API_KEY="k")
     assert full.upstreams["provider"].api_key == "k" and full.models["large"].price.output == 8.0
 
@@ -115,14 +115,14 @@ def test_every_mistake_is_said_at_once() -> None:
         "optimiser: unknown setting (did you mean 'optimizer'?)",
         "server.default_upstream: there is no [upstreams.mokc] (did you mean 'mock'?)",
         "server.prot: unknown setting (did you mean 'port'?)",
-        "tasks.sums.grader.kind: must be one of numeric, exact, regex",
+        "tasks.sums.grader.kind: must be one of numeric, exact, regex, json_schema, tool_call, python_tests, python",
         "tasks.sums.match.modle: unknown setting (did you mean 'model'?)",
         "tasks.sums.match.system_prompt: not a regular expression: missing ), unterminated subpattern at position 0",
         "tasks.sums.strong: is missing",
         "tasks.sums.weak: there is no [models.smal] (did you mean 'small'?)",
         "tasks.words.grader.pattern: not a regular expression: the repetition number is too large",
         "upstreams.mock.base_url: must start with http:// or https:// and name a host",
-        "upstreams.mock.kind: must be one of openai, llamacpp",
+        "upstreams.mock.kind: must be one of openai, ollama, llamacpp",
         "upstreams.other.base_url: is missing",
         "upstreams.other.threads: Expected `int` >= 1",
     ]
@@ -130,7 +130,7 @@ def test_every_mistake_is_said_at_once() -> None:
 
 def test_a_reference_to_a_mistaken_section_is_no_second_mistake() -> None:
     """One cause, one line."""
-    assert mistakes(GOOD.replace('"openai"', '"opnai"')) == ["upstreams.mock.kind: must be one of openai, llamacpp"]
+    assert mistakes(GOOD.replace('"openai"', '"opnai"')) == ["upstreams.mock.kind: must be one of openai, ollama, llamacpp"]
     assert mistakes(GOOD.replace('model = "tiny-1b"', "")) == ["models.small.model: is missing"]
 
 
@@ -198,7 +198,8 @@ def test_a_missing_variable_is_named() -> None:
 
 def test_secrets_are_in_no_representation_and_no_complaint() -> None:
     """A key can be logged by nobody by accident."""
-    text = GOOD.replace("[models.small]", 'api_key = "${KEY}"\n[models.small]')
+    secrets = 'api_key = "${KEY}"\nheaders = { x-team = "${KEY}" }\n[models.small]'
+    text = GOOD.replace("[models.small]", secrets).replace("127.0.0.1:9/v1", "ann:${KEY}@127.0.0.1:9/v1?k=${KEY}")
     made = settings(text, KEY="sk-1234")
     assert made.upstreams["mock"].api_key == "sk-1234"
     for shown in (repr(made), str(made), f"{made.upstreams}", repr(made.upstreams["mock"])):

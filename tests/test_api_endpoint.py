@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.api.chat import ChatCompletions
+from gateway.api.endpoint import Endpoint
 from gateway.domain import Activation, Rule, RuleSet, Usage
 from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.pipeline.chat import open_chat
 from gateway.store.memory import MemoryStore
 from gateway.upstream.http import HttpUpstream
 from tests import fakes
@@ -382,7 +383,7 @@ def test_no_body_whatever_is_our_failure(body: bytes, scratchpad: Any) -> None:
         made = fakes.services(fakes.settings(), {"mock": four()})
         rules = RuleSet(task="arithmetic", version=1, scratchpad=scratchpad, rules=(Rule(text="Think."),))
         made.rules.swap({"arithmetic": rules}, 1)
-        return await call(ChatCompletions(made), body)
+        return await call(Endpoint(made, open_chat), body)
 
     status, reply = asyncio.run(ask())
     if status != 200:
@@ -390,7 +391,7 @@ def test_no_body_whatever_is_our_failure(body: bytes, scratchpad: Any) -> None:
         assert set(json.loads(reply)["error"]) == {"message", "type", "param", "code"}
 
 
-async def call(app: ChatCompletions, body: bytes) -> tuple[int, bytes]:
+async def call(app: Endpoint, body: bytes) -> tuple[int, bytes]:
     """One request to the application, without a socket."""
     sent: list[Any] = []
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
@@ -419,7 +420,7 @@ async def test_a_request_that_is_stopped_is_told_so() -> None:
             raise AssertionError("it was not stopped")
 
     made = fakes.services(fakes.settings(), {"mock": Hanging(lambda body: "4")})
-    asking = asyncio.create_task(call(ChatCompletions(made), json.dumps(asked()).encode()))
+    asking = asyncio.create_task(call(Endpoint(made, open_chat), json.dumps(asked()).encode()))
     await hanging.wait()
     asking.cancel()
     status, body = await asking

@@ -102,10 +102,13 @@ def _path(wanted: type, value: Any) -> Any:
 
 
 def texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every string in nested tables, with the names that lead to it."""
+    """Every string in nested tables and lists, with the names and positions that lead to it."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from texts(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, (*path, str(index)))
     elif isinstance(value, str):
         yield path, value
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from gateway.document import Mistakes, check, convert, expanded, meant, texts
+from gateway.settings.document import Mistakes, check, convert, expanded, meant, texts
 
 
 class Circle(msgspec.Struct, frozen=True, tag_field="kind", tag="circle", forbid_unknown_fields=True):
@@ -133,8 +133,9 @@ def test_the_first_mistake_of_a_key_counts() -> None:
 
 
 def test_texts_come_with_the_names_that_lead_to_them() -> None:
-    """Strings in tables; lists hold no settings."""
-    assert list(texts({"a": {"b": "x", "c": 3}, "d": "y", "e": ["z"]})) == [(("a", "b"), "x"), (("d",), "y")]
+    """Strings in tables, and in lists under their position."""
+    found = list(texts({"a": {"b": "x", "c": 3}, "d": "y", "e": ["z", 4]}))
+    assert found == [(("a", "b"), "x"), (("d",), "y"), (("e", "0"), "z")]
 
 
 def test_a_suggestion_is_made_for_what_is_close() -> None:

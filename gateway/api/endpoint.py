@@ -1,9 +1,13 @@
-"""``POST /v1/chat/completions``: the request path. Nothing here touches the disk or waits for anything but models."""
+"""An endpoint that asks models: the request path. Nothing here touches the disk or waits for anything but models.
+
+One class serves every such endpoint; what differs is how a request is opened and, for a foreign API, how replies and
+errors are worded.
+"""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from litestar.types import HTTPScope, Receive, Send
 
@@ -13,58 +17,87 @@ from gateway.completion import Tally
 from gateway.domain import Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.pipeline import sse
-from gateway.pipeline.envelope import open_envelope
+from gateway.pipeline.envelope import Conversation, Envelope
 from gateway.pipeline.route import Plan, route
 from gateway.services import Services
 
 log = logging.getLogger(__name__)
 
 
-class ChatCompletions:
-    """An ASGI application for one path."""
+class Endpoint:
+    """An ASGI application for one path that speaks OpenAI's API."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, open_request: Callable[[bytes], Envelope]) -> None:
         self._services = services
-        self._limit = int(services.settings.server.max_body_mb * 10**6)
+        self._open = open_request
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         exchange = _Running(self._services)
         try:
             if scope["method"] != "POST":
-                raise MethodNotAllowed("Only POST is served here.")
-            body = await read_body(scope, receive, self._limit)
+                raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
+            body = await read_body(scope, receive, self._services.serving.body_limit)
             async with HangUp(receive):
                 await self._serve(scope, body, exchange, send)
         except ClientGone:
             exchange.end("abandoned", 499, "client_disconnected")
         except PreceptorError as error:
-            await exchange.fail(error, send)
+            await self._fail(exchange, error, send)
         except Exception as error:
-            log.exception("a request failed", extra={"action": "chat.bug", "exchange": exchange.id})
-            await exchange.fail(PreceptorError(f"internal error: {type(error).__name__}"), send)
+            log.exception("a request failed", extra={"action": "endpoint.bug", "exchange": exchange.id})
+            await self._fail(exchange, PreceptorError(f"internal error: {type(error).__name__}"), send)
         except asyncio.CancelledError:
             # The server stops and has waited long enough. This is the request's own task: nobody above awaits it.
-            await exchange.fail(Overloaded("The gateway is stopping: send the request again.", code="stopping"), send)
+            stopping = Overloaded("The gateway is stopping: send the request again.", code="stopping")
+            await self._fail(exchange, stopping, send)
 
     async def _serve(self, scope: HTTPScope, body: bytes, exchange: "_Running", send: Send) -> None:
-        services = self._services
-        envelope = open_envelope(body)
-        task = services.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
-        exchange.plan = plan = route(envelope, task, services.rules.current.injections, services.settings)
+        services, serving = self._services, self._services.serving
+        envelope = self._open(body)
+        task = None
+        if isinstance(envelope, Conversation):
+            task = serving.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
+        exchange.plan = plan = route(envelope, task, services.rules.current.injections, serving.settings)
         if not envelope.stream:
-            reply = await services.completions.whole(plan, exchange.id, exchange.tally)
+            reply = await serving.completions.whole(plan, exchange.id, exchange.tally)
             exchange.begin()
-            await respond(send, 200, reply, exchange.headers())
+            await respond(send, 200, self.whole(reply, exchange), exchange.headers())
         else:
-            events = services.completions.stream(plan, exchange.id, exchange.tally)
-            async with contextlib.aclosing(events):
+            events = serving.completions.stream(plan, exchange.id, exchange.tally)
+            async with contextlib.aclosing(self.events(events, exchange)) as worded:
                 # No 200 before the upstream has answered with its first event.
-                first = await anext(events)
+                first = await anext(worded)
                 exchange.begin()
                 await start(send, 200, [EVENTS, (b"cache-control", b"no-cache"), *exchange.headers()])
                 exchange.streaming = True
-                await _relay(first, events, send)
+                await _relay(first, worded, send)
         exchange.end("ok", 200)
+
+    def whole(self, reply: bytes, exchange: "_Running") -> bytes:
+        """An unstreamed reply in this API's words."""
+        return reply
+
+    def events(self, events: AsyncGenerator[bytes, None], exchange: "_Running") -> AsyncGenerator[bytes, None]:
+        """A streamed reply in this API's words. Closing the result closes ``events``."""
+        return events
+
+    def error(self, error: PreceptorError) -> bytes:
+        """An error in this API's words."""
+        return error.body()
+
+    def error_event(self, error: PreceptorError) -> bytes:
+        """An error inside a stream in this API's words."""
+        return sse.event_of(self.error(error))
+
+    async def _fail(self, exchange: "_Running", error: PreceptorError, send: Send) -> None:
+        """Answer with an error: as a response, or inside a stream that has begun."""
+        if exchange.streaming:
+            await piece(send, self.error_event(error), more=True)
+            await piece(send, b"", more=False)
+        else:
+            exchange.begin()
+            await respond(send, error.status, self.error(error), [*error_headers(error), *exchange.headers()])
+        exchange.end("error", error.status, error.code or type(error).__name__)
 
 
 async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None:
@@ -84,7 +117,7 @@ class _Running:
         self._began = services.clock()
         self._first_byte_ms: float | None = None
         self._overhead_s = 0.0
-        self.tally: Tally = services.completions.tally()
+        self.tally: Tally = services.serving.completions.tally()
         self.plan: Plan | None = None
         self.streaming = False
 
@@ -92,6 +125,8 @@ class _Running:
         """The reply begins now."""
         elapsed = self._services.clock() - self._began
         self._first_byte_ms = elapsed * 1000
+        self.id = self.tally.reply_id or self.id
+        self.plan = self.tally.plan or self.plan
         self._overhead_s = max(0.0, elapsed - self.tally.waited_s)
 
     def headers(self) -> list[Header]:
@@ -107,19 +142,9 @@ class _Running:
             ]
         return headers
 
-    async def fail(self, error: PreceptorError, send: Send) -> None:
-        """Answer with an error: as a response, or inside a stream that has begun."""
-        if self.streaming:
-            await piece(send, sse.event_of(error.body()), more=True)
-            await piece(send, b"", more=False)
-        else:
-            self.begin()
-            await respond(send, error.status, error.body(), [*error_headers(error), *self.headers()])
-        self.end("error", error.status, error.code or type(error).__name__)
-
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:
         """Record the exchange. A request that never became a plan is counted nowhere but in the client."""
-        plan = self.plan
+        plan = self.tally.plan or self.plan
         if plan is None:
             return
         services = self._services

@@ -1,0 +1,79 @@
+"""Every other path below ``/v1``: handed to ``server.default_upstream`` as it is, and its answer back, piece by piece.
+
+Nothing is read, injected or recorded. Without a default upstream there is nothing at such a path.
+"""
+
+import contextlib
+import logging
+from urllib.parse import unquote
+
+from litestar.types import HTTPScope, Receive, Send
+
+from gateway.api.hangup import ClientGone, HangUp
+from gateway.api.http import Header, error_headers, header_value, piece, read_body, respond, start
+from gateway.completion import OWN_KEY_REFUSED, refusal
+from gateway.errors import NotFound, PreceptorError
+from gateway.services import Services
+from gateway.upstream.base import Call, Reply
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/v1"
+REQUEST_HEADERS = frozenset({b"content-type", b"accept", b"openai-beta", b"idempotency-key"})
+"""What is handed on of a request; never a key: the upstream gets the gateway's own."""
+REPLY_HEADERS = (
+    "content-type", "content-length", "content-disposition", "retry-after", "retry-after-ms", "x-should-retry",
+    "x-request-id", "openai-processing-ms", "openai-version",
+)  # fmt: skip
+"""What is handed on of an answer; never a cookie."""
+
+
+class PassThrough:
+    """An ASGI application for all paths that have none of their own."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        begun = False
+        try:
+            body = await read_body(scope, receive, self._services.serving.body_limit)
+            async with HangUp(receive), contextlib.aclosing(await self._send(scope, body)) as reply:
+                await start(send, reply.status, _headers(reply))
+                begun = True
+                async for chunk in reply.chunks():
+                    await piece(send, chunk, more=True)
+                await piece(send, b"", more=False)
+        except ClientGone:
+            return
+        except PreceptorError as error:
+            if begun:
+                # The server cuts the connection of an unfinished answer: the one way to say that it is not whole.
+                log.warning("an answer broke off: %s", error, extra={"action": "passthrough.broken"})
+            else:
+                await respond(send, error.status, error.body(), error_headers(error))
+
+    async def _send(self, scope: HTTPScope, body: bytes) -> Reply:
+        serving = self._services.serving
+        name = serving.settings.server.default_upstream
+        path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        if name is None or ".." in unquote(path).split("/"):
+            raise NotFound(f"Invalid URL ({scope['method']} {path})", code="unknown_url")
+        call = Call(
+            model="",
+            body=body,
+            path=path.removeprefix(PREFIX),
+            stream=True,
+            method=scope["method"],
+            query=scope["query_string"].decode("latin-1"),
+            headers=tuple((key, value) for key, value in scope["headers"] if key in REQUEST_HEADERS),
+        )
+        reply = await serving.upstreams[name].send(call)
+        if reply.status in OWN_KEY_REFUSED:
+            async with contextlib.aclosing(reply):
+                raise await refusal(reply, name)
+        return reply
+
+
+def _headers(reply: Reply) -> list[Header]:
+    return [(key.encode(), header_value(reply.headers[key])) for key in REPLY_HEADERS if key in reply.headers]

@@ -1,0 +1,282 @@
+"""A LiteLLM proxy's configuration as the text of a ``preceptor.toml``, with a list of what has no place in it.
+
+Nothing is dropped in silence, and no value that may be a secret is written down. Does not read or write files.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain import Value
+from gateway.errors import ConfigurationError
+from gateway.litellm import toml
+from gateway.litellm.deployment import Deployment, Unusable, read_deployment
+from gateway.litellm.providers import PROVIDERS, Provider, provider_of
+from gateway.litellm.variables import Variables, referred
+from gateway.settings import Match, Model, Task, Upstream
+
+_Entry = tuple[str, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]
+"""Name, parameters, information, and the rest."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
+_ANY = "*"
+
+_INSTEAD = {
+    "environment_variables": "set them in the environment of the gateway",
+    "general_settings.master_key": "clients are not asked for a key: let only those reach the gateway who may use it",
+    "litellm_settings.drop_params": "parameters go to the upstream as the client sent them",
+    "router_settings.routing_strategy": "the first deployment of a name answers, the others are its fallbacks",
+    "router_settings.allowed_fails": "see breaker_failures of an upstream",
+    "router_settings.cooldown_time": "see breaker_rest_s of an upstream",
+}
+"""What to know about settings that have no place here."""
+
+
+class Imported(Value, frozen=True):
+    """A configuration and what there is to say about it."""
+
+    text: str
+    variables: Mapping[str, str]
+    """Environment variables that the configuration needs, and what they must hold."""
+    left_out: tuple[str, ...]
+    """What could not be carried over, one line each."""
+
+
+def imported(settings: Mapping[str, Any], source: str) -> Imported:
+    """Convert settings that were read from ``source``.
+
+    Raises ``ConfigurationError`` with every entry that has not the shape of a LiteLLM configuration.
+    """
+    conversion = _Conversion(settings, source)
+    conversion.read_models()
+    conversion.read_aliases()
+    conversion.read_fallbacks()
+    conversion.note_the_rest()
+    return conversion.written()
+
+
+class _Conversion:
+    """Collects sections and notes. Groups are LiteLLM's word for what clients call a model."""
+
+    def __init__(self, settings: Mapping[str, Any], source: str) -> None:
+        self._source = source
+        self._mistakes: list[str] = []
+        self._left_out: list[str] = []
+        self._settings = settings
+        self._sections = {
+            name: self._mapping(settings.get(name), name)
+            for name in ("litellm_settings", "router_settings", "general_settings")
+        }
+        self._read: set[str] = {"model_list"}
+        self._entries = self._checked_entries()
+        self._variables = Variables(self._taken_variables())
+        self._upstreams: dict[str, Upstream] = {}
+        self._models: dict[str, Model] = {}
+        self._groups: dict[str, list[str]] = {}
+        self._aliases: dict[str, str] = {}
+        self._tasks: dict[str, Task] = {}
+        self._default_upstream: str | None = None
+
+    def _mapping(self, value: object, place: str) -> Mapping[str, Any]:
+        if isinstance(value, Mapping):
+            return {str(key): item for key, item in value.items()}
+        if value is not None:
+            self._mistakes.append(f"{place}: must be a mapping")
+        return {}
+
+    def _checked_entries(self) -> dict[str, _Entry]:
+        """Every entry by its place. Raises ``ConfigurationError`` if one has the wrong shape."""
+        given = self._settings.get("model_list")
+        if not isinstance(given, list) or not given:
+            raise ConfigurationError(self._source, ["model_list: must be a list of at least one model"])
+        entries: dict[str, _Entry] = {}
+        for index, item in enumerate(given):
+            place = f"model_list[{index}]"
+            entry = self._mapping(item, place)
+            params = self._mapping(entry.get("litellm_params"), f"{place}.litellm_params")
+            info = self._mapping(entry.get("model_info"), f"{place}.model_info")
+            name = entry.get("model_name")
+            if not isinstance(name, str) or not name:
+                self._mistakes.append(f"{place}.model_name: must be a name")
+            if not isinstance(params.get("model"), str) or not params["model"]:
+                self._mistakes.append(f"{place}.litellm_params.model: must be a name such as openai/gpt-4.1")
+            rest = {key: entry[key] for key in entry if key not in ("model_name", "litellm_params", "model_info")}
+            entries[place] = (str(name), params, info, rest)
+        if self._mistakes:
+            raise ConfigurationError(self._source, self._mistakes)
+        return entries
+
+    def _taken_variables(self) -> Iterable[str]:
+        """Variables that mean something already, so that no secret from the file gets their name."""
+        for _, params, _, _ in self._entries.values():
+            for values in (params, params.get("headers"), params.get("extra_headers")):
+                if isinstance(values, Mapping):
+                    yield from (name for value in values.values() if (name := referred(value)) is not None)
+            provider = PROVIDERS.get(provider_of(params)[0], Provider())
+            if provider.key is not None and not params.get("api_key"):
+                yield provider.key
+            if provider.base_variable is not None:
+                yield provider.base_variable
+
+    def _setting(self, *names: str) -> Any:
+        """The first of several settings that is given, such as ``router_settings.timeout``."""
+        self._read.update(names)
+        for name in names:
+            section, _, key = name.partition(".")
+            value = self._sections[section].get(key)
+            if value is not None:
+                return value
+        return None
+
+    def read_models(self) -> None:
+        """Every entry as a model on an upstream; several under one name are each other's fallbacks."""
+        defaults = {
+            "timeout": self._setting("router_settings.timeout", "litellm_settings.request_timeout"),
+            "stream_timeout": self._setting("router_settings.stream_timeout"),
+            "num_retries": self._setting("router_settings.num_retries", "litellm_settings.num_retries"),
+        }
+        reserved = {name for name, *_ in self._entries.values()}
+        for place, (group, params, info, rest) in self._entries.items():
+            try:
+                found = read_deployment(params, info, place, defaults, self._variables)
+                self._add(group, found, reserved)
+            except Unusable as error:
+                self._left_out.append(f"{place} ({group}): {error}")
+                continue
+            left_out = [*found.left_out, *rest]
+            if left_out:
+                self._left_out.append(f"{place} ({group}): {', '.join(left_out)}")
+
+    def _add(self, group: str, found: Deployment, reserved: set[str]) -> None:
+        if _ANY in group or _ANY in found.model:
+            if group != _ANY or found.model != _ANY or self._default_upstream is not None:
+                raise Unusable("only one entry whose name is * can take any model, under the provider's own names")
+            self._default_upstream = self._upstream(found)
+            return
+        known = self._groups.setdefault(group, [])
+        name = _free(_named(group), self._models, reserved - {group})
+        self._models[name] = Model(upstream=self._upstream(found), model=found.model, price=found.price)
+        known.append(name)
+
+    def _upstream(self, found: Deployment) -> str:
+        """The upstream with these settings: the same address, key and bounds are one upstream."""
+        for name, upstream in self._upstreams.items():
+            if upstream == found.upstream:
+                return name
+        name = _free(_named(found.label), self._upstreams, ())
+        self._upstreams[name] = found.upstream
+        return name
+
+    def read_aliases(self) -> None:
+        """Other names for a group: models on the same upstreams."""
+        aliases = self._setting("router_settings.model_group_alias")
+        for alias, target in self._mapping(aliases, "model_group_alias").items():
+            name = str(target.get("model") if isinstance(target, Mapping) else target)
+            models = self._groups.get(name)
+            if models is None or alias in self._groups or not alias:
+                self._left_out.append(f"model_group_alias.{alias}: names no model that was carried over")
+                continue
+            own = _free(_named(alias), self._models, ())
+            self._models[own] = self._models[models[0]]
+            self._groups[alias] = [own, *models[1:]]
+            self._aliases[alias] = name
+
+    def read_fallbacks(self) -> None:
+        """A task for every group that has more than one place to go, or a name that no model can have here."""
+        chains: dict[str, list[str]] = {}
+        given = self._setting("router_settings.fallbacks", "litellm_settings.fallbacks") or []
+        for chain in given if isinstance(given, list) else [given]:
+            for group, targets in self._mapping(chain, "fallbacks").items():
+                chains.setdefault(group, []).extend(self._targets(f"fallbacks.{group}", targets))
+        everybody = self._setting("router_settings.default_fallbacks", "litellm_settings.default_fallbacks")
+        last = self._targets("default_fallbacks", everybody) if everybody else []
+        for group in chains:
+            if group not in self._groups and group != _ANY:
+                self._left_out.append(f"fallbacks.{group}: names no model that was carried over")
+        for group, (first, *others) in self._groups.items():
+            turns = dict.fromkeys([*others, *chains.get(self._aliases.get(group, group), chains.get(_ANY, last))])
+            turns.pop(first, None)
+            if turns or first != group:
+                self._tasks[first] = Task(weak=first, strong=first, match=Match(model=group), fallback=tuple(turns))
+
+    def _targets(self, place: str, given: object) -> list[str]:
+        models: list[str] = []
+        for target in given if isinstance(given, list) else [given]:
+            known = self._groups.get(target, []) if isinstance(target, str) else []
+            models += known
+            if not known:
+                called = repr(target) if isinstance(target, str) else "an entry"
+                self._left_out.append(f"{place}: {called} is no model that was carried over")
+        return models
+
+    def note_the_rest(self) -> None:
+        """Every setting that nothing asked for."""
+        for section, values in self._sections.items():
+            self._read.add(section)
+            for key in values:
+                place = f"{section}.{key}"
+                if place not in self._read:
+                    self._left_out.append(_with_hint(place))
+        self._left_out += [_with_hint(key) for key in self._settings if key not in self._read]
+
+    def written(self) -> Imported:
+        """The text, once everything was read."""
+        if self._mistakes:
+            raise ConfigurationError(self._source, self._mistakes)
+        server = {"host": "127.0.0.1", "port": 8100, "data_dir": "./data"}
+        if self._default_upstream is not None:
+            server["default_upstream"] = self._default_upstream
+        parts = [toml.table(("server",), server)]
+        parts += _tables("upstreams", "Servers that answer for models.", self._upstreams)
+        parts += _tables("models", 'What clients may name as "model", and where it is.', self._models)
+        parts += _tables("tasks", "Where a request goes when its first model cannot answer.", self._tasks)
+        variables = self._variables.in_text("\n".join(parts))
+        left_out = tuple(map(toml.printable, self._left_out))
+        parts = [_comments(self._introduction(variables)), *parts, _OPTIMIZER]
+        if left_out:
+            parts.append(_comments(["Not carried over:", *(f"- {line}" for line in left_out)]))
+        return Imported(text="\n".join(parts), variables=variables, left_out=left_out)
+
+    def _introduction(self, variables: Mapping[str, str]) -> list[str]:
+        lines = [f"Preceptor, imported from {self._source}. Every setting: docs/configuration.md."]
+        if variables:
+            lines.append("It needs these environment variables:")
+            lines += [f"  {name}: {what}" for name, what in variables.items()]
+        return lines
+
+
+_OPTIMIZER = """\
+# Tasks say which requests belong together. To let a small model learn one: name it as weak and a strong one beside it,
+# choose a grader (numeric | exact | regex), and turn the optimizer on.
+[optimizer]
+enabled = false
+"""
+
+
+def _tables(kind: str, what: str, sections: Mapping[str, msgspec.Struct]) -> list[str]:
+    tables = [toml.table((kind, name), toml.said(section)) for name, section in sections.items()]
+    return [toml.comment(what) + tables[0], *tables[1:]] if tables else []
+
+
+def _with_hint(place: str) -> str:
+    return f"{place}: {_INSTEAD[place]}" if place in _INSTEAD else place
+
+
+def _comments(lines: Iterable[str]) -> str:
+    return "".join(map(toml.comment, lines))
+
+
+def _named(name: str) -> str:
+    """A name as this configuration can have it."""
+    return name if _NAME.fullmatch(name) else re.sub(r"[^A-Za-z0-9._:/-]+", "-", name).lstrip("._:/-") or "model"
+
+
+def _free(name: str, used: Iterable[str], reserved: Iterable[str]) -> str:
+    taken = {*used, *reserved}
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free

@@ -1,0 +1,261 @@
+"""One entry of LiteLLM's ``model_list`` as an upstream and a model. Does not know of the other entries."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from gateway.domain import Value
+from gateway.litellm.providers import PROVIDERS, Provider, provider_of
+from gateway.litellm.variables import Variables, referred
+from gateway.settings import Price, Upstream
+
+_OLLAMA_OPTIONS = (
+    "min_p", "mirostat", "mirostat_eta", "mirostat_tau", "num_batch", "num_ctx", "num_gpu", "num_predict",
+    "num_thread", "repeat_last_n", "repeat_penalty", "seed", "temperature", "top_k", "top_p",
+)  # fmt: skip
+_MOST_RETRIES = 10
+_LONGEST_S = 1e9
+_ADDRESS = "an address as for LiteLLM, without a slash at its end"
+_PER_MILLION = 10**6
+_PRICES = ("input_cost_per_token", "output_cost_per_token")
+
+
+class Unusable(Exception):
+    """An entry that has no place here; ``str(error)`` says why."""
+
+
+class Deployment(Value, frozen=True):
+    """A model somewhere. ``left_out`` says which of its settings have no place here."""
+
+    label: str
+    """What to call the upstream: its host, or the provider where it is reached at its own address."""
+    upstream: Upstream
+    model: str
+    price: Price
+    left_out: tuple[str, ...]
+
+
+def read_deployment(
+    params: Mapping[str, Any], info: Mapping[str, Any], place: str, defaults: Mapping[str, Any], variables: Variables
+) -> Deployment:
+    """An entry's ``litellm_params`` and ``model_info``; ``defaults`` hold where it does not say itself.
+
+    Raises ``Unusable``.
+    """
+    name, model = provider_of(params)
+    provider = PROVIDERS.get(name)
+    if provider is None:
+        raise Unusable(f"provider {name or 'of ' + repr(model)} is not one that speaks OpenAI's API or Ollama's")
+    entry = _Entry(name, provider, model, params, place, variables)
+    extra = entry.ollama() if provider.kind == "ollama" else {}
+    upstream = Upstream(
+        kind=provider.kind,
+        base_url=entry.address(),
+        api_key=entry.key(),
+        api_key_header="api-key" if name == "azure" else None,
+        headers=entry.headers(),
+        **entry.bounds(defaults),
+        **extra,
+    )
+    price = entry.price(info)
+    left_out = [*entry.notes, *entry.unread()]
+    left_out += [f"model_info.{key}" for key in info if key not in _PRICES]
+    return Deployment(label=entry.label, upstream=upstream, model=model, price=price, left_out=tuple(left_out))
+
+
+class _Entry:
+    """Reads parameters and remembers which; ``notes`` say what could be read and not used."""
+
+    def __init__(
+        self, name: str, provider: Provider, model: str, params: Mapping[str, Any], place: str, variables: Variables
+    ) -> None:
+        self._name = name
+        self._provider = provider
+        self._model = model
+        self._params = {key: value for key, value in params.items() if value not in (None, "")}
+        self._place = place
+        self._variables = variables
+        self._read = {"model", "custom_llm_provider"}
+        self.notes: list[str] = []
+        self.label = name
+
+    def _take(self, key: str) -> Any:
+        self._read.add(key)
+        return self._params.get(key)
+
+    def unread(self) -> list[str]:
+        """The parameters that nothing asked for."""
+        return [key for key in self._params if key not in self._read]
+
+    def _variable(self, value: object, suffix: str, place: str) -> str:
+        return self._variables.holding(value, f"{self._name}_{suffix}", f"{self._place}.litellm_params.{place}")
+
+    def address(self) -> str:
+        """The address with the query that goes with it."""
+        given = self._given_address()
+        if given is None:
+            base = self._own_address()
+        elif self._provider.native:
+            raise Unusable(f"its api_base is spoken to in the provider's own API, not OpenAI's ({self._name})")
+        else:
+            base = self._written_address(given)
+        return self._azure(base) if self._name == "azure" else base
+
+    def _own_address(self) -> str:
+        """The provider's own address, or the variable that says it."""
+        provider = self._provider
+        if provider.base_variable is not None:
+            return self._variables.known(provider.base_variable, _ADDRESS)
+        if provider.base_url is None:
+            raise Unusable("it names no api_base")
+        return provider.base_url
+
+    def _given_address(self) -> object:
+        first, second = self._take("api_base"), self._take("base_url")
+        return second if first is None else first
+
+    def _written_address(self, given: object) -> str:
+        name = referred(given)
+        if name is not None:
+            return self._variables.known(name, _ADDRESS)
+        if not isinstance(given, str) or not re.match(r"https?://[^/\s]+", given):
+            raise Unusable("its api_base is not an address that begins with http:// or https://")
+        try:
+            parts = urlsplit(given)
+            port = parts.port
+        except ValueError:
+            raise Unusable("its api_base is not an address") from None
+        if port == 0 or parts.fragment or parts.hostname is None or re.search(r"\s", given):
+            raise Unusable("its api_base is not an address")
+        if parts.username is not None or parts.query:
+            # A password or a key may stand there.
+            return self._variable(given, "API_BASE", "api_base")
+        self.label = self._name if self._name == "azure" else parts.hostname
+        return given.rstrip("/")
+
+    def _azure(self, base: str) -> str:
+        """Azure has one address for each deployment, and the version in the query."""
+        version = self._take("api_version")
+        if version in ("v1", "latest", "preview") or base.endswith("/openai/v1"):
+            path = base if base.endswith("/openai/v1") else f"{base}/openai/v1"
+            return f"{path}?api-version=preview" if version == "preview" else path
+        if version is None:
+            version = self._variables.known("AZURE_API_VERSION", "such as 2024-10-21: the file does not say it")
+        elif referred(version) is not None:
+            version = self._variable(version, "API_VERSION", "api_version")
+        else:
+            version = quote(str(version), safe="")
+        if "/openai/deployments/" not in base:
+            base = f"{base}/openai/deployments/{quote(self._model, safe='')}"
+        return f"{base}?api-version={version}"
+
+    def key(self) -> str | None:
+        """The key as a variable. Only an address of the provider itself gets the one that LiteLLM would take."""
+        given, variable = self._take("api_key"), self._provider.key
+        if given is not None:
+            return self._variable(given, "API_KEY", "api_key")
+        if variable is None:
+            return None
+        if self._given_address() is None or self._name == "azure":
+            return self._variables.known(variable, "the provider's key, as for LiteLLM")
+        self.notes.append(f"api_key is not given: LiteLLM may send {variable} there, this gateway sends none")
+        return None
+
+    def headers(self) -> dict[str, str]:
+        """More headers. Any of them may be a secret."""
+        headers: dict[str, str] = {}
+        organization = self._take("organization")
+        if organization is not None:
+            headers["OpenAI-Organization"] = self._variable(organization, "ORGANIZATION", "organization")
+        for source in ("headers", "extra_headers"):
+            given = self._take(source)
+            if given is not None and not isinstance(given, Mapping):
+                self.notes.append(f"{source} (not a mapping)")
+                continue
+            for name, value in (given or {}).items():
+                if isinstance(name, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+                    headers[name] = self._variable(value, name, f"{source}.{name}")
+                else:
+                    self.notes.append(f"{source}: a name that no header has")
+        return headers
+
+    def bounds(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Time-outs in seconds, and retries."""
+        bounds: dict[str, Any] = {}
+        timeout = self._seconds("timeout", defaults)
+        if timeout is not None:
+            bounds["first_byte_timeout_s"] = bounds["total_timeout_s"] = timeout
+        stream = self._seconds("stream_timeout", defaults)
+        if stream is not None:
+            bounds["idle_timeout_s"] = stream
+        name = "max_retries" if self._take("max_retries") is not None else "num_retries"
+        retries = self._number(name, defaults)
+        if retries is not None:
+            bounds["retries"] = max(0, min(int(retries), _MOST_RETRIES))
+            if not 0 <= retries <= _MOST_RETRIES:
+                self.notes.append(f"{name} (not in 0..{_MOST_RETRIES})")
+        return bounds
+
+    def _seconds(self, name: str, defaults: Mapping[str, Any]) -> float | None:
+        value = self._number(name, defaults)
+        if value is not None and not 0 < value <= _LONGEST_S:
+            self.notes.append(f"{name} (out of range)")
+            return None
+        return value
+
+    def _number(self, name: str, defaults: Mapping[str, Any]) -> float | None:
+        given = self._take(name)
+        return self._as_number(name, defaults.get(name) if given is None else given)
+
+    def _as_number(self, name: str, value: object) -> float | None:
+        number = as_number(value)
+        if value is not None and number is None:
+            self.notes.append(f"{name} (not a number)")
+        return number
+
+    def ollama(self) -> dict[str, Any]:
+        """Options of the model and how long it stays loaded."""
+        options: dict[str, Any] = {}
+        for name in _OLLAMA_OPTIONS:
+            value = self._as_number(name, self._take(name))
+            if value is not None:
+                options[name] = int(value) if value == int(value) and abs(value) < 2**53 else value
+        settings: dict[str, Any] = {"options": options}
+        keep_alive = self._take("keep_alive")
+        if isinstance(keep_alive, str) and re.fullmatch(r"-?[0-9.]+[a-z]*", keep_alive):
+            settings["keep_alive"] = keep_alive
+        elif isinstance(keep_alive, int) and not isinstance(keep_alive, bool):
+            settings["keep_alive"] = f"{keep_alive}s"
+        elif keep_alive is not None:
+            self.notes.append("keep_alive (not a duration)")
+        think = self._take("think")
+        if isinstance(think, bool):
+            settings["think"] = think
+        elif think is not None:
+            self.notes.append("think (not true or false)")
+        return settings
+
+    def price(self, info: Mapping[str, Any]) -> Price:
+        """USD per million tokens from USD per token."""
+        prices = []
+        for name in _PRICES:
+            given = self._take(name)
+            value = self._as_number(name, info.get(name) if given is None else given)
+            if value is not None and not 0 <= value < 1:
+                self.notes.append(f"{name} (not a price for one token)")
+                value = None
+            prices.append(round((value or 0.0) * _PER_MILLION, 9))
+        return Price(input=prices[0], output=prices[1])
+
+
+def as_number(value: object) -> float | None:
+    """A finite number; also one that YAML takes for text, such as ``3e-7``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

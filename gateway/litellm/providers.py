@@ -1,0 +1,86 @@
+"""Where LiteLLM's providers are reached and which variable holds their key: those that speak OpenAI's API, or Ollama's.
+
+Addresses are the ones that the providers document. A provider that is not here needs a translation that this gateway
+does not have, or an address that depends on the account.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from gateway.domain import Value
+
+
+class Provider(Value, frozen=True):
+    """How a provider is reached."""
+
+    key: str | None = None
+    """Environment variable that LiteLLM reads where no key is given."""
+    base_url: str | None = None
+    """Address of its API; ``None``: it depends on the account or the machine."""
+    base_variable: str | None = None
+    """Environment variable in which LiteLLM looks for the address where none is given."""
+    kind: Literal["openai", "ollama"] = "openai"
+    native: bool = False
+    """LiteLLM speaks the provider's own API, so an address in its configuration is not an OpenAI-compatible one."""
+
+
+_OPENAI = Provider(key="OPENAI_API_KEY", base_url="https://api.openai.com/v1")
+_OLLAMA = Provider(kind="ollama", base_url="http://127.0.0.1:11434")
+
+PROVIDERS: Mapping[str, Provider] = {
+    "openai": _OPENAI,
+    "text-completion-openai": _OPENAI,
+    "anthropic": Provider(key="ANTHROPIC_API_KEY", base_url="https://api.anthropic.com/v1", native=True),
+    "azure": Provider(key="AZURE_API_KEY", base_variable="AZURE_API_BASE"),
+    "cerebras": Provider(key="CEREBRAS_API_KEY", base_url="https://api.cerebras.ai/v1"),
+    "custom_openai": Provider(),
+    "deepinfra": Provider(key="DEEPINFRA_API_KEY", base_url="https://api.deepinfra.com/v1/openai"),
+    "deepseek": Provider(key="DEEPSEEK_API_KEY", base_url="https://api.deepseek.com/v1"),
+    "fireworks_ai": Provider(key="FIREWORKS_AI_API_KEY", base_url="https://api.fireworks.ai/inference/v1"),
+    "gemini": Provider(
+        key="GEMINI_API_KEY", base_url="https://generativelanguage.googleapis.com/v1beta/openai", native=True
+    ),
+    "groq": Provider(key="GROQ_API_KEY", base_url="https://api.groq.com/openai/v1"),
+    "hosted_vllm": Provider(base_variable="HOSTED_VLLM_API_BASE"),
+    "litellm_proxy": Provider(key="LITELLM_PROXY_API_KEY", base_variable="LITELLM_PROXY_API_BASE"),
+    "llamafile": Provider(),
+    "lm_studio": Provider(base_variable="LM_STUDIO_API_BASE"),
+    "mistral": Provider(key="MISTRAL_API_KEY", base_url="https://api.mistral.ai/v1"),
+    "nvidia_nim": Provider(key="NVIDIA_NIM_API_KEY", base_url="https://integrate.api.nvidia.com/v1"),
+    "ollama": _OLLAMA,
+    "ollama_chat": _OLLAMA,
+    "openai_like": Provider(),
+    "openrouter": Provider(key="OPENROUTER_API_KEY", base_url="https://openrouter.ai/api/v1"),
+    "perplexity": Provider(key="PERPLEXITYAI_API_KEY", base_url="https://api.perplexity.ai"),
+    "sambanova": Provider(key="SAMBANOVA_API_KEY", base_url="https://api.sambanova.ai/v1"),
+    "together_ai": Provider(key="TOGETHERAI_API_KEY", base_url="https://api.together.xyz/v1"),
+    "xai": Provider(key="XAI_API_KEY", base_url="https://api.x.ai/v1"),
+}
+
+_BARE_NAMES = (
+    (re.compile(r"(?:gpt-|chatgpt-|o[134](?:-|$)|text-embedding-|ft:gpt-)"), "openai"),
+    (re.compile(r"claude-"), "anthropic"),
+)
+"""Model names that LiteLLM knows without a provider before them."""
+
+
+def provider_of(params: Mapping[str, Any]) -> tuple[str, str]:
+    """The provider's name (empty where none is named) and its own name of the model."""
+    model: str = params["model"]
+    given = params.get("custom_llm_provider")
+    if isinstance(given, str):
+        return given, _own_name(given, model.removeprefix(f"{given}/"))
+    named, slash, rest = model.partition("/")
+    if slash and rest:
+        return named, _own_name(named, rest)
+    return next((name for pattern, name in _BARE_NAMES if pattern.match(model)), ""), model
+
+
+def _own_name(provider: str, model: str) -> str:
+    """LiteLLM has short forms of its own for some names."""
+    if provider == "fireworks_ai" and not model.startswith("accounts/") and "#" not in model:
+        return f"accounts/fireworks/models/{model}"
+    if provider == "azure":  # azure/o_series/NAME: what comes before the deployment's name is a hint to LiteLLM
+        return model.rpartition("/")[2]
+    return model

@@ -1,0 +1,160 @@
+"""``/chat/completions``: a conversation as a list of messages."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from msgspec import Raw
+
+from gateway.domain import Value
+from gateway.errors import BadRequest
+from gateway.pipeline import sse
+from gateway.pipeline.chat_reply import ChatReader, Completion, open_completion
+from gateway.pipeline.envelope import (
+    Changes,
+    Conversation,
+    decode_object,
+    decoded,
+    extended,
+    model_of,
+    raw,
+    stream_of,
+    typed,
+)
+from gateway.pipeline.tags import TagFilter
+from gateway.pipeline.transcript import Transcript
+
+_SYSTEM = ("system", "developer")
+
+
+class ChatRequest(Conversation, frozen=True, kw_only=True):
+    """A chat completion request."""
+
+    path: ClassVar[str] = "/chat/completions"
+    closing: ClassVar[bytes] = sse.DONE
+    reply_only: ClassVar[tuple[str, ...]] = (
+        "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n",
+        "max_tokens", "max_completion_tokens",
+    )  # fmt: skip
+    limits: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
+
+    messages: tuple[Raw, ...]
+    include_usage: bool = False
+    """Whether the client itself asked for usage in the stream."""
+
+    def system_text(self) -> str | None:
+        first = open_message(self.messages[0])
+        return first.text() if first.role in _SYSTEM else None
+
+    def with_system(self, text: str) -> Changes:
+        if not text:
+            return {}
+        first = open_message(self.messages[0])
+        if first.role in _SYSTEM:
+            return {"messages": raw([first.extended("\n\n" + text), *self.messages[1:]])}
+        return {"messages": raw([raw({"role": "system", "content": text}), *self.messages])}
+
+    def with_question(self, text: str) -> Changes:
+        return {"messages": raw([*self.messages[:-1], open_message(self.messages[-1]).extended(text)])}
+
+    def has_room(self) -> bool:
+        if self.value("tools") or self.value("functions") or self.value("n") not in (None, 1):
+            return False
+        last = open_message(self.messages[-1])
+        return last.role == "user" and last.only_text()
+
+    def has_room_in_reply(self) -> bool:
+        return not any(self.value(name) for name in ("response_format", "stop", "logprobs"))
+
+    def counting(self) -> Changes:
+        return asking_usage(self.value("stream_options"), include_usage=self.include_usage)
+
+    def open_reply(self, body: bytes) -> Completion:
+        return open_completion(body)
+
+    def reader(
+        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
+    ) -> ChatReader:
+        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
+
+
+def open_chat(body: bytes) -> ChatRequest:
+    """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
+    fields = decode_object(body)
+    model = model_of(fields)
+    messages: list[Raw] = typed(fields, "messages", list[Raw], "an array")
+    if not messages:
+        raise BadRequest("'messages' must be an array of at least one message.", param="messages")
+    for index, message in enumerate(messages):
+        if not bytes(message).startswith(b"{"):
+            raise BadRequest(f"'messages[{index}]' must be an object.", param=f"messages[{index}]")
+    return ChatRequest(
+        body=body,
+        fields=fields,
+        model=model,
+        messages=tuple(messages),
+        stream=stream_of(fields),
+        include_usage=wants_usage(fields),
+    )
+
+
+def wants_usage(fields: dict[str, Raw]) -> bool:
+    """Whether a client asks for usage in its stream. Raises ``BadRequest``."""
+    options = typed(fields, "stream_options", dict[str, Any] | None, "an object")
+    return bool(options and options.get("include_usage"))
+
+
+def asking_usage(options: dict[str, Any] | None, *, include_usage: bool) -> Changes:
+    """Stream options with usage, unless the client wants it anyway. Estimates miss most of a reasoning model's bill."""
+    return {} if include_usage else {"stream_options": raw({**(options or {}), "include_usage": True})}
+
+
+class Message(Value, frozen=True):
+    """The parts of one message that injection looks at; ``fields`` keeps all of it."""
+
+    fields: dict[str, Raw]
+    role: str | None
+
+    def content(self) -> Any:
+        return decoded(self.fields.get("content") or Raw(b"null"))
+
+    def text(self) -> str | None:
+        """The message's text: a string content, or the text parts joined; ``None`` if it has no text."""
+        return text_of(self.content(), ("text",))
+
+    def only_text(self) -> bool:
+        """Whether the content is a string or consists of text parts: no image, audio or file."""
+        return only_text(self.content(), ("text",))
+
+    def extended(self, text: str) -> Raw:
+        """The message with ``text`` appended to its content, which keeps the bytes that it had."""
+        return raw({**self.fields, "content": extended(self.fields.get("content"), text, part="text")})
+
+
+def open_message(message: Raw) -> Message:
+    """Look into one message. A message of odd shape has role ``None``: it is the upstream's to judge."""
+    fields = decode_object(bytes(message))
+    role = decoded(fields["role"]) if "role" in fields else None
+    return Message(fields=fields, role=role if isinstance(role, str) else None)
+
+
+def text_of(content: Any, types: Sequence[str]) -> str | None:
+    """The text of a content: a string, or its parts of these types joined; ``None`` if it has no text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [
+            part["text"]
+            for part in content
+            if isinstance(part, dict) and part.get("type", types[0]) in types and isinstance(part.get("text"), str)
+        ]
+        return "\n".join(parts) if parts else None
+    return None
+
+
+def only_text(content: Any, types: Sequence[str]) -> bool:
+    """Whether a content is a string or consists of parts of these types."""
+    return isinstance(content, str) or (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(part, dict) and part.get("type") in types for part in content)
+    )

@@ -1,0 +1,111 @@
+"""Anthropic's request as far as it is understood: its turns, content blocks, tools and options, as they are decoded.
+
+Only shapes; what they become is ``messages``'s to say. A field that is not here is dropped, a block that is not here is
+refused.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+
+class Block(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of the content blocks that are understood; other fields, ``cache_control`` too, are dropped."""
+
+
+class Text(Block, frozen=True, tag="text"):
+    text: str
+
+
+class Base64(Block, frozen=True, tag="base64"):
+    media_type: str
+    data: str
+
+
+class Url(Block, frozen=True, tag="url"):
+    url: str
+
+
+class Image(Block, frozen=True, tag="image"):
+    source: Base64 | Url
+
+
+class ToolUse(Block, frozen=True, tag="tool_use"):
+    id: str
+    name: str
+    input: Raw
+
+
+class ToolResult(Block, frozen=True, tag="tool_result"):
+    tool_use_id: str
+    content: str | list[Text | Image] | None = None
+    is_error: bool | None = None
+
+
+class Thinking(Block, frozen=True, tag="thinking"):
+    """Another model's thoughts: a chat history has no place for them."""
+
+
+class RedactedThinking(Block, frozen=True, tag="redacted_thinking"):
+    """The same, encrypted."""
+
+
+class Turn(msgspec.Struct, frozen=True, tag_field="role"):
+    """Base of the messages."""
+
+
+class User(Turn, frozen=True, tag="user"):
+    content: str | list[Text | Image | ToolResult]
+
+
+class Assistant(Turn, frozen=True, tag="assistant"):
+    content: str | list[Text | ToolUse | Thinking | RedactedThinking]
+
+
+class System(Turn, frozen=True, tag="system"):
+    content: str | list[Text]
+
+
+class Tool(msgspec.Struct, frozen=True):
+    name: str = ""
+    type: str | None = None
+    description: str | None = None
+    input_schema: Raw = Raw()
+    strict: bool | None = None
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str = ""
+    disable_parallel_tool_use: bool | None = None
+
+
+class ThinkingConfig(msgspec.Struct, frozen=True):
+    type: str
+    display: str | None = None
+
+
+class Format(msgspec.Struct, frozen=True):
+    type: Literal["json_schema"]
+    schema: Raw
+
+
+class OutputConfig(msgspec.Struct, frozen=True):
+    effort: str | None = None
+    format: Format | None = None
+
+
+DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    "model": msgspec.json.Decoder(str),
+    "messages": msgspec.json.Decoder(list[User | Assistant | System]),
+    "system": msgspec.json.Decoder(str | list[Text] | None),
+    "stop_sequences": msgspec.json.Decoder(list[str] | None),
+    "stream": msgspec.json.Decoder(bool | None),
+    "tools": msgspec.json.Decoder(list[Tool] | None),
+    "tool_choice": msgspec.json.Decoder(ToolChoice | None),
+    "metadata": msgspec.json.Decoder(dict[str, Any] | None),
+    "thinking": msgspec.json.Decoder(ThinkingConfig | None),
+    "output_config": msgspec.json.Decoder(OutputConfig | None),
+}

@@ -1,0 +1,84 @@
+"""``/completions`` and ``/embeddings``: requests without a conversation, into which nothing is injected."""
+
+from typing import ClassVar
+
+import msgspec
+
+from gateway.domain import Usage, Value
+from gateway.pipeline import sse
+from gateway.pipeline.chat import asking_usage, wants_usage
+from gateway.pipeline.chat_reply import ChatReader, Completion, open_completion
+from gateway.pipeline.envelope import Changes, Envelope, decode_object, model_of, stream_of
+from gateway.pipeline.reply import from_upstream
+from gateway.pipeline.tags import TagFilter
+from gateway.pipeline.transcript import Transcript
+from gateway.pipeline.usage import UsageFields
+
+
+class TextRequest(Envelope, frozen=True, kw_only=True):
+    """A legacy completion request: a prompt, and a reply in choices as a chat has them."""
+
+    path: ClassVar[str] = "/completions"
+    closing: ClassVar[bytes] = sse.DONE
+
+    include_usage: bool = False
+
+    def counting(self) -> Changes:
+        return asking_usage(self.value("stream_options"), include_usage=self.include_usage)
+
+    def open_reply(self, body: bytes) -> Completion:
+        return open_completion(body)
+
+    def reader(
+        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
+    ) -> ChatReader:
+        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
+
+
+def open_text(body: bytes) -> TextRequest:
+    """Decode a legacy completion request; raises ``BadRequest``."""
+    fields = decode_object(body)
+    return TextRequest(
+        body=body,
+        fields=fields,
+        model=model_of(fields),
+        stream=stream_of(fields),
+        include_usage=wants_usage(fields),
+    )
+
+
+class EmbeddingsRequest(Envelope, frozen=True, kw_only=True):
+    """A request for embeddings. It has no stream and no id."""
+
+    path: ClassVar[str] = "/embeddings"
+
+    def open_reply(self, body: bytes) -> "Embeddings":
+        with from_upstream("a list of embeddings"):
+            return Embeddings(body=body, usage=_embeddings.decode(body).usage.counted())
+
+
+def open_embeddings(body: bytes) -> EmbeddingsRequest:
+    """Decode a request for embeddings; raises ``BadRequest``."""
+    fields = decode_object(body)
+    return EmbeddingsRequest(body=body, fields=fields, model=model_of(fields))
+
+
+class _Embeddings(msgspec.Struct):
+    data: msgspec.Raw
+    usage: UsageFields = msgspec.field(default_factory=UsageFields)
+
+
+_embeddings = msgspec.json.Decoder(_Embeddings)
+
+
+class Embeddings(Value, frozen=True):
+    """Embeddings as they came. Implements ``reply.Reply``."""
+
+    body: bytes
+    usage: Usage
+    id: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
+        return self.body

@@ -1,0 +1,65 @@
+"""What every endpoint's replies have in common: read as they pass by, and marked with the exchange's id."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import msgspec
+
+from gateway.domain import Usage
+from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
+
+_LONGEST = 500
+"""Characters of an upstream's own words about an error that are handed on."""
+
+
+class Reply(Protocol):
+    """A whole reply, looked into."""
+
+    @property
+    def id(self) -> str | None:
+        """The upstream's id, where the reply keeps it."""
+
+    @property
+    def text(self) -> str | None: ...
+
+    @property
+    def finish_reason(self) -> str | None: ...
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
+        """The body under the exchange's id, with the text or the usage replaced where given.
+
+        Raises ``UpstreamGarbage`` if what must be replaced cannot be read.
+        """
+
+
+class Reader(Protocol):
+    """Reads one pass of a streamed reply into a transcript."""
+
+    finished: bool
+    """Whether the reply came to its own end."""
+
+    def read(self, data: bytes, event: bytes) -> bytes | None:
+        """What the caller receives for an event with that data; ``None`` if it is not for the caller.
+
+        Raises ``UpstreamGarbage``, and ``UpstreamBroken`` if the event reports an error.
+        """
+
+
+@contextmanager
+def from_upstream(what: str) -> Iterator[None]:
+    """Bytes read in here came from the upstream: what cannot be read raises ``UpstreamGarbage``."""
+    try:
+        yield
+    except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise UpstreamGarbage(f"the upstream sent something that is not {what}") from None
+
+
+def broken(error: object) -> UpstreamBroken:
+    """What an upstream's error in the middle of a stream is to the client."""
+    message = error.get("message") if isinstance(error, dict) else error
+    words = f": {message[:_LONGEST]}" if isinstance(message, str) and message else ""
+    return UpstreamBroken(f"the upstream reported an error in the middle of its stream{words}")

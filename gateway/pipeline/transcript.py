@@ -1,0 +1,22 @@
+"""What the gateway reads of a reply while it passes by: text, tokens and how it ended. Readers of replies fill it."""
+
+from gateway.domain import Usage
+
+
+class Transcript:
+    """What is known of a reply so far; complete when it has ended. The passes of a scratchpad add up in one."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.usage = Usage()
+        self.finish_reason: str | None = None
+        self.reply_id: str | None = None
+        """The id of a reply that keeps the upstream's, because later requests refer to it."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    def add_text(self, piece: str | None) -> None:
+        if piece:
+            self._pieces.append(piece)

@@ -1,0 +1,121 @@
+"""Follows the configuration file: read whole, checked whole, swapped by one assignment, on SIGHUP or when it changes.
+
+A mistake keeps the configuration that is in effect and is said in the log. Requests under way end with what they began
+with; an upstream that is no longer configured is closed when its last request has ended.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.errors import PreceptorError
+from gateway.services import Services, Serving
+from gateway.settings import Settings
+from gateway.upstream.base import Upstream
+from gateway.upstream.guarded import Guarded
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+_AT_START_ONLY = ("host", "port", "data_dir", "drain_s")
+
+Build = Callable[[Settings, Serving], Serving]
+"""Makes what a configuration needs, with the upstreams of the old one where they are the same."""
+
+
+class Reloader:
+    """One configuration file and the services that follow it. ``read`` blocks and raises ``ConfigurationError``."""
+
+    def __init__(self, path: Path, read: Callable[[], Settings], services: Services, build: Build) -> None:
+        self._path = path
+        self._read = read
+        self._services = services
+        self._build = build
+        self._seen = self._fingerprint()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Follow the file while the context is open."""
+        asked = asyncio.Event()
+        with contextlib.suppress(ValueError, RuntimeError):  # signals are for the main thread only
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        watch = asyncio.create_task(self._watch(asked))
+        try:
+            yield
+        finally:
+            for task in (watch, *self._retiring):
+                task.cancel()
+            await asyncio.gather(watch, *self._retiring, return_exceptions=True)
+
+    async def _watch(self, asked: asyncio.Event) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), INTERVAL_S)
+            seen = self._fingerprint()
+            if asked.is_set() or seen != self._seen:
+                asked.clear()
+                self._seen = seen
+                await self.reload()
+
+    async def reload(self) -> bool:
+        """Read the configuration and put it into effect; ``False`` if it cannot be used and the old one stays."""
+        services, old = self._services, self._services.serving
+        try:
+            settings = self._fixed(await asyncio.to_thread(self._read))
+            if settings == old.settings:
+                return True
+            new = self._build(settings, old)
+            await _opened([upstream for upstream in new.upstreams.values() if upstream not in old.upstreams.values()])
+        except PreceptorError as error:
+            log.error("the configuration stays as it was: %s", error, extra={"action": "reload.refused"})
+            return False
+        services.serving = new
+        for told in services.on_reload:
+            told()
+        for upstream in old.upstreams.values():
+            if upstream not in new.upstreams.values():
+                task = asyncio.create_task(_retired(upstream))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+        log.info("configuration in effect", extra={"action": "reload.done", "tasks": len(settings.tasks)})
+        return True
+
+    def _fixed(self, settings: Settings) -> Settings:
+        """The settings with what only a start can change as it is now."""
+        now = self._services.settings.server
+        kept = {name: getattr(now, name) for name in _AT_START_ONLY}
+        changed = [f"server.{name}" for name, value in kept.items() if getattr(settings.server, name) != value]
+        if changed:
+            log.warning("%s: in effect at the next start", ", ".join(changed), extra={"action": "reload.partly"})
+        return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **kept))
+
+    def _fingerprint(self) -> tuple[int, int, int] | None:
+        try:
+            state = self._path.stat()
+        except OSError:
+            return None  # an editor may be replacing it
+        return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+async def _opened(upstreams: list[Upstream]) -> None:
+    """Open all of these or none. Raises ``ConfigurationError``."""
+    async with contextlib.AsyncExitStack() as stack:
+        for upstream in upstreams:
+            stack.push_async_callback(upstream.aclose)
+            await upstream.open()
+        stack.pop_all()
+
+
+async def _retired(upstream: Upstream) -> None:
+    """Close an upstream when nobody uses it any more, or when the gateway stops."""
+    try:
+        if isinstance(upstream, Guarded):
+            await upstream.idle()
+    finally:
+        await upstream.aclose()

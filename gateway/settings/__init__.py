@@ -1,0 +1,26 @@
+"""The configuration: its sections, and how it is read."""
+
+from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
+from gateway.settings.load import DEFAULT_FILE, config_path, example_file, load, models_dir, parse
+from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task, Upstream
+
+__all__ = [
+    "DEFAULT_FILE",
+    "ExactGrader",
+    "Grader",
+    "Match",
+    "Model",
+    "NumericGrader",
+    "Optimizer",
+    "Price",
+    "RegexGrader",
+    "Server",
+    "Settings",
+    "Task",
+    "Upstream",
+    "config_path",
+    "example_file",
+    "load",
+    "models_dir",
+    "parse",
+]

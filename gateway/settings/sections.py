@@ -1,0 +1,166 @@
+"""The sections of the configuration: frozen structs whose fields carry their unit and meaning in ``doc``.
+
+The reference in ``docs/configuration.md`` is generated from them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from gateway.settings.base import Count, Name, Positive, Section, doc
+from gateway.settings.graders import ExactGrader, Grader
+
+
+class Server(Section, frozen=True):
+    """Where the gateway listens and keeps its data."""
+
+    host: Annotated[str, doc("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), doc("TCP port; 0 takes a free one.")] = 8100
+    data_dir: Annotated[Path, doc("Folder for the database and the caches; made where it is missing.")] = Path("./data")
+    default_upstream: Annotated[
+        str | None, doc("Upstream to which unknown model names pass through untouched; none answers 404.")
+    ] = None
+    max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
+    drain_s: Annotated[Positive, doc("Seconds that running requests get to finish when the gateway stops.")] = 10.0
+
+
+class Upstream(Section, frozen=True):
+    """A server that answers for models."""
+
+    kind: Annotated[
+        Literal["openai", "ollama", "llamacpp"],
+        doc(
+            "`openai`: any OpenAI-compatible server. `ollama`: Ollama's own API. `llamacpp`: the embedded server, a"
+            " supervised child process."
+        ),
+    ]
+    base_url: Annotated[
+        str | None,
+        doc(
+            "Address: for `openai` up to and including `/v1`, a query string is sent with every request; for `ollama`"
+            " the server's root, `http://127.0.0.1:11434` by default."
+        ),
+    ] = None
+    api_key: Annotated[str | None, doc("Sent as a bearer token. Write `${VAR}`, not the key.")] = None
+    api_key_header: Annotated[
+        str | None, doc("Header that carries the key as it is, instead of a bearer token (Azure: `api-key`).")
+    ] = None
+    headers: Annotated[Mapping[str, str], doc("More headers, sent with every request.")] = {}
+    connect_timeout_s: Annotated[Positive, doc("Seconds to open a connection.")] = 10.0
+    first_byte_timeout_s: Annotated[
+        Positive,
+        doc(
+            "Seconds until a reply begins: its first event if it is streamed, else all of it, because it is generated"
+            " before it is sent."
+        ),
+    ] = 300.0
+    idle_timeout_s: Annotated[Positive, doc("Seconds between two pieces of an answer.")] = 120.0
+    total_timeout_s: Annotated[Positive, doc("Seconds for a whole answer.")] = 900.0
+    max_connections: Annotated[Count, doc("Requests under way at once; more wait for their turn.")] = 512
+    queue_timeout_s: Annotated[Positive, doc("Seconds that a request waits for its turn; then it gets a 503.")] = 30.0
+    retries: Annotated[
+        int,
+        Meta(ge=0, le=10),
+        doc("Further attempts, before the first byte, when the upstream cannot be reached, is busy or fails."),
+    ] = 2
+    retry_after_cap_s: Annotated[
+        Positive, doc("Longest `Retry-After`, in seconds, that is waited for here; a longer one goes to the client.")
+    ] = 8.0
+    breaker_failures: Annotated[
+        Count, doc("Failures in a row after which the upstream is left alone and requests fail, or fall back, at once.")
+    ] = 8
+    breaker_rest_s: Annotated[Positive, doc("Seconds that it is left alone before one request tries again.")] = 5.0
+    options: Annotated[
+        Mapping[str, Any], doc("Model options, such as `num_ctx`, unless a request sets them itself (kind `ollama`).")
+    ] = {}
+    keep_alive: Annotated[
+        str | None, doc("How long a model stays loaded after a request, such as `10m` (kind `ollama`).")
+    ] = None
+    think: Annotated[bool | None, doc("Let the model think first; the default is the model's own (kind `ollama`).")] = (
+        None
+    )
+    threads: Annotated[Count | None, doc("Threads for generation (kind `llamacpp`); default: all cores.")] = None
+    parallel: Annotated[Count, doc("Requests that a model works on at once (kind `llamacpp`).")] = 2
+    context: Annotated[Count, doc("Context of one request in tokens (kind `llamacpp`).")] = 4096
+
+    def __repr__(self) -> str:
+        return f"Upstream(kind={self.kind!r})"  # its key, headers and address may hold secrets
+
+
+class Price(Section, frozen=True):
+    """What a model costs."""
+
+    input: Annotated[float, Meta(ge=0), doc("USD per million prompt tokens.")] = 0.0
+    output: Annotated[float, Meta(ge=0), doc("USD per million output tokens.")] = 0.0
+
+
+class Model(Section, frozen=True):
+    """A name that clients and tasks may use as `model`."""
+
+    upstream: Annotated[str, doc("Name of an upstream.")]
+    model: Annotated[
+        str, doc("The upstream's own name for it; for `llamacpp` a name from `preceptor models list` or a GGUF path.")
+    ]
+    price: Annotated[Price, doc("Optional, for reports.")] = Price()
+
+
+class Match(Section, frozen=True):
+    """How a request is recognised as belonging to a task; everything given must hold."""
+
+    model: Annotated[str | None, doc("The model that the client asks for, literally.")] = None
+    header: Annotated[Mapping[str, str], doc("Request headers and their values, literally.")] = {}
+    system_prompt: Annotated[
+        str | None, doc("Regular expression, searched for in the text of the system or developer message.")
+    ] = None
+
+
+class Task(Section, frozen=True):
+    """A kind of request and how it is served."""
+
+    weak: Annotated[str, doc("Name of the model that serves the task and is taught.")]
+    strong: Annotated[str, doc("Name of the model that explains mistakes and writes rules.")]
+    match: Annotated[Match, doc("How requests are recognised; without it a client names the task.")] = Match()
+    serve: Annotated[Literal["weak", "strong"], doc("Which of the two answers.")] = "weak"
+    fallback: Annotated[
+        tuple[str, ...], doc("Models that are asked in turn, before the first byte, when that one cannot answer.")
+    ] = ()
+    grader: Annotated[Grader, doc("How a reply is compared with the expected answer.")] = ExactGrader()
+
+
+class Optimizer(Section, frozen=True):
+    """When and how rules are learnt."""
+
+    enabled: Annotated[bool, doc("Run cycles inside the gateway; read at its start.")] = True
+    schedule: Annotated[str, doc("Cron expression, five fields or six with seconds first.")] = "*/30 * * * *"
+    activate: Annotated[
+        Literal["auto", "manual"],
+        doc("`auto`: a rule set that passed the gate goes live. `manual`: it waits for `preceptor rules activate`."),
+    ] = "auto"
+    min_mistakes: Annotated[Count, doc("New mistakes that a scheduled cycle waits for.")] = 5
+    max_items: Annotated[Count, doc("Graded exchanges that one cycle looks at, newest first.")] = 600
+    max_rules: Annotated[Count, doc("Rules in a rule set.")] = 8
+    selection_items: Annotated[Count, doc("Items on which candidates are ranked.")] = 40
+    confirmation_items: Annotated[
+        Count, doc("Items on which the chosen candidate is tested against the incumbent.")
+    ] = 250
+    margin: Annotated[float, Meta(gt=0, lt=1), doc("Loss of accuracy (0..1) that still counts as non-inferior.")] = 0.05
+    budget_calls: Annotated[Count, doc("Model calls that one cycle may pay for.")] = 5000
+    budget_tokens: Annotated[Count, doc("Tokens (prompt and output, both models) that one cycle may pay for.")] = (
+        5_000_000
+    )
+    concurrency: Annotated[Count, doc("Model calls under way at once.")] = 4
+    max_output_tokens: Annotated[Count, doc("Output tokens that an evaluated reply may have.")] = 1024
+
+
+class Settings(Section, frozen=True):
+    """The whole configuration, cross-checked."""
+
+    server: Server = Server()
+    upstreams: dict[Name, Upstream] = {}
+    models: dict[Name, Model] = {}
+    tasks: dict[Name, Task] = {}
+    optimizer: Optimizer = Optimizer()
+    injection: bool = True
+    """``PRECEPTOR_INJECTION=off`` turns every rule set off."""

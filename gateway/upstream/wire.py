@@ -1,0 +1,125 @@
+"""The seam between upstreams and sockets: a request goes in, an answer comes out whose body is still to come.
+
+``transport`` carries requests over aiohttp (https), ``http1`` over its own protocol (plain http). Whoever needs an
+httpx transport, such as the ``ollama`` package, can use either: ``Wire`` is one. Failures are httpx's transport errors,
+whatever carries the bytes. No cookies, no redirects, no proxies, no content codings here: bytes as they are.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+import httpx
+
+from gateway.domain import Value
+
+FOREVER_S = 1e9
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Origin(NamedTuple):
+    """A server: scheme, host (IPv6 without brackets) and port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: httpx.URL) -> "Origin":
+        return cls(url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
+
+
+class Request(Value, frozen=True):
+    """One request. Framing headers are not given: the carrier writes them. Times are in seconds."""
+
+    origin: Origin
+    method: str
+    target: bytes
+    """Path and query, percent-encoded."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """``Host`` included."""
+    body: bytes | AsyncIterable[bytes] = b""
+    connect_s: float = FOREVER_S
+    answer_s: float = FOREVER_S
+    """Until the status line, whatever has to happen before it."""
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.origin!r})"
+
+
+class Answer(Protocol):
+    """A reply whose status is known. Close it, read or not."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+    async def piece(self, within_s: float) -> bytes:
+        """What has arrived of the body; empty at its end. Raises ``httpx.TransportError``."""
+
+    def close(self) -> None:
+        """Give the connection back, or cut it if the body was not read to its end, which stops the server."""
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """Carries requests. Reuses connections, and survives callers that are cancelled."""
+
+    @abstractmethod
+    async def send(self, request: Request) -> Answer:
+        """Send and wait for the status line.
+
+        A request that a *reused* connection lost before the answer began is sent once more, on a fresh one: a server
+        may close a kept-alive connection in the moment in which the next request is written to it. Raises
+        ``httpx.TransportError``.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Cut every connection; whatever is sent afterwards raises ``httpx.ConnectError``."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """httpx's seam. Its ``connect`` and ``read`` time-outs hold."""
+        limits = request.extensions.get("timeout", {})
+        read_s = limits.get("read") or FOREVER_S
+        body = request.content if isinstance(request.stream, httpx.ByteStream) else request.stream
+        assert isinstance(body, bytes | AsyncIterable)
+        try:
+            answer = await self.send(
+                Request(
+                    origin=Origin.of(request.url),
+                    method=request.method,
+                    target=request.url.raw_path,
+                    headers=tuple(header for header in request.headers.raw if header[0].lower() not in FRAMING),
+                    body=body,
+                    connect_s=limits.get("connect") or FOREVER_S,
+                    answer_s=read_s,
+                )
+            )
+        except httpx.TransportError as error:
+            error.request = request
+            raise
+        return httpx.Response(
+            answer.status, headers=list(answer.headers), stream=_Body(answer, request, read_s), request=request
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body as httpx reads it."""
+
+    def __init__(self, answer: Answer, request: httpx.Request, read_s: float) -> None:
+        self._answer = answer
+        self._request = request
+        self._read_s = read_s
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while piece := await self._answer.piece(self._read_s):
+                yield piece
+        except httpx.TransportError as error:
+            error.request = self._request
+            raise
+
+    async def aclose(self) -> None:
+        self._answer.close()

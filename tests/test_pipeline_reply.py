@@ -1,0 +1,32 @@
+"""What upstreams send and cannot be used: said as their fault, in their words where they have some."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.errors import BadRequest, UpstreamGarbage
+from gateway.pipeline.reply import broken, from_upstream
+
+
+@pytest.mark.parametrize("error", [BadRequest("x"), msgspec.DecodeError("x"), RecursionError()])
+def test_what_cannot_be_read_is_the_upstreams_fault(error: Exception) -> None:
+    """Also where the code that reads it would blame a client."""
+    with pytest.raises(UpstreamGarbage, match="not a list"), from_upstream("a list"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"message": "out of memory"}, ": out of memory"),
+        ("out of memory", ": out of memory"),
+        ({"message": "x" * 600}, ": " + "x" * 500),
+        ({"message": ""}, ""),
+        ({"message": 3}, ""),
+        (None, ""),
+    ],
+)
+def test_an_error_in_a_stream_is_told_in_the_upstreams_words(error: Any, words: str) -> None:
+    """As far as there are any, and not without end."""
+    assert broken(error).message == "the upstream reported an error in the middle of its stream" + words

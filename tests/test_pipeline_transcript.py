@@ -1,0 +1,15 @@
+"""A transcript: the text of a reply from its pieces."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.pipeline.transcript import Transcript
+
+
+@given(st.lists(st.text() | st.none()))
+def test_the_text_is_all_of_its_pieces_in_order(pieces: list[str | None]) -> None:
+    """What says nothing adds nothing."""
+    transcript = Transcript()
+    for piece in pieces:
+        transcript.add_text(piece)
+    assert transcript.text == "".join(piece or "" for piece in pieces)

@@ -1,0 +1,163 @@
+"""A changed configuration: in effect as a whole or not at all, and nothing that runs is disturbed."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.reload import Reloader
+from gateway.services import Services, Serving
+from gateway.settings import Settings, load
+from tests.fakes import CONFIG, FakeUpstream, services, settings
+
+TWO_TASKS = CONFIG + '[tasks.words]\nweak = "small"\nstrong = "large"\n'
+ELSEWHERE = CONFIG.replace("127.0.0.1:9/", "127.0.0.1:10/")
+
+
+class Noting(FakeUpstream):
+    """An upstream that writes down what happens to it, and may fail to open."""
+
+    def __init__(self, fail: bool = False) -> None:
+        super().__init__(lambda body: "4")
+        self.notes: list[str] = []
+        self._fail = fail
+
+    async def open(self) -> None:
+        self.notes.append("open")
+        if self._fail:
+            raise ConfigurationError("upstreams.mock", ["cannot be opened"])
+
+    async def aclose(self) -> None:
+        self.notes.append("close")
+
+
+@dataclasses.dataclass
+class Followed:
+    """A configuration file, what follows it, and the upstreams that were built on the way."""
+
+    path: Path
+    services: Services
+    reloader: Reloader
+    built: list[Noting]
+
+    def write(self, text: str) -> None:
+        self.path.write_text(text, encoding="utf-8")
+
+
+@asynccontextmanager
+async def followed(tmp_path: Path, *, fail: bool = False) -> AsyncIterator[Followed]:
+    path = tmp_path / "preceptor.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    built = [Noting()]
+    made = services(settings(), {"mock": built[0]})
+
+    def build(new: Settings, old: Serving) -> Serving:
+        if new.upstreams == old.settings.upstreams:
+            return dataclasses.replace(old, settings=new)
+        built.append(Noting(fail))
+        return dataclasses.replace(old, settings=new, upstreams={"mock": built[-1]})
+
+    reloader = Reloader(path, lambda: load(path, {}), made, build)
+    async with reloader.following():
+        yield Followed(path, made, reloader, built)
+
+
+async def test_a_changed_file_is_in_effect_whole(tmp_path: Path) -> None:
+    """An upstream that is the same is kept, with its connections."""
+    async with followed(tmp_path) as file:
+        file.write(TWO_TASKS)
+        assert await file.reloader.reload()
+        assert set(file.services.settings.tasks) == {"arithmetic", "words"}
+        assert file.built[0].notes == []
+
+
+async def test_a_mistake_keeps_what_is_in_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And is said, with its place."""
+    async with followed(tmp_path) as file:
+        before = file.services.serving
+        file.write(CONFIG.replace('weak = "small"', 'weak = "smal"'))
+        assert not await file.reloader.reload()
+        assert file.services.serving is before
+    assert "tasks.arithmetic.weak" in caplog.text
+
+
+async def test_an_upstream_that_does_not_open_keeps_what_is_in_effect(tmp_path: Path) -> None:
+    """What was opened on the way is closed again."""
+    async with followed(tmp_path, fail=True) as file:
+        before = file.services.serving
+        file.write(ELSEWHERE)
+        assert not await file.reloader.reload()
+        assert file.services.serving is before
+        assert file.built[1].notes == ["open", "close"]
+
+
+async def test_an_upstream_that_is_gone_is_closed_after_the_new_one_serves(tmp_path: Path) -> None:
+    """Nothing is refused in between."""
+    async with followed(tmp_path) as file:
+        file.write(ELSEWHERE)
+        assert await file.reloader.reload()
+        await asyncio.sleep(0)
+        assert file.services.serving.upstreams["mock"] is file.built[1]
+        assert file.built[1].notes == ["open"] and file.built[0].notes == ["close"]
+
+
+async def test_a_request_ends_with_the_configuration_that_it_began_with(tmp_path: Path) -> None:
+    """It reads it once."""
+    async with followed(tmp_path) as file:
+        began = file.services.serving
+        file.write(TWO_TASKS)
+        await file.reloader.reload()
+        assert "words" not in began.settings.tasks
+
+
+async def test_what_only_a_start_can_change_stays_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The socket is bound and the database open; the rest of the file counts all the same."""
+    async with followed(tmp_path) as file:
+        file.write(TWO_TASKS.replace("port = 0", "port = 8111"))
+        assert await file.reloader.reload()
+        assert file.services.settings.server.port == 0
+        assert "words" in file.services.settings.tasks
+    assert "server.port" in caplog.text
+
+
+async def test_whoever_wants_to_know_is_told(tmp_path: Path) -> None:
+    """After the swap, so that they read the new configuration."""
+    async with followed(tmp_path) as file:
+        seen: list[int] = []
+        file.services.on_reload.append(lambda: seen.append(len(file.services.settings.tasks)))
+        file.write(TWO_TASKS)
+        await file.reloader.reload()
+        assert seen == [2]
+
+
+async def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
+    """No signal is needed."""
+    async with followed(tmp_path) as file:
+        file.write(TWO_TASKS)
+        async with asyncio.timeout(5):
+            while "words" not in file.services.settings.tasks:
+                await asyncio.sleep(0.01)
+
+
+async def test_the_same_configuration_changes_nothing(tmp_path: Path) -> None:
+    """A touched file is no change."""
+    async with followed(tmp_path) as file:
+        before = file.services.serving
+        assert await file.reloader.reload()
+        assert file.services.serving is before
+
+
+async def test_the_kill_switch_survives_a_reload(tmp_path: Path) -> None:
+    """The environment is read by whoever reads the file."""
+    async with followed(tmp_path) as file:
+        off = Reloader(
+            file.path, lambda: load(file.path, {"PRECEPTOR_INJECTION": "off"}), file.services,
+            lambda new, old: dataclasses.replace(old, settings=new),
+        )  # fmt: skip
+        assert await off.reload()
+        assert file.services.settings == msgspec.structs.replace(settings(), injection=False)
