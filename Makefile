@@ -41,8 +41,9 @@ format: $(READY)  ## put every file into the house's format
 	@$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
-docs: $(READY)  ## write docs/configuration.md from the settings
-	@$(BIN)/python docs/generate.py
+docs: $(READY)  ## write docs/configuration.md and docs/compatibility.md from the code
+	@$(BIN)/python -m docs.configuration
+	$(BIN)/python -m docs.compatibility
 
 serve: $(READY)  ## run the gateway (CONFIG=FILE, preceptor.toml unless given)
 	@$(BIN)/preceptor serve -c $(CONFIG)
@@ -53,8 +54,8 @@ wheel: $(READY)  ## build dist/*.whl
 
 lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer ones, a week old at least)
 	@compile="$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE) --exclude-newer 7days"
-	$$compile pyproject.toml --extra demo --output-file requirements.lock
-	$$compile pyproject.toml --extra demo --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$$compile pyproject.toml --extra demo --extra code --output-file requirements.lock
+	$$compile pyproject.toml --extra demo --extra code --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what make made (not the models, not data/)
 	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

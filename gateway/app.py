@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +17,7 @@ from gateway.api import failures
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
 from gateway.api.health import livez, metrics, readyz
+from gateway.api.messages import Messages
 from gateway.api.models import get_model, list_models
 from gateway.api.passthrough import PassThrough
 from gateway.completion import Completions
@@ -31,6 +33,7 @@ from gateway.services import Services, Serving
 from gateway.settings import Settings, models_dir
 from gateway.store.base import Store
 from gateway.store.writer import Writer
+from gateway.telemetry import Telemetry
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
@@ -41,21 +44,30 @@ _FLUSH_S = 5.0
 
 def build_services(settings: Settings, store: Store) -> Services:
     """Everything a gateway is made of; nothing is opened yet. Raises ``PreceptorError`` for a missing model file."""
+    telemetry = Telemetry()
     services = Services(
-        serving=build_serving(settings),
+        serving=build_serving(settings, telemetry),
         store=store,
         writer=Writer(store, spool=settings.server.data_dir / "spool.jsonl"),
+        telemetry=telemetry,
     )
-    telemetry, writer = services.telemetry, services.writer
+    writer = services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)
     telemetry.gauge("preceptor_writer_dropped", "Exchanges lost because the queue was full.", lambda: writer.dropped)
     return services
 
 
-def build_serving(settings: Settings, old: Serving | None = None) -> Serving:
+def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None = None) -> Serving:
     """What a configuration makes, with an old one's upstreams where they would be the same. Raises as above."""
     upstreams = {
-        name: old.upstreams[name] if old and _same(name, settings, old.settings) else build_upstream(name, settings)
+        name: old.upstreams[name]
+        if old and _same(name, settings, old.settings)
+        else Guarded(
+            build_upstream(name, settings),
+            name,
+            settings.upstreams[name],
+            observe=functools.partial(telemetry.upstream_event, name),
+        )
         for name in settings.upstreams
     }
     return Serving(
@@ -73,11 +85,7 @@ def _same(name: str, new: Settings, old: Settings) -> bool:
 
 
 def build_upstream(name: str, settings: Settings) -> Upstream:
-    """The upstream of one section of the configuration, guarded."""
-    return Guarded(_bare_upstream(name, settings), name, settings.upstreams[name])
-
-
-def _bare_upstream(name: str, settings: Settings) -> Upstream:
+    """The upstream of one section of the configuration."""
     section = settings.upstreams[name]
     if section.kind == "openai":
         assert section.base_url is not None, "checked by settings"
@@ -139,10 +147,11 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
 
     return Litestar(
         route_handlers=[
-            _mounted("/v1/chat/completions", Endpoint(services, open_chat)),
-            _mounted("/v1/completions", Endpoint(services, open_text)),
-            _mounted("/v1/embeddings", Endpoint(services, open_embeddings)),
-            _mounted("/v1/responses", Endpoint(services, open_responses)),
+            _mounted("/v1/chat/completions", Endpoint(services, open_chat, prefix="chatcmpl-")),
+            _mounted("/v1/completions", Endpoint(services, open_text, prefix="cmpl-")),
+            _mounted("/v1/embeddings", Endpoint(services, open_embeddings, prefix="emb-")),
+            _mounted("/v1/responses", Endpoint(services, open_responses, prefix="resp_")),
+            _mounted("/v1/messages", Messages(services)),
             _mounted("/v1", PassThrough(services), everything_below=True),
             list_models, get_model, give_feedback, livez, readyz, metrics,
         ],

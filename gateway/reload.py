@@ -22,6 +22,7 @@ from gateway.upstream.guarded import Guarded
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+_BETWEEN_PASSES_S = 1.0
 _AT_START_ONLY = ("host", "port", "data_dir", "drain_s")
 
 Build = Callable[[Settings, Serving], Serving]
@@ -115,7 +116,9 @@ async def _opened(upstreams: list[Upstream]) -> None:
 async def _retired(upstream: Upstream) -> None:
     """Close an upstream when nobody uses it any more, or when the gateway stops."""
     try:
-        if isinstance(upstream, Guarded):
+        while isinstance(upstream, Guarded) and upstream.in_flight:
             await upstream.idle()
+            # An exchange of two passes uses nothing between them.
+            await asyncio.sleep(_BETWEEN_PASSES_S)
     finally:
         await upstream.aclose()

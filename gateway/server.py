@@ -13,6 +13,7 @@ from gateway.app import build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.plugins import Plugin
 from gateway.reload import Reloader
+from gateway.services import Serving
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
 
@@ -47,7 +48,11 @@ def serve(path: Path, read: Callable[[], Settings], plugins: Sequence[Plugin], l
     store = SqlStore.open(settings.server.data_dir)
     try:
         services = build_services(settings, store)
-        app = build_app(services, plugins, Reloader(path, read, services, build_serving))
+
+        def build(changed: Settings, old: Serving) -> Serving:
+            return build_serving(changed, services.telemetry, old)
+
+        app = build_app(services, plugins, Reloader(path, read, services, build))
         server = uvicorn.Server(uvicorn_config(app, settings))
         with (
             # uvicorn raises the signal that stopped it once more when it is done.

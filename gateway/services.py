@@ -15,12 +15,12 @@ from gateway.telemetry import Telemetry
 from gateway.upstream.base import Upstream
 
 
-def new_exchange_id() -> str:
-    """An id in the form that clients know, unique without asking anybody.
+def new_exchange_id(prefix: str) -> str:
+    """An id in the form that clients know, such as ``chatcmpl-``, unique without asking anybody.
 
     It begins with the time: rows that arrive in the order of their index are written at twice the speed.
     """
-    return f"chatcmpl-{time.time_ns() // 10**6:012x}{os.urandom(10).hex()}"
+    return f"{prefix}{time.time_ns() // 10**6:012x}{os.urandom(10).hex()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Services:
     telemetry: Telemetry = field(default_factory=Telemetry)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
-    new_id: Callable[[], str] = new_exchange_id
+    new_id: Callable[[str], str] = new_exchange_id
     on_reload: list[Callable[[], None]] = field(default_factory=list)
     """Called after ``serving`` was replaced."""
 

@@ -31,6 +31,15 @@ class Telemetry:
             "preceptor_overhead_seconds", "Time in the gateway before a reply begins, waiting for upstreams excluded.",
             buckets=_OVERHEAD_S, registry=self.registry,
         )  # fmt: skip
+        self._upstream_events = Counter(
+            "preceptor_upstream_events",
+            "Further attempts (retry), rests after failures (resting) and their ends (recovered).",
+            ["upstream", "event"], registry=self.registry,
+        )  # fmt: skip
+        self._upstream_calls = Gauge(
+            "preceptor_upstream_calls", "Calls under way, and calls that wait for their turn.", ["upstream", "state"],
+            registry=self.registry,
+        )  # fmt: skip
         self._rules = Gauge("preceptor_rules_version", "Active rule set; 0 for none.", ["task"], registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -45,6 +54,13 @@ class Telemetry:
         self._tokens.labels(task, "output").inc(exchange.usage.output_tokens)
         self._latency.labels(task).observe(exchange.latency_ms / 1000)
         self._overhead.observe(overhead_s)
+
+    def upstream_event(self, upstream: str, event: str) -> None:
+        self._upstream_events.labels(upstream, event).inc()
+
+    def upstream_calls(self, upstream: str, *, in_flight: int, waiting: int) -> None:
+        self._upstream_calls.labels(upstream, "in_flight").set(in_flight)
+        self._upstream_calls.labels(upstream, "waiting").set(waiting)
 
     def rules(self, task: str, version: int) -> None:
         self._rules.labels(task).set(version)

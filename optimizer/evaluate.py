@@ -5,6 +5,7 @@ the cycle ends without a decision.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from gateway.domain import Measured, RuleSet, Value
 from gateway.errors import PreceptorError, UpstreamError, UpstreamRefused
 from gateway.settings import Grader
 from optimizer.evaluations import Answer, Evaluations, key_of
-from optimizer.graders import grade
+from optimizer.graders import GraderFailed, grade, is_slow
 from optimizer.items import Item
 from optimizer.ledger import Ledger
 
@@ -25,6 +26,8 @@ TRIES = 2
 RETRY_AFTER_S = 1.0
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
+
+log = logging.getLogger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -64,6 +67,8 @@ class Trial(Value, frozen=True):
     item: Item
     answer: Answer
     correct: bool
+    ungraded: str = ""
+    """Why the grader could not say; the answer then counts as wrong, in both arms alike."""
 
 
 class Bench:
@@ -91,14 +96,22 @@ class Bench:
     ) -> list[Trial]:
         """Have the model answer every item, in the items' order.
 
-        Raises ``BudgetSpent``, and what the upstream raised on its last try. Answers that were paid for are kept.
+        Raises ``BudgetSpent``, what the upstream raised on its last try, and ``NoSandbox``. Answers that were paid for
+        are kept.
         """
 
         async def one(item: Item) -> Trial:
             answer = await self.ask(model, item.request, rule_set, purpose="answer")
-            return Trial(item=item, answer=answer, correct=grade(grader, answer.text, item.expected) == 1.0)
+            return await _graded(grader, item, answer)
 
-        return await self.each(one, items, stage=stage)
+        trials = await self.each(one, items, stage=stage)
+        ungraded = [trial.ungraded for trial in trials if trial.ungraded]
+        if ungraded:
+            log.warning(
+                "%d of %d answers could not be graded: %s", len(ungraded), len(trials), ungraded[0],
+                extra={"action": "grader.failed", "stage": stage},
+            )  # fmt: skip
+        return trials
 
     async def each(self, work: Callable[[In], Awaitable[Out]], inputs: Sequence[In], *, stage: str) -> list[Out]:
         """Do the same work for every input, as many at once as allowed.
@@ -164,6 +177,17 @@ class Bench:
         passes = 1 if rules is None or rules.scratchpad == "none" else 2
         injected = sum(len(rule.text) for rule in rules.rules) if rules else 0
         return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
+
+
+async def _graded(grader: Grader, item: Item, answer: Answer) -> Trial:
+    def score() -> float:
+        return grade(grader, answer.text, item.expected, tool_calls=answer.tool_calls, request=item.request)
+
+    try:
+        right = (await asyncio.to_thread(score) if is_slow(grader) else score()) == 1.0
+    except GraderFailed as error:
+        return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
+    return Trial(item=item, answer=answer, correct=right)
 
 
 def changes_anything(rule_set: RuleSet) -> bool:

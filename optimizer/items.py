@@ -15,11 +15,14 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from gateway.store.base import Graded
-from optimizer.graders import grade, label
+from optimizer.graders import GraderFailed, examine, grade, grades_text, label
 from optimizer.graders.ungradable import text_of
 
 # What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
+
+# What of an example's line belongs to its question.
+_ASKED = ("messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format")
 
 Part = Literal["induction", "selection", "confirmation"]
 _SELECTION_FROM = 0.3
@@ -128,12 +131,12 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
                     mistakes.append(Mistake(request=item_of(_body(exchange.request), None).request, reply=reply))
                 continue
             item = item_of(_body(exchange.request), label(grader, reply) if expected is None else expected)
-            right = grade(grader, reply, item.expected) == 1.0
+            right = _right(grader, item, reply, correct)
         except PreceptorError as error:
             complaints.append(f"exchange {exchange.id}: {error}")
             continue
         found.append((f"exchange {exchange.id}", item))
-        if own:
+        if own and right is not None:
             seen.setdefault(item.id, Seen(reply=reply, correct=right))
     items = _reconciled(found, complaints)
     kept = {item.id for item in items}
@@ -187,11 +190,11 @@ def _example(line: bytes, grader: Grader) -> Item:
         raise BadData("'expected' is missing")
     text = body.get("input")
     if isinstance(text, str):
-        body = {"messages": [{"role": "user", "content": text}], "expected": body["expected"]}
+        body = {**body, "messages": [{"role": "user", "content": text}]}
     elif "messages" not in body:
         raise BadData("'input' (a text) or 'messages' is missing")
-    item = item_of({"messages": body["messages"]}, body["expected"])
-    grade(grader, "", item.expected)
+    item = item_of({name: body[name] for name in _ASKED if name in body}, body["expected"])
+    examine(grader, item.expected)
     return item
 
 
@@ -200,6 +203,17 @@ def _body(data: bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadData(f"not a JSON object: {error}") from None
+
+
+def _right(grader: Grader, item: Item, reply: str, correct: bool | None) -> bool | None:
+    """Whether a recorded reply is right, as the grader says or, where it cannot, the feedback; ``None`` if neither."""
+    examine(grader, item.expected)
+    if not grades_text(grader):
+        return correct
+    try:
+        return grade(grader, reply, item.expected, request=item.request) == 1.0
+    except GraderFailed:
+        return correct
 
 
 def _judgement(one: Graded) -> bool | None:

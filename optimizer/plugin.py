@@ -19,14 +19,16 @@ class OptimizerPlugin:
         return COMMANDS
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
-        """A schedule that is no cron expression."""
+        """A schedule that is no cron expression, and graders that cannot be used."""
+        from optimizer import graders
         from optimizer.schedule import trigger
 
+        found = graders.mistakes(settings.tasks)
         try:
             trigger(settings.optimizer.schedule)
         except ValueError as error:
-            return [f"optimizer.schedule: not a cron expression: {error}"]
-        return []
+            found.append(f"optimizer.schedule: not a cron expression: {error}")
+        return found
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

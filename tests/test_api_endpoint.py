@@ -383,7 +383,7 @@ def test_no_body_whatever_is_our_failure(body: bytes, scratchpad: Any) -> None:
         made = fakes.services(fakes.settings(), {"mock": four()})
         rules = RuleSet(task="arithmetic", version=1, scratchpad=scratchpad, rules=(Rule(text="Think."),))
         made.rules.swap({"arithmetic": rules}, 1)
-        return await call(Endpoint(made, open_chat), body)
+        return await call(Endpoint(made, open_chat, prefix="chatcmpl-"), body)
 
     status, reply = asyncio.run(ask())
     if status != 200:
@@ -420,7 +420,7 @@ async def test_a_request_that_is_stopped_is_told_so() -> None:
             raise AssertionError("it was not stopped")
 
     made = fakes.services(fakes.settings(), {"mock": Hanging(lambda body: "4")})
-    asking = asyncio.create_task(call(Endpoint(made, open_chat), json.dumps(asked()).encode()))
+    asking = asyncio.create_task(call(Endpoint(made, open_chat, prefix="chatcmpl-"), json.dumps(asked()).encode()))
     await hanging.wait()
     asking.cancel()
     status, body = await asking
@@ -441,3 +441,72 @@ async def test_many_requests_at_once_are_kept_apart() -> None:
             text = said(streamed(reply.text)) if number % 2 else reply.json()["choices"][0]["message"]["content"]
             assert text == f"you said {number}" == (await gateway.exchange(reply)).reply
     assert len({reply.headers["x-request-id"] for reply in replies}) == 100
+
+
+def responded(**fields: Any) -> dict[str, Any]:
+    """A response of the Responses API as an upstream sends it."""
+    parts = [{"type": "output_text", "text": "It is 4"}]
+    return {
+        "id": "resp_up1", "object": "response", "status": "completed",
+        "output": [{"type": "message", "role": "assistant", "content": parts}],
+        "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}, **fields,
+    }  # fmt: skip
+
+
+async def test_a_response_keeps_the_upstreams_id_and_is_recorded_under_it() -> None:
+    """A later request refers to it, and so does feedback."""
+    store = MemoryStore()
+    version = teach(store, "Count twice.")
+    body = json.dumps(responded()).encode()
+    upstream = FakeUpstream(lambda asked: FakeReply(200, [body], {"content-type": "application/json"}))
+    async with served(upstream, store=store) as gateway:
+        reply = await gateway.client.post("/v1/responses", json={"model": "gpt-4o-mini", "input": "2 + 2?"})
+        exchange = await gateway.recorded("resp_up1")
+        said = {"id": "resp_up1", "correct": True}
+        feedback = await gateway.client.post("/v1/feedback", json=said)
+    assert (reply.content, reply.headers["x-request-id"]) == (body, "resp_up1")
+    assert (exchange.task, exchange.rules, exchange.reply) == ("arithmetic", version, "It is 4")
+    assert feedback.status_code == 200
+    assert upstream.bodies[0]["instructions"].endswith("1. Count twice.")
+    assert upstream.calls[0].path == "/responses"
+
+
+async def test_a_streamed_response_ends_without_done() -> None:
+    """Its typed events say how it ended."""
+    sent = [
+        {"type": "response.created", "response": responded(status="in_progress", output=[], usage=None)},
+        {"type": "response.output_text.delta", "delta": "It is 4"},
+        {"type": "response.completed", "response": responded()},
+    ]
+    stream = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in sent]
+    upstream = FakeUpstream(lambda body: FakeReply(200, stream, {"content-type": "text/event-stream"}))
+    async with served(upstream) as gateway:
+        reply = await gateway.client.post("/v1/responses", json={"model": "small", "input": "hi", "stream": True})
+        exchange = await gateway.recorded("resp_up1")
+    assert reply.content == b"".join(stream)
+    assert (reply.headers["x-request-id"], exchange.reply, exchange.usage.output_tokens) == ("resp_up1", "It is 4", 3)
+
+
+async def test_a_legacy_completion_has_no_task() -> None:
+    """It has no instructions into which rules could go; a configured model answers it."""
+    body = b'{"id":"cmpl-up","choices":[{"index":0,"text":"4","finish_reason":"stop"}]}'
+    upstream = FakeUpstream(lambda asked: FakeReply(200, [body], {"content-type": "application/json"}))
+    async with served(upstream) as gateway:
+        unknown = await gateway.client.post("/v1/completions", json={"model": "gpt-4o-mini", "prompt": "2 + 2?"})
+        reply = await gateway.client.post("/v1/completions", json={"model": "small", "prompt": "2 + 2?"})
+        exchange = await gateway.exchange(reply)
+    assert unknown.status_code == 404
+    assert reply.json()["id"].startswith("cmpl-")
+    assert upstream.bodies == [{"model": "tiny-1b", "prompt": "2 + 2?"}]
+    assert (exchange.task, exchange.reply) == (None, "4")
+
+
+async def test_embeddings_are_handed_on_byte_for_byte() -> None:
+    """They have no id of their own; the header names the exchange."""
+    body = b'{"data":[{"embedding":[0.10, -1e-3]}], "usage":{"prompt_tokens":7}}'
+    upstream = FakeUpstream(lambda asked: FakeReply(200, [body], {"content-type": "application/json"}))
+    async with served(upstream) as gateway:
+        reply = await gateway.client.post("/v1/embeddings", json={"model": "small", "input": ["hi"]})
+        exchange = await gateway.exchange(reply)
+    assert reply.content == body
+    assert (exchange.usage.prompt_tokens, exchange.reply) == (7, "")

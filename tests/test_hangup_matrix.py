@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.conformance.upstream import event
 from tests.fakes import CONFIG, Served, completion, events, raw_server, read_request, served, settings
 
 SILENT, STATUS, BEGUN, ANSWERED = "silent", "status", "begun", "answered"
-"""What a request's text makes the upstream do: nothing, a status line and headers, the first of its reply, all of it."""
+"""What a request's text makes the upstream send: nothing, a status line and headers, the first of its reply, all."""
 
 CHILD = "import sys; sys.stdin.readline(); print({line!r}, flush=True); sys.stdin.read()"
 PLACES = 8
@@ -130,26 +130,29 @@ class Gateway:
         self._store = store
         self._upstream = upstream
 
-    async def hang_up(self, path: str, body: dict[str, Any], *, after: bytes = b"", pause_s: float = 0.0) -> None:
-        """Send a request, read up to some bytes or wait a moment, and go."""
+    async def hang_up(self, path: str, body: dict[str, Any], *, reads: bytes, stays: Awaitable[None]) -> None:
+        """Send a request, read up to some bytes, stay for something, and go."""
         host, _, port = self.running.url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(content)}\r\n\r\n"
         writer.write(head.encode() + content)
         await writer.drain()
-        if after:
-            await reader.readuntil(after)
-        await asyncio.sleep(pause_s)
+        if reads:
+            await reader.readuntil(reads)
+        await stays
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    async def working(self, count: int) -> None:
-        """Wait until the upstream works on so many requests: a second at most."""
+    async def working(self) -> None:
+        """Wait until the upstream works on a request."""
+        await self.running.until(lambda: self.server.working == 1)
+
+    async def told(self) -> None:
+        """Wait until every request of the upstream is over: a second at most."""
         async with asyncio.timeout(1):
-            while self.server.working != count:  # a socket sets no event
-                await asyncio.sleep(0.002)
+            await self.running.until(lambda: self.server.working == 0)
 
     async def recorded(self, count: int) -> Sequence[Exchange]:
         """The exchanges of the store, once there are that many."""
@@ -187,16 +190,12 @@ def chat(does: str, *, stream: bool = False) -> dict[str, Any]:
 @pytest.mark.parametrize("does", [SILENT, STATUS, BEGUN])
 async def test_the_upstream_hears_of_a_client_that_hung_up(gateway: Gateway, does: str, stream: bool) -> None:
     """Its connection is closed within a second, the exchange is recorded as abandoned, and the gateway serves on."""
-    reads = stream and does == BEGUN
-    leaving = asyncio.create_task(
-        gateway.hang_up("/v1/chat/completions", chat(does, stream=stream), after=b"It " if reads else b"", pause_s=0.2)
-    )
-    await gateway.working(1)
-    await leaving
-    await gateway.working(0)
+    reads = b"It " if stream and does == BEGUN else b""
+    await gateway.hang_up("/v1/chat/completions", chat(does, stream=stream), reads=reads, stays=gateway.working())
+    await gateway.told()
     (exchange,) = await gateway.recorded(1)
     assert (exchange.status, exchange.http_status, exchange.error) == ("abandoned", 499, "client_disconnected")
-    assert exchange.reply == ("It " if reads else "")
+    assert exchange.reply == reads.decode()
     await gateway.serves()
 
 
@@ -216,10 +215,8 @@ async def test_every_endpoint_ends_its_work(gateway: Gateway, endpoint: str) -> 
     """Not only chat."""
     path, body, recorded = ENDPOINTS[endpoint]
     reads = b"It " if "stream" in body else b""
-    leaving = asyncio.create_task(gateway.hang_up(path, {"model": "small", **body}, after=reads, pause_s=0.2))
-    await gateway.working(1)
-    await leaving
-    await gateway.working(0)
+    await gateway.hang_up(path, {"model": "small", **body}, reads=reads, stays=gateway.working())
+    await gateway.told()
     if recorded:
         assert [exchange.status for exchange in await gateway.recorded(1)] == ["abandoned"]
     await gateway.serves()
@@ -241,11 +238,12 @@ async def test_five_hundred_clients_that_hang_up_leave_nothing_behind(gateway: G
     async def leaves(number: int) -> None:
         does, stream, reads, pause_s = HABITS[number % len(HABITS)]
         async with crowd:
-            await gateway.hang_up("/v1/chat/completions", chat(does, stream=stream), after=reads, pause_s=pause_s)
+            body = chat(does, stream=stream)
+            await gateway.hang_up("/v1/chat/completions", body, reads=reads, stays=asyncio.sleep(pause_s))
 
     crowd = asyncio.Semaphore(3 * PLACES)
     await asyncio.gather(*map(leaves, range(500)))
-    await gateway.working(0)
+    await gateway.told()
     assert gateway.server.begun >= 100, "those that read have reached the upstream"
     assert {exchange.status for exchange in await gateway.recorded(100)} == {"abandoned"}
     await gateway.serves()

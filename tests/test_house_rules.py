@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from docs import generate
+from docs import compatibility, configuration
+from gateway.app import build_app
+from tests.fakes import services, settings
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("gateway", "optimizer")
@@ -165,13 +167,26 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 def test_every_setting_is_documented() -> None:
     """Each field of each section of the configuration says what it means, with its unit."""
-    assert not generate.undocumented(), "give these settings a doc(...) in gateway/settings"
+    assert not configuration.undocumented(), "give these settings a doc(...) in gateway/settings"
 
 
 def test_the_configuration_reference_is_up_to_date() -> None:
     """``docs/configuration.md`` is what the settings say."""
-    current = generate.TARGET.read_text(encoding="utf-8")
-    assert current == generate.reference(), "run 'make docs' and commit docs/configuration.md"
+    current = configuration.TARGET.read_text(encoding="utf-8")
+    assert current == configuration.reference(), "run 'make docs' and commit docs/configuration.md"
+
+
+def test_the_page_on_compatibility_is_up_to_date() -> None:
+    """``docs/compatibility.md`` is what the code does."""
+    current = compatibility.TARGET.read_text(encoding="utf-8")
+    assert current == compatibility.page(), "run 'make docs' and commit docs/compatibility.md"
+
+
+async def test_the_page_on_compatibility_knows_every_endpoint() -> None:
+    """A route below ``/v1`` that is not in its table would be a secret."""
+    told = " ".join(endpoint for endpoint, *_ in compatibility.ENDPOINTS)
+    routes = {route.path.partition("/{")[0] for route in build_app(services(settings(), {})).routes}
+    assert not [path for path in routes if path.startswith("/v1/") and path not in told]
 
 
 def test_the_lock_files_name_no_address_and_hash_everything() -> None:

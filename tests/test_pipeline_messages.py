@@ -315,6 +315,13 @@ def test_what_is_refused_is_named(name: str) -> None:
     assert chat(**{name: None}) == chat(**{name: []}) == {}
 
 
+def test_a_thread_is_refused_in_the_way_that_clients_understand() -> None:
+    """The official one asks for a thread of its own accord, and goes on without when it reads this code."""
+    with pytest.raises(BadRequest) as caught:
+        opened(thread={"type": "create"})
+    assert caught.value.code == "thread_unsupported_request"
+
+
 def test_a_parameter_that_nobody_knows_is_passed() -> None:
     """An upstream has its own, and APIs grow; what is null is left out."""
     assert chat(seed=7, min_p=0.1, temperature=None) == {"seed": 7, "min_p": 0.1}

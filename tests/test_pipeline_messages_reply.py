@@ -55,6 +55,7 @@ def test_a_reply_becomes_a_message() -> None:
         "content": [{"type": "text", "text": "Hello."}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
+        "stop_details": None,
         "usage": {
             "input_tokens": 7,
             "cache_creation_input_tokens": 0,
@@ -239,11 +240,18 @@ def test_an_error_has_anthropics_type(error: PreceptorError, type_: str) -> None
     body = messages_reply.error_body(error, "ex-1")
     if type_ != "request_too_large":  # documented, and not among the client's types
         ErrorResponse.model_validate_json(body)
-    assert json.loads(body) == {
-        "type": "error",
-        "error": {"type": type_, "message": error.message},
-        "request_id": "ex-1",
+    shape = json.loads(body)
+    assert (shape["type"], shape["request_id"]) == ("error", "ex-1")
+    assert (shape["error"]["type"], shape["error"]["message"]) == (type_, error.message)
+
+
+def test_an_errors_code_is_among_its_details() -> None:
+    """Where clients look for what to do about it."""
+    error = BadRequest("no", code="thread_unsupported_request")
+    assert json.loads(messages_reply.error_body(error))["error"]["details"] == {
+        "error_code": "thread_unsupported_request"
     }
+    assert "details" not in json.loads(messages_reply.error_body(BadRequest("no")))["error"]
 
 
 def test_an_upstreams_own_words_are_handed_on() -> None:

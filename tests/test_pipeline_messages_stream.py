@@ -103,7 +103,7 @@ def test_text_is_streamed_piece_by_piece() -> None:
     none = dict.fromkeys(("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"), 0)
     empty: dict[str, Any] = {
         "id": "ex-1", "type": "message", "role": "assistant", "model": "claude", "content": [],
-        "stop_reason": None, "stop_sequence": None, "usage": none,
+        "stop_reason": None, "stop_sequence": None, "stop_details": None, "usage": none,
     }  # fmt: skip
     assert translated(chat([{"content": "Hel"}, {"content": "lo."}], usage=usage)) == [
         {"type": "message_start", "message": empty},
@@ -113,7 +113,7 @@ def test_text_is_streamed_piece_by_piece() -> None:
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",
-            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None},
             "usage": {**none, "input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 3},
         },
         {"type": "message_stop"},
@@ -216,7 +216,7 @@ def test_arguments_that_broke_off_are_streamed_as_they_came() -> None:
     deltas = [event["delta"] for event in events if event["type"].endswith("_delta")]
     assert deltas == [
         {"type": "input_json_delta", "partial_json": '{"city":"Os'},
-        {"stop_reason": "max_tokens", "stop_sequence": None},
+        {"stop_reason": "max_tokens", "stop_sequence": None, "stop_details": None},
     ]
 
 

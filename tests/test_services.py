@@ -10,7 +10,7 @@ from tests.fakes import services, settings
 
 def test_an_exchange_s_id_looks_like_a_completion_s_and_is_unique() -> None:
     """Clients know the form; it needs no escaping in a URL or a header."""
-    ids = {new_exchange_id() for _ in range(1000)}
+    ids = {new_exchange_id("chatcmpl-") for _ in range(1000)}
     assert len(ids) == 1000
     assert all(made.startswith("chatcmpl-") and made.replace("-", "").isalnum() for made in ids)
 

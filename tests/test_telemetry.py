@@ -63,3 +63,14 @@ def test_the_live_rule_set_shows() -> None:
     telemetry.rules("arithmetic", 3)
     telemetry.rules("arithmetic", 0)
     assert b'preceptor_rules_version{task="arithmetic"} 0.0' in telemetry.text()
+
+
+def test_what_happens_to_upstreams_is_counted() -> None:
+    """Attempts that were repeated and rests, by upstream; calls under way and waiting as they are now."""
+    telemetry = Telemetry()
+    telemetry.upstream_event("mock", "retry")
+    telemetry.upstream_event("mock", "retry")
+    telemetry.upstream_calls("mock", in_flight=3, waiting=1)
+    text = telemetry.text().decode()
+    assert 'preceptor_upstream_events_total{event="retry",upstream="mock"} 2.0' in text
+    assert 'preceptor_upstream_calls{state="in_flight",upstream="mock"} 3.0' in text

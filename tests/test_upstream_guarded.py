@@ -511,14 +511,16 @@ async def test_a_probe_whose_client_hangs_up_decides_nothing(call: Call) -> None
     await settle()
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
+    assert scene.told == ["resting"]
     assert (await take(scene.guarded))[0] == 200 and scene.told == ["resting", "recovered"]
 
 
-async def test_a_stream_that_is_closed_early_was_a_success() -> None:
+@pytest.mark.parametrize("call", [CALL, STREAM], ids=["whole", "stream"])
+async def test_a_reply_that_is_closed_after_its_first_piece_was_a_success(call: Call) -> None:
     """Who has read the end of the reply need not read the end of the body."""
     scene = Scene(REFUSED, Hanging(200, events(["four"]), {}), REFUSED, retries=0, breaker_failures=2)
     await scene.fail()
-    reply = await scene.guarded.send(STREAM)
+    reply = await scene.guarded.send(call)
     await anext(reply.chunks())
     await reply.aclose()
     await scene.fail()

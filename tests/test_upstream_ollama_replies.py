@@ -122,7 +122,7 @@ def test_tool_calls_are_numbered_through_a_stream(lines: list[list[tuple[str, di
     assert told == [call for line in lines for call in line]
     assert [call.pop("index") for call in calls] == list(range(len(calls)))
     assert len({call["id"] for call in calls}) == len(calls)
-    whole = chat(chat_line(done=True, tool_calls=sum(native, [])))["choices"][0]
+    whole = chat(chat_line(done=True, tool_calls=[call for calls in native for call in calls]))["choices"][0]
     assert whole["message"].get("tool_calls", []) == calls
     reason = "tool_calls" if calls else "stop"
     assert (whole["finish_reason"], chunks[-1]["choices"][0]["finish_reason"]) == (reason, reason)
@@ -143,6 +143,19 @@ def test_reasons_to_end(done_reason: str | None, reason: str) -> None:
     """In OpenAI's words."""
     line = chat_line("4", done=True, done_reason=done_reason)
     assert chat(line)["choices"][0]["finish_reason"] == stream(line)[-1]["choices"][0]["finish_reason"] == reason
+
+
+def test_a_reply_without_an_end_was_cut_short() -> None:
+    """Ollama stops a model that repeats itself, and tells neither why nor what it counted."""
+    assert chat(chat_line("no no", done=False))["choices"][0]["finish_reason"] == "length"
+    for answer, said in (
+        (ChatAnswer(asked(include_usage=True), STAMP), {"delta": {}}),
+        (TextAnswer(asked(include_usage=True), STAMP), {"text": ""}),
+    ):
+        *events, done, _ = answer.cut_short().split(b"\n\n")
+        finish, usage = (json.loads(event.removeprefix(b"data: ")) for event in events)
+        assert finish["choices"][0].items() >= {"finish_reason": "length", **said}.items()
+        assert (usage["usage"]["total_tokens"], done, answer.done) == (0, b"data: [DONE]", True)
 
 
 def test_logprobs_are_handed_on() -> None:

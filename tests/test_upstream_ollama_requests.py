@@ -50,7 +50,7 @@ EXAMPLES: dict[str, Any] = {
     "prompt_cache_key": "k", "prompt_cache_options": {}, "prompt_cache_retention": "24h", "safety_identifier": "s",
     "service_tier": "auto", "store": True, "user": "u", "verbosity": "low",
 }  # fmt: skip
-ALSO = {"tool_choice": {"tools": [ADD, MUL]}}
+ALSO: dict[str, dict[str, Any]] = {"tool_choice": {"tools": [ADD, MUL]}}
 """What a field needs beside it to mean something."""
 EVERY_FIELD = pytest.mark.parametrize(
     ("path", "name"),

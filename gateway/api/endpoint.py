@@ -27,12 +27,14 @@ log = logging.getLogger(__name__)
 class Endpoint:
     """An ASGI application for one path that speaks OpenAI's API."""
 
-    def __init__(self, services: Services, open_request: Callable[[bytes], Envelope]) -> None:
+    def __init__(self, services: Services, open_request: Callable[[bytes], Envelope], *, prefix: str) -> None:
+        """``prefix`` is what the ids of this API's replies begin with."""
         self._services = services
         self._open = open_request
+        self._prefix = prefix
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        exchange = _Running(self._services)
+        exchange = Running(self._services, self._services.new_id(self._prefix))
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
@@ -51,7 +53,7 @@ class Endpoint:
             stopping = Overloaded("The gateway is stopping: send the request again.", code="stopping")
             await self._fail(exchange, stopping, send)
 
-    async def _serve(self, scope: HTTPScope, body: bytes, exchange: "_Running", send: Send) -> None:
+    async def _serve(self, scope: HTTPScope, body: bytes, exchange: "Running", send: Send) -> None:
         services, serving = self._services, self._services.serving
         envelope = self._open(body)
         task = None
@@ -61,42 +63,48 @@ class Endpoint:
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.tally)
             exchange.begin()
-            await respond(send, 200, self.whole(reply, exchange), exchange.headers())
+            await respond(send, 200, self.whole(reply, exchange), self.headers(exchange))
         else:
             events = serving.completions.stream(plan, exchange.id, exchange.tally)
             async with contextlib.aclosing(self.events(events, exchange)) as worded:
                 # No 200 before the upstream has answered with its first event.
                 first = await anext(worded)
                 exchange.begin()
-                await start(send, 200, [EVENTS, (b"cache-control", b"no-cache"), *exchange.headers()])
+                await start(send, 200, [EVENTS, (b"cache-control", b"no-cache"), *self.headers(exchange)])
                 exchange.streaming = True
                 await _relay(first, worded, send)
         exchange.end("ok", 200)
 
-    def whole(self, reply: bytes, exchange: "_Running") -> bytes:
+    def whole(self, reply: bytes, exchange: "Running") -> bytes:
         """An unstreamed reply in this API's words."""
         return reply
 
-    def events(self, events: AsyncGenerator[bytes, None], exchange: "_Running") -> AsyncGenerator[bytes, None]:
+    def events(self, events: AsyncGenerator[bytes, None], exchange: "Running") -> AsyncGenerator[bytes, None]:
         """A streamed reply in this API's words. Closing the result closes ``events``."""
         return events
 
-    def error(self, error: PreceptorError) -> bytes:
+    def headers(self, exchange: "Running") -> list[Header]:
+        """What every answer says of its exchange."""
+        return exchange.headers()
+
+    def error(self, error: PreceptorError, exchange: "Running") -> bytes:
         """An error in this API's words."""
         return error.body()
 
-    def error_event(self, error: PreceptorError) -> bytes:
+    def error_event(self, error: PreceptorError, exchange: "Running") -> bytes:
         """An error inside a stream in this API's words."""
-        return sse.event_of(self.error(error))
+        return sse.event_of(self.error(error, exchange))
 
-    async def _fail(self, exchange: "_Running", error: PreceptorError, send: Send) -> None:
+    async def _fail(self, exchange: "Running", error: PreceptorError, send: Send) -> None:
         """Answer with an error: as a response, or inside a stream that has begun."""
         if exchange.streaming:
-            await piece(send, self.error_event(error), more=True)
+            await piece(send, self.error_event(error, exchange), more=True)
             await piece(send, b"", more=False)
         else:
             exchange.begin()
-            await respond(send, error.status, self.error(error), [*error_headers(error), *exchange.headers()])
+            await respond(
+                send, error.status, self.error(error, exchange), [*error_headers(error), *self.headers(exchange)]
+            )
         exchange.end("error", error.status, error.code or type(error).__name__)
 
 
@@ -107,12 +115,12 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
     await piece(send, b"", more=False)
 
 
-class _Running:
+class Running:
     """An exchange under way: collects what its record needs and hands it to the writer once."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, id_: str) -> None:
         self._services = services
-        self.id = services.new_id()
+        self.id = id_
         self._created = services.wall_clock()
         self._began = services.clock()
         self._first_byte_ms: float | None = None

@@ -6,6 +6,7 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
 from gateway.services import Services
+from gateway.upstream.guarded import Guarded
 
 
 @get("/livez")
@@ -33,4 +34,7 @@ async def metrics(services: NamedDependency[Services]) -> bytes:
     for task in services.settings.tasks:
         injection = services.rules.current.injections.get(task)
         services.telemetry.rules(task, injection.rule_set.version if injection else 0)
+    for name, upstream in services.serving.upstreams.items():
+        if isinstance(upstream, Guarded):
+            services.telemetry.upstream_calls(name, in_flight=upstream.in_flight, waiting=upstream.waiting)
     return services.telemetry.text()

@@ -59,6 +59,9 @@ FIELDS: Mapping[str, Fate] = {
 """What becomes of each top-level field. Any other is passed as it came: an upstream's own parameter (``seed``,
 ``min_p``), or one that Anthropic adds later and an upstream may know."""
 
+NO_THREADS = "thread_unsupported_request"
+"""Anthropic's code for a conversation that the server cannot keep: its clients then send all of it each time."""
+
 MAX_USER = 64
 """Characters that OpenAI takes as ``user``; a longer id is sent as its SHA-256, the same for the same user."""
 
@@ -82,7 +85,8 @@ def open_messages(body: bytes) -> MessagesRequest:
     fields = decode_object(body)
     for name, value in fields.items():
         if FIELDS.get(name) == "refused" and bytes(value) not in _EMPTY:
-            raise _bad(name, "is not supported here, because a chat completion cannot do it")
+            code = NO_THREADS if name == "thread" else None
+            raise _bad(name, "is not supported here, because a chat completion cannot do it", code)
     wanted = _wanted(fields)
     passed = {
         name: value
@@ -129,8 +133,8 @@ def _read(fields: Mapping[str, Raw], name: str) -> Any:
         raise _bad(name, f"could not be read: {error}") from None
 
 
-def _bad(where: str, what: str) -> BadRequest:
-    return BadRequest(f"{where}: {what}.", param=where)
+def _bad(where: str, what: str, code: str | None = None) -> BadRequest:
+    return BadRequest(f"{where}: {what}.", param=where, code=code)
 
 
 def _conversation(turns: Sequence[shape.Turn] | None, system: str | list[shape.Text] | None) -> list[dict[str, Any]]:

@@ -149,6 +149,7 @@ def empty_message(message_id: str, wanted: Wanted) -> dict[str, Any]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
+        "stop_details": None,
         "usage": usage_of(Completion()),
     }
 
@@ -222,20 +223,20 @@ class Ending:
         self._refused = self._refused or bool(said.refusal)
 
     def fields(self) -> dict[str, str | None]:
-        """``stop_reason`` and ``stop_sequence``; which sequence it was only some upstreams tell."""
-        reason = _STOP_REASONS.get(self._finish or "", "end_turn")
+        """Reason and stop sequence; which sequence it was only some upstreams tell."""
+        reason, sequence = _STOP_REASONS.get(self._finish or "", "end_turn"), None
         if reason in ("end_turn", "tool_use"):
             # A forced call ends with "stop" at OpenAI; a client looks for tool_use whatever the upstream calls it.
             reason = "tool_use" if self._called else "end_turn"
         if reason == "end_turn" and self._refused:
             reason = "refusal"
-        if reason == "end_turn" and self._hit is not None:
-            return {"stop_reason": "stop_sequence", "stop_sequence": self._hit}
-        return {"stop_reason": reason, "stop_sequence": None}
+        elif reason == "end_turn" and self._hit is not None:
+            reason, sequence = "stop_sequence", self._hit
+        return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}
 
 
 def error_body(error: PreceptorError, request_id: str | None = None) -> bytes:
-    """An error in Anthropic's shape, its type by the status."""
+    """An error in Anthropic's shape, its type by the status, its code among the details."""
     message = error.message
     if isinstance(error, UpstreamRefused):
         # Its payload is in OpenAI's shape: the upstream's own words are more use than ours.
@@ -244,5 +245,6 @@ def error_body(error: PreceptorError, request_id: str | None = None) -> bytes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
             message = error.message
     type_ = _ERROR_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    shape = {"type": "error", "error": {"type": type_, "message": message}, "request_id": request_id}
+    details = {"details": {"error_code": error.code}} if error.code else {}
+    shape = {"type": "error", "error": {"type": type_, "message": message, **details}, "request_id": request_id}
     return msgspec.json.encode(shape)

@@ -80,11 +80,5 @@ class PythonGrader(Section, frozen=True, tag_field="kind", tag="python"):
 
 
 Grader = (
-    NumericGrader
-    | ExactGrader
-    | RegexGrader
-    | JsonSchemaGrader
-    | ToolCallGrader
-    | PythonTestsGrader
-    | PythonGrader
+    NumericGrader | ExactGrader | RegexGrader | JsonSchemaGrader | ToolCallGrader | PythonTestsGrader | PythonGrader
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from gateway.settings.base import Count, Name, Positive, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
@@ -158,9 +158,9 @@ class Settings(Section, frozen=True):
     """The whole configuration, cross-checked."""
 
     server: Server = Server()
-    upstreams: dict[Name, Upstream] = {}
-    models: dict[Name, Model] = {}
-    tasks: dict[Name, Task] = {}
+    upstreams: dict[Name, Upstream] = field(default_factory=dict)
+    models: dict[Name, Model] = field(default_factory=dict)
+    tasks: dict[Name, Task] = field(default_factory=dict)
     optimizer: Optimizer = Optimizer()
     injection: bool = True
     """``PRECEPTOR_INJECTION=off`` turns every rule set off."""

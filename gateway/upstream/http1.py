@@ -18,8 +18,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.upstream.wire import FRAMING, Answer, Origin, Request, Wire
 
-_KEPT_S = 30.0
-"""An idle connection is not used after that."""
 _BARE_BYTES = 65_536
 """What an answer may hold in a row that is not body: head, interim answers, chunk extensions, trailers."""
 _AHEAD_BYTES = 262_144
@@ -31,9 +29,14 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Http1Transport(Wire):
-    """A ``Wire`` over plain TCP. ``max_connections`` bounds the requests under way; more wait."""
+    """A ``Wire`` over plain TCP.
 
-    def __init__(self, *, max_connections: int) -> None:
+    ``max_connections`` bounds the requests under way; more wait. A connection that rested ``kept_s`` seconds is not
+    used again: something on the way may have forgotten it.
+    """
+
+    def __init__(self, *, max_connections: int, kept_s: float = 30.0) -> None:
+        self._kept_s = kept_s
         self._slots = asyncio.Semaphore(max_connections)
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._open: set[_Connection] = set()
@@ -74,7 +77,7 @@ class Http1Transport(Wire):
         idle = self._idle[origin]
         while idle:
             connection = idle.pop()
-            if connection.usable():
+            if connection.usable(self._kept_s):
                 return connection
             connection.cut()
         return None
@@ -98,12 +101,11 @@ class Http1Transport(Wire):
     def _put_back(self, origin: Origin, connection: "_Connection") -> None:
         """An answer was closed: its place, and the connection if it is good for another, are free."""
         self._slots.release()
-        if self._closed or not connection.usable():
+        if self._closed:
             connection.cut()
-            return
         idle = self._idle[origin]
         idle.append(connection)
-        while not idle[0].usable():
+        while idle and not idle[0].usable(self._kept_s):
             idle.popleft().cut()
 
     async def aclose(self) -> None:
@@ -145,8 +147,8 @@ class _Connection(asyncio.Protocol):
             self.cut()
         self._put_back(self)
 
-    def usable(self) -> bool:
-        return not self._transport.is_closing() and self.loop.time() - self._idle_since < _KEPT_S
+    def usable(self, kept_s: float) -> bool:
+        return not self._transport.is_closing() and self.loop.time() - self._idle_since < kept_s
 
     def cut(self) -> None:
         self._transport.abort()

@@ -131,7 +131,7 @@ class OllamaUpstream:
             what = str(error.error)[:_QUOTED]
             raise UpstreamBroken(f"upstream {self._name!r} reported an error in the middle: {what}") from error
         if not answer.done:
-            raise UpstreamBroken(f"upstream {self._name!r} ended its stream before the reply was complete")
+            yield answer.cut_short()
 
     async def _passed(self, call: Call) -> Reply:
         """A call that needs no translation, or that only a newer Ollama knows."""

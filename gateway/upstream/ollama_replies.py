@@ -84,6 +84,8 @@ class StreamableAnswer(ABC):
     """Of its id."""
     kind: ClassVar[str]
     chunk: ClassVar[str]
+    silence: ClassVar[tuple[str, Any]]
+    """What a choice holds in a chunk that says nothing."""
     done: bool
     """Whether the stream has come to its end."""
 
@@ -99,6 +101,13 @@ class StreamableAnswer(ABC):
     @abstractmethod
     def events(self, line: Mapping[str, Any]) -> bytes:
         """The events, maybe none, that a line of a streamed answer makes. Raises ``UpstreamGarbage``."""
+
+    def cut_short(self) -> bytes:
+        """The closing events of a stream that ended in good order, but without a last line.
+
+        So Ollama stops a model that repeats one token over and over (ollama/ollama#7547).
+        """
+        return self._end(_Line())
 
     def _body(self, kind: str, choices: Sequence[Mapping[str, Any]], **more: Any) -> bytes:
         stamp = self._stamp
@@ -116,10 +125,15 @@ class StreamableAnswer(ABC):
     def _event(self, choice: Mapping[str, Any]) -> bytes:
         return event_of(self._body(self.chunk, [choice]))
 
-    def _closing(self, line: _Line) -> bytes:
+    def _end(self, line: _Line) -> bytes:
         self.done = True
+        finish = self._event(_choice(*self.silence, self._finish_reason(line)))
         usage = event_of(self._body(self.chunk, [], usage=_usage(line))) if self._include_usage else b""
-        return usage + DONE
+        return finish + usage + DONE
+
+    def _finish_reason(self, line: _Line) -> str:
+        """``load`` and ``unload`` answer a request without messages; to OpenAI's clients they are a stop too."""
+        return "length" if line.done_reason == "length" or not line.done else "stop"
 
 
 class ChatAnswer(StreamableAnswer):
@@ -128,6 +142,7 @@ class ChatAnswer(StreamableAnswer):
     prefix = "chatcmpl-"
     kind = "chat.completion"
     chunk = "chat.completion.chunk"
+    silence = ("delta", {})
 
     def __init__(self, asked: Asked, stamp: Stamp) -> None:
         super().__init__(asked, stamp)
@@ -152,9 +167,7 @@ class ChatAnswer(StreamableAnswer):
             said = {"role": "assistant", "content": "", **said}
         self._begun = True
         piece = self._event(self._choice("delta", said, read, None)) if said or read.logprobs else b""
-        if not read.done:
-            return piece
-        return piece + self._event(_choice("delta", {}, self._finish_reason(read))) + self._closing(read)
+        return piece + self._end(read) if read.done else piece
 
     def _said(self, message: _Message) -> dict[str, Any]:
         """What a message holds. Calls are numbered, and named where Ollama did not, through the whole reply."""
@@ -185,7 +198,7 @@ class ChatAnswer(StreamableAnswer):
         return choice
 
     def _finish_reason(self, line: _Line) -> str:
-        reason = _finish_reason(line)
+        reason = super()._finish_reason(line)
         return "tool_calls" if self._calls and reason == "stop" else reason
 
 
@@ -195,17 +208,16 @@ class TextAnswer(StreamableAnswer):
     prefix = "cmpl-"
     kind = "text_completion"
     chunk = "text_completion"
+    silence = ("text", "")
 
     def whole(self, answer: Mapping[str, Any]) -> bytes:
         line = _read(answer, _TextLine)
-        return self._body(self.kind, [_choice("text", line.response, _finish_reason(line))], usage=_usage(line))
+        return self._body(self.kind, [_choice("text", line.response, self._finish_reason(line))], usage=_usage(line))
 
     def events(self, line: Mapping[str, Any]) -> bytes:
         read = _read(line, _TextLine)
         piece = self._event(_choice("text", read.response, None)) if read.response else b""
-        if not read.done:
-            return piece
-        return piece + self._event(_choice("text", "", _finish_reason(read))) + self._closing(read)
+        return piece + self._end(read) if read.done else piece
 
 
 class EmbeddingAnswer:
@@ -254,11 +266,6 @@ def refusal(error: Any, status: int) -> bytes:
 
 def _choice(key: str, said: Any, reason: str | None) -> dict[str, Any]:
     return {"index": 0, key: said, "logprobs": None, "finish_reason": reason}
-
-
-def _finish_reason(line: _Line) -> str:
-    """``load`` and ``unload`` answer a request without messages; to OpenAI's clients they are a stop too."""
-    return "length" if line.done_reason == "length" else "stop"
 
 
 def _usage(line: _Line) -> dict[str, int]:

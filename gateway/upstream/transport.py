@@ -9,7 +9,9 @@ second attempt that ``wire`` promises is made here, on a session that keeps no c
 """
 
 import asyncio
+import io
 import ssl
+from collections.abc import AsyncIterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
+_LARGE_BYTES = 2**20
 _reused: ContextVar[bool] = ContextVar("reused", default=False)
 """Whether the connection that this task was given last had carried a request before."""
 
@@ -86,13 +89,17 @@ class _Pool(aiohttp.TCPConnector):
         traces: "list[Trace]",
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
     ) -> "Connection":
-        _reused.set(False)
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        assert protocol is not None, "it was connected a moment ago"
-        _reused.set(protocol in self._seen)
-        self._seen.add(protocol)
-        return connection
+        while True:
+            _reused.set(False)
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None, "it was connected a moment ago"
+            if not protocol.should_close:
+                _reused.set(protocol in self._seen)
+                self._seen.add(protocol)
+                return connection
+            # Something arrived while it rested, which aiohttp would take for the answer to this request.
+            connection.close()
 
 
 def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -113,17 +120,25 @@ async def _exchanged(session: aiohttp.ClientSession, request: Request) -> aiohtt
         request.method,
         URL(f"{scheme}://{authority}{request.target.decode('ascii')}", encoded=True),
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
-        data=request.body or None,
+        data=_in_pieces(request.body) or None,
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.connect_s),
     )
+
+
+def _in_pieces(body: bytes | AsyncIterable[bytes]) -> bytes | AsyncIterable[bytes] | io.BytesIO:
+    """aiohttp writes bytes in one piece, and warns of it where they are many; a file it writes piece by piece."""
+    return io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE_BYTES else body
 
 
 def _lost_in_reuse(error: aiohttp.ClientError, request: Request) -> bool:
     """Whether a request may be sent again: its connection was a used one, and its body is still at hand."""
     refused = isinstance(error, aiohttp.ClientConnectorError)
     garbage = isinstance(error.__cause__, aiohttp.http_exceptions.HttpProcessingError)
-    return _reused.get() and not refused and not garbage and isinstance(request.body, bytes)
+    begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
+        error.message, str
+    )  # a part of a head
+    return _reused.get() and not (refused or garbage or begun) and isinstance(request.body, bytes)
 
 
 class _AiohttpAnswer:

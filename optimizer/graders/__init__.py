@@ -1,8 +1,8 @@
 """How a reply is compared with the expected answer. A grader sees what the caller sees, and nothing else.
 
-One module per kind. Each has ``grade`` (is the reply right?) and, where it can be told, ``label`` (which expected answer
-does a reply stand for that is known to be right?). Nothing here calls a model; a grader that must ask one belongs to
-``optimizer.evaluate``, which pays for calls. Code is run in ``optimizer.sandbox`` only.
+One module per kind. Each has ``grade`` (is the reply right?) and, where it can be told, ``label`` (which expected
+answer does a reply stand for that is known to be right?). Nothing here calls a model; a grader that must ask one has
+its place in ``optimizer.evaluate``, which pays for calls. Code is run in ``optimizer.sandbox`` only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from typing import Any
 
 from gateway.domain import ToolCall
 from gateway.settings import ExactGrader, Grader, NumericGrader, RegexGrader, Task
-from gateway.settings.graders import JsonSchemaGrader, PythonGrader, PythonTestsGrader
+from gateway.settings.graders import JsonSchemaGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
 from optimizer.graders import exact, json_schema, numeric, python, python_tests, regex, tool_call
 from optimizer.graders.ungradable import GraderFailed, Ungradable
 
-__all__ = ["GraderFailed", "Ungradable", "examine", "grade", "is_slow", "label", "mistakes", "reads_calls"]
+__all__ = ["GraderFailed", "Ungradable", "examine", "grade", "grades_text", "is_slow", "label", "mistakes"]
 
 
 def grade(
@@ -45,7 +45,7 @@ def grade(
 def examine(grader: Grader, expected: Any) -> None:
     """Raise ``Ungradable`` if ``expected`` cannot be compared with any reply. Runs no code, neither ours nor theirs."""
     if isinstance(grader, PythonTestsGrader):
-        python_tests.tests_of(expected)
+        python_tests.parts_of(expected)
     elif not isinstance(grader, PythonGrader):
         grade(grader, "", expected)
 
@@ -68,11 +68,9 @@ def is_slow(grader: Grader) -> bool:
     return isinstance(grader, PythonTestsGrader | PythonGrader)
 
 
-def reads_calls(grader: Grader) -> bool:
-    """Whether the text of a reply is not all that the grader must see of it."""
-    return not isinstance(
-        grader, NumericGrader | ExactGrader | RegexGrader | JsonSchemaGrader | PythonTestsGrader | PythonGrader
-    )
+def grades_text(grader: Grader) -> bool:
+    """Whether the text of a reply is all that the grader needs of it, so that a recorded reply can be graded."""
+    return not isinstance(grader, ToolCallGrader)
 
 
 def mistakes(tasks: Mapping[str, Task]) -> list[str]:

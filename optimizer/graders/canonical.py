@@ -29,7 +29,7 @@ def value_of(text: str) -> Any:
 
 
 def same(one: Any, other: Any, *, ignore: Collection[str] = ()) -> bool:
-    """Whether two JSON values are equal: 1 is 1.0 but not true; keys have no order, those in ``ignore`` do not count."""
+    """Whether two JSON values are equal: 1 is 1.0 but not true; keys have no order, those to ``ignore`` are skipped."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = {key for key in (*one, *other) if key not in ignore}
         return all(key in one and key in other and same(one[key], other[key], ignore=ignore) for key in keys)

@@ -57,7 +57,7 @@ def _function(call: str) -> Callable[[str, Any, Any], Any]:
         raise NotCallable(f"cannot be called as function(reply, expected, request): {error}") from error
     except ValueError:
         pass  # written in C: it does not say what it takes
-    return function  # type: ignore[no-any-return]  # reduce over getattr has no type
+    return function
 
 
 def _shown(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Right if the expected tests pass on the reply's code. Runs nothing itself: that is what ``optimizer.sandbox`` is for.
 
-A reply may be a bare function or prose with code in it: what counts is the last fenced block or, without one, all of it.
+A reply may be a bare function or prose with code in it: its last fenced block counts or, without one, all of it.
 """
 
 import re
@@ -17,14 +17,12 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})", re.MULTILINE)
 _WANTED = 'a text of Python tests, or {"test": ..., "entry_point": ..., "prompt": ...}'
 
 
-def grade(
-    grader: PythonTestsGrader, reply: str, expected: Any, available: Iterable[Sandbox] | None = None
-) -> bool:
+def grade(grader: PythonTestsGrader, reply: str, expected: Any, available: Iterable[Sandbox] | None = None) -> bool:
     """Whether the tests pass in the first sandbox that has what the code needs.
 
     Raises ``NoSandbox`` if there is none at all, ``GraderFailed`` if none has it.
     """
-    before, after = tests_of(expected)
+    before, after = parts_of(expected)
     limits = Limits(seconds=grader.timeout_s, memory=grader.memory_mb * 10**6)
     note = ""
     for sandbox in available if available is not None else sandboxes():
@@ -35,7 +33,7 @@ def grade(
     raise GraderFailed(f"no sandbox here can run the reply's code ({note}): install bubblewrap")
 
 
-def tests_of(expected: Any) -> tuple[list[str], list[str]]:
+def parts_of(expected: Any) -> tuple[list[str], list[str]]:
     """What is run before the reply's code, and after it. Raises ``Ungradable``."""
     case = {"test": expected} if isinstance(expected, str) else expected
     if not isinstance(case, dict) or not all(isinstance(case.get(key, ""), str) for key in ("entry_point", "prompt")):

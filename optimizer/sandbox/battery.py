@@ -30,7 +30,7 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0)) as listener,
-        subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as decoy,  # noqa: S603
+        subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as decoy,
     ):
         secret = Path(folder, "secret")
         secret.write_text(_SECRET, encoding="utf-8")
@@ -38,7 +38,9 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
             run = _bounded(sandbox, parts)
             if run is None or run.outcome == "passed" or len(run.note) > NOTE or _SECRET in run.note:
                 found.append(what)
-        if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != ["secret"]:
+        if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != [
+            "secret"
+        ]:
             found.append("files: something was written")
         listener.setblocking(False)
         if _reached(listener):

@@ -54,7 +54,9 @@ class Bubblewrap:
         if said != token:
             if complaint:
                 raise NoSandbox(f"bubblewrap does not work here: {note_of(complaint)}")
-            return Run(outcome="failed", note=f"ended by itself, or was ended after {limits.seconds:g} s, before its end")
+            return Run(
+                outcome="failed", note=f"ended by itself, or was ended after {limits.seconds:g} s, before its end"
+            )
         return Run(outcome="passed") if passed is True else Run(outcome="failed", note=note_of(str(note)))
 
     def _process(self, job: bytes, seconds: float) -> tuple[bytes, str]:

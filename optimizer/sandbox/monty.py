@@ -1,7 +1,7 @@
 """A Python interpreter written in Rust that knows no files, no network and no environment: ``pydantic-monty``.
 
 Every program gets a worker process of its own (about 10 ms; a pool would take less than one, but then one program's
-worker would run the next one). The interpreter lacks parts of the language and most of the standard library, and says so.
+worker would run the next one). The interpreter lacks parts of the language and of the standard library, and says so.
 """
 
 import builtins

@@ -70,7 +70,7 @@ def chunked(*deltas: JsonObject, **split: Sequence[bytes]) -> Any:
 
 FOUR = replies.chat(replies.choice("It is 4"))
 IT_IS_4 = (replies.delta("It "), replies.delta("is "), replies.delta("4"))
-USAGE = {"stream_options": {"include_usage": True}}
+USAGE: Any = {"stream_options": {"include_usage": True}}
 ADD = {
     "type": "function",
     "function": {

@@ -9,7 +9,7 @@ from tests.conformance import replies
 from tests.conformance.clients import Client, Observation
 from tests.conformance.scenarios import ASK, CHAT, FOUR, IT_IS_4, Scenario, calling, chatting
 from tests.conformance.stage import Running
-from tests.conformance.upstream import Answer, Answers, ScriptedUpstream, refused, silence, stream, whole
+from tests.conformance.upstream import Answer, Answers, ScriptedUpstream, event, refused, silence, stream, whole
 from tests.fakes import free_port
 
 Gateway = Callable[..., Running]
@@ -120,10 +120,10 @@ def test_a_failing_upstream_is_an_internal_server_error(
 ) -> None:
     """502, or 504 if it was too slow, never a connection that breaks without a word; recorded as an error."""
     answer, status, code = TROUBLES[case]
-    stream = {"stream": True} if how == "events" else {}
+    streamed: Any = {"stream": True} if how == "events" else {}
     upstream.play([answer])
     running = gateway(upstream="first_byte_timeout_s = 0.2")
-    error = seen_by(client, running.url, chatting(how=how, **stream))["error"]
+    error = seen_by(client, running.url, chatting(how=how, **streamed))["error"]
     assert (error["name"], error["status"]) == ("InternalServerError", status)
     assert (error["code"] or "").startswith(code if how == "whole" or case != "a body that is cut" else "upstream_")
     assert set(error["body"]) == {"message", "type", "param", "code"}
@@ -217,7 +217,7 @@ FIRST: dict[str, Scenario] = {
     "chat": chatting(stream(replies.chunks(*IT_IS_4)[:3], end="hold"), how="first", stream=True),
     "completions": calling(
         "completions.create",
-        stream([replies.event(replies.text("It", finish=None))], end="hold"),
+        stream([event(replies.text("It", finish=None))], end="hold"),
         model="$model", prompt="x", stream=True, how="first", shows=(),
     ),
     "responses": calling(

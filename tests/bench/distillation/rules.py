@@ -1,8 +1,8 @@
 """Acceptance rules: ours, as it decides in earnest, and the field's, on many replayed comparisons at once.
 
 A comparison is a row of differences, one an item in the order in which the items are seen: +1 only the candidate was
-right, -1 only the incumbent was, 0 no difference. A rule answers, for every row, whether it adopts the candidate and how
-many items it looked at. Draws nothing and prints nothing.
+right, -1 only the incumbent was, 0 no difference. A rule answers, for every row, whether it adopts the candidate and
+how many items it looked at. Draws nothing and prints nothing.
 """
 
 import functools
@@ -40,12 +40,14 @@ def preceptor(differences: Differences, *, futility: bool = True) -> Decisions:
         better = np.array([verdict == "better" for verdict in findings])[which.ravel()]
         adopted[running], items[running] = better, upto
         running = running[~ends]
+        if not len(running):
+            break
     return adopted, items
 
 
 @functools.cache
 def finding(planned: int, futility: bool, look: int, upto: int, fixed: int, broken: int) -> str | None:
-    """The verdict at a look. The items without a difference count as right twice: they cannot make a change *better*."""
+    """The verdict at a look. Items without a difference count as right twice: they never decide what is *better*."""
     gate = Gate(planned=planned, margin=MARGIN, futility=futility)
     found = gate.judge(look, Pairs(both=upto - fixed - broken, fixed=fixed, broken=broken))
     return None if found is None else found.verdict
@@ -101,7 +103,7 @@ def t_says(differences: Differences) -> Counts:
     # t >= c, multiplied out so that rows without variance need no division
     variance = (squares - total**2 / n) / (n - 1)
     significant = np.abs(total) > stats.t.isf(CAPO_ALPHA, n - 1) * np.sqrt(np.maximum(variance, 0) * n)
-    return np.sign(total) * significant
+    return np.where(significant, np.sign(total), 0)
 
 
 def everything(differences: Differences) -> Counts:

@@ -59,7 +59,7 @@ def adoption_rate(planned: int, fixed: float, broken: float, *, futility: bool =
 
 
 def most_that_can_be_found(n: int, fixed: float, broken: float, *, level: float = 0.05) -> float:
-    """The highest chance to find a gain that any rule can have which adopts at most 5% of nulls with as many differences.
+    """The highest chance to find a gain that a rule can have if it adopts at most 5% of nulls with as many differences.
 
     The Neyman-Pearson lemma: the (randomised) likelihood-ratio test of (fixed, broken) against their common mean on all
     ``n`` items. It knows the alternative, so a rule that must work for every alternative finds less.

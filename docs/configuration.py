@@ -1,6 +1,6 @@
 """Writes docs/configuration.md from the settings themselves, so that the reference cannot lag behind the code.
 
-Run it with ``make docs``; ``tests/test_house_rules.py`` fails while file and settings differ. It adds no prose of its
+Run by ``make docs``; ``tests/test_house_rules.py`` fails while file and settings differ. It adds no prose of its
 own beyond the frame: what a setting means stands at its field in ``gateway/settings/``.
 """
 

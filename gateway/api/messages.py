@@ -1,0 +1,44 @@
+"""``POST /v1/messages``: Anthropic's Messages API, translated to a chat and back, so that tasks and rules apply."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from gateway.api.endpoint import Endpoint, Running
+from gateway.api.http import Header
+from gateway.errors import PreceptorError
+from gateway.pipeline.messages import MessagesRequest, open_messages
+from gateway.pipeline.messages_reply import Wanted, error_body, to_message
+from gateway.pipeline.messages_stream import MessageStream, error_event
+from gateway.services import Services
+
+
+class Messages(Endpoint):
+    """An ASGI application for one path that speaks Anthropic's API."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services, open_messages, prefix="msg_")
+
+    def whole(self, reply: bytes, exchange: Running) -> bytes:
+        return to_message(reply, message_id=exchange.id, wanted=_wanted(exchange))
+
+    async def events(self, events: AsyncGenerator[bytes, None], exchange: Running) -> AsyncGenerator[bytes, None]:
+        stream = MessageStream(message_id=exchange.id, wanted=_wanted(exchange))
+        async with aclosing(events):
+            async for event in events:
+                worded = stream.feed(event)
+                if worded:
+                    yield worded
+
+    def headers(self, exchange: Running) -> list[Header]:
+        return [(b"request-id", exchange.id.encode()), *super().headers(exchange)]
+
+    def error(self, error: PreceptorError, exchange: Running) -> bytes:
+        return error_body(error, exchange.id)
+
+    def error_event(self, error: PreceptorError, exchange: Running) -> bytes:
+        return error_event(error, exchange.id)
+
+
+def _wanted(exchange: Running) -> Wanted:
+    assert exchange.plan is not None and isinstance(exchange.plan.envelope, MessagesRequest)
+    return exchange.plan.envelope.wanted
