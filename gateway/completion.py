@@ -4,8 +4,9 @@ The API and the optimizer both answer through here, so a rule set is verified in
 Knows nothing of HTTP on the client's side, and records nothing: the ``Tally`` says what happened.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import msgspec
 
@@ -26,6 +27,8 @@ from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 from gateway.upstream.base import Call, Reply, Upstream
 
+_TAIL_S = 0.05
+"""Seconds that the end of a body may take after ``[DONE]``; it usually comes with it."""
 _HANDED_ON = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 OWN_KEY_REFUSED = frozenset({401, 403})
 _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
@@ -229,16 +232,26 @@ def _sealed(plan: Plan, changes: Changes) -> bytes:
 async def _events(reply: Reply) -> AsyncIterator[tuple[bytes, bytes]]:
     """The data and the bytes of every event that carries data, up to ``[DONE]``."""
     events = sse.Events()
-    async for piece in reply.chunks():
+    pieces = reply.chunks()
+    async for piece in pieces:
         for event in events.feed(piece):
             data = sse.data_of(event)
             if data is not None:
                 yield data, event
                 if data == sse.DONE_DATA:
+                    await _drained(pieces)
                     return
     rest = sse.data_of(events.end())
     if rest is not None:
         yield rest, sse.event_of(rest)
+
+
+async def _drained(pieces: AsyncIterator[bytes]) -> None:
+    """Read the end of a body that has said all, so that its connection can serve again."""
+    with suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(_TAIL_S):
+            async for _ in pieces:
+                pass
 
 
 async def _check(reply: Reply, plan: Plan) -> None:

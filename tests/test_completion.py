@@ -1,7 +1,8 @@
 """What is sent upstream for a plan, and that the caller receives the reply and nothing else, in each form."""
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -525,3 +526,18 @@ async def test_a_reply_that_has_begun_does_not_fall_back() -> None:
     begun = FakeReply(200, [events(["It"])[0], events(["It"])[1], UpstreamBroken("cut")], EVENT_STREAM)
     with pytest.raises(UpstreamBroken):
         await ask_either(begun, "4", stream=True)
+
+
+class Slow(FakeReply):
+    """A body whose end does not come for a while after its last event."""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in super().chunks():
+            yield chunk
+        await asyncio.sleep(60)
+
+
+async def test_an_end_that_does_not_come_is_not_waited_for() -> None:
+    """What was said is complete with ``[DONE]``; the rest of the body only frees the connection."""
+    outcome = await ask(FakeUpstream(always(Slow(200, events(["4"]), EVENT_STREAM))), plan(request(stream=True)))
+    assert outcome.text == "4" and outcome.events[-1] == b"data: [DONE]\n\n"

@@ -3,12 +3,15 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.domain import Measured, Rule, RuleSet
+from gateway.domain import Measured, Rule, RuleSet, ToolCall
 from gateway.errors import UpstreamTimeout
-from optimizer.evaluate import Bench, Trial, measured
+from gateway.settings.graders import PythonGrader, ToolCallGrader
+from optimizer.evaluate import Answer, Bench, Trial, measured
+from optimizer.items import item_of
 from optimizer.ledger import BudgetSpent
 from tests.scripted import GRADER, Weak, bench, question, questions
 
@@ -129,6 +132,41 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(tmp_path: Path) -> None:
     weak.before = lambda call: None
     await answers(bench(tmp_path), weak, 30)
     assert set(weak.calls.values()) == {1} and weak.total == 30
+
+
+def loud(reply: str, expected: int, request: dict[str, Any]) -> bool:
+    """A user's own grader that breaks on some questions."""
+    number = int(request["messages"][-1]["content"].split()[2])
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return int(reply) == expected
+
+
+async def test_an_answer_that_cannot_be_graded_is_wrong_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run goes on, and the log says how many there were."""
+    desk, own = bench(tmp_path), PythonGrader(call=f"{__name__}:loud")
+    trials = await desk.trials(Weak(), questions(20)[14:], RULES, own, stage="test")
+    assert [trial.correct for trial in trials] == [True, False] * 3
+    assert [trial.ungraded[-20:] for trial in trials if trial.ungraded] == [
+        f"ValueError: {1000 + 7 * number} is odd"[-20:] for number in (15, 17, 19)
+    ]
+    (record,) = caplog.records
+    assert record.message.startswith("3 of 6 answers could not be graded: grader ")
+
+
+async def test_a_grader_sees_the_calls_that_an_answer_asks_for(tmp_path: Path) -> None:
+    """As the caller would receive them."""
+
+    class Calling(Weak):
+        async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+            return Answer(text="", tool_calls=(ToolCall(name="add", arguments='{"a": 1}'),))
+
+    item = item_of({"messages": [{"role": "user", "content": "add"}]}, {"name": "add", "arguments": {"a": 1}})
+    for _ in range(2):  # the second answer comes from the cache
+        (trial,) = await bench(tmp_path).trials(Calling(), [item], None, ToolCallGrader(), stage="test")
+        assert trial.correct
 
 
 async def test_progress_is_told_of_every_item(tmp_path: Path) -> None:

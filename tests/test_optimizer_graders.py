@@ -8,6 +8,7 @@ from gateway.domain import ToolCall
 from gateway.settings import ExactGrader, Grader, NumericGrader, RegexGrader, Task
 from gateway.settings.graders import JsonSchemaGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
 from optimizer.graders import GraderFailed, Ungradable, examine, grade, grades_text, is_slow, label, mistakes
+from optimizer.sandbox.base import NoSandbox
 
 
 def share_of_words(reply: str, expected: str, request: dict[str, object]) -> float:
@@ -94,5 +95,5 @@ def test_every_mistake_in_the_tasks_graders_is_listed_with_its_key() -> None:
 
 
 def test_a_grader_that_fails_on_a_reply_is_one_kind_of_ungradable() -> None:
-    """Whoever leaves out items need not know which."""
-    assert issubclass(GraderFailed, Ungradable)
+    """Whoever leaves out items need not know which. A missing sandbox says nothing of any reply: it ends the run."""
+    assert issubclass(GraderFailed, Ungradable) and not issubclass(NoSandbox, Ungradable)

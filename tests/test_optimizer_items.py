@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Exchange, Feedback
 from gateway.settings import NumericGrader
+from gateway.settings.graders import PythonGrader, PythonTestsGrader, ToolCallGrader
 from gateway.store.base import Graded
 from optimizer.items import BadData, from_graded, item_of, load_jsonl, split
 
@@ -53,6 +54,24 @@ def test_unusable_lines_are_listed_with_their_number_and_the_rest_is_used(tmp_pa
     assert [complaint.split(":")[0] for complaint in examples.complaints] == [
         f"line {n}" for n in (2, 3, 5, 6, 7, 8, 9)
     ]
+
+
+def test_what_the_model_may_call_belongs_to_the_question(tmp_path: Path) -> None:
+    """Tools and the form of the reply are asked with it."""
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    path = written(tmp_path, {"input": "1 + 1", "tools": tools, "tool_choice": "auto", "expected": {"name": "add"}})
+    (item,) = load_jsonl(path, ToolCallGrader()).items
+    assert json.loads(item.request) == {
+        "messages": [{"role": "user", "content": "1 + 1"}], "tools": tools, "tool_choice": "auto",
+    }  # fmt: skip
+
+
+def test_reading_examples_runs_no_code(tmp_path: Path) -> None:
+    """Tests and own functions wait for replies; what cannot be tests is listed."""
+    path = written(tmp_path, {"input": "a", "expected": "import nowhere"}, {"input": "b", "expected": 5})
+    examples = load_jsonl(path, PythonTestsGrader())
+    assert len(examples.items) == 1 and examples.complaints[0].startswith("line 2: expected value '5'")
+    assert len(load_jsonl(path, PythonGrader(call="nowhere:grade")).items) == 2
 
 
 def test_duplicates_are_one_item_and_contradictions_none(tmp_path: Path) -> None:
@@ -131,6 +150,27 @@ def test_feedback_that_cannot_be_graded_is_listed_not_raised() -> None:
     )  # fmt: skip
     assert not examples.items and not examples.seen
     assert [complaint.split(":")[0] for complaint in examples.complaints] == ["exchange a", "exchange b"]
+
+
+def test_where_the_text_of_a_reply_is_not_enough_the_feedback_judges_it() -> None:
+    """A record has the text only: without a word of the client's nobody knows whether the calls were right."""
+    wanted = {"name": "add", "arguments": {}}
+    examples = from_graded(
+        [graded("a", "", expected=wanted, correct=False), graded("b", "", expected=wanted, correct=True),
+         graded("c", "", expected=wanted)],
+        ToolCallGrader(), model="small", rules=None,
+    )  # fmt: skip
+    assert len(examples.items) == 3 and not examples.complaints
+    assert [seen.correct for seen in examples.seen.values()] == [False, True]
+
+
+def test_a_grader_that_fails_on_a_recorded_reply_leaves_it_to_the_feedback() -> None:
+    """The question and its label count all the same."""
+    lost = PythonGrader(call="nowhere:grade")
+    examples = from_graded(
+        [graded("a", "5", expected=5), graded("b", "5", expected=6, correct=False)], lost, model="small", rules=None
+    )
+    assert len(examples.items) == 2 and [seen.correct for seen in examples.seen.values()] == [False]
 
 
 ITEMS = [item_of({"messages": [{"role": "user", "content": str(number)}]}, number) for number in range(600)]

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+
 from gateway.plugins import installed
+from gateway.settings.graders import JsonSchemaGrader, PythonGrader
 from gateway.store.memory import MemoryStore
 from optimizer.plugin import plugin
 from tests.fakes import FakeUpstream
@@ -19,6 +22,19 @@ def test_a_schedule_that_is_none_is_found_by_check() -> None:
     assert plugin.mistakes(learning_settings()) == []
     (mistake,) = plugin.mistakes(learning_settings('schedule = "every day"\n'))
     assert mistake.startswith("optimizer.schedule: ")
+
+
+def test_a_grader_that_cannot_be_used_is_found_by_check() -> None:
+    """A schema that is none, a function that is not there: every mistake with its key."""
+    configured = learning_settings()
+    tasks = {
+        "orders": msgspec.structs.replace(
+            configured.tasks["arithmetic"], grader=JsonSchemaGrader(schema={"type": "objec"})
+        ),
+        "own": msgspec.structs.replace(configured.tasks["arithmetic"], grader=PythonGrader(call="nowhere:grade")),
+    }
+    found = plugin.mistakes(msgspec.structs.replace(configured, tasks=tasks))
+    assert [mistake.partition(": ")[0] for mistake in found] == ["tasks.orders.grader.schema", "tasks.own.grader.call"]
 
 
 async def test_a_disabled_optimizer_does_nothing(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def test_a_weak_sandbox_is_refused_and_the_log_says_why(caplog: pytest.LogCaptur
     class Weak(Bad):
         pass
 
-    with caplog.at_level(logging.INFO), pytest.raises(NoSandbox, match=r"bad failed its self-check \(.*files: one can be"):
+    with (
+        caplog.at_level(logging.INFO),
+        pytest.raises(NoSandbox, match=r"bad failed its self-check \(.*files: one can be"),
+    ):
         next(sandboxes([Weak]))
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 

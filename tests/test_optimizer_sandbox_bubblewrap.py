@@ -44,7 +44,11 @@ def test_the_first_error_ends_a_program_and_is_its_note(sandbox: Bubblewrap) -> 
     [
         "import ctypes\nctypes.string_at(0)",
         "import os\nos.abort()",
+        "text = '\ud800'",
         "import os\nos.write(3, b'x' * 10_000_000)\nos._exit(0)",
+        "import os\nos.write(3, b'5')\nos._exit(0)",
+        "import os\nos.write(3, b'[' * 8000)\nos._exit(0)",
+        'import os\nos.write(3, b\'["", true, "\\xff"]\')\nos._exit(0)',
         "import os\n[os.close(number) for number in range(3, 9)]",
         "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
         "while True:\n    try:\n        x = list(range(10**9))\n    except MemoryError:\n        pass",

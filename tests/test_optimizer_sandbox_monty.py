@@ -32,7 +32,14 @@ def test_it_runs_what_most_solutions_need(sandbox: Monty) -> None:
 
 @pytest.mark.parametrize(
     "program",
-    ["def count():\n    yield 1\nlist(count())", "import string", "bytearray(1)", "'a'.__class__", "import numpy"],
+    [
+        "def count():\n    yield 1\nlist(count())",
+        "import string",
+        "bytearray(1)",
+        "'a'.__class__",
+        "object()",
+        "import numpy",
+    ],
 )
 def test_what_it_lacks_is_not_held_against_the_program(sandbox: Monty, program: str) -> None:
     """Another sandbox may have it."""
@@ -59,7 +66,7 @@ def test_a_program_s_own_errors_are_failures(sandbox: Monty, program: str, said:
 
 def test_the_value_of_a_program_stays_where_it_is(sandbox: Monty) -> None:
     """Even one that could not be copied out."""
-    for program in ("[0] * 1000000", "x = []\nx.append(x)\nx", "lambda: 1", "object()"):
+    for program in ("[0] * 1000000", "x = []\nx.append(x)\nx", "lambda: 1"):
         assert sandbox.run([program], LIMITS).outcome == "passed"
 
 

@@ -2,14 +2,24 @@
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import msgspec
 import pytest
 
 from gateway import __version__
-from gateway.errors import UpstreamBroken, UpstreamError, UpstreamGarbage, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import (
+    BadRequest,
+    ConfigurationError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamGarbage,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.http import HttpUpstream
@@ -19,13 +29,15 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
 CALL = Call(model="tiny", body=b'{"model":"tiny"}')
 STREAM = msgspec.structs.replace(CALL, stream=True)
+SECRET = "sk-secret"
+Sent = tuple[str, dict[str, str], bytes]
 BRIEF = 0.05
 """Seconds of a time-out that a test lets run out."""
 
 
 @contextlib.asynccontextmanager
-async def upstream(url: str, api_key: str | None = None, **limits: float) -> AsyncIterator[HttpUpstream]:
-    made = HttpUpstream("mock", UpstreamSettings(kind="openai", **limits), base_url=url, api_key=api_key)  # type: ignore[arg-type]  # only seconds are given
+async def upstream(url: str, api_key: str | None = None, **more: Any) -> AsyncIterator[HttpUpstream]:
+    made = HttpUpstream("mock", UpstreamSettings(kind="openai", **more), base_url=url, api_key=api_key)
     await made.open()
     try:
         yield made
@@ -87,6 +99,135 @@ async def test_a_call_carries_exactly_these_headers(key: str | None) -> None:
         if key:
             expected["authorization"] = f"Bearer {key}"
     assert seen == [("POST /v1/chat/completions HTTP/1.1", expected, CALL.body)]
+
+
+async def sent(call: Call, api_key: str | None = None, *, userinfo: str = "", below: str = "", **more: Any) -> Sent:
+    """What a call becomes on the wire: request line, headers but for host and user agent, body."""
+    seen: list[Sent] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await read_request(reader))
+        writer.write(OK)
+
+    async with raw_server(handle) as url:
+        address = url.replace("http://", f"http://{userinfo}") + below
+        async with upstream(address, api_key, **more) as mock:
+            assert await ask(mock, call) == (200, b"{}")
+    ((line, headers, body),) = seen
+    assert headers.pop("host") and headers.pop("user-agent")
+    return line, headers, body
+
+
+async def test_method_query_and_headers_of_a_call_are_handed_on() -> None:
+    """As they came; its content type replaces JSON's."""
+    call = Call(
+        model="",
+        body=b"--x--",
+        path="/files/a%20b",
+        method="PATCH",
+        query="a=%2F&b",
+        headers=((b"content-type", b"multipart/form-data; boundary=x"), (b"openai-beta", b"assistants=v2")),
+    )
+    line, headers, body = await sent(call)
+    assert (line, body) == ("PATCH /v1/files/a%20b?a=%2F&b HTTP/1.1", b"--x--")
+    assert headers == {
+        "content-type": "multipart/form-data; boundary=x",
+        "openai-beta": "assistants=v2",
+        "content-length": "5",
+    }
+
+
+@pytest.mark.parametrize(("method", "length"), [("GET", {}), ("DELETE", {"content-length": "0"})])
+async def test_a_call_without_a_body_has_no_content_type(method: str, length: dict[str, str]) -> None:
+    """A GET has no length either: some servers wait for a body then."""
+    line, headers, body = await sent(Call(model="", body=b"", path="/models", method=method))
+    assert (line, headers, body) == (f"{method} /v1/models HTTP/1.1", length, b"")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("", "api-version=2024-10-21"), ("limit=1", "api-version=2024-10-21&limit=1")]
+)
+async def test_the_query_of_the_base_url_stays_on_every_address(query: str, expected: str) -> None:
+    """Azure wants its version with every request; a call's own query follows it."""
+    call = msgspec.structs.replace(CALL, query=query)
+    line, _, _ = await sent(call, below="/?api-version=2024-10-21")
+    assert line == f"POST /v1/chat/completions?{expected} HTTP/1.1"
+
+
+async def test_a_key_may_have_a_header_of_its_own() -> None:
+    """Sent as it is there, and not as a bearer token."""
+    _, headers, _ = await sent(CALL, "sk-azure", api_key_header="Api-Key")
+    assert headers["api-key"] == "sk-azure"
+    assert "authorization" not in headers
+
+
+async def test_credentials_in_the_base_url_are_sent_as_such() -> None:
+    """As any HTTP client does; a key goes before them."""
+    _, headers, _ = await sent(CALL, userinfo="me:p%40ss@")
+    assert headers["authorization"] == "Basic bWU6cEBzcw=="
+    _, headers, _ = await sent(CALL, "sk-key", userinfo="me:p%40ss@")
+    assert headers["authorization"] == "Bearer sk-key"
+
+
+async def test_configured_headers_are_sent_with_every_call() -> None:
+    """They may replace what we would say."""
+    _, headers, _ = await sent(CALL, headers={"X-Team": "ours", "Content-Type": "application/json; charset=utf-8"})
+    assert headers["x-team"] == "ours"
+    assert headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-team", "content-length", "transfer-encoding", "connection"])
+async def test_a_call_replaces_no_header_of_ours(name: str) -> None:
+    """Key, configured headers and framing are not the client's to choose."""
+    call = msgspec.structs.replace(CALL, headers=((name.encode(), b"forged"), (b"host", b"forged")))
+    _, headers, _ = await sent(call, "sk-ours", headers={"X-Team": "ours"})
+    assert "forged" not in headers.values()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"path": "/models HTTP/1.1\r\nx-forged: 1\r\n\r\n"},
+        {"path": "/a b"},
+        {"path": "/a?b"},
+        {"path": "/a#b"},
+        {"path": "/ümlaut\udcff"},
+        {"path": "/../admin"},
+        {"path": "/files/%2E%2e"},
+        {"path": "relative"},
+        {"query": "a b"},
+        {"query": "a\r\nb"},
+        {"method": "GET /admin HTTP/1.1\r\n"},
+        {"headers": ((b"x-test", b"a\r\nx-forged: 1"),)},
+        {"headers": ((b"x-test: 1\r\nx-forged", b"1"),)},
+        {"headers": ((b"x-test", b"\0"),)},
+    ],
+)
+async def test_what_would_not_stay_in_its_place_is_the_client_s_mistake(forged: dict[str, Any]) -> None:
+    """A path below the base URL stays below it, a header stays one header: ``BadRequest``, and nothing is sent."""
+    async with upstream(f"http://127.0.0.1:{free_port()}/v1") as mock:
+        with pytest.raises(BadRequest):
+            await mock.send(msgspec.structs.replace(CALL, **forged))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"headers": {"x-team": "sk-secret\n"}},
+        {"headers": {"x team": "sk-secret"}},
+        {"headers": {"Content-Length": "7"}},
+        {"api_key": "sk-secret\n"},
+        {"api_key": "sk-secret", "api_key_header": "api key"},
+        {"base_url": "http://user:sk-secret@host:99999/v1"},
+        {"base_url": "http://host/v1?key=sk-secret\n"},
+    ],
+)
+def test_what_can_never_be_sent_is_a_mistake_in_the_configuration(wrong: dict[str, Any]) -> None:
+    """It is found at the start, and named without its value."""
+    settings = UpstreamSettings(kind="openai", **{"base_url": "http://host/v1", **wrong})
+    with pytest.raises(ConfigurationError, match=r"upstreams\.mock") as raised:
+        HttpUpstream("mock", settings, base_url=settings.base_url or "", api_key=settings.api_key)
+    assert "sk-secret" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -326,6 +467,24 @@ def test_a_key_is_not_in_the_representation_of_an_upstream() -> None:
     settings = UpstreamSettings(kind="openai", base_url="http://a/v1", api_key="sk-secret")
     made = HttpUpstream("mock", settings, base_url="http://a/v1", api_key="sk-secret")
     assert "sk-secret" not in repr(made) + repr(settings)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("answer", [None, b"nonsense\r\n\r\n", b""], ids=["nobody there", "garbage", "closed"])
+async def test_no_error_holds_a_secret(answer: bytes | None, scheme: str) -> None:
+    """Neither the key nor a header's value nor the query and credentials of the address, down to the first cause."""
+    async with contextlib.AsyncExitStack() as stack:
+        there = f"http://127.0.0.1:{free_port()}" if answer is None else await stack.enter_async_context(says(answer))
+        host = there.removeprefix("http://").removesuffix("/v1")
+        url = f"{scheme}://me:{SECRET}@{host}/v1?key={SECRET}"
+        mock = await stack.enter_async_context(
+            upstream(url, SECRET, headers={"x-team": SECRET}, connect_timeout_s=BRIEF)
+        )
+        call = msgspec.structs.replace(CALL, query=f"key={SECRET}", headers=((b"x", SECRET.encode()),))
+        with pytest.raises(UpstreamError) as raised:
+            await ask(mock, call)
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+    assert SECRET not in repr(mock)
 
 
 async def test_it_can_always_be_called() -> None:

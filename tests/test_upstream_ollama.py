@@ -191,6 +191,7 @@ async def test_an_error_of_ollamas_is_a_reply(status: int, error: str, code: str
     headers = {**JSON, "retry-after": "7", "set-cookie": "a=b", "content-length": "99"}
     upstream, server = over([json.dumps({"error": error}).encode()], status, headers)
     reply = await upstream.send(call(stream=stream))
+    assert [piece async for piece in reply.chunks()] == [await reply.read()]
     told = json.loads(await reply.read())["error"]
     assert (reply.status, told["message"], told["code"]) == (status, error, code)
     assert reply.headers == {"content-type": "application/json", "retry-after": "7"}

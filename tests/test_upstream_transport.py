@@ -1,14 +1,19 @@
 """The wire over aiohttp: what every wire promises, and what only this one does."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from gateway.upstream.transport import AiohttpTransport
+from gateway.upstream.http1 import Http1Transport
+from gateway.upstream.transport import AiohttpTransport, transport_for
+from gateway.upstream.wire import Wire
 from tests.fakes import raw_server
-from tests.upstream_contract import OK, Counted, WireContract, answers, ask, request
+from tests.upstream_contract import OK, Counted, WireContract, answers, ask, request, says
+
+SECRET = "sk-secret"
 
 
 @pytest.fixture
@@ -58,3 +63,19 @@ async def test_a_streamed_body_is_not_sent_again(transport: AiohttpTransport) ->
         with pytest.raises(httpx.ReadError):
             await ask(transport, httpx.Request("POST", url, content=pieces()))
     assert server.requests == 2
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("http", Http1Transport), ("https", AiohttpTransport)])
+async def test_the_scheme_of_an_address_decides_which_wire_leads_there(scheme: str, kind: type[Wire]) -> None:
+    """Plain http has the fast one, TLS is aiohttp's."""
+    made = transport_for(scheme, max_connections=1)
+    assert type(made) is kind
+    await made.aclose()
+
+
+async def test_no_error_shows_the_query(transport: AiohttpTransport) -> None:
+    """Some servers take their key there; aiohttp's own error would quote it in a traceback."""
+    async with raw_server(says(b"HTTP/1.1 abc OK\r\n\r\n")) as url:
+        with pytest.raises(httpx.RemoteProtocolError) as raised:
+            await ask(transport, httpx.Request("POST", f"{url}?key={SECRET}", content=b"{}"))
+    assert SECRET not in "".join(traceback.format_exception(raised.value))

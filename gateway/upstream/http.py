@@ -8,6 +8,7 @@ No message or representation holds a key, the value of a header, or the query an
 """
 
 import base64
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -51,10 +52,7 @@ class HttpUpstream:
     def __init__(self, name: str, settings: UpstreamSettings, *, base_url: str, api_key: str | None) -> None:
         self._name = name
         self._settings = settings
-        try:
-            base = httpx.URL(base_url)
-        except httpx.InvalidURL:
-            raise ConfigurationError(f"upstreams.{name}", ["base_url is not an address"]) from None
+        base = _address(name, base_url)
         self._origin = Origin.of(base)
         self._path = base.raw_path.partition(b"?")[0].rstrip(b"/")
         self._query = base.query
@@ -77,7 +75,7 @@ class HttpUpstream:
         request = Request(
             origin=self._origin,
             method=call.method,
-            target=self._target(call.path, call.query),
+            target=self._target(call.method, call.path, call.query),
             headers=self._headers_of(call),
             body=call.body,
             connect_s=settings.connect_timeout_s,
@@ -100,11 +98,13 @@ class HttpUpstream:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    def _joined(self, path: str, query: str) -> bytes:
-        """The base URL's path and query with the call's behind them."""
+    def _joined(self, method: str, path: str, query: str) -> bytes:
+        """The base URL's path and query with the call's behind them. Raises ``BadRequest``."""
         below, asked = path.encode(errors="replace"), query.encode(errors="replace")
         queries = b"&".join(part for part in (self._query, asked) if part)
         target = self._path + below + (b"?" + queries if queries else b"")
+        if not _NAME.fullmatch(method.encode(errors="replace")):
+            raise BadRequest("This method is not one of HTTP's.")
         if not _PATH.fullmatch(below) or not _QUERY.fullmatch(asked) or _DOTS.search(below):
             raise BadRequest("This path or query cannot be sent upstream: percent-encode it, without '.' and '..'.")
         return target
@@ -134,6 +134,14 @@ class HttpUpstream:
                 return UpstreamUnreachable(f"upstream {name!r} cannot be reached: is it running at its base_url?")
             case _:
                 return UpstreamUnreachable(f"upstream {name!r} closed the connection without an answer")
+
+
+def _address(name: str, base_url: str) -> httpx.URL:
+    with contextlib.suppress(httpx.InvalidURL):
+        url = httpx.URL(base_url)
+        if url.host and (url.port or 0) < 2**16:
+            return url
+    raise ConfigurationError(f"upstreams.{name}", ["base_url is not an address"])
 
 
 def _own_headers(

@@ -96,15 +96,19 @@ class Http1Transport(Wire):
             raise httpx.ConnectTimeout("the connection was not accepted in time") from error
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(str(error)) from error
+        if self._closed:  # in the meantime
+            connection.cut()
+            raise httpx.ConnectError("the transport is closed")
         return connection
 
     def _put_back(self, origin: Origin, connection: "_Connection") -> None:
         """An answer was closed: its place, and the connection if it is good for another, are free."""
         self._slots.release()
-        if self._closed:
-            connection.cut()
         idle = self._idle[origin]
-        idle.append(connection)
+        if self._closed or not connection.usable(self._kept_s):
+            connection.cut()
+        else:
+            idle.append(connection)
         while idle and not idle[0].usable(self._kept_s):
             idle.popleft().cut()
 
@@ -178,7 +182,9 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._opened.discard(self)
         if self._answer is not None:
-            self._answer.end(httpx.ReadError("the connection was lost"))
+            failure = httpx.ReadError("the connection was lost")
+            failure.__cause__ = exc
+            self._answer.end(failure)
 
 
 class _Answer:

@@ -210,7 +210,10 @@ def _request(flight: _Flight) -> dict[str, Any]:
 
 
 class _Wire(httpx.AsyncBaseTransport):
-    """The transport of the package's client: an ``HttpUpstream``, whose errors pass through the client as they are."""
+    """The transport of the package's client: an ``HttpUpstream``, whose errors pass through the client as they are.
+
+    The ``HttpUpstream`` is not its to close.
+    """
 
     def __init__(self, http: Upstream) -> None:
         self._http = http
@@ -219,9 +222,6 @@ class _Wire(httpx.AsyncBaseTransport):
         flight: _Flight = request.extensions["flight"]
         flight.reply = reply = await self._http.send(msgspec.structs.replace(flight.call, body=request.content))
         return httpx.Response(reply.status, stream=_Body(reply, lines=flight.call.stream))
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
 
 class _Body(httpx.AsyncByteStream):

@@ -244,15 +244,7 @@ class EmbeddingAnswer:
             vector = vector[:length]
             norm = math.hypot(*vector) or 1.0
             vector = [value / norm for value in vector]
-        return base64_floats(vector) if self._asked.base64 else vector
-
-
-def base64_floats(vector: Sequence[float]) -> str:
-    """Numbers as base64 of little-endian 32-bit floats."""
-    packed = array("f", vector)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return base64.b64encode(packed.tobytes()).decode()
+        return _packed(vector) if self._asked.base64 else vector
 
 
 def refusal(error: Any, status: int) -> bytes:
@@ -266,6 +258,14 @@ def refusal(error: Any, status: int) -> bytes:
 
 def _choice(key: str, said: Any, reason: str | None) -> dict[str, Any]:
     return {"index": 0, key: said, "logprobs": None, "finish_reason": reason}
+
+
+def _packed(vector: Sequence[float]) -> str:
+    """Numbers as base64 of little-endian 32-bit floats."""
+    packed = array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return base64.b64encode(packed.tobytes()).decode()
 
 
 def _usage(line: _Line) -> dict[str, int]:

@@ -55,7 +55,7 @@ class AiohttpTransport(Wire):
             async with asyncio.timeout(request.answer_s):
                 return _AiohttpAnswer(await self._sent(request))
         except _FOREIGN as error:
-            raise _translated(error) from error
+            raise _translated(error) from _cause(error)
 
     async def _sent(self, request: Request) -> aiohttp.ClientResponse:
         if self._pool is None:
@@ -154,7 +154,7 @@ class _AiohttpAnswer:
             async with asyncio.timeout(within_s):
                 return await self._response.content.readany()
         except _FOREIGN as error:
-            raise _translated(error) from error
+            raise _translated(error) from _cause(error)
 
     def close(self) -> None:
         if self._response.content.at_eof():
@@ -169,7 +169,7 @@ _FOREIGN = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OS
 
 def _translated(error: Exception) -> httpx.TransportError:
     """httpx's error for one of aiohttp's."""
-    text = str(error) or type(error).__name__
+    text = type(error).__name__
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return httpx.ConnectTimeout(text)
     if isinstance(error, TimeoutError):
@@ -184,3 +184,8 @@ def _translated(error: Exception) -> httpx.TransportError:
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError | ValueError):
         return httpx.RemoteProtocolError(text)
     return httpx.ReadError(text)
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """What a traceback may show: aiohttp's own errors may quote the address, whose query may hold a key."""
+    return error.__cause__ if isinstance(error, aiohttp.ClientError) else error

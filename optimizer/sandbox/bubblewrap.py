@@ -17,6 +17,8 @@ from importlib import resources
 from itertools import product
 from pathlib import Path
 
+import msgspec
+
 from optimizer.sandbox import seccomp
 from optimizer.sandbox.base import Limits, NoSandbox, Run, note_of
 
@@ -47,17 +49,14 @@ class Bubblewrap:
         token = secrets.token_hex(16)
         job = {"parts": list(parts), "token": token, "seconds": limits.seconds, "memory": limits.memory}
         out, complaint = self._process(json.dumps(job).encode(), limits.seconds + _GRACE_S)
-        try:
-            said, passed, note = json.loads(out)
-        except ValueError:
-            said, passed, note = None, False, ""
+        said, passed, note = _verdict(out)
         if said != token:
             if complaint:
                 raise NoSandbox(f"bubblewrap does not work here: {note_of(complaint)}")
             return Run(
                 outcome="failed", note=f"ended by itself, or was ended after {limits.seconds:g} s, before its end"
             )
-        return Run(outcome="passed") if passed is True else Run(outcome="failed", note=note_of(str(note)))
+        return Run(outcome="passed") if passed else Run(outcome="failed", note=note_of(note))
 
     def _process(self, job: bytes, seconds: float) -> tuple[bytes, str]:
         """What came out of the sandbox, and what ``bwrap`` or the interpreter complained about before the program."""
@@ -85,9 +84,19 @@ class Bubblewrap:
             except BrokenPipeError:
                 pass  # it ended before it had read all; what it complained about says why
             out = process.stdout.read(_LONGEST)
-            process.kill()
+            if len(out) == _LONGEST:
+                process.kill()
+            process.wait()  # not killed unless need be: nobody might be there to collect what it leaves behind
             alarm.cancel()
             return out, process.stderr.read(_LONGEST).decode(errors="replace")
+
+
+def _verdict(out: bytes) -> tuple[str, bool, str]:
+    """Token, whether it passed, and its note; an empty token if a program wrote something else."""
+    try:
+        return msgspec.json.decode(out, type=tuple[str, bool, str])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", False, ""
 
 
 def _memory_file(content: bytes) -> int:

@@ -13,7 +13,7 @@ from optimizer.sandbox.base import Limits, NoSandbox, Run, note_of
 
 _GRACE_S = 2.0  # to start a worker, and to end one that does not end itself
 _NOTHING = "\n\nNone"  # the value of a last expression would be copied into this process
-_LACKING = frozenset({"NotImplementedError", "ModuleNotFoundError", "ImportError", "AttributeError"})
+_LACKING = frozenset({"NotImplementedError", "ModuleNotFoundError", "ImportError", "AttributeError", "TypeError"})
 _OWN_WORDS = ("not supported in this environment", "Internal error in monty")
 _UNKNOWN_NAME = re.compile(r"NameError: name '(\w+)' is not defined")
 

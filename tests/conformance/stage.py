@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from gateway.app import build_upstream
+from gateway.app import build_serving
 from gateway.domain import Exchange
 from gateway.services import Services
 from tests import fakes
@@ -108,7 +108,8 @@ class Running:
 async def running(text: str) -> AsyncIterator[Running]:
     """A gateway as the application builds it from a configuration, over a store in memory."""
     settings = fakes.settings(text)
-    made = fakes.services(settings, {name: build_upstream(name, settings) for name in settings.upstreams})
+    made = fakes.services(settings, {})
+    made.serving = build_serving(settings, made.telemetry)
     async with fakes.gateway(made) as url:
         yield Running(f"{url}/v1", made)
 

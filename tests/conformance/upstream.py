@@ -110,11 +110,12 @@ class ScriptedUpstream:
             made = self._answers[min(len(self.asked), len(self._answers) - 1)]
             self.asked.append(asked := Asked(line.rpartition(" ")[0], headers, body))
             answer = made if isinstance(made, Answer) else made(asked)
-            await _write(writer, answer)
-            if answer.end == "hold":
-                try:
+            try:
+                await _write(writer, answer)
+                if answer.end == "hold":
                     await reader.read()
-                finally:
+            finally:
+                if answer.end == "hold":
                     gone.set()
             if answer.end != "complete":
                 return
