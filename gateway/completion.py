@@ -114,6 +114,7 @@ class Completions:
             reply = await self._ask(plan, _plain(plan), tally)
             tally.add_text(reply.text)
             tally.reply_id = reply.id
+            tally.tool_calls = reply.tool_calls
             return reply.sealed(exchange_id)
         if plan.form == "tags":
             reply = await self._ask(plan, _tagged(plan), tally)

@@ -37,4 +37,5 @@ class ServedModel:
             usage=tally.usage,
             latency_s=services.clock() - began,
             finish_reason=tally.finish_reason,
+            tool_calls=tally.tool_calls,
         )

@@ -221,3 +221,20 @@ def test_a_chunk_that_cannot_be_rewritten_is_garbage(data: bytes) -> None:
     tags.feed(CLOSE_TAG + "x")
     with pytest.raises(UpstreamGarbage):
         Streamed(before=Usage(prompt_tokens=1), tags=tags).read(data)
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([{"id": "c", "type": "function", "function": {"name": "add", "arguments": '{"a":2}'}}], [("add", '{"a":2}')]),
+        ([{"type": "custom", "custom": {"name": "x"}}], []),
+        ([{"function": {"name": 3}}], []),
+        ("add", []),
+        (None, []),
+    ],
+)
+def test_the_functions_that_a_reply_calls_are_read(calls: Any, expected: list[tuple[str, str]]) -> None:
+    """Whatever else stands there is handed on unread."""
+    body = {"choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}}]}
+    opened = open_completion(json.dumps(body).encode())
+    assert [(call.name, call.arguments) for call in opened.tool_calls] == expected

@@ -117,3 +117,10 @@ def test_any_data_is_an_event_or_garbage(data: bytes, length: int) -> None:
             ResponsesReader(transcript).read(one, sse.event_of(one))
         except (UpstreamGarbage, UpstreamBroken):
             continue
+
+
+def test_the_functions_that_a_response_calls_are_read() -> None:
+    """They are items of their own beside the text."""
+    call = {"type": "function_call", "call_id": "c", "name": "add", "arguments": '{"a":2}'}
+    opened = open_response(encoded(response(output=[call])))
+    assert [(one.name, one.arguments) for one in opened.tool_calls] == [("add", '{"a":2}')]

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from gateway.domain import Usage, Value
+from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import decode_object, raw
@@ -19,8 +19,18 @@ from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields, recounted
 
 
+class _Function(msgspec.Struct):
+    name: str = ""
+    arguments: str = ""
+
+
+class _Call(msgspec.Struct):
+    function: _Function | None = None
+
+
 class _Content(msgspec.Struct):
     content: Any = None
+    tool_calls: Any = None
 
 
 class _Choice(msgspec.Struct):
@@ -36,6 +46,19 @@ class _Choice(msgspec.Struct):
         said = self.message or self.delta
         content = said.content if said else self.text
         return content if isinstance(content, str) else None
+
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The functions that a whole reply calls; what is none, such as a custom tool's call, is left out."""
+        if self.message is None or not self.message.tool_calls:
+            return ()
+        try:
+            calls = msgspec.convert(self.message.tool_calls, list[_Call])
+        except msgspec.ValidationError:
+            return ()
+        return tuple(
+            ToolCall(name=call.function.name, arguments=call.function.arguments) for call in calls if call.function
+        )
 
 
 class _Completion(msgspec.Struct):
@@ -61,6 +84,7 @@ class Completion(Value, frozen=True):
     text: str | None
     finish_reason: str | None
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
     id: str | None = None
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
@@ -91,6 +115,7 @@ def open_completion(body: bytes) -> Completion:
         text=first.said() if first else None,
         finish_reason=first.finish_reason if first else None,
         usage=completion.usage.counted() if completion.usage else Usage(),
+        tool_calls=first.calls() if first else (),
     )
 
 

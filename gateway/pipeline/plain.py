@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
-from gateway.domain import Usage, Value
+from gateway.domain import ToolCall, Usage, Value
 from gateway.pipeline import sse
 from gateway.pipeline.chat import asking_usage, wants_usage
 from gateway.pipeline.chat_reply import ChatReader, Completion, open_completion
@@ -79,6 +79,7 @@ class Embeddings(Value, frozen=True):
     id: str | None = None
     text: str | None = None
     finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
         return self.body

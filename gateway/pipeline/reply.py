@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain import Usage
+from gateway.domain import ToolCall, Usage
 from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
 
 _LONGEST = 500
@@ -25,6 +25,9 @@ class Reply(Protocol):
 
     @property
     def finish_reason(self) -> str | None: ...
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]: ...
 
     @property
     def usage(self) -> Usage: ...

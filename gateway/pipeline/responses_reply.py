@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from gateway.domain import Usage, Value
+from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import decode_object, raw
@@ -25,6 +25,8 @@ class _Part(msgspec.Struct):
 
 class _Item(msgspec.Struct):
     type: str = ""
+    name: str | None = None
+    arguments: str | None = None
     content: list[_Part] | None = None
 
 
@@ -51,6 +53,13 @@ class _Response(msgspec.Struct):
             if item.type == "message"
             for part in item.content or ()
             if part.type == "output_text" and isinstance(part.text, str)
+        )
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(
+            ToolCall(name=item.name or "", arguments=item.arguments or "")
+            for item in self.output or ()
+            if item.type == "function_call"
         )
 
     def finish_reason(self) -> str | None:
@@ -83,6 +92,7 @@ class Response(Value, frozen=True):
     text: str | None
     finish_reason: str | None
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
         """The body as it came; ``text`` is never replaced, because nothing is cut out of a response."""
@@ -102,6 +112,7 @@ def open_response(body: bytes) -> Response:
         text=response.text(),
         finish_reason=response.finish_reason(),
         usage=response.counted(),
+        tool_calls=response.calls(),
     )
 
 

@@ -1,6 +1,6 @@
 """What the gateway reads of a reply while it passes by: text, tokens and how it ended. Readers of replies fill it."""
 
-from gateway.domain import Usage
+from gateway.domain import ToolCall, Usage
 
 
 class Transcript:
@@ -10,6 +10,8 @@ class Transcript:
         self._pieces: list[str] = []
         self.usage = Usage()
         self.finish_reason: str | None = None
+        self.tool_calls: tuple[ToolCall, ...] = ()
+        """What an unstreamed reply asks its caller to do."""
         self.reply_id: str | None = None
         """The id of a reply that keeps the upstream's, because later requests refer to it."""
 
