@@ -19,6 +19,11 @@ Status = Literal["ok", "error", "abandoned"]
 
 VerdictName = Literal["better", "non-inferior", "worse", "cannot tell"]
 
+RuleStatus = Literal["refused", "known", "merged", "surplus", "proposed", "tried", "dropped", "kept"]
+"""What became of a rule that a strong model wrote: refused by the lint; in the incumbent already; merged into one that
+says the same; more than a rule set may hold; never tried, because the cycle ended before; tried and not in the
+candidate; in the candidate until it was left out without a loss; in the candidate that was put to the gate."""
+
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of every domain value."""
@@ -51,6 +56,42 @@ class Rule(Value, frozen=True):
     text: str
     reason: str = ""
 
+    @property
+    def id(self) -> str:
+        """The first 12 hex digits of SHA-256 over the text: the same rule has the same id in every cycle and task."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+
+class Effect(Value, frozen=True):
+    """What one rule changed on items that only rank: how a choice was made, not what callers will gain."""
+
+    change: float
+    """Accuracy with the rule less accuracy without it, on the same items."""
+    interval: tuple[float, float]
+    """95% interval of the change."""
+    items: int
+    against: Literal["the set without it", "the incumbent"]
+    """A rule of a larger set is left out of it; a rule that stands alone is compared with the incumbent."""
+
+
+class RuleRecord(Value, frozen=True):
+    """The life of one rule in a cycle."""
+
+    id: str
+    text: str
+    reason: str
+    status: RuleStatus
+    why: str = ""
+    """The reason of the status, in plain words."""
+    mistakes: tuple[str, ...] = ()
+    """Ids of the items with the mistakes from which it was written; empty for an incumbent's rule."""
+    groups: int = 0
+    """Groups of mistakes whose explanations ended in this rule or one that says the same."""
+    tokens: int = 0
+    """What it adds to every prompt: an estimate, one token for four bytes."""
+    effect: Effect | None = None
+    """``None`` where it was not measured by itself."""
+
 
 class Measured(Value, frozen=True):
     """What one arm scored on ``n`` items: accuracy in 0..1, means per item for the rest."""
@@ -76,6 +117,8 @@ class Evidence(Value, frozen=True):
     against: int | None = None
     """Version of the incumbent that it was compared with; ``None`` for no rules."""
     note: str = ""
+    rules: tuple[RuleRecord, ...] = ()
+    """Where each rule came from and what it changed; empty where nobody measured."""
 
 
 class RuleSet(Value, frozen=True):

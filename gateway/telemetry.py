@@ -1,36 +1,34 @@
 """The metrics, updated where things happen and served at ``/metrics`` in Prometheus' text format.
 
-One registry per gateway, so that tests and two gateways in one process do not share counts.
+What is counted on the request path are plain numbers, made into metrics when they are asked for: a counter of the
+client library costs ten times as much, for locks that one event loop does not need. One registry per gateway, so that
+tests and two gateways in one process do not share counts.
 """
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.domain import Exchange
 
-_LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 
 
-class Telemetry:
-    """Every metric of the gateway. Label ``task`` is empty where no task was recognised."""
+class Telemetry(Collector):
+    """Every metric of the gateway. Label ``task`` is empty where no task was recognised. For one event loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._exchanges = Counter(
-            "preceptor_exchanges", "Exchanges by how they ended.", ["task", "arm", "status"], registry=self.registry
-        )
-        self._tokens = Counter(
-            "preceptor_tokens", "Tokens that upstreams reported.", ["task", "direction"], registry=self.registry
-        )
-        self._latency = Histogram(
-            "preceptor_latency_seconds", "Whole exchanges.", ["task"], buckets=_LATENCY_S, registry=self.registry
-        )
-        self._overhead = Histogram(
-            "preceptor_overhead_seconds", "Time in the gateway before a reply begins, waiting for upstreams excluded.",
-            buckets=_OVERHEAD_S, registry=self.registry,
-        )  # fmt: skip
+        self.registry.register(self)
+        self._exchanges: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._tokens: dict[tuple[str, str], int] = defaultdict(int)
+        self._latency: dict[str, _Times] = defaultdict(lambda: _Times(_LATENCY_S))
+        self._overhead = _Times(_OVERHEAD_S)
         self._upstream_events = Counter(
             "preceptor_upstream_events",
             "Further attempts (retry), rests after failures (resting) and their ends (recovered).",
@@ -48,12 +46,12 @@ class Telemetry:
 
     def exchange(self, exchange: Exchange, overhead_s: float) -> None:
         """Count one exchange that has ended."""
-        task = exchange.task or ""
-        self._exchanges.labels(task, exchange.arm, exchange.status).inc()
-        self._tokens.labels(task, "prompt").inc(exchange.usage.prompt_tokens)
-        self._tokens.labels(task, "output").inc(exchange.usage.output_tokens)
-        self._latency.labels(task).observe(exchange.latency_ms / 1000)
-        self._overhead.observe(overhead_s)
+        task, usage = exchange.task or "", exchange.usage
+        self._exchanges[task, exchange.arm, exchange.status] += 1
+        self._tokens[task, "prompt"] += usage.prompt_tokens
+        self._tokens[task, "output"] += usage.output_tokens
+        self._latency[task].add(exchange.latency_ms / 1000)
+        self._overhead.add(overhead_s)
 
     def upstream_event(self, upstream: str, event: str) -> None:
         self._upstream_events.labels(upstream, event).inc()
@@ -67,3 +65,48 @@ class Telemetry:
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """What was counted, as the registry wants it."""
+        exchanges = CounterMetricFamily(
+            "preceptor_exchanges", "Exchanges by how they ended.", labels=["task", "arm", "status"]
+        )
+        for labels, count in self._exchanges.items():
+            exchanges.add_metric(labels, count)
+        tokens = CounterMetricFamily(
+            "preceptor_tokens", "Tokens that upstreams reported.", labels=["task", "direction"]
+        )
+        for direction, total in self._tokens.items():
+            tokens.add_metric(direction, total)
+        latency = HistogramMetricFamily("preceptor_latency_seconds", "Whole exchanges.", labels=["task"])
+        for task, times in self._latency.items():
+            latency.add_metric([task], times.buckets(), times.total)
+        overhead = HistogramMetricFamily(
+            "preceptor_overhead_seconds",
+            "Time in the gateway before a reply begins, waiting for upstreams excluded.",
+            labels=[],
+        )
+        overhead.add_metric([], self._overhead.buckets(), self._overhead.total)
+        return exchanges, tokens, latency, overhead
+
+
+class _Times:
+    """A histogram of times in seconds."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds, ``+Inf`` last, each with how many times lie at or below it."""
+        found: list[tuple[str, float]] = []
+        below = 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            below += count
+            found.append((f"{bound}" if bound != float("inf") else "+Inf", below))
+        return found

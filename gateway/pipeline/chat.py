@@ -81,7 +81,7 @@ def open_chat(body: bytes) -> ChatRequest:
     """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
     fields = decode_object(body)
     model = model_of(fields)
-    messages: list[Raw] = typed(fields, "messages", list[Raw], "an array")
+    messages: list[Raw] = typed(fields, "messages", list[Raw] | None, "an array")
     if not messages:
         raise BadRequest("'messages' must be an array of at least one message.", param="messages")
     for index, message in enumerate(messages):

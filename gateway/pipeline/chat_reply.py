@@ -13,7 +13,7 @@ from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.reply import broken, from_upstream
+from gateway.pipeline.reply import broken, from_upstream, id_replaced
 from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields, recounted
@@ -47,7 +47,6 @@ class _Choice(msgspec.Struct):
         content = said.content if said else self.text
         return content if isinstance(content, str) else None
 
-
     def calls(self) -> tuple[ToolCall, ...]:
         """The functions that a whole reply calls; what is none, such as a custom tool's call, is left out."""
         if self.message is None or not self.message.tool_calls:
@@ -63,6 +62,7 @@ class _Choice(msgspec.Struct):
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
+    id: str | None = None
     usage: UsageFields | None = None
 
 
@@ -78,9 +78,11 @@ _chunk = msgspec.json.Decoder(_Chunk)
 
 
 class Completion(Value, frozen=True):
-    """A whole reply: its fields as they came, and what the gateway reads of them. Implements ``reply.Reply``."""
+    """A whole reply as it came, and what the gateway reads of it. Implements ``reply.Reply``."""
 
-    fields: dict[str, Raw]
+    body: bytes
+    own_id: str | None
+    """The upstream's, which the exchange's replaces."""
     text: str | None
     finish_reason: str | None
     usage: Usage
@@ -88,9 +90,13 @@ class Completion(Value, frozen=True):
     id: str | None = None
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
-        fields = {"id": raw(exchange_id), **self.fields}
-        fields["id"] = raw(exchange_id)
+        if text is None and usage is None:
+            replaced = id_replaced(self.body, self.own_id, exchange_id)
+            if replaced is not None:
+                return replaced
         with from_upstream("a chat completion"):
+            fields: dict[str, Raw] = {"id": raw(exchange_id), **decode_object(self.body)}
+            fields["id"] = raw(exchange_id)
             if text is not None:
                 choices = msgspec.json.decode(fields["choices"])
                 for choice in choices:
@@ -105,13 +111,13 @@ class Completion(Value, frozen=True):
 def open_completion(body: bytes) -> Completion:
     """Decode a completion; raises ``UpstreamGarbage`` if it is none."""
     with from_upstream("a chat completion"):
-        fields = decode_object(body)
         completion = _completion.decode(body)
     first = _first(completion.choices)
     if first is not None and first.message is None and first.text is None:
         raise UpstreamGarbage("the upstream sent a completion whose choice says nothing")
     return Completion(
-        fields=fields,
+        body=body,
+        own_id=completion.id,
         text=first.said() if first else None,
         finish_reason=first.finish_reason if first else None,
         usage=completion.usage.counted() if completion.usage else Usage(),

@@ -5,6 +5,7 @@ arrive upstream as they were. Each endpoint has its own kind of envelope, which 
 ``chat`` and ``responses`` are conversations, into which rules can be injected. Does not decide anything.
 """
 
+import functools
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,6 +23,7 @@ Changes = dict[str, Raw | None]
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.encode
+_NULL = Raw(b"null")
 
 
 class Envelope(Value, frozen=True, kw_only=True):
@@ -108,18 +110,22 @@ def decoded(value: Raw) -> Any:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
 
 
+@functools.cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
 def typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
     """A field as a type; absent is ``null``. Raises ``BadRequest`` that says what was ``wanted``."""
-    raw = fields.get(name)
     try:
-        return msgspec.json.decode(raw, type=kind) if raw is not None else msgspec.convert(None, kind | None)
+        return _decoder(kind).decode(fields.get(name, _NULL))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(f"Invalid type for '{name}': expected {wanted}.", param=name) from None
 
 
 def model_of(fields: dict[str, Raw]) -> str:
     """The model that a request names. Raises ``BadRequest``."""
-    model: str | None = typed(fields, "model", str, "a string")
+    model: str | None = typed(fields, "model", str | None, "a string")
     if not model:
         raise BadRequest("You must provide a model parameter.", param="model")
     return model

@@ -52,6 +52,20 @@ class Reader(Protocol):
         """
 
 
+def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes | None:
+    """A reply or an event with the exchange's id in place of the upstream's, every other byte as it came.
+
+    ``None`` where the upstream's id is not written plainly. A key in quotes cannot stand inside a JSON string, so its
+    first hit is the field.
+    """
+    if upstream_id is not None:
+        for key in (b'"id":', b'"id": '):
+            before, found, after = data.partition(key + msgspec.json.encode(upstream_id))
+            if found:
+                return before + key + msgspec.json.encode(exchange_id) + after
+    return None
+
+
 @contextmanager
 def from_upstream(what: str) -> Iterator[None]:
     """Bytes read in here came from the upstream: what cannot be read raises ``UpstreamGarbage``."""

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.reply import from_upstream
+from gateway.pipeline.reply import from_upstream, id_replaced
 
 DONE_DATA = b"[DONE]"
 DONE = b"data: [DONE]\n\n"
@@ -48,16 +48,8 @@ def data_of(event: bytes) -> bytes | None:
 
 
 def with_id(event: bytes, upstream_id: str | None, exchange_id: str) -> bytes:
-    """The event under the exchange's id; every other byte stays, wherever the upstream's id is written plainly.
-
-    A key in quotes cannot stand inside a JSON string, so its first hit is the field.
-    """
-    if upstream_id is not None:
-        for key in (b'"id":', b'"id": '):
-            before, found, after = event.partition(key + msgspec.json.encode(upstream_id))
-            if found:
-                return before + key + msgspec.json.encode(exchange_id) + after
-    return with_field(data_of(event) or b"{}", "id", exchange_id)
+    """The event under the exchange's id; every other byte stays, wherever the upstream's id is written plainly."""
+    return id_replaced(event, upstream_id, exchange_id) or with_field(data_of(event) or b"{}", "id", exchange_id)
 
 
 def with_field(data: bytes, name: str, value: Any) -> bytes:

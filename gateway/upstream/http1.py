@@ -1,7 +1,7 @@
-"""The wire for plain http: HTTP/1.1 on an ``asyncio.Protocol``, with llhttp (httptools) to read the answers.
+"""The wire for plain http: HTTP/1.1 on an ``asyncio.Protocol``, whose answers ``http1_answer`` reads.
 
-It exists because it is fast: one parser and one list of idle connections, no request or response objects of a library.
-Does no TLS and no HTTP/2, and makes no second attempt but the one that ``wire`` promises.
+It exists because it is fast: a list of idle connections, and no request or response objects of a library. Does no TLS
+and no HTTP/2, and makes no second attempt but the one that ``wire`` promises.
 
 A connection carries one request at a time. What arrives while nothing was asked, or after the end of an answer, makes
 it useless: it might be taken for the answer to the next request.
@@ -11,17 +11,13 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Self, cast
+from typing import cast
 
 import httpx
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from gateway.upstream.wire import FRAMING, Answer, Origin, Request, Wire
+from gateway.upstream.http1_answer import Http1Answer
+from gateway.upstream.wire import Answer, Origin, Request, Wire
 
-_BARE_BYTES = 65_536
-"""What an answer may hold in a row that is not body: head, interim answers, chunk extensions, trailers."""
-_AHEAD_BYTES = 262_144
-"""Of a body that is waiting to be read, before reading from the socket pauses."""
 _HEADS = 256
 """Heads that are remembered: most requests differ in their bodies only."""
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -121,7 +117,7 @@ class Http1Transport(Wire):
 
 
 class _Connection(asyncio.Protocol):
-    """A socket, and the answer that is under way on it."""
+    """A socket, and the answer that is under way on it. Implements ``http1_answer.Source``."""
 
     _transport: asyncio.Transport
 
@@ -131,39 +127,35 @@ class _Connection(asyncio.Protocol):
         self.loop = loop
         self._opened = opened
         self._put_back = put_back
-        self._answer: _Answer | None = None
+        self._answer: Http1Answer | None = None
         self._idle_since = loop.time()
 
-    def ask(self, sent: bytes, method: str) -> "_Answer":
+    def ask(self, sent: bytes, method: str) -> Http1Answer:
         """Write a request. Its answer has failed already if the connection is lost."""
-        answer = self._answer = _Answer(self, bodiless=method == "HEAD")
+        answer = self._answer = Http1Answer(self, bodiless=method == "HEAD")
         if self._transport.is_closing():
             answer.end(httpx.ReadError("the connection was closed"))
         else:
             self._transport.write(sent)
         return answer
 
+    def usable(self, kept_s: float) -> bool:
+        return not self._transport.is_closing() and self.loop.time() - self._idle_since < kept_s
+
+    def hold(self, held: bool) -> None:
+        if not self._transport.is_closing():
+            (self._transport.pause_reading if held else self._transport.resume_reading)()
+
+    def cut(self) -> None:
+        self._transport.abort()
+
     def done(self, *, reusable: bool) -> None:
-        """Nobody reads on. A connection on which a part of the request is still to be written carries no other."""
+        """A connection on which a part of the request is still to be written carries no other."""
         self._answer = None
         self._idle_since = self.loop.time()
         if not reusable or self._transport.get_write_buffer_size():
             self.cut()
         self._put_back(self)
-
-    def usable(self, kept_s: float) -> bool:
-        return not self._transport.is_closing() and self.loop.time() - self._idle_since < kept_s
-
-    def cut(self) -> None:
-        self._transport.abort()
-
-    def pause(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -185,154 +177,6 @@ class _Connection(asyncio.Protocol):
             failure = httpx.ReadError("the connection was lost")
             failure.__cause__ = exc
             self._answer.end(failure)
-
-
-class _Answer:
-    """Implements ``wire.Answer``. Its parser calls the methods ``on_...``; what they raise makes the answer garbage."""
-
-    def __init__(self, connection: _Connection, *, bodiless: bool) -> None:
-        self._connection = connection
-        self._bodiless = bodiless
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self._waiter: asyncio.Future[None] | None = None
-        self._failure: httpx.TransportError | None = None
-        self._pieces: list[bytes] = []
-        self._held = 0  # bytes in the pieces
-        self._bare = 0  # bytes since the last piece
-        self._reusable = False
-        self._closed = False
-        self.status = 0  # until the head is complete
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.touched = False
-        """Whether anything has arrived."""
-        self.complete = False
-        """Whether all has arrived."""
-
-    async def begun(self, deadline: float) -> Self:
-        """Wait for the head. Raises ``httpx.ReadTimeout``, ``httpx.ReadError`` or ``httpx.RemoteProtocolError``."""
-        try:
-            if not self.status and self._failure is None:
-                await self._news(deadline)
-            # What was lost behind the head is for the reader of the body; what is not HTTP has none.
-            if self._failure is not None and not (self.status and isinstance(self._failure, httpx.ReadError)):
-                raise self._failure
-        except BaseException:
-            self._connection.cut()
-            raise
-        return self
-
-    async def piece(self, within_s: float) -> bytes:
-        deadline = self._connection.loop.time() + within_s
-        while not self._pieces:
-            if self.complete:
-                return b""
-            if self._failure is not None:
-                raise self._failure
-            await self._news(deadline)
-        piece = b"".join(self._pieces)
-        self._pieces.clear()
-        if self._held > _AHEAD_BYTES:
-            self._connection.resume()
-        self._held = 0
-        return piece
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._connection.done(reusable=self._reusable and self._held <= _AHEAD_BYTES)
-            if not self.complete:
-                self.end(httpx.ReadError("the answer was closed"))
-            self._parser = None
-
-    async def _news(self, deadline: float) -> None:
-        """Wait until there is a head, a piece or an end."""
-        loop = self._connection.loop
-        self._waiter = waiter = loop.create_future()
-        timer = loop.call_at(deadline, _expire, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
-        assert self._parser is not None, "only an answer that is not complete is fed"
-        self.touched = True
-        self._bare += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            self._garbage(error)
-        if self._bare > _BARE_BYTES:
-            self._garbage(None)
-        if self.complete:
-            self._parser = None
-        elif self._held > _AHEAD_BYTES:
-            self._connection.pause()
-        if self.status:
-            self._wake()
-
-    def feed_end(self) -> None:
-        """Take the end of the connection, which is that of a body without a length (RFC 9112, section 6.3)."""
-        if self.status and not any(name.lower() in FRAMING for name, _ in self.headers):
-            self.end(None)
-
-    def end(self, failure: httpx.TransportError | None) -> None:
-        """Nothing more will arrive: all is there, or the rest is lost. The first end counts."""
-        if not self.complete and self._failure is None:
-            self._failure = failure
-            self.complete = failure is None
-            self._wake()
-
-    def _garbage(self, cause: Exception | None) -> None:
-        self._reusable = False
-        if not self.complete:
-            failure = httpx.RemoteProtocolError("what the server sent is not HTTP, or its head is too long")
-            failure.__cause__ = cause
-            self.end(failure)
-            self._connection.cut()
-
-    def on_message_begin(self) -> None:
-        if self.status:
-            raise ValueError("a second answer")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:  # else it is a trailer
-            self.headers.append((name, value.strip()))
-
-    def on_headers_complete(self) -> None:
-        assert self._parser is not None
-        status = self._parser.get_status_code()
-        if status < 100:
-            raise ValueError("no status")
-        if status < 200 and status != 101:  # another head follows
-            self.headers.clear()
-            return
-        self.status = status
-        self.complete = self._bodiless or status in {204, 304}
-
-    def on_body(self, body: bytes) -> None:
-        if not self.status or self.complete:
-            raise ValueError("a body where there is none")
-        self._bare = 0
-        self._held += len(body)
-        self._pieces.append(body)
-
-    def on_message_complete(self) -> None:
-        if self.status:
-            assert self._parser is not None
-            self.complete = True
-            self._reusable = self._parser.should_keep_alive()
-
-
-def _expire(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(httpx.ReadTimeout("nothing arrived in time"))
 
 
 @lru_cache(_HEADS)

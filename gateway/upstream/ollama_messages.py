@@ -52,9 +52,9 @@ def native_messages(fields: dict[str, Raw]) -> list[dict[str, Any]]:
 
     A tool's result names its tool, which OpenAI's clients say only by the id of the call. Arguments keep their bytes.
     """
-    messages: list[_Message] | None = typed(fields, "messages", list[_Message], "an array of messages")
-    if messages is None:
+    if "messages" not in fields:
         raise BadRequest("Missing required parameter: 'messages'.", param="messages")
+    messages: list[_Message] = typed(fields, "messages", list[_Message], "an array of messages")
     tools: dict[str | None, str] = {}
     return [_native(message, f"messages[{number}]", tools) for number, message in enumerate(messages)]
 
