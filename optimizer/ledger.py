@@ -1,4 +1,4 @@
-"""The budget of one cycle, in calls and in tokens. Knows nothing of models or prices.
+"""The budget of one run, in calls and in tokens, and what each model was used for. Knows nothing of prices.
 
 A call reserves its worst case before it is made and settles what it used afterwards, so that concurrent calls cannot
 overspend together. Everything runs on one event loop: no method awaits, so each is atomic.
@@ -7,7 +7,7 @@ overspend together. Everything runs on one event loop: no method awaits, so each
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway.domain import Usage
+from gateway.domain import Usage, Value
 from gateway.errors import PreceptorError
 
 
@@ -16,6 +16,17 @@ class BudgetSpent(PreceptorError):
 
     status = 429
     type = "insufficient_quota"
+
+
+class Stopped(PreceptorError):
+    """Someone asked the run to end: nothing new is begun, and run again it goes on where it was."""
+
+
+class Used(Value, frozen=True):
+    """What a run needed of one model, paid for now or in an earlier run that was cut short."""
+
+    answers: int = 0
+    usage: Usage = Usage()
 
 
 class Reservation:
@@ -38,11 +49,32 @@ class Ledger:
         self.budget_tokens = budget_tokens
         self.calls = 0
         self.tokens = 0
+        self.stopped = False
         self._reserved = 0
+        self._used: dict[str, Used] = {}
+        self._noted: set[bytes] = set()
+
+    @property
+    def used(self) -> dict[str, Used]:
+        """What the run has needed so far, by model: every answer once, whether it was paid for or remembered."""
+        return dict(self._used)
+
+    def note(self, model: str, key: bytes, usage: Usage) -> None:
+        """Count an answer of a model; one that was noted under the same key is not counted again."""
+        if key not in self._noted:
+            self._noted.add(key)
+            before = self._used.get(model, Used())
+            self._used[model] = Used(answers=before.answers + 1, usage=before.usage + usage)
+
+    def stop(self) -> None:
+        """Let no new call begin; those under way may end."""
+        self.stopped = True
 
     @contextmanager
     def reserve(self, tokens: int) -> Iterator[Reservation]:
-        """Hold one call and up to ``tokens`` tokens while a call is made. Raises ``BudgetSpent``."""
+        """Hold one call and up to ``tokens`` tokens while a call is made. Raises ``BudgetSpent``, ``Stopped``."""
+        if self.stopped:
+            raise Stopped("stopped before the next call")
         if self.calls + 1 > self.budget_calls:
             raise BudgetSpent(f"the budget of {self.budget_calls} calls is spent")
         if self.tokens + self._reserved + tokens > self.budget_tokens:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import Rule, RuleSet, Usage
 from gateway.errors import StoreError
-from optimizer.evaluations import Answer, BytesDisk, Evaluations, NotBytes, key_of
+from optimizer.evaluations import Answer, BytesDisk, Evaluations, NotBytes, Pass, key_of, key_of_pass
 
 ANSWER = Answer(text="42 \u2713", usage=Usage(prompt_tokens=9, output_tokens=2), latency_s=0.5, finish_reason="stop")
 KEY = key_of("m", b"{}", None, "answer")
@@ -48,6 +48,21 @@ def test_everything_that_could_change_an_answer_changes_its_key() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert key_of("m", b"{}", RuleSet(task="t", rules=rules.rules, version=3), "answer") == keys[3]
+
+
+async def test_a_pass_is_on_disk_when_it_is_kept_and_gone_when_its_answer_is(tmp_path: Path) -> None:
+    """Whoever is killed after it finds it; whoever has the answer needs it no more."""
+    key = key_of_pass("m", "/chat/completions", b"{}")
+    kept = Pass(body=b'{"id": "\xc3\xa9"}', latency_s=0.5)
+    first, second = Evaluations(tmp_path), Evaluations(tmp_path)
+    await first.keep_pass(key, kept)
+    assert second.get_pass(key) == kept
+    first.put(KEY, ANSWER)
+    first.drop_passes([key])
+    first.close()
+    assert second.get_pass(key) is None
+    assert second.get(KEY) == ANSWER
+    second.close()
 
 
 class Planted:

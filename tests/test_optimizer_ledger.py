@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Usage
-from optimizer.ledger import BudgetSpent, Ledger
+from optimizer.ledger import BudgetSpent, Ledger, Stopped, Used
 
 
 def test_a_settled_call_counts_what_it_used() -> None:
@@ -38,6 +38,29 @@ def test_a_failed_call_counts_as_a_call_and_frees_its_tokens() -> None:
     assert (ledger.calls, ledger.tokens) == (1, 0)
     with ledger.reserve(100):
         pass
+
+
+def test_a_stopped_run_begins_nothing_new() -> None:
+    """What is under way settles as ever."""
+    ledger = Ledger(budget_calls=9, budget_tokens=100)
+    with ledger.reserve(10) as reservation:
+        ledger.stop()
+        reservation.settle(Usage(output_tokens=3))
+    with pytest.raises(Stopped), ledger.reserve(1):
+        pass
+    assert (ledger.calls, ledger.tokens) == (1, 3)
+
+
+def test_every_answer_counts_once_for_its_model() -> None:
+    """Whether it was paid for now or remembered: what a result needed does not depend on interruptions."""
+    ledger = Ledger(budget_calls=9, budget_tokens=100)
+    for key in (b"one", b"two", b"one"):
+        ledger.note("small", key, Usage(prompt_tokens=5, output_tokens=1))
+    ledger.note("large", b"three", Usage(output_tokens=9))
+    assert ledger.used == {
+        "small": Used(answers=2, usage=Usage(prompt_tokens=10, output_tokens=2)),
+        "large": Used(answers=1, usage=Usage(output_tokens=9)),
+    }
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1)), max_size=40))

@@ -13,3 +13,11 @@ def test_the_text_is_all_of_its_pieces_in_order(pieces: list[str | None]) -> Non
     for piece in pieces:
         transcript.add_text(piece)
     assert transcript.text == "".join(piece or "" for piece in pieces)
+
+
+def test_halves_of_a_pair_become_one_character() -> None:
+    """Some upstreams cut a character in two; one half alone cannot be stored."""
+    transcript = Transcript()
+    for piece in ("a\ud83d", "\ude00b", "\ud83d"):
+        transcript.add_text(piece)
+    assert transcript.text == "a\U0001f600b\ufffd"

@@ -168,6 +168,24 @@ def test_graded_leaves_out_what_nothing_can_be_learnt_from(store: Store) -> None
     assert [graded.exchange.id for graded in store.graded("sums", limit=10)] == ["good"]
 
 
+def test_the_answers_of_an_arm_are_newest_first_and_whole(store: Store) -> None:
+    """With or without feedback; other tasks, other arms and what did not end well are left out."""
+    store.record(
+        [
+            exchange("old", arm="strong", created=1.0),
+            exchange("new", arm="strong", created=3.0, reply="4"),
+            exchange("middle", arm="strong", created=2.0),
+            exchange("weak"),
+            exchange("failed", arm="strong", status="error"),
+            exchange("other", arm="strong", task="other"),
+        ]
+    )
+    assert store.answered("sums", arm="strong", limit=2) == [
+        exchange("new", arm="strong", created=3.0, reply="4"),
+        exchange("middle", arm="strong", created=2.0),
+    ]
+
+
 def test_counts_per_task(store: Store) -> None:
     """Exchanges, errors, feedback and output tokens add up per task; what has no task is in no count."""
     used = Usage(prompt_tokens=5, output_tokens=7)
@@ -183,8 +201,8 @@ def test_counts_per_task(store: Store) -> None:
     for id_ in ("a", "a", "b", "e"):
         store.add_feedback(feedback(id_))
     assert store.counts() == {
-        "sums": TaskCounts(exchanges=3, errors=1, feedback=3, output_tokens=14, last_seen=9.0),
-        "other": TaskCounts(exchanges=1, last_seen=1.0),
+        "sums": TaskCounts(exchanges=3, errors=1, feedback=3, output_tokens=14, first_seen=5.0, last_seen=9.0),
+        "other": TaskCounts(exchanges=1, first_seen=1.0, last_seen=1.0),
     }
 
 

@@ -30,6 +30,7 @@ from gateway.upstream.http import HttpUpstream
 from tests.fakes import Answer, FakeReply, FakeUpstream, events, raw_server, read_request
 
 CALL = Call(model="tiny-1b", body=b'{"model":"tiny-1b"}')
+EVENT_STREAM = {"content-type": "text/event-stream"}
 STREAM = msgspec.structs.replace(CALL, stream=True)
 DELETE = msgspec.structs.replace(CALL, method="DELETE", path="/files/f-1")
 WALL = 1_700_000_000.0
@@ -250,7 +251,7 @@ async def test_a_stream_is_whole_although_its_first_piece_was_awaited() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [FakeReply(200, [UpstreamBroken("cut")], {}), FakeReply(200, [], {}), FakeReply(200, [UpstreamGarbage("no")], {})],
+    [FakeReply(200, [UpstreamBroken("cut")], {}), FakeReply(200, [], EVENT_STREAM), FakeReply(200, [UpstreamGarbage("no")], {})],
     ids=["broken", "empty", "garbage"],
 )
 async def test_a_stream_that_ends_before_it_begins_is_repeated(broken: FakeReply) -> None:
@@ -262,10 +263,16 @@ async def test_a_stream_that_ends_before_it_begins_is_repeated(broken: FakeReply
 
 async def test_an_empty_stream_is_an_error_in_the_end() -> None:
     """No 200 without a body."""
-    scene = Scene(FakeReply(200, [], {}), retries=1)
+    scene = Scene(FakeReply(200, [], EVENT_STREAM), retries=1)
     with pytest.raises(UpstreamBroken, match="before the first byte") as caught:
         await take(scene.guarded, STREAM)
     assert caught.value.headers == {"x-should-retry": "false"} and scene.guarded.in_flight == 0
+
+
+async def test_an_empty_answer_that_is_no_stream_of_events_is_an_answer() -> None:
+    """A file that was deleted has nothing to say."""
+    scene = Scene(FakeReply(204, [], {}))
+    assert (await take(scene.guarded, STREAM))[2] == b"" and scene.asked == 1 and scene.guarded.in_flight == 0
 
 
 async def test_a_stream_that_does_not_begin_times_out_and_is_not_repeated() -> None:

@@ -13,7 +13,7 @@ from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.reply import broken, from_upstream, id_replaced
+from gateway.pipeline.reply import broken, decoded, from_upstream, id_replaced
 from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields, recounted
@@ -111,7 +111,7 @@ class Completion(Value, frozen=True):
 def open_completion(body: bytes) -> Completion:
     """Decode a completion; raises ``UpstreamGarbage`` if it is none."""
     with from_upstream("a chat completion"):
-        completion = _completion.decode(body)
+        completion = decoded(_completion, body)
     first = _first(completion.choices)
     if first is not None and first.message is None and first.text is None:
         raise UpstreamGarbage("the upstream sent a completion whose choice says nothing")
@@ -143,7 +143,7 @@ class ChatReader:
             self.finished = True
             return None
         with from_upstream("a chunk of a chat completion"):
-            chunk = _chunk.decode(data)
+            chunk = decoded(_chunk, data)
         if chunk.error is not None:
             raise broken(chunk.error)
         if chunk.usage is not None:

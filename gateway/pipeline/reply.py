@@ -1,14 +1,19 @@
 """What every endpoint's replies have in common: read as they pass by, and marked with the exchange's id."""
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from gateway.domain import ToolCall, Usage
 from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
 
+T = TypeVar("T")
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONGEST = 500
 """Characters of an upstream's own words about an error that are handed on."""
 
@@ -64,6 +69,22 @@ def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes
             if found:
                 return before + key + msgspec.json.encode(exchange_id) + after
     return None
+
+
+def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """What an upstream sent as a type. Half a surrogate pair is let through, as it is by the clients' own readers.
+
+    Raises ``msgspec.DecodeError``.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError:
+        if not _SURROGATE.search(data):
+            raise
+        try:
+            return msgspec.convert(json.loads(data), decoder.type)
+        except (ValueError, RecursionError) as error:
+            raise msgspec.DecodeError(str(error)) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.reply import broken, from_upstream
+from gateway.pipeline.reply import broken, decoded, from_upstream
 from gateway.pipeline.transcript import Transcript
 
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -105,7 +105,7 @@ class Response(Value, frozen=True):
 def open_response(body: bytes) -> Response:
     """Decode a response; raises ``UpstreamGarbage`` if it is none."""
     with from_upstream("a response"):
-        response = _response.decode(body)
+        response = decoded(_response, body)
     return Response(
         body=body,
         id=response.id,
@@ -126,7 +126,7 @@ class ResponsesReader:
 
     def read(self, data: bytes, event: bytes) -> bytes | None:
         with from_upstream("an event of a response"):
-            opened = _event.decode(data)
+            opened = decoded(_event, data)
         transcript = self._transcript
         if opened.type == "error" or (not opened.type and opened.error is not None):
             raise broken(opened.error or {"message": opened.message})

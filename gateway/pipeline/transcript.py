@@ -17,7 +17,13 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        """The text so far. Halves of a surrogate pair from two pieces become one character; a lone one is replaced."""
+        text = "".join(self._pieces)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text
 
     def add_text(self, piece: str | None) -> None:
         if piece:

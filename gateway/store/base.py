@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain import Activation, CycleRecord, Exchange, Feedback, RuleSet, Value
+from gateway.domain import Activation, Arm, CycleRecord, Exchange, Feedback, RuleSet, Value
 
 
 class Graded(Value, frozen=True):
@@ -26,6 +26,7 @@ class TaskCounts(Value, frozen=True):
     errors: int = 0
     feedback: int = 0
     output_tokens: int = 0
+    first_seen: float | None = None
     last_seen: float | None = None
 
 
@@ -42,6 +43,9 @@ class Store(Protocol):
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         """The newest ``limit`` exchanges of a task that ended ``ok`` and have feedback, newest first."""
+
+    def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
+        """The newest ``limit`` exchanges of a task's arm that ended ``ok``, newest first."""
 
     def counts(self) -> dict[str, TaskCounts]:
         """Counts per task that has exchanges."""

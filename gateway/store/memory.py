@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import msgspec
 
-from gateway.domain import Activation, CycleRecord, Exchange, Feedback, RuleSet
+from gateway.domain import Activation, Arm, CycleRecord, Exchange, Feedback, RuleSet
 from gateway.errors import NotFound
 from gateway.store.base import Graded, TaskCounts
 
@@ -47,6 +47,11 @@ class MemoryStore:
             ]
         return sorted(found, key=attrgetter("exchange.created"), reverse=True)[:limit]
 
+    def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
+        with self._lock:
+            found = [one for one in self._exchanges.values() if (one.task, one.arm, one.status) == (task, arm, "ok")]
+        return sorted(found, key=attrgetter("created"), reverse=True)[:limit]
+
     def counts(self) -> dict[str, TaskCounts]:
         with self._lock:
             counts: dict[str, TaskCounts] = {}
@@ -58,6 +63,7 @@ class MemoryStore:
                         errors=before.errors + (exchange.status == "error"),
                         feedback=before.feedback + len(self._feedback.get(exchange.id, ())),
                         output_tokens=before.output_tokens + exchange.usage.output_tokens,
+                        first_seen=min(before.first_seen or exchange.created, exchange.created),
                         last_seen=max(before.last_seen or exchange.created, exchange.created),
                     )
             return counts

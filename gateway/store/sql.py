@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
-from gateway.domain import Activation, CycleRecord, Evidence, Exchange, Feedback, Rule, RuleSet, Usage, Value
+from gateway.domain import Activation, Arm, CycleRecord, Evidence, Exchange, Feedback, Rule, RuleSet, Usage, Value
 from gateway.errors import NotFound
 from gateway.store.base import Graded, TaskCounts
 from gateway.store.database import Database
@@ -87,6 +87,16 @@ class SqlStore:
             rows = connection.execute(statement).mappings().all()
         return [Graded(exchange=_exchange(row), feedback=_feedback(row)) for row in rows]
 
+    def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
+        statement = (
+            sa.select(exchanges)
+            .where(exchanges.c.task == task, exchanges.c.arm == arm, exchanges.c.status == "ok")
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [_exchange(row) for row in connection.execute(statement).mappings()]
+
     def counts(self) -> dict[str, TaskCounts]:
         of_exchanges = (
             sa.select(
@@ -94,6 +104,7 @@ class SqlStore:
                 sa.func.count().label("exchanges"),
                 sa.func.sum(sa.case((exchanges.c.status == "error", 1), else_=0)).label("errors"),
                 sa.func.sum(exchanges.c.output_tokens).label("output_tokens"),
+                sa.func.min(exchanges.c.created).label("first_seen"),
                 sa.func.max(exchanges.c.created).label("last_seen"),
             )
             .where(exchanges.c.task.is_not(None))
@@ -109,6 +120,7 @@ class SqlStore:
                 errors=row.errors,
                 feedback=given.get(row.task, 0),
                 output_tokens=row.output_tokens,
+                first_seen=row.first_seen,
                 last_seen=row.last_seen,
             )
             for row in rows

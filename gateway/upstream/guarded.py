@@ -182,7 +182,7 @@ class Guarded:
         try:
             async with asyncio.timeout(left_s):
                 await reply.peek()
-            if not reply.begun:
+            if not reply.begun and reply.is_event_stream:
                 raise UpstreamBroken(f"upstream {self._name!r} ended its stream before the first byte")
         except TimeoutError as error:
             await reply.cut()
@@ -225,6 +225,11 @@ class _GuardedReply:
         """Whether a piece of the body has arrived."""
         self.status = reply.status
         self.headers: Mapping[str, str] = reply.headers
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether an empty body says nothing: what is passed through (a file deleted, a 204) may have none."""
+        return "text/event-stream" in self.headers.get("content-type", "")
 
     async def peek(self) -> None:
         """Wait for the first piece, which is handed out first then."""

@@ -86,6 +86,7 @@ def _failed(error: openai.OpenAIError) -> dict[str, Any]:
         "name": type(error).__name__,
         "status": getattr(error, "status_code", None),
         "retry_after": headers.get("retry-after"),
+        "request_id": getattr(error, "request_id", None),
         **told,
     }
 

@@ -86,7 +86,7 @@ CLIENTS: dict[str, Callable[[], Client]] = {
 }
 
 
-@pytest.fixture(scope="session", params=CLIENTS)
+@pytest.fixture(scope="session", params=["python", "python-async", pytest.param("node", marks=pytest.mark.node)])
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     """Each official client."""
     made = CLIENTS[request.param]()

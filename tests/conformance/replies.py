@@ -9,6 +9,8 @@ from typing import Any
 from tests.conformance.upstream import event
 
 MODEL = "tiny-1b"
+RESPONSE = "resp_upstream"
+"""The id of every response here."""
 TOMORROW = {"from_tomorrow": {"deep": [1, 2.5, None, "ü"], "empty": {}}}
 
 JsonObject = Mapping[str, Any]
@@ -127,7 +129,7 @@ def embeddings(*vectors: Sequence[float], packed: bool) -> JsonObject:
 def response(*output: JsonObject, status: str = "completed", **more: Any) -> JsonObject:
     """A reply of ``/v1/responses``."""
     return {
-        "id": "resp_upstream",
+        "id": RESPONSE,
         "object": "response",
         "created_at": 1,
         "status": status,

@@ -26,8 +26,9 @@ def carried_out(scenario: Scenario, client: Client, upstream: ScriptedUpstream, 
 
 def told(seen: Observation, scenario: Scenario) -> Mapping[str, Any]:
     """An observation without what the gateway means to change: ids of exchanges, and words about its own key."""
-    error = seen["error"]
-    if error is not None and scenario.own_words:
+    error = dict(seen["error"] or {})
+    error.pop("request_id", None)
+    if scenario.own_words:
         error = {key: error[key] for key in ("name", "status", "retry_after")}
     return {"value": _without_ids(seen["value"]), "error": error}
 

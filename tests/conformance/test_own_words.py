@@ -127,6 +127,8 @@ def test_a_failing_upstream_is_an_internal_server_error(
     assert (error["name"], error["status"]) == ("InternalServerError", status)
     assert (error["code"] or "").startswith(code if how == "whole" or case != "a body that is cut" else "upstream_")
     assert set(error["body"]) == {"message", "type", "param", "code"}
+    exchange = running.recorded(error["request_id"])
+    assert (exchange.status, exchange.http_status) == ("error", status)
 
 
 def test_an_upstream_that_is_not_there_is_an_internal_server_error(client: Client, gateway: Gateway) -> None:

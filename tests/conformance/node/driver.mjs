@@ -66,6 +66,7 @@ function failed(error) {
     name: error.constructor.name,
     status: error.status ?? null,
     retry_after: error.headers?.get('retry-after') ?? null,
+    request_id: error.requestID ?? null,
     code: error.code ?? null,
     type: error.type ?? null,
     param: error.param ?? null,
