@@ -32,6 +32,10 @@ import msgspec
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
+_SHOWN = 200
+"""Characters of a client's own text that a message repeats."""
+
+
 class PreceptorError(Exception):
     """Root of the tree. ``str(error)`` is one line that says what to do."""
 
@@ -58,6 +62,11 @@ class PreceptorError(Exception):
     def body(self) -> bytes:
         """The error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
         return error_body(self.message, self.type, self.param, self.code)
+
+
+def shown(text: str) -> str:
+    """What a client wrote, as far as a message repeats it."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def error_body(message: str, type_: str, param: str | None = None, code: str | None = None) -> bytes:
@@ -94,7 +103,7 @@ class ModelNotFound(NotFound):
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"The model {model!r} does not exist here: name a configured model, 'task:NAME', or set"
+            f"The model {shown(model)!r} does not exist here: name a configured model, 'task:NAME', or set"
             " server.default_upstream to pass unknown names through.",
             param="model",
         )

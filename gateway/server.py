@@ -12,6 +12,7 @@ import uvicorn
 from gateway.app import build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.plugins import Plugin
+from gateway.protocol import BoundedProtocol
 from gateway.reload import Reloader
 from gateway.services import Serving
 from gateway.settings import Settings
@@ -25,7 +26,8 @@ class PortTaken(PreceptorError):
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ``PortTaken`` with what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol named, asyncio sends small answers at once (TCP_NODELAY) on what it accepts here.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -71,7 +73,7 @@ def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # Litestar is an ASGI application; its types are its own
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -169,11 +169,6 @@ def healthy(port: int) -> Iterator[None]:
     assert answer.json()["choices"][0]["message"]["content"] == "4"
 
 
-def unmended(what: str) -> pytest.MarkDecorator:
-    """A bug that is known and not mended yet; the test says so when it is."""
-    return pytest.mark.xfail(strict=True, reason=what)
-
-
 class Answer(NamedTuple):
     """A response as it came."""
 
@@ -504,7 +499,6 @@ def test_a_flood_of_headers_ends(port: int, headers: list[str]) -> None:
         assert answer.status in (200, 400, 431)
 
 
-@unmended("uvicorn with httptools keeps whatever comes until the head ends: 60 MB of it took 66 MB of memory")
 def test_a_head_that_does_not_end_is_cut_off(port: int) -> None:
     """Before it has cost more than a body may."""
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
@@ -518,14 +512,12 @@ def test_a_head_that_does_not_end_is_cut_off(port: int) -> None:
 LONG = "x" * 100_000
 
 
-@unmended("x-preceptor-model repeats the client's own name, and clients give up at 8 to 64 KB of header")
 def test_no_header_of_an_answer_is_as_long_as_a_client_likes(port: int) -> None:
     """A name that is passed through is one that the client chose."""
     (answer,) = talk(port, request("/v1/chat/completions", body_of("/v1/chat/completions", model=LONG, metadata={})))
     assert max(map(len, answer.headers.values())) < 4000
 
 
-@unmended("the name of a task and the address are repeated whole")
 @pytest.mark.parametrize("target", ["/v1/chat/completions", f"/v1/models/{LONG[:60_000]}", f"/{LONG[:60_000]}"])
 def test_an_error_does_not_repeat_all_that_was_sent(port: int, target: str) -> None:
     """Logs and screens are small."""
@@ -535,7 +527,6 @@ def test_an_error_does_not_repeat_all_that_was_sent(port: int, target: str) -> N
     assert len(answer.body) < 2000
 
 
-@unmended("uvicorn's own refusal is plain text")
 def test_what_is_no_http_is_refused_in_openai_s_shape(port: int) -> None:
     """An SDK behind a broken proxy then says what it got."""
     (answer,) = talk(port, request("/v1/chat/completions", b"{}", "X-Header: \x7f"))
@@ -609,7 +600,6 @@ def test_a_method_that_is_not_served_is_refused(port: int, path: str, method: st
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
-@unmended("a server that answers TRACE repeats the gateway's own key; CONNECT asks for a tunnel")
 def test_a_method_that_asks_for_something_else_is_not_passed_on(port: int, method: str) -> None:
     """Neither of them is part of an API."""
     (answer,) = talk(port, request("/v1/moderations", b"", method=method), method=method)

@@ -6,7 +6,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
-from gateway.errors import BadRequest, BodyTooLarge, MethodNotAllowed, NotFound, PreceptorError
+from gateway.errors import BadRequest, BodyTooLarge, MethodNotAllowed, NotFound, PreceptorError, shown
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
 
 
 def _mapped(request: Request[Any, Any, Any], error: Exception) -> PreceptorError:
-    path = request.scope["path"]
+    path = shown(request.scope["path"])
     match error:
         case PreceptorError():
             return error

@@ -12,6 +12,7 @@ Header = tuple[bytes, bytes]
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 
+_LONGEST = 1024
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
@@ -65,5 +66,5 @@ def error_headers(error: PreceptorError) -> list[Header]:
 
 
 def header_value(text: str) -> bytes:
-    """Text as a header can carry it: a line break in it would begin another header."""
-    return _UNPRINTABLE.sub(b"?", text.encode("ascii", "replace"))
+    """Text as a header can carry it: a line break in it would begin another header, and clients refuse long ones."""
+    return _UNPRINTABLE.sub(b"?", text[:_LONGEST].encode("ascii", "replace"))

@@ -12,13 +12,15 @@ from litestar.types import HTTPScope, Receive, Send
 from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import Header, error_headers, header_value, piece, read_body, respond, start
 from gateway.completion import OWN_KEY_REFUSED, refusal
-from gateway.errors import NotFound, PreceptorError
+from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
 from gateway.services import Services
 from gateway.upstream.base import Call, Reply
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/v1"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+"""Not TRACE: an upstream would send the gateway's own key back with it."""
 REQUEST_HEADERS = frozenset({b"content-type", b"accept", b"openai-beta", b"idempotency-key"})
 """What is handed on of a request; never a key: the upstream gets the gateway's own."""
 REPLY_HEADERS = (
@@ -58,7 +60,9 @@ class PassThrough:
         name = serving.settings.server.default_upstream
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
         if name is None or ".." in unquote(path).split("/"):
-            raise NotFound(f"Invalid URL ({scope['method']} {path})", code="unknown_url")
+            raise NotFound(f"Invalid URL ({scope['method']} {shown(path)})", code="unknown_url")
+        if scope["method"] not in METHODS:
+            raise MethodNotAllowed(f"Not allowed to {shown(scope['method'])} here.", code="method_not_supported")
         call = Call(
             model="",
             body=body,

@@ -79,6 +79,25 @@ class PythonGrader(Section, frozen=True, tag_field="kind", tag="python"):
     ]
 
 
+class JudgeGrader(Section, frozen=True, tag_field="kind", tag="judge"):
+    """Right if a model finds the reply at least as good as the reference in `expected`, in both orders in which the two
+    can be shown to it. A verdict that changes with the order counts as wrong. A reply costs one or two calls, none if
+    it is the reference itself. Have the judge calibrated against people's labels before you trust it. Recorded replies
+    are not judged again: what feedback says of them (`correct`) counts."""
+
+    model: Annotated[str | None, doc("Name of the model that judges; default: the task's strong model.")] = None
+    criteria: Annotated[
+        str | None, doc("What makes a reply as good as the reference, in your own words, for the judge to read.")
+    ] = None
+
+
 Grader = (
-    NumericGrader | ExactGrader | RegexGrader | JsonSchemaGrader | ToolCallGrader | PythonTestsGrader | PythonGrader
+    NumericGrader
+    | ExactGrader
+    | RegexGrader
+    | JsonSchemaGrader
+    | ToolCallGrader
+    | PythonTestsGrader
+    | PythonGrader
+    | JudgeGrader
 )

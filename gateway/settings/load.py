@@ -52,8 +52,16 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
     _cross_check(found, mistakes)
     if mistakes:
         raise ConfigurationError(source, mistakes.lines())
-    settings: Settings = convert(found, Settings)
+    settings: Settings = convert(_completed(found), Settings)
     return msgspec.structs.replace(settings, injection=environment.get("PRECEPTOR_INJECTION", "on").lower() != "off")
+
+
+def _completed(found: dict[str, Any]) -> dict[str, Any]:
+    """A document without mistakes, with the defaults that depend on other settings: a judge is the strong model."""
+    for task in found.get("tasks", {}).values():
+        if task.get("grader", {}).get("kind") == "judge":
+            task["grader"].setdefault("model", task["strong"])
+    return found
 
 
 def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
@@ -63,7 +71,7 @@ def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
         match path:
             case ("server", "default_upstream") | ("models", _, "upstream"):
                 _check_reference(key, value, "upstreams", found, mistakes)
-            case ("tasks", _, "weak" | "strong") | ("tasks", _, "fallback", _):
+            case ("tasks", _, "weak" | "strong") | ("tasks", _, "fallback", _) | ("tasks", _, "grader", "model"):
                 _check_reference(key, value, "models", found, mistakes)
             case ("upstreams", _, "base_url") if not re.match(r"https?://[^/\s]+", value):
                 mistakes.note(key, "must start with http:// or https:// and name a host")
