@@ -102,6 +102,8 @@ class Measured(Value, frozen=True):
     n: int
     output_tokens: float = 0.0
     latency_s: float = 0.0
+    ungraded: int = 0
+    """Replies among them on which the grader could not say; they count as wrong."""
 
 
 class Evidence(Value, frozen=True):

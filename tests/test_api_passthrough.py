@@ -27,6 +27,7 @@ async def test_a_request_arrives_as_it_was_sent(method: str) -> None:
                      "cookie": "a=b", "idempotency-key": "k", "x-forwarded-for": "10.0.0.1"},
         )  # fmt: skip
     (call,) = upstream.calls
+    assert call.once is (method != "GET")
     assert (call.method, call.path, call.query, call.body) == (method, "/files/a%2Fb", "x=1%202&y=", BYTES)
     assert dict(call.headers) == {
         b"accept": b"*/*", b"content-type": b"multipart/form-data; boundary=x", b"idempotency-key": b"k"

@@ -15,25 +15,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.pipeline.retry import LONGEST_BACKOFF_S, after_error, after_status, asked_s, backoff_s, repeatable
+from gateway.pipeline.retry import LONGEST_BACKOFF_S, after_error, after_status, asked_s, backoff_s
 
 NOW = 1_700_000_000.0
-
-MODEL_CALLS = [("POST", "/chat/completions"), ("POST", "/completions"), ("POST", "/embeddings"), ("POST", "/responses")]
-READING = [("GET", "/files/f-1"), ("HEAD", "/models"), ("GET", "/responses/r-1")]
-CHANGING = [("POST", "/files"), ("DELETE", "/files/f-1"), ("POST", "/responses/r-1/cancel"), ("PUT", "/anything")]
-
-
-@pytest.mark.parametrize(("method", "path"), [*MODEL_CALLS, *READING])
-def test_asking_a_model_or_reading_may_be_repeated(method: str, path: str) -> None:
-    """A model that is asked twice answers twice, and nothing else happens."""
-    assert repeatable(method, path)
-
-
-@pytest.mark.parametrize(("method", "path"), CHANGING)
-def test_what_may_change_something_is_not_repeated(method: str, path: str) -> None:
-    """Of other paths nobody here knows what a second request would do."""
-    assert not repeatable(method, path)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 529])

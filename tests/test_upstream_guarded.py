@@ -32,7 +32,7 @@ from tests.fakes import Answer, FakeReply, FakeUpstream, events, raw_server, rea
 CALL = Call(model="tiny-1b", body=b'{"model":"tiny-1b"}')
 EVENT_STREAM = {"content-type": "text/event-stream"}
 STREAM = msgspec.structs.replace(CALL, stream=True)
-DELETE = msgspec.structs.replace(CALL, method="DELETE", path="/files/f-1")
+DELETE = msgspec.structs.replace(CALL, method="DELETE", path="/files/f-1", once=True)
 WALL = 1_700_000_000.0
 BRIEF = 0.01
 """Seconds of a time-out that a test lets run out."""

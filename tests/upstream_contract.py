@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from gateway.upstream.wire import Wire
+from gateway.upstream.wire import Origin, Request, Wire
 from tests.fakes import Connection, free_port, raw_server, read_request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -274,6 +274,27 @@ class WireContract:
             with pytest.raises(httpx.ReadError):
                 await ask(transport, request(url))
         assert server.requests == 1
+
+    async def test_a_request_that_may_arrive_once_only_has_a_fresh_connection(self, transport: Wire) -> None:
+        """So it cannot be lost in one that the server is closing, and there is no reason to repeat it."""
+        server = Counted(lambda connection, number, writer: answers(writer))
+        async with raw_server(server) as url:
+            await ask(transport, request(url))
+            for _ in range(2):
+                answer = await transport.send(
+                    Request(
+                        origin=Origin.of(httpx.URL(url)),
+                        method="POST",
+                        target=b"/v1/files",
+                        headers=((b"host", b"x"),),
+                        body=b"{}",
+                        once=True,
+                    )
+                )
+                while await answer.piece(5):
+                    pass
+                answer.close()
+        assert (server.connections, server.requests) == (3, 3)
 
     @pytest.mark.parametrize(
         "answer",

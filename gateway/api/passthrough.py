@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 PREFIX = "/v1"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Not TRACE: an upstream would send the gateway's own key back with it."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_HEADERS = frozenset({b"content-type", b"accept", b"openai-beta", b"idempotency-key"})
 """What is handed on of a request; never a key: the upstream gets the gateway's own."""
 REPLY_HEADERS = (
@@ -69,6 +70,7 @@ class PassThrough:
             path=path.removeprefix(PREFIX),
             stream=True,
             method=scope["method"],
+            once=scope["method"] not in SAFE,
             query=scope["query_string"].decode("latin-1"),
             headers=tuple((key, value) for key, value in scope["headers"] if key in REQUEST_HEADERS),
         )

@@ -1,9 +1,9 @@
 """Which failures are worth another attempt, and how long to wait before it.
 
 Follows OpenAI's SDKs, which would repeat the request themselves: their statuses, ``x-should-retry`` and
-``retry-after-ms``. Narrower in two ways. A request outside of the model endpoints may have changed something, so it is
-repeated only if the upstream cannot have acted on it. And a reply that did not begin in time is not waited for again:
-that doubles the wait, and a generation that goes on unseen is billed twice.
+``retry-after-ms``. Narrower in two ways. A request that may have changed something (not ``repeatable``)
+is repeated only if the upstream cannot have acted on it. And a reply that did not begin in time is not waited for
+again: that doubles the wait, and a generation that goes on unseen is billed twice.
 
 Decides only; ``upstream.guarded`` counts, waits and sends.
 """
@@ -21,19 +21,11 @@ LONGEST_BACKOFF_S = 4.0
 SHOULD_RETRY = "x-should-retry"
 """The header in which a server says ``true`` or ``false`` to OpenAI's SDKs."""
 
-_MODEL_PATHS = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
 _BUSY_OR_FAILING = frozenset({408, 409, 429, 500, 502, 503, 504, 529, *range(520, 524)})
 """409 is a lock that was not had in time; 520 to 523 are Cloudflare's for a server that it cannot reach; 529 is
 Anthropic's for overload."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
-
-
-def repeatable(method: str, path: str) -> bool:
-    """Whether a request may reach an upstream twice. ``path`` is below its ``/v1``."""
-    return path in _MODEL_PATHS or method in _SAFE_METHODS
 
 
 def after_status(status: int, headers: Mapping[str, str], *, repeatable: bool) -> bool:

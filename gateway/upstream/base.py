@@ -16,6 +16,8 @@ class Call(Value, frozen=True):
     """Below the upstream's ``/v1``, percent-encoded as it came."""
     stream: bool = False
     method: str = "POST"
+    once: bool = False
+    """Whether it may have changed something when it was lost, and so must not reach the upstream twice."""
     query: str = ""
     """Without its question mark, as it came."""
     headers: Sequence[tuple[bytes, bytes]] = ()

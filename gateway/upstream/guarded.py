@@ -138,7 +138,7 @@ class Guarded:
         A failure that is left when all retries are used up tells the client's SDK not to multiply them.
         """
         settings = self._settings
-        repeatable = retry.repeatable(call.method, call.path)
+        repeatable = not call.once
         if isinstance(failure, UpstreamError):
             worth = retry.after_error(failure, repeatable=repeatable)
         else:

@@ -78,6 +78,7 @@ class HttpUpstream:
             target=self._target(call.method, call.path, call.query),
             headers=self._headers_of(call),
             body=call.body,
+            once=call.once,
             connect_s=settings.connect_timeout_s,
             answer_s=self._answer_s,
         )
@@ -91,9 +92,7 @@ class HttpUpstream:
             raise UpstreamGarbage(
                 f"upstream {self._name!r} answered with status {answer.status}, which HTTP does not have"
             )
-        # A server may send its headers first and work on an unstreamed reply then.
-        idle = settings.idle_timeout_s if call.stream else settings.first_byte_timeout_s
-        return _HttpReply(self._name, settings, answer, idle, deadline)
+        return _HttpReply(self._name, settings, answer, deadline, stream=call.stream)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -125,13 +124,15 @@ class HttpUpstream:
         match error:
             case httpx.ConnectTimeout():
                 limit = self._settings.connect_timeout_s
-                return UpstreamTimeout(f"upstream {name!r} did not accept a connection within {limit:g} s")
+                return UpstreamTimeout(f"upstream {name!r} did not accept a connection within {limit:g} s", sent=False)
             case httpx.TimeoutException():
                 return UpstreamTimeout(f"upstream {name!r} sent no status within {self._answer_s:g} s")
             case httpx.ProtocolError() | httpx.UnsupportedProtocol():
                 return UpstreamGarbage(f"upstream {name!r} answered something that is not HTTP")
             case httpx.ConnectError():
-                return UpstreamUnreachable(f"upstream {name!r} cannot be reached: is it running at its base_url?")
+                return UpstreamUnreachable(
+                    f"upstream {name!r} cannot be reached: is it running at its base_url?", sent=False
+                )
             case _:
                 return UpstreamUnreachable(f"upstream {name!r} closed the connection without an answer")
 
@@ -171,11 +172,13 @@ def _own_headers(
 class _HttpReply:
     """Implements ``upstream.base.Reply``."""
 
-    def __init__(self, name: str, settings: UpstreamSettings, answer: Answer, idle_s: float, deadline: float) -> None:
+    def __init__(self, name: str, settings: UpstreamSettings, answer: Answer, deadline: float, *, stream: bool) -> None:
         self._name = name
         self._settings = settings
         self._answer = answer
-        self._idle_s = idle_s
+        self._stream = stream
+        # A server may send its headers first and work on the reply then: on all of it, if it is not streamed.
+        self._idle_s = settings.first_byte_timeout_s
         self._deadline = deadline
         self.status = answer.status
         self.headers: Mapping[str, str] = _mapping(answer.headers)
@@ -195,11 +198,14 @@ class _HttpReply:
         if left <= 0:
             raise self._late(left)
         try:
-            return await self._answer.piece(min(left, self._idle_s))
+            piece = await self._answer.piece(min(left, self._idle_s))
         except httpx.TimeoutException as error:
             raise self._late(left) from error
         except httpx.TransportError as error:
             raise UpstreamBroken(f"upstream {self._name!r} broke off its answer") from error
+        if self._stream:
+            self._idle_s = self._settings.idle_timeout_s
+        return piece
 
     def _late(self, left: float) -> UpstreamTimeout:
         if left < self._idle_s:

@@ -44,7 +44,7 @@ class Http1Transport(Wire):
         deadline = asyncio.get_running_loop().time() + request.answer_s
         await self._slot(deadline)
         try:
-            kept = self._kept(request.origin)
+            kept = None if request.once else self._kept(request.origin)
             if kept is not None:
                 answer = kept.ask(sent, request.method)
                 try:

@@ -58,13 +58,14 @@ class AiohttpTransport(Wire):
             raise _translated(error) from _cause(error)
 
     async def _sent(self, request: Request) -> aiohttp.ClientResponse:
-        if self._pool is None:
-            self._pool = _session(_Pool(self._max_connections, self._ssl))
-        try:
-            return await _exchanged(self._pool, request)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not _lost_in_reuse(error, request):
-                raise
+        if not request.once:
+            if self._pool is None:
+                self._pool = _session(_Pool(self._max_connections, self._ssl))
+            try:
+                return await _exchanged(self._pool, request)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if not _lost_in_reuse(error, request):
+                    raise
         if self._fresh is None:
             self._fresh = _session(aiohttp.TCPConnector(force_close=True, ssl=self._ssl))
         return await _exchanged(self._fresh, request)

@@ -39,6 +39,8 @@ class Request(Value, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
     """``Host`` included."""
     body: bytes | AsyncIterable[bytes] = b""
+    once: bool = False
+    """Sent on a connection that carried nothing before, so that there is no reason to send it again."""
     connect_s: float = FOREVER_S
     answer_s: float = FOREVER_S
     """Until the status line, whatever has to happen before it."""
