@@ -4,6 +4,7 @@ Run by ``make docs``; ``tests/test_house_rules.py`` fails while file and setting
 own beyond the frame: what a setting means stands at its field in ``gateway/settings/``.
 """
 
+from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -68,7 +69,12 @@ def _section(kind: type[Section], path: str) -> list[str]:
     """One section as a table, followed by the sections that lie inside it."""
     tag = kind.__struct_config__.tag
     title = f"`[{path}]`" if tag is None else f'`[{path}]` with `kind = "{tag}"`'
-    lines = [f"## {title}\n", f"{kind.__doc__}\n", "| setting | type | default | meaning |", "|---|---|---|---|"]
+    lines = [
+        f"## {title}\n",
+        f"{cleandoc(kind.__doc__ or '')}\n",
+        "| setting | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
     inner: list[str] = []
     for field in msgspec.structs.fields(kind):
         base, metas = _bare(field.type)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from gateway.app import build_app, build_services, build_serving
+from gateway.app import Application, build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.plugins import Plugin
 from gateway.protocol import BoundedProtocol
@@ -68,10 +68,11 @@ def serve(path: Path, read: Callable[[], Settings], plugins: Sequence[Plugin], l
         store.close()
 
 
-def uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(app: Application, settings: Settings) -> uvicorn.Config:
     """uvicorn as the gateway runs it: uvloop, httptools, bounded shutdown, no access log on the request path."""
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # Litestar is an ASGI application; its types are its own
+        app,
+        interface="asgi3",
         loop="uvloop",
         http=BoundedProtocol,
         ws="none",

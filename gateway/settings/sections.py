@@ -145,6 +145,13 @@ class Optimizer(Section, frozen=True):
     confirmation_items: Annotated[
         Count, doc("Items on which the chosen candidate is tested against the incumbent.")
     ] = 250
+    objective: Annotated[
+        Literal["better", "cheaper"],
+        doc(
+            "`better`: only a shown gain is published. `cheaper`: where there is none, also fewer rules or a cheaper form"
+            " of the active ones, if a loss of more than `margin` is ruled out and fewer tokens are used."
+        ),
+    ] = "better"
     margin: Annotated[float, Meta(gt=0, lt=1), doc("Loss of accuracy (0..1) that still counts as non-inferior.")] = 0.05
     budget_calls: Annotated[Count, doc("Model calls that one cycle may pay for.")] = 5000
     budget_tokens: Annotated[Count, doc("Tokens (prompt and output, both models) that one cycle may pay for.")] = (
