@@ -12,7 +12,7 @@ mistake     a failed exchange together with the answer that was expected
 verdict     what the gate says of a candidate: better, non-inferior, worse, cannot tell
 arm         which model a request was sent to and why; pinned for the exchange
 
-A request takes three hops: ``api.chat`` (HTTP) -> ``completion`` (what to send, what to hand back)
+A request takes three hops: ``api.endpoint`` (HTTP) -> ``completion`` (what to send, what to hand back)
 -> ``upstream`` (the wire). ``pipeline`` holds the pure functions that those hops call. This package
 never imports ``optimizer``; the optimizer plugs itself in through the entry point group
 ``gateway.plugins``.
