@@ -1,7 +1,7 @@
 """Leave-one-out: a rule that changes nothing goes, because every prompt pays for it. Ranks only, like the race.
 
-Also the defence against a passenger: a rule that somebody smuggled in through a user's text seldom makes answers better,
-so it does not stay in a set that others made win.
+Also the defence against a passenger: a rule that somebody smuggled in through a user's text seldom makes answers
+better, so it does not stay in a set that others made win.
 """
 
 from collections.abc import Awaitable, Callable

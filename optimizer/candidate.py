@@ -11,19 +11,21 @@ from collections.abc import Sequence
 from gateway.domain import Effect, Rule, RuleSet, Scratchpad, Value
 from gateway.settings import Grader
 from optimizer import records
-from optimizer.ablation import Ablated, ablated
+from optimizer.ablation import MIN_ITEMS, ablated
 from optimizer.evaluate import Bench, Model
 from optimizer.items import Item
 from optimizer.merge import compatible, opposite
 from optimizer.standing import Standing, Tried, pairs_of, side_by_side
 
-__all__ = ["Selected", "Selection", "pairs_of", "summary"]
+__all__ = ["MOST_RACED", "Selected", "Selection", "pairs_of", "summary"]
 
 FIRST_ITEMS = 6
 """Items on which every candidate runs before the first ones drop out."""
 SINGLES = 2
-"""Rules that are also tried alone."""
+"""Rules that are also tried alone, if there are no answers to spare for the others."""
 _FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
+MOST_RACED = 1 + len(_FORMS) + SINGLES
+"""Rule sets that run on selection items in any case, the incumbent included."""
 
 
 class Selected(Value, frozen=True):
@@ -42,7 +44,11 @@ class Selected(Value, frozen=True):
 
 
 class Selection:
-    """One search for the best candidate of a task. ``spare`` answers may be spent on leaving rules out."""
+    """One search for the best candidate of a task.
+
+    On top of the race of forms and ``SINGLES``, ``spare`` answers may be spent on trying more rules alone, and as many
+    again on leaving rules out.
+    """
 
     def __init__(
         self, bench: Bench, weak: Model, grader: Grader, task: str, items: Sequence[Item], *, spare: int = 0
@@ -66,14 +72,21 @@ class Selection:
         every = compatible((*old, *rules))[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
         leader = (await self.race([self._candidate(form, every) for form in _FORMS]))[0].rule_set
-        smaller = [self._candidate(leader.scratchpad, _challenging(old, rule)) for rule in rules[:SINGLES]]
+        singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
+        smaller = [self._candidate(leader.scratchpad, _challenging(old, rule)) for rule in singles]
         winner = (await self.race([leader, *smaller]))[0]
         left = await ablated(winner, self._run_all, answers=self._spare)
-        shown = (left.standing.rule_set.hash, base.rule_set.hash)
-        others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
-        return Selected(
-            best=left.standing, incumbent=base, others=tuple(others), effects=self._effects(left, base)
-        )
+        return self._selected(left.standing, base, left.effects)
+
+    async def cheapest_as_good(self, incumbent: RuleSet) -> Selected:
+        """What does as well as the incumbent for the fewest tokens: its rules in another form, or in its own without
+        those that have no effect; itself if nothing does."""
+        base = await self._run_all(incumbent)
+        forms = [self._candidate(form, incumbent.rules) for form in _FORMS if form != incumbent.scratchpad]
+        others = [await self._run_all(one) for one in forms]
+        left = await ablated(base, self._run_all, answers=self._spare)
+        as_good = [one for one in (*others, left.standing) if one.measured.accuracy >= base.measured.accuracy]
+        return self._selected(min([base, *as_good], key=lambda one: one.tokens), base, left.effects)
 
     async def race(self, candidates: Sequence[RuleSet]) -> list[Standing]:
         """The candidates that came to the end, best first: half of them drop out after 6, 12, 24, ... items."""
@@ -95,16 +108,24 @@ class Selection:
     async def _run_all(self, rule_set: RuleSet) -> Standing:
         return await self._run(rule_set, len(self._items))
 
-    def _effects(self, left: Ablated, base: Standing) -> dict[str, Effect]:
-        """What leaving out has measured, and what rules did that ran alone on all items."""
-        alone = {
+    def _can_try_alone(self, count: int) -> bool:
+        """Whether there are items enough to tell rules apart, and answers enough if none of them dropped out early."""
+        return len(self._items) >= MIN_ITEMS and count * len(self._items) <= self._spare
+
+    def _selected(self, best: Standing, base: Standing, left_out: dict[str, Effect]) -> Selected:
+        shown = (best.rule_set.hash, base.rule_set.hash)
+        others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
+        return Selected(best=best, incumbent=base, others=tuple(others), effects=self._effects(base) | left_out)
+
+    def _effects(self, base: Standing) -> dict[str, Effect]:
+        """What rules did that ran alone on all items."""
+        return {
             one.rule_set.rules[0].id: records.effect(
                 pairs_of(base.trials, one.trials), tokens=one.tokens - base.tokens, alone=True
             )
             for key, one in self._seen.items()
             if len(one.rule_set.rules) == 1 and len(one.trials) == len(base.trials) and key != base.rule_set.hash
         }
-        return alone | left.effects
 
     def _candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
         return RuleSet(task=self._task, scratchpad=form, rules=rules)

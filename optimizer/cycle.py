@@ -6,25 +6,29 @@ answer that was paid for from the cache and comes to the same end.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gateway.domain import RuleSet
+from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.accept import MINIMUM, Gate
-from optimizer.candidate import Selected, Selection, summary
+from optimizer.accept import MINIMUM
+from optimizer.candidate import MOST_RACED, Selected, Selection, summary
 from optimizer.confirm import confirm
-from optimizer.evaluate import Bench, Model
+from optimizer.evaluate import Bench, Model, Trial
 from optimizer.graders.ungradable import text_of
-from optimizer.induce import Induced, Rejected, conversation, induce
+from optimizer.induce import Induced, Rejected, conversation, induce, tool_names
 from optimizer.ledger import BudgetSpent
+from optimizer.levels import StrictGate
 from optimizer.lint import Corpus, corpus
+from optimizer.noise import ITEMS, detectable, left_to_chance, noise_floor
 from optimizer.outcome import Outcome, Plan, Tested, forecast
 from optimizer.publish import Published, publish
-from optimizer.sample import Sample, sample
+from optimizer.records import settled
+from optimizer.sample import ENOUGH, Sample, sample
+from optimizer.standing import tokens_of
 
 MIN_MISTAKES = 3
 """Mistakes among the induction items without which there is nothing in common to explain."""
@@ -55,7 +59,7 @@ async def run_cycle(
             publish,
             store,
             tested.candidate,
-            tested.evidence(against),
+            tested.evidence(against, cycle.outcome.records),
             incumbent=plan.incumbent,
             activate=activate,
             started=plan.started,
@@ -81,19 +85,36 @@ class _Cycle:
         self._strong = strong
         self._grader = grader
         self._settings = settings
+        self._economy = False
         self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
+        self._selection = Selection(bench, weak, grader, plan.task, self._parts.selection, spare=self._spare())
         self.outcome = Outcome(
             task=plan.task,
             note="not begun",
             against=plan.incumbent.version if plan.incumbent is not None else None,
             detectable=forecast(self._parts).detectable,
+            by=plan.by,
         )
 
     async def tested(self) -> Tested | None:
-        """A candidate that the gate found better; otherwise ``None``, and ``outcome`` says why."""
+        """A candidate that the gate lets pass; otherwise ``None``, and ``outcome`` says why."""
         if too_small := self._too_small():
             self.ended(too_small)
             return None
+        candidate = await self._better()
+        if candidate is None and self._settings.objective == "cheaper":
+            candidate = await self._cheaper()
+        if candidate is None:
+            return None
+        tested = await self._confirm(candidate)
+        self.outcome = tested.on(self.outcome)
+        if not self._adoptable(tested):
+            self.ended(f"no rule set published: {tested.finding.note}")
+            return None
+        return tested
+
+    async def _better(self) -> RuleSet | None:
+        """A candidate with new rules that did better than the incumbent on selection items."""
         sampled = await self._sample()
         if len(sampled.mistakes) < MIN_MISTAKES:
             self.ended(
@@ -105,15 +126,28 @@ class _Cycle:
         if not induced.rules:
             self.ended(induced.note)
             return None
-        candidate = await self._select(induced)
-        if candidate is None:
+        return await self._select(induced)
+
+    async def _cheaper(self) -> RuleSet | None:
+        """A candidate that did as well as the incumbent on selection items for fewer tokens."""
+        incumbent = self._plan.incumbent
+        if incumbent is None or not incumbent.rules:
             return None
-        tested = await self._confirm(candidate)
-        self.outcome = tested.on(self.outcome)
-        if tested.finding.verdict != "better":
-            self.ended(f"no rule set published: {tested.finding.note}")
+        selected = await self._selection.cheapest_as_good(incumbent)
+        self._enter(selected)
+        if selected.best.rule_set == incumbent:
+            self.ended(f"{self.outcome.note}; and nothing cheaper did as well")
             return None
-        return tested
+        await self._listen(selected.incumbent.trials)
+        self._economy = True
+        return selected.best.rule_set
+
+    def _adoptable(self, tested: Tested) -> bool:
+        """Whether the gate's verdict is what the objective asks for."""
+        if tested.finding.verdict == "better":
+            return True
+        cheaper = tokens_of(tested.after) < tokens_of(tested.before)
+        return self._economy and tested.finding.verdict == "non-inferior" and cheaper
 
     def ended(self, note: str, *, resumable: bool = False) -> Outcome:
         """The outcome so far, with the reason for ending here."""
@@ -163,16 +197,18 @@ class _Cycle:
             existing=incumbent.rules if incumbent is not None else (),
             known=known_to_users(self._plan),
             max_rules=self._settings.max_rules,
+            shaped=self._strong.identity != self._weak.identity,
         )
         self._reject(*induced.rejected)
+        self.outcome = msgspec.structs.replace(self.outcome, records=induced.records)
         return induced
 
     async def _select(self, induced: Induced) -> RuleSet | None:
-        selection = Selection(self._bench, self._weak, self._grader, self._plan.task, self._parts.selection)
-        selected = await selection.best_of(self._plan.incumbent, induced.rules, self._settings.max_rules)
+        selected = await self._selection.best_of(self._plan.incumbent, induced.rules, self._settings.max_rules)
         best, incumbent = selected.best.measured, selected.incumbent.measured
-        self._reject(*_losers(selected))
+        self._enter(selected)
         if best.accuracy > incumbent.accuracy:
+            await self._listen(selected.incumbent.trials)
             return selected.best.rule_set
         self.ended(
             f"no rules helped: on {best.n} selection items the best candidate got {best.accuracy:.0%},"
@@ -180,8 +216,40 @@ class _Cycle:
         )
         return None
 
+    def _enter(self, selected: Selected) -> None:
+        """Put what was tried, and what became of every rule by it, into the outcome."""
+        books = settled(
+            self.outcome.records,
+            candidate=selected.best.rule_set,
+            tried=[one.rule_set for one in (selected.incumbent, *selected.others)],
+            effects=selected.effects,
+        )
+        self.outcome = msgspec.structs.replace(self.outcome, tried=selected.tried, records=books)
+        self._reject(*_losers(selected), *_dropped(books))
+
+    async def _listen(self, first: Sequence[Trial]) -> None:
+        """Measure the noise floor, where there may be noise, and say what confirmation can show above it."""
+        if left_to_chance(self._parts.selection, self._grader):
+            noise = await noise_floor(self._bench, self._weak, self._grader, first, incumbent=self._plan.incumbent)
+            shown = detectable(len(self._parts.confirmation), noise)
+            self.outcome = msgspec.structs.replace(self.outcome, noise=noise, detectable=shown)
+
+    def _spare(self) -> int:
+        """Answers that trying rules alone may take, and leaving them out again: each no more than confirmation, and no
+        more than the budget of calls leaves if every other stage takes all that it may. Known before the run, so that
+        one that was cut short comes to the same end."""
+        confirmation = 2 * len(self._parts.confirmation)
+        others = len(self._parts.induction) + ENOUGH + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
+        return min(confirmation, (self._settings.budget_calls - others) // 2)
+
     async def _confirm(self, candidate: RuleSet) -> Tested:
-        gate = Gate(planned=len(self._parts.confirmation), margin=self._settings.margin)
+        self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.level)
+        gate = StrictGate(
+            planned=len(self._parts.confirmation),
+            margin=self._settings.margin,
+            level=self._plan.level,
+            futility=not self._economy,
+        )
         return await confirm(
             self._bench,
             self._weak,
@@ -193,13 +261,21 @@ class _Cycle:
         )
 
     def _reject(self, *rejected: Rejected) -> None:
-        self.outcome = msgspec.structs.replace(self.outcome, rejected=(*self.outcome.rejected, *rejected))
+        known = self.outcome.rejected
+        new = tuple(one for one in rejected if one not in known)
+        self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
 
 
 def known_to_users(plan: Plan) -> Corpus:
-    """Everything in a plan that users wrote or that answers their questions."""
+    """Everything in a plan that users wrote or that answers their questions, and the tools that they bring."""
     requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
-    return corpus([conversation(request)[1] for request in requests], [text_of(item.expected) for item in plan.items])
+    told, asked = zip(*map(conversation, requests), strict=True)
+    return corpus(
+        asked,
+        [text_of(item.expected) for item in plan.items],
+        tools={name for request in requests for name in tool_names(request)},
+        told=" ".join(told),
+    )
 
 
 def _losers(selected: Selected) -> list[Rejected]:
@@ -210,3 +286,8 @@ def _losers(selected: Selected) -> list[Rejected]:
         )
         for one in selected.others
     ]
+
+
+def _dropped(books: Sequence[RuleRecord]) -> list[Rejected]:
+    """The rules that were left out of the chosen candidate."""
+    return [Rejected(what=one.text, why=one.why) for one in books if one.status == "dropped"]

@@ -1,21 +1,24 @@
 """The seam to models: answers through cache, ledger and bounded concurrency, graded as the caller would see them.
 
 The only module of the optimizer that calls a model. A failing upstream never counts as a wrong answer: it raises, and
-the cycle ends without a decision.
+the cycle ends without a decision. That holds for a judge as well, which is asked here like any other model.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from gateway.domain import Measured, RuleSet, Value
-from gateway.errors import PreceptorError, UpstreamError, UpstreamRefused
+from gateway.errors import ConfigurationError, PreceptorError, UpstreamError, UpstreamRefused
 from gateway.settings import Grader
+from gateway.settings.graders import JudgeGrader
 from optimizer.evaluations import Answer, Evaluations, key_of
-from optimizer.graders import GraderFailed, grade, is_slow
+from optimizer.graders import GraderFailed, grade, is_slow, judge
+from optimizer.graders.tool_call import shown
 from optimizer.items import Item
 from optimizer.ledger import Ledger
 
@@ -26,6 +29,9 @@ TRIES = 2
 RETRY_AFTER_S = 1.0
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
+
+_UNSTRUCTURED = (400, 415, 422, 501)
+"""Statuses with which an upstream may refuse a ``response_format``."""
 
 log = logging.getLogger(__name__)
 
@@ -83,26 +89,30 @@ class Bench:
         max_output_tokens: int,
         progress: Progress = quiet,
         retry_after_s: float = RETRY_AFTER_S,
+        models: Mapping[str, Model] = MappingProxyType({}),
     ) -> None:
+        """``models`` are those that graders may ask, by configured name."""
         self.ledger = ledger
         self.progress = progress
         self.evaluations = evaluations
         self._concurrency = concurrency
         self._max_output_tokens = max_output_tokens
         self._retry_after_s = retry_after_s
+        self._models = models
+        self._unstructured: set[str] = set()
 
     async def trials(
         self, model: Model, items: Sequence[Item], rule_set: RuleSet | None, grader: Grader, *, stage: str
     ) -> list[Trial]:
         """Have the model answer every item, in the items' order.
 
-        Raises ``BudgetSpent``, what the upstream raised on its last try, and ``NoSandbox``. Answers that were paid for
+        Raises ``BudgetSpent``, what an upstream raised on its last try, and ``NoSandbox``. Answers that were paid for
         are kept.
         """
 
         async def one(item: Item) -> Trial:
             answer = await self.ask(model, item.request, rule_set, purpose="answer")
-            return await _graded(grader, item, answer)
+            return await self.graded(grader, item, answer)
 
         trials = await self.each(one, items, stage=stage)
         ungraded = [trial.ungraded for trial in trials if trial.ungraded]
@@ -138,6 +148,52 @@ class Bench:
         if errors:
             raise errors[0]
         return [results[index] for index in range(len(inputs))]
+
+    async def graded(self, grader: Grader, item: Item, answer: Answer) -> Trial:
+        """An answer with the grader's word on it. Raises what ``trials`` raises."""
+
+        def score() -> float:
+            return grade(grader, answer.text, item.expected, tool_calls=answer.tool_calls, request=item.request)
+
+        try:
+            if isinstance(grader, JudgeGrader):
+                right = await self._judged(grader, item, shown(answer.text, answer.tool_calls))
+            else:
+                right = (await asyncio.to_thread(score) if is_slow(grader) else score()) == 1.0
+        except GraderFailed as error:
+            return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
+        return Trial(item=item, answer=answer, correct=right)
+
+    async def finds_as_good(self, grader: JudgeGrader, item: Item, reply: str, *, reply_first: bool) -> bool:
+        """Whether the judge finds a reply as good as the item's reference when it is shown in this order.
+
+        Raises ``GraderFailed`` if it says neither yes nor no, what ``ask`` raises, and ``ConfigurationError`` if the
+        bench does not have the judge.
+        """
+        model = self._models.get(grader.model or "")
+        if model is None:
+            raise ConfigurationError("grader", [f"model: there is no model {grader.model!r} to judge"])
+        structured = model.identity not in self._unstructured
+        body = judge.question(
+            grader, item.request, item.expected, reply, reply_first=reply_first, structured=structured
+        )
+        try:
+            written = await self.ask(model, body, None, purpose="judge")
+        except UpstreamRefused as error:
+            if not structured or error.status not in _UNSTRUCTURED:
+                raise
+            self._unstructured.add(model.identity)
+            return await self.finds_as_good(grader, item, reply, reply_first=reply_first)
+        return judge.finds_as_good(written.text, reply_first=reply_first)
+
+    async def _judged(self, grader: JudgeGrader, item: Item, reply: str) -> bool:
+        """Right is what is as good in both orders; where the first one says no, the second is not paid for."""
+        known = judge.obvious(reply, item.expected)
+        if known is not None:
+            return known
+        return await self.finds_as_good(grader, item, reply, reply_first=True) and await self.finds_as_good(
+            grader, item, reply, reply_first=False
+        )
 
     async def ask(self, model: Model, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """One answer, from the cache or paid for."""
@@ -180,17 +236,6 @@ class Bench:
         return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
 
 
-async def _graded(grader: Grader, item: Item, answer: Answer) -> Trial:
-    def score() -> float:
-        return grade(grader, answer.text, item.expected, tool_calls=answer.tool_calls, request=item.request)
-
-    try:
-        right = (await asyncio.to_thread(score) if is_slow(grader) else score()) == 1.0
-    except GraderFailed as error:
-        return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
-    return Trial(item=item, answer=answer, correct=right)
-
-
 def changes_anything(rule_set: RuleSet) -> bool:
     """Whether a request with this rule set differs from one without."""
     return bool(rule_set.rules) or rule_set.scratchpad != "none"
@@ -206,4 +251,5 @@ def measured(trials: Sequence[Trial]) -> Measured:
         n=n,
         output_tokens=sum(trial.answer.usage.output_tokens for trial in trials) / n,
         latency_s=sum(trial.answer.latency_s for trial in trials) / n,
+        ungraded=sum(bool(trial.ungraded) for trial in trials),
     )

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.domain import Rule, Value
+from gateway.domain import Rule, RuleRecord, Value
 from gateway.pipeline.chat import Message, open_message
-from optimizer import parser, prompts
-from optimizer.evaluate import Bench, Model
+from optimizer import parser, prompts, records
+from optimizer.evaluate import Answer, Bench, Model
 from optimizer.graders.ungradable import text_of
-from optimizer.items import Mistake
+from optimizer.items import Mistake, item_of
 from optimizer.lint import Corpus, problems
+from optimizer.merge import Merger, merged
+from optimizer.structured import ask_for_rules
 
 SHOWN_CHARACTERS = 6000
 """Of all examples in one call: with instruction, reasons and rules it fits a context of 4096 tokens."""
@@ -27,8 +29,8 @@ of 1.5 billion parameters never wrote that one should work in steps (0 of 16 tri
 SHORT_REPLY = 100
 """Characters in which no working can have been written down."""
 SUCCESSES_PER_GROUP = 2
-SAME_RULE = 0.6
-"""Share of common words from which on two rules count as one."""
+_AS_LIST = 'Write the rules as a JSON list at the end: [{"rule": "...", "reason": "..."}]'
+_AS_OBJECT = 'Reply with one JSON object, step 1 in "why": {"why": "...", "rules": [{"rule": "...", "reason": "..."}]}'
 _AT_ONCE = " It replied at once, without any working."
 _REASON_LENGTH = 200  # characters
 _TAGS = re.compile(r"<(?=/?(?:instruction|mistake|success|question|reply|expected)\b)", re.IGNORECASE)
@@ -45,8 +47,14 @@ class Induced(Value, frozen=True):
     """The rules worth testing, best supported first. ``note`` says why there is none, if so."""
 
     rules: tuple[Rule, ...]
-    rejected: tuple[Rejected, ...]
+    records: tuple[RuleRecord, ...]
+    """Every rule that was written, once, with what became of it."""
     note: str = ""
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """The rules that are not worth testing, and why."""
+        return tuple(Rejected(what=one.text, why=one.why) for one in self.records if one.status != "proposed")
 
 
 class _Group(Value, frozen=True):
@@ -63,35 +71,59 @@ async def induce(
     existing: Sequence[Rule],
     known: Corpus,
     max_rules: int,
+    shaped: bool = False,
 ) -> Induced:
     """Have the strong model explain every group and write rules; merge what passes the lint.
 
-    Raises what ``Bench.ask`` raises, and ``ConfigurationError`` for a prompt file that was damaged.
+    ``shaped`` asks for a reply of a guaranteed shape where the upstream has that. Raises what ``Bench.ask`` raises, and
+    ``ConfigurationError`` for a prompt file that was damaged.
     """
-    prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes")
+    prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
+    groups = grouped(mistakes, successes)
 
-    async def teach(group: _Group) -> tuple[list[Rule], str]:
-        question = _question(prompt, group, existing)
-        body = msgspec.json.encode({"messages": [{"role": "user", "content": question}]})
-        written = (await bench.ask(strong, body, None, purpose="induction")).text
-        fallback = _clipped(written.strip().partition("\n")[0].removeprefix("Step 1: "), _REASON_LENGTH)
-        rules = [
-            Rule(text=rule.text, reason=_clipped(rule.reason, _REASON_LENGTH) or fallback)
-            for rule in parser.rules_in(written)
-        ]
-        return rules, written
+    async def teach(group: _Group) -> Answer:
+        shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
+        return await ask_for_rules(bench, strong, _question(prompt, group, existing, _AS_LIST), shape)
 
-    taught = await bench.each(teach, grouped(mistakes, successes), stage="induction")
-    proposals = [rules for rules, _ in taught]
-    rejected: list[Rejected] = []
-    sound = [[rule for rule in rules if _passes(rule, known, rejected)] for rules in proposals]
-    kept = merged(sound, existing)
-    rejected += [Rejected(what=rule.text, why=f"more than {max_rules} rules") for rule in kept[max_rules:]]
+    replies = await bench.each(teach, groups, stage="induction")
+    proposals = [_proposed(reply.text) for reply in replies]
+    refused: dict[str, RuleRecord] = {}
+    sound = [[rule for rule in rules if _passes(rule, known, refused)] for rules in proposals]
+    union = merged(sound, existing)
+    books = _books(union, [tuple(_id_of(one) for one in group.mistakes) for group in groups], max_rules)
     return Induced(
-        rules=tuple(kept[:max_rules]),
-        rejected=tuple(rejected),
-        note="" if kept else _why_none(proposals, rejected, taught[0][1] if taught else ""),
+        rules=tuple(one.rule for one in union.rules[:max_rules]),
+        records=(*books, *(one for one in refused.values() if one.id not in {known.id for known in books})),
+        note="" if union.rules else _why_none(sum(map(len, proposals)), refused, replies[0]),
     )
+
+
+def _proposed(written: str) -> list[Rule]:
+    """The rules of one reply; one without a reason gets the explanation that stands before them."""
+    first = written.strip().partition("\n")[0].removeprefix("Step 1: ")
+    explanation = "" if first.startswith(("{", "[", "`")) else _clipped(first, _REASON_LENGTH)
+    return [
+        Rule(text=rule.text, reason=_clipped(rule.reason, _REASON_LENGTH) or explanation)
+        for rule in parser.rules_in(written)
+    ]
+
+
+def _books(union: Merger, sources: Sequence[tuple[str, ...]], max_rules: int) -> list[RuleRecord]:
+    """A record of every rule that passed the lint, its mistakes those of the groups that wrote it."""
+    books = []
+    for place, one in enumerate(union.rules):
+        mistakes = tuple(dict.fromkeys(source for group in one.groups for source in sources[group]))
+        entered = records.record(one.rule, mistakes=mistakes, groups=len(one.groups))
+        if place >= max_rules:
+            entered = msgspec.structs.replace(entered, status="surplus", why=f"more than {max_rules} rules")
+        books.append(entered)
+        books += [records.record(same, "merged", f"says the same as {one.rule.text!r}") for same in one.same]
+    return books + [records.record(rule, "known", "is in the active rule set already") for rule in union.known]
+
+
+def _id_of(mistake: Mistake) -> str:
+    """The id of the item that was got wrong."""
+    return item_of(msgspec.json.decode(mistake.request), None).id
 
 
 def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[_Group]:
@@ -104,50 +136,28 @@ def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[_
     ]
 
 
-def merged(proposals: Sequence[Sequence[Rule]], existing: Sequence[Rule] = ()) -> list[Rule]:
-    """One list without near-duplicates: what several groups proposed first, then every group's first, second, ..."""
-    by_turn = sorted(
-        ((turn, group, rule) for group, rules in enumerate(proposals) for turn, rule in enumerate(rules)),
-        key=lambda entry: entry[:2],
-    )
-    chosen: list[tuple[Rule, set[int]]] = []
-    for _, group, rule in by_turn:
-        if any(_alike(rule, old) for old in existing):
-            continue
-        same = next((supporters for known, supporters in chosen if _alike(rule, known)), None)
-        if same is None:
-            chosen.append((rule, {group}))
-        else:
-            same.add(group)
-    return [rule for rule, supporters in sorted(chosen, key=lambda entry: -len(entry[1]))]
-
-
-def _alike(one: Rule, other: Rule) -> bool:
-    words, others = (set(re.findall(r"\w+", rule.text.casefold())) for rule in (one, other))
-    return len(words & others) >= SAME_RULE * max(1, len(words | others))
-
-
-def _passes(rule: Rule, known: Corpus, rejected: list[Rejected]) -> bool:
+def _passes(rule: Rule, known: Corpus, refused: dict[str, RuleRecord]) -> bool:
     found = problems(rule.text, known)
     if found:
-        rejected.append(Rejected(what=_clipped(rule.text, _REASON_LENGTH), why="; ".join(found)))
+        shown = Rule(text=_clipped(rule.text, _REASON_LENGTH), reason=rule.reason)
+        refused.setdefault(
+            rule.id, msgspec.structs.replace(records.record(shown, "refused", "; ".join(found)), id=rule.id)
+        )
     return not found
 
 
-def _why_none(proposals: Sequence[Sequence[Rule]], rejected: Sequence[Rejected], first_reply: str) -> str:
-    count = sum(map(len, proposals))
+def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
     if not count:
-        shown = _clipped(" ".join(first_reply.split()), _REASON_LENGTH)
-        return f"the strong model wrote no usable rule: its replies hold no list of rules (the first: {shown!r})"
-    if rejected:
-        return (
-            f"the strong model wrote no usable rule: all {count} were refused or known"
-            f" ({rejected[0].what!r} {rejected[0].why})"
-        )
+        shown = _clipped(" ".join(first.text.split()), _REASON_LENGTH)
+        cut = ", and it was cut off" if first.finish_reason == "length" else ""
+        return f"the strong model wrote no usable rule: its replies hold no list of rules (the first: {shown!r}{cut})"
+    if refused:
+        one = next(iter(refused.values()))
+        return f"the strong model wrote no usable rule: all {count} were refused or known ({one.text!r} {one.why})"
     return f"the strong model wrote no new rule: all {count} are in the active rule set already"
 
 
-def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule]) -> str:
+def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], form: str) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
     told, _ = conversation(group.mistakes[0].request)
     instruction = told.strip() if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
@@ -159,6 +169,7 @@ def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule]) -
         mistakes="\n\n".join(_example("mistake", one, room) for one in group.mistakes),
         manner=_AT_ONCE if all(len(one.reply) <= SHORT_REPLY for one in group.mistakes) else "",
         successes=f"\nTo these it replied rightly:\n\n{right}\n" if right else "",
+        form=form,
     )
 
 
@@ -180,6 +191,16 @@ def conversation(request: bytes) -> tuple[str, str]:
     if len(rest) == 1:
         return instruction, rest[0].text() or ""
     return instruction, "\n".join(map(_line, rest))
+
+
+def tool_names(request: bytes) -> list[str]:
+    """The names of the tools that a request offers; what has no name in the usual place is left out."""
+    offered = msgspec.json.decode(request).get("tools")
+    functions = (
+        [tool.get("function") for tool in offered or () if isinstance(tool, dict)] if isinstance(offered, list) else []
+    )
+    names = [function.get("name") for function in functions if isinstance(function, dict)]
+    return [name for name in names if isinstance(name, str) and name]
 
 
 def _line(message: Message) -> str:

@@ -5,9 +5,9 @@ cannot be used (bad lines, contradictory labels) is listed, never guessed at. Do
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,8 +15,7 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from gateway.store.base import Graded
-from optimizer.graders import GraderFailed, examine, grade, grades_text, label
-from optimizer.graders.ungradable import text_of
+from optimizer.graders import GraderFailed, contradict, examine, grade, grades_records, label
 
 # What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
@@ -24,6 +23,7 @@ _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "
 # What of an example's line belongs to its question.
 _ASKED = ("messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format")
 
+Read = TypeVar("Read")
 Part = Literal["induction", "selection", "confirmation"]
 _SELECTION_FROM = 0.3
 _CONFIRMATION_FROM = 0.6
@@ -42,6 +42,9 @@ class Item(Value, frozen=True):
     id: str
     request: bytes
     expected: Any
+    """``None`` until somebody says what is right."""
+    labelled_by: str = ""
+    """The model whose own answer ``expected`` is; empty where people or data say what is right."""
 
 
 class Seen(Value, frozen=True):
@@ -88,25 +91,37 @@ def item_of(body: dict[str, Any], expected: Any) -> Item:
     return Item(id=digest[:24], request=msgspec.json.encode(request), expected=expected)
 
 
-def load_jsonl(path: Path, grader: Grader) -> Examples:
-    """Read examples from a data file; raises ``BadData`` if there is none that can be used."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror}") from error
-    found: list[tuple[str, Item]] = []
-    complaints: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append((f"line {number}", _example(line, grader)))
-            except PreceptorError as error:
-                complaints.append(f"line {number}: {error}")
-    items = _reconciled(found, complaints)
+def load_jsonl(path: Path, grader: Grader, *, labelled: bool = True) -> Examples:
+    """Read examples from a data file; raises ``BadData`` if there is none that can be used.
+
+    A line without ``expected`` can be used if they need not be ``labelled`` (``optimizer.reference`` does that).
+    """
+    found, complaints = read_lines(path, lambda line: example_of(line, grader, labelled=labelled))
+    items = _reconciled(found, complaints, grader)
     if not items:
         why = f"; {complaints[0]}" if complaints else ""
         raise BadData(f'{path} holds no example that can be used: write {{"input": ..., "expected": ...}} lines{why}')
     return Examples(items=tuple(items), complaints=tuple(complaints))
+
+
+def read_lines(path: Path, read: Callable[[bytes], Read]) -> tuple[list[tuple[str, Read]], list[str]]:
+    """What each line of a data file holds, with where it stands, and a complaint about each that cannot be read.
+
+    Raises ``BadData`` if the file itself cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise BadData(f"{path} cannot be read: {error.strerror}") from error
+    found: list[tuple[str, Read]] = []
+    complaints: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                found.append((f"line {number}", read(line)))
+            except PreceptorError as error:
+                complaints.append(f"line {number}: {error}")
+    return found, complaints
 
 
 def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: int | None) -> Examples:
@@ -123,14 +138,14 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
         exchange, reply = one.exchange, one.exchange.reply
         if reply is None:
             continue
-        correct, own = _judgement(one), exchange.model == model and exchange.rules == rules
+        correct, own = judgement(one), exchange.model == model and exchange.rules == rules
         try:
             expected = one.feedback.expected
             if expected is None and correct is not True:
                 if correct is False and own:
-                    mistakes.append(Mistake(request=item_of(_body(exchange.request), None).request, reply=reply))
+                    mistakes.append(Mistake(request=item_of(body_of(exchange.request), None).request, reply=reply))
                 continue
-            item = item_of(_body(exchange.request), label(grader, reply) if expected is None else expected)
+            item = item_of(body_of(exchange.request), label(grader, reply) if expected is None else expected)
             right = _right(grader, item, reply, correct)
         except PreceptorError as error:
             complaints.append(f"exchange {exchange.id}: {error}")
@@ -138,7 +153,7 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
         found.append((f"exchange {exchange.id}", item))
         if own and right is not None:
             seen.setdefault(item.id, Seen(reply=reply, correct=right))
-    items = _reconciled(found, complaints)
+    items = _reconciled(found, complaints, grader)
     kept = {item.id for item in items}
     return Examples(
         items=tuple(items),
@@ -184,21 +199,24 @@ def _by_place(member: tuple[float, Item]) -> float:
     return member[0]
 
 
-def _example(line: bytes, grader: Grader) -> Item:
-    body = _body(line)
-    if "expected" not in body:
+def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
+    """An item from a line of JSON. Raises ``BadData`` and, for an ``expected`` of no use, ``Ungradable``."""
+    body = body_of(line)
+    if labelled and "expected" not in body:
         raise BadData("'expected' is missing")
     text = body.get("input")
     if isinstance(text, str):
         body = {**body, "messages": [{"role": "user", "content": text}]}
     elif "messages" not in body:
         raise BadData("'input' (a text) or 'messages' is missing")
-    item = item_of({name: body[name] for name in _ASKED if name in body}, body["expected"])
-    examine(grader, item.expected)
+    item = item_of({name: body[name] for name in _ASKED if name in body}, body.get("expected"))
+    if "expected" in body:
+        examine(grader, item.expected)
     return item
 
 
-def _body(data: bytes) -> dict[str, Any]:
+def body_of(data: bytes) -> dict[str, Any]:
+    """A JSON object. Raises ``BadData``."""
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -208,7 +226,7 @@ def _body(data: bytes) -> dict[str, Any]:
 def _right(grader: Grader, item: Item, reply: str, correct: bool | None) -> bool | None:
     """Whether a recorded reply is right, as the grader says or, where it cannot, the feedback; ``None`` if neither."""
     examine(grader, item.expected)
-    if not grades_text(grader):
+    if not grades_records(grader):
         return correct
     try:
         return grade(grader, reply, item.expected, request=item.request) == 1.0
@@ -216,7 +234,7 @@ def _right(grader: Grader, item: Item, reply: str, correct: bool | None) -> bool
         return correct
 
 
-def _judgement(one: Graded) -> bool | None:
+def judgement(one: Graded) -> bool | None:
     """What the feedback says of the reply; a score between wrong (0) and right (1) says neither."""
     feedback = one.feedback
     if feedback.correct is not None or feedback.score is None:
@@ -224,13 +242,15 @@ def _judgement(one: Graded) -> bool | None:
     return {0.0: False, 1.0: True}.get(feedback.score)
 
 
-def _reconciled(found: Sequence[tuple[str, Item]], complaints: list[str]) -> list[Item]:
-    """Duplicates merged; items with contradictory labels left out and complained about."""
+def _reconciled(found: Sequence[tuple[str, Item]], complaints: list[str], grader: Grader) -> list[Item]:
+    """Duplicates merged, a label wins over none; items with contradictory labels left out and complained about."""
     first: dict[str, tuple[str, Item]] = {}
     contradictory: set[str] = set()
     for where, item in found:
         known_where, known = first.setdefault(item.id, (where, item))
-        if text_of(known.expected) != text_of(item.expected):
+        if known.expected is None:
+            first[item.id] = (where, item)
+        elif item.expected is not None and contradict(grader, known.expected, item.expected):
             contradictory.add(item.id)
             complaints.append(f"{where}: same input as {known_where}, another expected value; both left out")
     return [item for key, (_, item) in first.items() if key not in contradictory]

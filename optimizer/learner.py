@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.domain import CycleRecord, RuleSet
+from gateway.domain import CycleRecord, RuleSet, Value
 from gateway.services import Services
 from gateway.settings import Task
 from gateway.store.base import Graded
@@ -19,6 +19,7 @@ from optimizer.evaluate import Bench, Progress, quiet
 from optimizer.evaluations import Evaluations
 from optimizer.items import Examples, from_graded
 from optimizer.ledger import Ledger
+from optimizer.levels import Spent, next_level
 from optimizer.outcome import Outcome, Plan, plan_for
 from optimizer.served import ServedModel
 
@@ -45,6 +46,7 @@ class Learner:
             concurrency=settings.concurrency,
             max_output_tokens=settings.max_output_tokens,
             progress=progress,
+            models={name: self.model(name) for name in self._services.settings.models},
         )
 
     def model(self, name: str) -> ServedModel:
@@ -123,7 +125,18 @@ class Learner:
             started=services.wall_clock(),
             by="cycle",
             spent=[item for cycle in cycles if cycle.outcome for item in _spent(cycle.outcome)],
+            level=next_level(self._tests()),
         )
+
+    def _tests(self) -> list[Spent]:
+        """Every scheduled test of every task, in the order in which they were begun. Blocks.
+
+        One that was cut short and may still adopt counts as one that will not.
+        """
+        store = self._services.store
+        cycles = [one for task in self._services.settings.tasks for one in store.cycles(task, limit=_HISTORY)]
+        tests = (_test(one) for one in sorted(cycles, key=lambda one: (one.started, one.id)))
+        return [one for one in tests if one is not None]
 
 
 def _examples(graded: Sequence[Graded], section: Task, incumbent: RuleSet | None) -> Examples:
@@ -141,6 +154,26 @@ def _spent(outcome: bytes) -> tuple[str, ...]:
         return msgspec.json.decode(outcome, type=Outcome).spent
     except msgspec.DecodeError:
         return ()
+
+
+def _test(cycle: CycleRecord) -> Spent | None:
+    """What a cycle cost the account of ``levels``; ``None`` if it came to no test, or a person asked for it."""
+    try:
+        told = msgspec.json.decode(cycle.outcome or cycle.plan, type=_Told)
+    except msgspec.DecodeError:
+        return None
+    if told.by != "cycle" or told.level is None:
+        return None
+    return Spent(level=told.level, adopted=told.adopted and told.verdict == "better")
+
+
+class _Told(Value, frozen=True):
+    """What a plan or an outcome says of its test."""
+
+    by: str = ""
+    level: float | None = None
+    adopted: bool = False
+    verdict: str = ""
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ may have been planted in the text that the strong model read. Does not judge whe
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +17,7 @@ QUOTE_WORDS = 6
 """A run of so many words that occurs in a user's text is a quote."""
 _FIGURE_WORDS = 4  # a run of so many words, two of them with digits, is one too
 _LONG_NUMBER = 4  # digits
+_OWN_SCRIPT = "LATIN"  # of the prompt that asks for rules
 
 _FORBIDDEN = {
     "holds a link or an address": r"https?:|\bwww\.|\b[\w.-]+@[\w-]+\.|\b[\w-]+\.(?:com|org|net|io|dev)\b",
@@ -31,6 +33,11 @@ _FORBIDDEN = {
         r"(?:^|\s)(?:system|user|assistant|developer)\s*:|<\|?[/\w]+\|?>|\[/?INST\]|^#{2,}\s"
     ),
     "holds a code fence": r"```|~~~",
+    "holds a blank that nobody fills": r"\{\{?\s*\w+\s*\}|\$\{|%\(\w+\)s|\[(?:insert|your|name|answer|placeholder)\b",
+    "speaks of its writer instead of to the model": (
+        r"^(?:i(?:['\u2019](?:m|ve|ll|d))?\s|(?:sorry|unfortunately|as an ai|as a language model)\b)"
+        r"|\bi (?:cannot|can['\u2019]t|am unable)\b"
+    ),
 }
 _PATTERNS = [(why, re.compile(pattern, re.IGNORECASE)) for why, pattern in _FORBIDDEN.items()]
 _WORD = re.compile(r"\w+(?:['\u2019.,]\w+)*")
@@ -43,10 +50,14 @@ class Corpus(Value, frozen=True):
     figures: frozenset[tuple[str, ...]]
     numbers: frozenset[str]
     answers: frozenset[str]
+    tools: frozenset[str] = frozenset()
+    """Names of the tools that requests offer."""
+    scripts: frozenset[str] = frozenset()
+    """The scripts in which requests are written, such as ``LATIN``; none if nothing is known of them."""
 
 
-def corpus(texts: Sequence[str], answers: Sequence[str]) -> Corpus:
-    """Index users' texts (one per item) and expected answers.
+def corpus(texts: Sequence[str], answers: Sequence[str], *, tools: Iterable[str] = (), told: str = "") -> Corpus:
+    """Index users' texts (one per item), expected answers, names of tools, and what the operator told the model.
 
     A run of words that stands in more than half of the texts is the operator's template, and an answer that more than
     a tenth of the items share is a class label: neither gives anyone away.
@@ -68,6 +79,8 @@ def corpus(texts: Sequence[str], answers: Sequence[str]) -> Corpus:
         answers=frozenset(
             label for label, count in labels.items() if len(label) > 1 and count <= max(1, len(answers) // 10)
         ),
+        tools=frozenset(tools),
+        scripts=_scripts(told).union(*map(_scripts, texts)),
     )
 
 
@@ -79,6 +92,11 @@ def problems(rule: str, known: Corpus) -> list[str]:
     if not _is_text(rule):
         found.append("is not a readable sentence")
     found += [why for why, pattern in _PATTERNS if pattern.search(rule)]
+    strange = _scripts(rule, least=2) - known.scripts - {_OWN_SCRIPT}
+    if known.scripts and strange:
+        found.append(f"is written in a script that no request uses ({', '.join(sorted(strange)).lower()})")
+    if any(_names(rule, tool) for tool in known.tools):
+        found.append("names a tool")
     words = _words(rule)
     if (
         any(run in known.quotes for run in _runs(words, QUOTE_WORDS))
@@ -90,6 +108,21 @@ def problems(rule: str, known: Corpus) -> list[str]:
     if any(f" {answer} " in spaced for answer in known.answers):
         found.append("holds the expected answer of a question")
     return found
+
+
+def _names(rule: str, tool: str) -> bool:
+    """Whether a rule names a tool: by a name that is no word, or by a word that is marked as a name."""
+    name = re.escape(tool)
+    if not tool.isalpha() or not (tool.islower() or tool.istitle()):
+        return re.search(rf"(?<!\w){name}(?!\w)", rule, re.IGNORECASE) is not None
+    marked = rf"[`'\"]{name}[`'\"]|\b{name}\(|\b{name} (?:tool|function)\b|\b(?:tool|function) {name}\b"
+    return re.search(marked, rule, re.IGNORECASE) is not None
+
+
+def _scripts(text: str, *, least: int = 1) -> frozenset[str]:
+    """The scripts in words of so many letters, by the first word of the letters' Unicode names."""
+    letters = {letter for word in re.findall(r"[^\W\d_]+", text) if len(word) >= least for letter in word}
+    return frozenset(unicodedata.name(letter, "UNNAMED").partition(" ")[0] for letter in letters)
 
 
 def _words(text: str) -> list[str]:

@@ -14,10 +14,13 @@ from gateway.domain import Rule, Value
 SAME_RULE = 0.6
 """Share of common words from which on two rules are about the same."""
 _NEGATIONS = frozenset(
-    "not no never neither nor without avoid cannot can't don't doesn't mustn't shouldn't won't refrain".split()
+    ("not", "no", "never", "neither", "nor", "without", "avoid", "cannot", "can't", "don't", "doesn't", "mustn't",
+     "shouldn't", "won't", "refrain")
+)  # fmt: skip
+_FILLERS = frozenset(
+    ("do", "does", "always", "ever", "please", "the", "a", "an", "of", "to", "in", "on", "and", "or", "is", "are", "it")
 )
-_FILLERS = frozenset(("do", "does", "always", "ever", "please"))
-"""Words that a negation brings along or drives out; they tell rules neither apart nor together."""
+"""Words that a negation brings along or drives out, or that stand in every rule: of opposites they tell nothing."""
 _OPPOSITES = (
     ("before", "after"), ("first", "last"), ("up", "down"), ("more", "less"), ("more", "fewer"), ("short", "long"),
     ("include", "omit"), ("include", "exclude"), ("uppercase", "lowercase"), ("maximum", "minimum"),

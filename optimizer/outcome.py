@@ -8,11 +8,14 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain import Evidence, Measured, Rule, RuleSet, Scratchpad, Value, VerdictName
-from optimizer.accept import Finding, smallest_detectable
+from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
+from optimizer import records
+from optimizer.accept import LEVEL, Finding, smallest_detectable
 from optimizer.evaluate import Trial, measured
 from optimizer.induce import Rejected, conversation
 from optimizer.items import Examples, Item, Mistake, Seen, Split, split
+from optimizer.noise import Noise
+from optimizer.standing import Tried
 
 EXAMPLES = 10
 """Fixed items, and broken ones, that an outcome shows."""
@@ -32,6 +35,8 @@ class Plan(Value, frozen=True):
     incumbent: RuleSet | None
     spent: tuple[str, ...] = ()
     """Ids of items that confirmed something in an earlier cycle of the task: they confirm nothing again."""
+    level: float = LEVEL
+    """The share of useless changes that this cycle's test may adopt (``levels``)."""
 
     def parts(self, *, selection: int, confirmation: int) -> Split:
         """The items in three parts, at most so many for selection and confirmation."""
@@ -57,6 +62,7 @@ def plan_for(
     started: float,
     by: str,
     spent: Sequence[str] = (),
+    level: float = LEVEL,
 ) -> Plan:
     """The plan of a new cycle."""
     return Plan(
@@ -68,6 +74,7 @@ def plan_for(
         unlabelled=examples.mistakes,
         incumbent=incumbent,
         spent=tuple(spent),
+        level=level,
     )
 
 
@@ -126,9 +133,20 @@ class Outcome(Value, frozen=True):
     against: int | None = None
     """Version of the incumbent; ``None`` for no rules or rules without a version."""
     detectable: float = 1.0
-    """Smallest true gain in accuracy (0..1) that the planned items find with 80% power."""
+    """Smallest true gain in accuracy (0..1) that the planned items find with 80% power, the noise floor included."""
+    noise: Noise | None = None
+    """How often the incumbent disagreed with itself; ``None`` where nothing was left to chance."""
+    level: float | None = None
+    """The share of useless changes that the test may adopt; ``None`` where a cycle came to no test, and for a
+    verification, which tests at 5%."""
+    by: str = ""
+    """Who ran it: ``cycle``, ``distill``; empty for a verification."""
     rejected: tuple[Rejected, ...] = ()
-    """What was tried and not taken, and why."""
+    """What was tried and not taken, and why: ``records`` and ``tried`` in one line each."""
+    records: tuple[RuleRecord, ...] = ()
+    """Every rule that the strong model wrote, and what became of it."""
+    tried: tuple[Tried, ...] = ()
+    """Quality against tokens of everything that ran on selection items."""
     fixed_examples: tuple[Example, ...] = ()
     broken_examples: tuple[Example, ...] = ()
     calls: int = 0
@@ -153,8 +171,8 @@ class Tested(Value, frozen=True):
     before: tuple[Trial, ...]
     after: tuple[Trial, ...]
 
-    def evidence(self, against: int | None) -> Evidence:
-        """What the rule set carries when it is published."""
+    def evidence(self, against: int | None, books: Sequence[RuleRecord] = ()) -> Evidence:
+        """What the rule set carries when it is published, with its own rules' records out of ``books``."""
         finding = self.finding
         return Evidence(
             verdict=finding.verdict,
@@ -167,6 +185,7 @@ class Tested(Value, frozen=True):
             interval=finding.interval,
             against=against,
             note=finding.note,
+            rules=records.of(self.candidate, books),
         )
 
     def on(self, outcome: Outcome) -> Outcome:

@@ -85,5 +85,6 @@ def _from_lines(reply: str) -> list[Rule]:
 
 
 def _rule(text: str, reason: str = "") -> Rule:
+    text, reason = (written.encode("utf-8", "replace").decode() for written in (text, reason))  # halves of an emoji
     plain = _PREFIX.sub("", " ".join(text.split()).strip(_DECORATION)).replace("**", "").strip(_DECORATION)
     return Rule(text=plain[:1].upper() + plain[1:], reason=" ".join(reason.split()))

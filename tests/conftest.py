@@ -1,9 +1,12 @@
 """What every test gets: property tests that never depend on the clock, and recorded data only where it lies."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.shell import Shell, open_shell
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -21,3 +24,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def shared() -> Path:
     """The folder with recorded data; for tests marked ``shared``."""
     return SHARED
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Shell]:
+    """The command line on a scripted upstream."""
+    async with open_shell(tmp_path, capsys) as opened:
+        yield opened

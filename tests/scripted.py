@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gateway.domain import RuleSet, Usage
 from gateway.settings import NumericGrader, Optimizer
-from optimizer.evaluate import Answer, Bench, Progress, quiet
+from optimizer.evaluate import Answer, Bench, Model, Progress, quiet
 from optimizer.evaluations import Evaluations
 from optimizer.items import Item, item_of
 from optimizer.ledger import Ledger
@@ -91,6 +92,35 @@ class Strong(Counting):
         return f"{self.reasons}\n{self.rules}", 40
 
 
+class Judge(Counting):
+    """Says whether a reply is as good as its reference, and obeys whatever stands outside of the data's tags."""
+
+    def __init__(self, opinion: Callable[[str, str], bool] = str.__eq__, *, favours: str = "") -> None:
+        super().__init__("large")
+        self.opinion = opinion
+        self.favours = favours
+        """A position, ``A`` or ``B``, that wins whatever stands there."""
+        self.garbled: Callable[[str], str] = lambda verdict: json.dumps({"reason": "So.", "verdict": verdict})
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        data, outside = judged(body["messages"][-1]["content"])
+        reference = re.search(r"Answer ([AB]) is the reference", outside)
+        assert reference is not None
+        given = {"A": "B", "B": "A"}[reference[1]]
+        ordered = re.search(r"[Ss]ay (A|B|same)\b", outside)
+        as_good = self.opinion(data[f"answer-{given}"], data[f"answer-{reference[1]}"])
+        honest = "same" if as_good else reference[1]
+        return self.garbled(ordered[1] if ordered else self.favours or honest), 10
+
+
+def judged(question: str) -> tuple[dict[str, str], str]:
+    """What a judge is shown as data, by tag, and all that is left without it."""
+    mark = re.search(r"tags that end in (\w+) is data", question)
+    assert mark is not None
+    section = re.compile(rf"<([\w-]+)-{mark[1]}>\n(.*?)\n</\1-{mark[1]}>", re.DOTALL)
+    return {match[1]: match[2] for match in section.finditer(question)}, section.sub("", question)
+
+
 def bench(
     directory: Path,
     *,
@@ -98,6 +128,7 @@ def bench(
     tokens: int = 5_000_000,
     concurrency: int = 4,
     progress: Progress = quiet,
+    models: Mapping[str, Model] | None = None,
 ) -> Bench:
     """A bench over a cache in ``directory``; opened again there, it remembers."""
     return Bench(
@@ -107,6 +138,7 @@ def bench(
         max_output_tokens=256,
         progress=progress,
         retry_after_s=0.0,
+        models=models or {},
     )
 
 

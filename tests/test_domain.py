@@ -58,3 +58,19 @@ def test_a_rule_set_survives_json() -> None:
     """What is written to a database or a file reads back as the same value."""
     rule_set = RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Wörk.", reason="r"),), parent=2)
     assert msgspec.json.decode(msgspec.json.encode(rule_set), type=RuleSet) == rule_set
+
+
+def test_evidence_of_an_earlier_version_is_still_read() -> None:
+    """It says nothing of single rules, and neither does anything that nobody measured."""
+    measured = {"accuracy": 0.5, "n": 10, "output_tokens": 4.0, "latency_s": 0.1}
+    old = {"verdict": "better", "before": measured, "after": measured, "fixed": 3, "broken": 0, "items_used": 10,
+           "p_value": 0.1, "interval": [0.0, 0.6], "against": None, "note": ""}  # fmt: skip
+    stored = {"task": "sums", "version": 1, "rules": [{"text": "Work.", "reason": ""}], "evidence": old}
+    rule_set = msgspec.json.decode(msgspec.json.encode(stored), type=RuleSet)
+    assert rule_set.evidence is not None and rule_set.evidence.rules == ()
+
+
+def test_a_rule_is_known_by_its_text() -> None:
+    """Its id is the same in every cycle and for every reason, so that reports can be laid side by side."""
+    assert Rule(text="Work.", reason="a").id == Rule(text="Work.").id == "bc92a1db5e32"
+    assert Rule(text="Work!").id != Rule(text="Work.").id

@@ -6,8 +6,19 @@ import pytest
 
 from gateway.domain import ToolCall
 from gateway.settings import ExactGrader, Grader, NumericGrader, RegexGrader, Task
-from gateway.settings.graders import JsonSchemaGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
-from optimizer.graders import GraderFailed, Ungradable, examine, grade, grades_text, is_slow, label, mistakes
+from gateway.settings.graders import JsonSchemaGrader, JudgeGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
+from optimizer.graders import (
+    GraderFailed,
+    Ungradable,
+    can_label,
+    contradict,
+    examine,
+    grade,
+    grades_records,
+    is_slow,
+    label,
+    mistakes,
+)
 from optimizer.sandbox.base import NoSandbox
 
 
@@ -47,7 +58,18 @@ def test_a_grader_sees_calls_and_request_where_it_needs_them() -> None:
     assert grade(ToolCallGrader(), "", {"name": "f", "arguments": {"a": 1}}, tool_calls=[call]) == 1.0
     own = PythonGrader(call=f"{__name__}:asks")
     assert grade(own, "", ["hello"], request=json.dumps({"messages": ["hello"]}).encode()) == 1.0
-    assert [grades_text(grader) for grader in (OWN, JsonSchemaGrader(), ToolCallGrader())] == [True, True, False]
+
+
+def test_which_graders_can_grade_a_record() -> None:
+    """Those that need its text only: calls are not recorded, and a judge would have to be paid."""
+    graders = (OWN, JsonSchemaGrader(), ToolCallGrader(), JudgeGrader())
+    assert [grades_records(grader) for grader in graders] == [True, True, False, False]
+
+
+def test_a_judge_is_not_asked_here() -> None:
+    """It is a model: a reply is neither right nor wrong without it."""
+    with pytest.raises(GraderFailed, match="only a bench"):
+        grade(JudgeGrader(model="m"), "Oslo", "Oslo")
 
 
 def test_each_kind_labels_a_right_reply_in_its_own_way() -> None:
@@ -55,14 +77,43 @@ def test_each_kind_labels_a_right_reply_in_its_own_way() -> None:
     assert label(NumericGrader(), "It is 5") == "5"
     assert label(ExactGrader(), "It is 5 ") == "It is 5"
     assert label(JsonSchemaGrader(), ' {"a": 5}') == '{"a": 5}'
+    assert label(JudgeGrader(), "It is 5 ") == "It is 5"
+    assert label(RegexGrader(pattern="[0-9]"), "It is 5") == "5"
+    assert label(ToolCallGrader(), "", [ToolCall(name="f", arguments="{}")]) == [{"name": "f", "arguments": {}}]
     for grader in (RegexGrader(), ToolCallGrader(), PythonTestsGrader(), OWN):
         with pytest.raises(Ungradable):
             label(grader, "It is 5")
 
 
+def test_which_graders_take_another_reply_for_an_expected_answer() -> None:
+    """Known before any reply is paid for."""
+    no = (RegexGrader(), PythonTestsGrader(), OWN)
+    yes = (
+        NumericGrader(),
+        ExactGrader(),
+        RegexGrader(pattern="x"),
+        JsonSchemaGrader(),
+        ToolCallGrader(),
+        JudgeGrader(),
+    )
+    assert all(can_label(grader) for grader in yes) and not any(can_label(grader) for grader in no)
+
+
+def test_two_expected_answers_contradict_each_other_unless_they_are_read_for_what_they_mean() -> None:
+    """A question has one number and many good references."""
+    assert contradict(ExactGrader(), "Oslo", "It is Oslo") and not contradict(ExactGrader(), 5, "5")
+    assert not contradict(JudgeGrader(), "Oslo", "It is Oslo")
+
+
 @pytest.mark.parametrize(
     ("grader", "expected"),
-    [(NumericGrader(), "five"), (JsonSchemaGrader(), "{"), (ToolCallGrader(), 5), (PythonTestsGrader(), {"test": 1})],
+    [
+        (NumericGrader(), "five"),
+        (JsonSchemaGrader(), "{"),
+        (ToolCallGrader(), 5),
+        (PythonTestsGrader(), {"test": 1}),
+        (JudgeGrader(), ""),
+    ],
 )
 def test_an_expected_value_that_fits_no_reply_is_found_before_there_is_one(grader: Grader, expected: object) -> None:
     """When data is read, not when replies have been paid for."""

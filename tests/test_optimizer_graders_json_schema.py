@@ -134,7 +134,9 @@ def test_what_is_for_comparing_has_no_sense_beside_a_schema() -> None:
 
 
 def test_a_right_reply_labels_itself() -> None:
-    """If it is JSON."""
-    assert label(' {"a": 1}\n') == '{"a": 1}'
+    """If it is JSON, and of the right shape."""
+    assert label(JsonSchemaGrader(), ' {"a": 1}\n') == '{"a": 1}'
     with pytest.raises(Ungradable):
-        label("so: 1")
+        label(JsonSchemaGrader(), "so: 1")
+    with pytest.raises(Ungradable, match="fits the schema"):
+        label(JsonSchemaGrader(schema=ORDER), "[]")

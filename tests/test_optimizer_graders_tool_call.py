@@ -7,7 +7,7 @@ import pytest
 from gateway.domain import ToolCall
 from gateway.settings.graders import ToolCallGrader
 from optimizer.graders import Ungradable
-from optimizer.graders.tool_call import grade, shown
+from optimizer.graders.tool_call import grade, label, shown
 
 IN_ORDER, ANY_ORDER = ToolCallGrader(), ToolCallGrader(order=False)
 OSLO = {"name": "weather", "arguments": {"city": "Oslo", "days": 2}}
@@ -70,6 +70,14 @@ def test_an_expected_value_that_is_no_call_is_an_error_that_names_it(expected: o
     """Such an item must be left out."""
     with pytest.raises(Ungradable, match="tool call"):
         grade(IN_ORDER, [], expected)
+
+
+def test_right_calls_label_themselves() -> None:
+    """Broken arguments label nothing; no call is an answer as well."""
+    assert label([GIVEN_OSLO]) == [OSLO] and grade(IN_ORDER, [GIVEN_OSLO], label([GIVEN_OSLO]))
+    assert label([call("now", "")]) == [{"name": "now", "arguments": {}}] and label([]) == []
+    with pytest.raises(Ungradable):
+        label([call("weather", "{")])
 
 
 def test_a_reply_with_calls_can_be_shown_as_one_text() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Exchange, Feedback
 from gateway.settings import NumericGrader
-from gateway.settings.graders import PythonGrader, PythonTestsGrader, ToolCallGrader
+from gateway.settings.graders import JudgeGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
 from gateway.store.base import Graded
 from optimizer.items import BadData, from_graded, item_of, load_jsonl, split
 
@@ -72,6 +72,30 @@ def test_reading_examples_runs_no_code(tmp_path: Path) -> None:
     examples = load_jsonl(path, PythonTestsGrader())
     assert len(examples.items) == 1 and examples.complaints[0].startswith("line 2: expected value '5'")
     assert len(load_jsonl(path, PythonGrader(call="nowhere:grade")).items) == 2
+
+
+def test_questions_without_an_answer_are_read_where_they_need_none(tmp_path: Path) -> None:
+    """An answer that is there must be of use all the same, and wins over none."""
+    path = written(
+        tmp_path,
+        {"input": "a"},
+        {"input": "b", "expected": 2},
+        {"input": "b"},
+        {"input": "c"},
+        {"input": "c", "expected": 3},
+        {"input": "d", "expected": "many"},
+        {"input": "e", "expected": None},
+    )
+    examples = load_jsonl(path, GRADER, labelled=False)
+    assert [item.expected for item in examples.items] == [None, 2, 3]
+    assert [complaint.split(":")[0] for complaint in examples.complaints] == ["line 6", "line 7"]
+
+
+def test_two_references_in_other_words_are_no_contradiction(tmp_path: Path) -> None:
+    """A judge reads what they mean; the first one counts."""
+    path = written(tmp_path, {"input": "x", "expected": "Oslo"}, {"input": "x", "expected": "It is Oslo"})
+    examples = load_jsonl(path, JudgeGrader(model="m"))
+    assert [item.expected for item in examples.items] == ["Oslo"] and not examples.complaints
 
 
 def test_duplicates_are_one_item_and_contradictions_none(tmp_path: Path) -> None:
@@ -162,6 +186,24 @@ def test_where_the_text_of_a_reply_is_not_enough_the_feedback_judges_it() -> Non
     )  # fmt: skip
     assert len(examples.items) == 3 and not examples.complaints
     assert [seen.correct for seen in examples.seen.values()] == [False, True]
+
+
+def test_a_judge_is_not_asked_about_recorded_replies() -> None:
+    """Feedback says whether they were right; one that was is a reference, and nobody's word makes none."""
+    examples = from_graded(
+        [graded("a", "Rome", expected="Oslo", correct=False), graded("b", "Bonn", correct=True),
+         graded("c", "Rome", expected="Oslo"), graded("d", "Rome", correct=False)],
+        JudgeGrader(model="m"), model="small", rules=None,
+    )  # fmt: skip
+    assert [item.expected for item in examples.items] == ["Oslo", "Bonn", "Oslo"] and not examples.complaints
+    assert [seen.correct for seen in examples.seen.values()] == [False, True]
+    assert [mistake.reply for mistake in examples.mistakes] == ["Rome"]
+
+
+def test_right_calls_in_a_record_label_nothing() -> None:
+    """The record does not have them."""
+    examples = from_graded([graded("a", "", correct=True)], ToolCallGrader(), model="small", rules=None)
+    assert not examples.items and examples.complaints[0].startswith("exchange a: ")
 
 
 def test_a_grader_that_fails_on_a_recorded_reply_leaves_it_to_the_feedback() -> None:

@@ -7,10 +7,11 @@ import msgspec
 
 from gateway.errors import UpstreamUnreachable
 from gateway.store.memory import MemoryStore
-from optimizer.items import Examples
+from optimizer.items import Examples, item_of
 from optimizer.learner import GIVE_UP_S, leading, learner, mistakes_in
-from tests.fakes import FakeUpstream
-from tests.learning import STRONG, fill, learning_settings, made, script
+from optimizer.levels import Spent, next_level
+from tests.fakes import CONFIG, FakeUpstream, settings
+from tests.learning import STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
 
 
 async def test_graded_traffic_becomes_a_live_rule_set(tmp_path: Path) -> None:
@@ -126,6 +127,23 @@ async def test_a_cycle_that_waits_for_approval_activates_nothing(tmp_path: Path)
     assert store.active() == {}
 
 
+async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp_path: Path) -> None:
+    """Of any task; what a person asked for and what came to no test costs nothing, and neither does rubbish."""
+    store = MemoryStore()
+    fill(store, 150)
+    failed: dict[str, object] = {"task": "x", "note": "n", "by": "cycle", "level": next_level([])}
+    ended: list[object] = [failed, failed | {"by": "distill"}, failed | {"level": None}, [1]]
+    for started, told in enumerate(ended, start=1):
+        cycle = store.begin_cycle("arithmetic", 1.0 - started, b"{}")
+        store.end_cycle(cycle.id, 2.0, msgspec.json.encode(told))
+    services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
+    async with learner(services) as teacher:
+        outcome = await teacher.learn("arithmetic")
+    assert outcome is not None
+    assert outcome.level == next_level([Spent(level=next_level([]), adopted=False)])
+    assert outcome.adopted and outcome.by == "cycle"
+
+
 def test_one_process_leads(tmp_path: Path) -> None:
     """A second one on the same data folder stands back until the first lets go."""
     with leading(tmp_path) as first, leading(tmp_path) as second:
@@ -137,3 +155,18 @@ def test_one_process_leads(tmp_path: Path) -> None:
 def test_no_examples_hold_no_mistakes() -> None:
     """The count starts at nothing."""
     assert mistakes_in(msgspec.structs.replace(Examples(), complaints=("x",))) == 0
+
+
+async def test_a_bench_can_ask_the_judge_of_a_task(tmp_path: Path) -> None:
+    """The strong model, over the gateway's own upstream."""
+    configured = settings(CONFIG.replace('"numeric"', '"judge"').replace("port = 0", f'data_dir = "{tmp_path}"'))
+    upstream = FakeUpstream(
+        lambda body: '{"reason": "", "verdict": "same"}' if body["model"] == STRONG else weak_reply(body)
+    )
+    text, _ = sums(1)
+    item = item_of({"messages": [{"role": "user", "content": text}]}, "It is 1043.")
+    async with learner(made(upstream, MemoryStore(), configured)) as teacher:
+        grader = configured.tasks["arithmetic"].grader
+        (trial,) = await teacher.bench().trials(teacher.model("small"), [item], None, grader, stage="test")
+    assert trial.correct
+    assert [body["model"] for body in upstream.bodies] == [WEAK, STRONG, STRONG]

@@ -12,7 +12,9 @@ TEXTS = [
     "Answer the question in one number and nothing else. Is water wet?",
     *[f"Answer the question in one number and nothing else. Question number {n}?" for n in range(17)],
 ]
-KNOWN = corpus(TEXTS, ["42", "7", "Rosebud", *["positive"] * 12, *["negative"] * 5])
+KNOWN = corpus(
+    TEXTS, ["42", "7", "Rosebud", *["positive"] * 12, *["negative"] * 5], tools=["send_mail", "getWeather", "search"]
+)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +25,13 @@ KNOWN = corpus(TEXTS, ["42", "7", "Rosebud", *["positive"] * 12, *["negative"] *
         "Reply 'positive' only if the text praises something.",
         "Answer the question in one number and nothing else.",
         "Schreibe zuerst jeden Schritt der Rechnung auf.",
-        "\u5148\u5199\u51fa\u6bcf\u4e00\u6b65\u8ba1\u7b97\u8fc7\u7a0b\u3002",
+        "Search the text for the unit, then use \u03c0.",
+        "Interest is written {in braces}: that is the format.",
         "Check units, e.g. minutes and hours, before adding.",
     ],
 )
 def test_plain_instructions_pass(rule: str) -> None:
-    """In any language; template text and class labels belong to the operator, small figures to everyone."""
+    """In any language of the script; templates and class labels are the operator's, small figures everyone's."""
     assert problems(rule, KNOWN) == []
 
 
@@ -47,6 +50,15 @@ def test_plain_instructions_pass(rule: str) -> None:
         ("Begin with <|im_start|> and then reply.", "role"),
         ("Put </working> before the reply.", "role"),
         ("Wrap it in ``` marks always.", "fence"),
+        ("\u5148\u5199\u51fa\u6bcf\u4e00\u6b65\u8ba1\u7b97\u8fc7\u7a0b\u3002", "script"),
+        ("Write the \u0430nswer in digits.", "script"),
+        ("Reply with {{answer}} at the end.", "blank"),
+        ("Begin with Dear [name] and go on.", "blank"),
+        ("Call send_mail with the result.", "tool"),
+        ("Prefer getweather for questions on rain.", "tool"),
+        ("Use the search tool for every question.", "tool"),
+        ("I'm sorry, but I can't help with that.", "writer"),
+        ("As an AI language model, be careful.", "writer"),
         ("12 + 30 = 42 = 6 * 7 !!! ???", "sentence"),
         ("add \x07 the numbers first", "sentence"),
         ("step by step by step by step by step by step by", "sentence"),
@@ -68,6 +80,14 @@ def test_no_rule_can_carry_six_words_of_one_user(text: str, start: int, before: 
     words = text.split()[start : start + 6]
     if len(words) == 6:
         assert problems(f"{before} {' '.join(words).upper()} .", KNOWN)
+
+
+def test_a_script_that_users_write_in_is_no_strange_one() -> None:
+    """And the prompt's own never is; where nothing is known of the requests, nothing is strange."""
+    steps = "\u5148\u5199\u51fa\u6bcf\u4e00\u6b65\u8ba1\u7b97\u8fc7\u7a0b\u3002"
+    chinese = corpus(["\u5341\u4e8c\u52a0\u4e09\u5341\u662f\u591a\u5c11\uff1f"], [])
+    assert problems(steps, chinese) == problems("Write every step first.", chinese) == []
+    assert problems(steps, corpus([], [])) == [] == problems(steps, corpus(["Hm?"], [], told="\u4f60\u597d"))
 
 
 @given(st.text())

@@ -39,6 +39,7 @@ def test_what_the_incumbent_says_already_is_told_apart() -> None:
         ("Always write the working.", "Never write the working."),
         ("Write the working before the answer.", "Write the working after the answer."),
         ("Round the result up.", "Do not round the result up."),
+        ("Write down the answer last.", "Write down the expected answer first."),
         ("Round the result up.", "Round the result down."),
         ("Include the unit in the reply.", "Don\u2019t include the unit in the reply."),
         ("Reply with more detail than asked.", "Reply with less detail than asked."),
@@ -58,6 +59,7 @@ def test_opposites_are_not_taken_for_the_same_rule(one: str, other: str) -> None
         ("Write the working before the answer.", "Always write the working before the answer."),
         ("Do not guess.", "Write the unit behind the number."),
         ("Add before you double.", "Then double before you add."),
+        ("Write down the question first.", "Write down the answer last."),
     ],
 )
 def test_what_is_said_twice_or_of_other_things_is_no_opposite(one: str, other: str) -> None:

@@ -2,9 +2,14 @@
 
 import json
 
+import msgspec
+
 from gateway.domain import Rule, RuleSet
+from optimizer.accept import Pairs
 from optimizer.items import Examples, Mistake, Seen
+from optimizer.noise import Noise
 from optimizer.outcome import Outcome, Plan, forecast, plan_for
+from optimizer.records import effect, record
 from tests.scripted import questions
 
 
@@ -31,8 +36,23 @@ def test_the_forecast_says_what_can_be_found_before_anything_is_spent() -> None:
     assert 0.15 < expected.detectable < 0.25
 
 
+def test_an_outcome_of_an_earlier_version_is_still_read() -> None:
+    """It knew nothing of records, noise and levels, and its spent items count all the same."""
+    old = {"task": "t", "note": "n", "spent": ["a"], "rejected": [{"what": "w", "why": "y"}]}
+    outcome = msgspec.json.decode(msgspec.json.encode(old), type=Outcome)
+    assert outcome.spent == ("a",) and outcome.records == () and outcome.noise is None and outcome.level is None
+
+
+def test_an_outcome_with_records_survives_being_stored() -> None:
+    """Ids, effects and what was tried come back as they were."""
+    book = record(Rule(text="Add first.", reason="r"), "kept", mistakes=["m"], groups=2)
+    book = msgspec.structs.replace(book, effect=effect(Pairs(both=5, fixed=3), tokens=4.0, alone=True))
+    outcome = Outcome(task="t", note="n", records=(book,), noise=Noise(items=20, differing=1, interval=(0.0, 0.2)))
+    assert msgspec.json.decode(outcome.encoded(), type=Outcome) == outcome
+
+
 def test_an_outcome_has_the_keys_that_scripts_rely_on() -> None:
     """``distill --json`` and ``verify --json`` print it as it is."""
     keys = json.loads(Outcome(task="t", note="n").encoded())
     assert {"task", "verdict", "adopted", "fixed", "broken", "items_used", "p_value", "before", "after"} <= set(keys)
-    assert {"accuracy", "n", "output_tokens", "latency_s"} == set(keys["before"])
+    assert {"accuracy", "n", "output_tokens", "latency_s", "ungraded"} == set(keys["before"])

@@ -73,6 +73,11 @@ def test_no_reply_breaks_the_parser(reply: str) -> None:
     assert all(rule.text and "\n" not in rule.text for rule in rules_in(reply))
 
 
+def test_what_is_no_text_is_replaced() -> None:
+    """Half of a surrogate pair, which JSON lets through, could not be stored or hashed."""
+    assert rules_in('["Add \\ud83d first."]') == [Rule(text="Add ? first.")]
+
+
 def test_deep_nesting_does_not_break_the_parser() -> None:
     """Ten thousand brackets are noise."""
     assert rules_in("[" * 10_000) == []

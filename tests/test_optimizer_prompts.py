@@ -8,8 +8,8 @@ from optimizer.prompts import Prompt, load
 
 def test_the_shipped_prompts_have_the_blanks_that_induction_fills() -> None:
     """A renamed blank would drop the data silently."""
-    prompt = load("rules", "instruction", "mistakes", "manner", "successes")
-    assert "{{" not in prompt.filled(instruction="i", mistakes="m", manner="m", successes="s")
+    prompt = load("rules", "instruction", "mistakes", "manner", "successes", "form")
+    assert "{{" not in prompt.filled(instruction="i", mistakes="m", manner="m", successes="s", form="f")
 
 
 def test_missing_and_unknown_blanks_are_all_named() -> None:

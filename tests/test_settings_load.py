@@ -24,6 +24,7 @@ from gateway.settings import (
     models_dir,
     parse,
 )
+from gateway.settings.graders import JudgeGrader
 
 GOOD = """
 [upstreams.mock]
@@ -115,7 +116,10 @@ def test_every_mistake_is_said_at_once() -> None:
         "optimiser: unknown setting (did you mean 'optimizer'?)",
         "server.default_upstream: there is no [upstreams.mokc] (did you mean 'mock'?)",
         "server.prot: unknown setting (did you mean 'port'?)",
-        "tasks.sums.grader.kind: must be one of numeric, exact, regex, json_schema, tool_call, python_tests, python",
+        (
+            "tasks.sums.grader.kind: must be one of numeric, exact, regex, json_schema, tool_call, python_tests,"
+            " python, judge"
+        ),
         "tasks.sums.match.modle: unknown setting (did you mean 'model'?)",
         "tasks.sums.match.system_prompt: not a regular expression: missing ), unterminated subpattern at position 0",
         "tasks.sums.strong: is missing",
@@ -130,7 +134,9 @@ def test_every_mistake_is_said_at_once() -> None:
 
 def test_a_reference_to_a_mistaken_section_is_no_second_mistake() -> None:
     """One cause, one line."""
-    assert mistakes(GOOD.replace('"openai"', '"opnai"')) == ["upstreams.mock.kind: must be one of openai, ollama, llamacpp"]
+    assert mistakes(GOOD.replace('"openai"', '"opnai"')) == [
+        "upstreams.mock.kind: must be one of openai, ollama, llamacpp"
+    ]
     assert mistakes(GOOD.replace('model = "tiny-1b"', "")) == ["models.small.model: is missing"]
 
 
@@ -151,6 +157,18 @@ def test_a_reference_to_a_mistaken_section_is_no_second_mistake() -> None:
 def test_a_mistake_is_said_with_its_key(text: str, expected: str) -> None:
     """The line says where it is and what would be right."""
     assert mistakes(text) == [expected]
+
+
+def test_a_judge_is_the_strong_model_unless_another_is_named() -> None:
+    """Whoever grades has it by name; one that is not configured is a mistake."""
+    text = GOOD.replace("[tasks.sums]", '[models.large]\nupstream = "mock"\nmodel = "big"\n[tasks.sums]')
+    text = text.replace('strong = "small"', 'strong = "large"\ngrader = { kind = "judge" }')
+    assert settings(text).tasks["sums"].grader == JudgeGrader(model="large")
+    named = text.replace('"judge" }', '"judge", model = "small", criteria = "Short." }')
+    assert settings(named).tasks["sums"].grader == JudgeGrader(model="small", criteria="Short.")
+    assert mistakes(named.replace('model = "small", c', 'model = "lage", c')) == [
+        "tasks.sums.grader.model: there is no [models.lage] (did you mean 'large'?)"
+    ]
 
 
 def test_what_is_not_toml_is_said_with_its_line() -> None:

@@ -148,8 +148,8 @@ class Optimizer(Section, frozen=True):
     objective: Annotated[
         Literal["better", "cheaper"],
         doc(
-            "`better`: only a shown gain is published. `cheaper`: where there is none, also fewer rules or a cheaper form"
-            " of the active ones, if a loss of more than `margin` is ruled out and fewer tokens are used."
+            "`better`: only a shown gain is published. `cheaper`: where there is none, also fewer of the active rules"
+            " or a cheaper form of them, if a loss of more than `margin` is ruled out and fewer tokens are used."
         ),
     ] = "better"
     margin: Annotated[float, Meta(gt=0, lt=1), doc("Loss of accuracy (0..1) that still counts as non-inferior.")] = 0.05

@@ -36,12 +36,14 @@ def grade(grader: JsonSchemaGrader, reply: str, expected: Any) -> bool:
     return same(given, wanted, ignore=grader.ignore)
 
 
-def label(reply: str) -> str:
-    """The reply itself."""
+def label(grader: JsonSchemaGrader, reply: str) -> str:
+    """The reply itself. Raises ``GraderFailed`` if the schema cannot be used."""
     try:
         value_of(reply)
     except NotJson as error:
         raise Ungradable(reply, "JSON") from error
+    if not grade(grader, reply, reply):
+        raise Ungradable(reply, "JSON that fits the schema")
     return reply.strip()
 
 

@@ -35,12 +35,18 @@ def grade(grader: ToolCallGrader, tool_calls: Sequence[ToolCall], expected: Any)
     return True
 
 
+def label(tool_calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """The calls themselves. Raises ``Ungradable`` if their arguments are not JSON."""
+    calls = _readable(tool_calls)
+    _wanted(calls)
+    return calls
+
+
 def shown(text: str, tool_calls: Sequence[ToolCall]) -> str:
     """A reply with its calls as one text, for whoever reads it; the calls are in the form of an expected value."""
     if not tool_calls:
         return text
-    calls = [{"name": call.name, "arguments": _readable(call.arguments)} for call in tool_calls]
-    written = msgspec.json.encode(calls).decode()
+    written = msgspec.json.encode(_readable(tool_calls)).decode()
     return f"{text}\n{written}" if text else written
 
 
@@ -71,7 +77,12 @@ def _equal(one: _Call, other: _Call) -> bool:
     return one[0] == other[0] and same(one[1], other[1])
 
 
-def _readable(arguments: str) -> Any:
+def _readable(tool_calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """The calls in the form of an expected value; arguments that are not JSON stay the text that they are."""
+    return [{"name": call.name, "arguments": _value_or_text(call.arguments)} for call in tool_calls]
+
+
+def _value_or_text(arguments: str) -> Any:
     try:
         return _arguments(arguments)
     except NotJson:

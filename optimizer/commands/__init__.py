@@ -1,0 +1,13 @@
+"""What the shell can ask of the optimizer, one module per command.
+
+``workbench``, ``arguments``, ``estimate``, ``progress``, ``outcomes`` and ``provenance`` are what they share.
+"""
+
+from optimizer.commands.demo import demo
+from optimizer.commands.distill import distill
+from optimizer.commands.measure import evaluate
+from optimizer.commands.migrate import migrate
+from optimizer.commands.optimize import optimize
+from optimizer.commands.verify import verify
+
+COMMANDS = (distill, migrate, evaluate, verify, optimize, demo)

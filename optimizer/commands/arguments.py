@@ -1,0 +1,85 @@
+"""What the commands are given: a task, a data file, rule sets from anywhere, a file for the report."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from gateway.commands.options import known_task, store_of
+from gateway.domain import RuleSet
+from gateway.errors import NotFound, PreceptorError
+from gateway.rules.files import read_rule_set
+from gateway.settings import Settings
+from gateway.settings.graders import JudgeGrader
+from gateway.store.base import Store
+from optimizer.commands.progress import say
+from optimizer.items import Examples, load_jsonl
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+FORM = 'JSONL file: {"input": "text" | "messages": [...], "expected": ...} on each line.'
+
+data_option = click.option(
+    "--data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help=FORM
+)
+report_option = click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a report as one HTML file."
+)
+
+
+def narrowed(settings: Settings, task: str) -> Settings:
+    """The settings with only what the task needs, so that nothing else is started or must be there."""
+    section = settings.tasks[known_task(settings, task)]
+    judge = section.grader.model if isinstance(section.grader, JudgeGrader) else None
+    models = {name: settings.models[name] for name in (section.weak, section.strong, judge) if name is not None}
+    upstreams = {model.upstream: settings.upstreams[model.upstream] for model in models.values()}
+    server = msgspec.structs.replace(settings.server, default_upstream=None)
+    return msgspec.structs.replace(settings, server=server, models=models, upstreams=upstreams, tasks={task: section})
+
+
+def loaded(data: Path, settings: Settings, task: str) -> Examples:
+    """The examples of a data file; what cannot be used is said. Raises ``BadData``."""
+    examples = load_jsonl(data, settings.tasks[task].grader)
+    for complaint in examples.complaints:
+        say(f"{data}: {complaint}")
+    return examples
+
+
+def with_store(settings: Settings, read: Callable[[Store], Result]) -> Result:
+    """What ``read`` finds in the configured store."""
+    with store_of(settings) as store:
+        return read(store)
+
+
+def chosen(store: Store, task: str, wanted: str, option: str) -> RuleSet | None:
+    """The rule set that an option names: a version, ``active``, ``none``, or a file."""
+    if wanted == "none":
+        return None
+    if wanted == "active":
+        return store.active().get(task)
+    if wanted.isdigit():
+        found = store.rule_set(task, int(wanted))
+        if found is None:
+            raise NotFound(f"task {task!r} has no version {wanted}: see 'preceptor rules list {task}'")
+        return found
+    if not Path(wanted).exists():
+        raise click.BadParameter(f"{wanted!r} is no version, file, 'active' or 'none'", param_hint=option)
+    return read_rule_set(Path(wanted), task)
+
+
+def writable(report: Path | None) -> None:
+    """Raise ``PreceptorError`` if the report could not be written: better before an hour of work than after it."""
+    if report is not None and not report.absolute().parent.is_dir():
+        raise PreceptorError(f"there is no folder {report.parent} for the report: make it, or name another file")
+
+
+def write_report(report: Path, text: str) -> None:
+    """Write a report. Raises ``PreceptorError``."""
+    try:
+        report.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PreceptorError(f"the report cannot be written to {report}: {error.strerror}") from error
+    say(f"report: {report}")

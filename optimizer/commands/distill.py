@@ -1,0 +1,64 @@
+"""``preceptor distill``: rules from a data file, and the proof that they help."""
+
+from pathlib import Path
+
+import click
+
+from gateway.commands.options import config_option, json_option, settings_of
+from gateway.store.base import TaskCounts
+from optimizer.commands.arguments import data_option, loaded, narrowed, report_option, writable, write_report
+from optimizer.commands.estimate import announce
+from optimizer.commands.outcomes import print_outcome
+from optimizer.commands.provenance import provenance
+from optimizer.commands.workbench import Workbench, unfinished, work_on
+from optimizer.ledger import Stopped
+from optimizer.lineage import ANY_TIME, decided
+from optimizer.outcome import Outcome, plan_for
+
+
+@click.command(epilog="Example: preceptor distill arithmetic --data examples.jsonl --activate")
+@config_option
+@json_option
+@data_option
+@report_option
+@click.option("--activate", is_flag=True, help="Make the rule set live if it passes the gate.")
+@click.argument("task")
+def distill(config: Path | None, as_json: bool, data: Path, report: Path | None, activate: bool, task: str) -> None:
+    """Learn rules from a data file: mistakes, rules, proof. Interrupted, it goes on where it was."""
+    settings = narrowed(settings_of(config), task)
+    writable(report)
+    examples = loaded(data, settings, task)
+
+    async def work(bench: Workbench) -> Outcome:
+        store, section, now = bench.services.store, settings.optimizer, bench.services.wall_clock
+        began, live = now(), store.active().get(task)
+        plan = plan_for(
+            task, examples, incumbent=live, started=ANY_TIME, by="distill", spent=decided(store, task, live)
+        )
+        parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
+        announce(
+            settings, task, parts, given=len(plan.items), counts=store.counts().get(task, TaskCounts()), ask=not as_json
+        )
+        outcome = await bench.learner.run(plan, bench.bench, activate=activate)
+        if not outcome.resumable:
+            record = store.begin_cycle(task, began, b"{}")
+            store.end_cycle(record.id, now(), outcome.encoded())
+        return outcome
+
+    try:
+        done = work_on(settings, work)
+    except Stopped as stopped:
+        unfinished(str(stopped), stopped=True)
+    outcome = done.result
+    print_outcome(outcome, as_json)
+    if outcome.resumable:
+        unfinished(outcome.note, stopped=done.ledger.stopped)
+    if report is not None:
+        from optimizer.report.distilled import distilled
+        from optimizer.report.page import page
+
+        facts = provenance(
+            settings, task, done, command=["distill", task, "--data", str(data)],
+            examples=f"{len(examples.items)} of {data.name}",
+        )  # fmt: skip
+        write_report(report, page(distilled(outcome, facts)))

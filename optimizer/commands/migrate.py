@@ -1,0 +1,128 @@
+"""``preceptor migrate``: can the weak model serve this task, and what does it save?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gateway.commands.options import config_option, json_option, settings_of
+from gateway.settings import Settings
+from gateway.store.base import Store, TaskCounts
+from optimizer.commands.arguments import FORM, narrowed, report_option, with_store, writable, write_report
+from optimizer.commands.estimate import announce
+from optimizer.commands.progress import say
+from optimizer.commands.provenance import provenance
+from optimizer.commands.workbench import Workbench, unfinished, work_on
+from optimizer.ledger import Stopped
+from optimizer.lineage import ANY_TIME, decided
+from optimizer.migration.money import monthly
+from optimizer.migration.run import Migration, set_out
+from optimizer.migration.run import migrate as task_migrated
+from optimizer.migration.source import Source, from_file, from_log
+from optimizer.outcome import Outcome, plan_for
+from optimizer.reference import meaning
+from optimizer.report.migrated import migrated
+from optimizer.report.page import page
+from optimizer.report.view import Report
+
+
+@click.command(epilog="Example: preceptor migrate arithmetic --data examples.jsonl --report report.html")
+@config_option
+@json_option
+@report_option
+@click.option(
+    "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"{FORM} Without it: the log, and what the strong model has answered there.",
+)  # fmt: skip
+@click.option("--calls-per-month", type=click.FloatRange(min=0, min_open=True), help="Default: as the log has them.")
+@click.option("--activate", is_flag=True, help="Make the rule set live if it passes the gate.")
+@click.argument("task")
+def migrate(
+    config: Path | None,
+    as_json: bool,
+    report: Path | None,
+    data: Path | None,
+    calls_per_month: float | None,
+    activate: bool,
+    task: str,
+) -> None:
+    """Compare strong model, weak model, and weak model with rules: quality, latency, tokens, money."""
+    settings = narrowed(settings_of(config), task)
+    writable(report)
+    source = from_file(data, settings.tasks[task]) if data else with_store(settings, _log_of(settings, task))
+    for complaint in source.examples.complaints:
+        say(f"{source.name}: {complaint}")
+    if note := meaning(source.examples.items):
+        say(note)
+
+    async def work(bench: Workbench) -> Migration | Outcome:
+        services, section, store = bench.services, settings.tasks[task], bench.services.store
+        began, counts, live = services.wall_clock(), store.counts().get(task, TaskCounts()), store.active().get(task)
+        plan = plan_for(
+            task, source.examples, incumbent=live, started=ANY_TIME, by="migrate", spent=decided(store, task, live)
+        )
+        setting = set_out(
+            source, plan, settings.optimizer,
+            calls_per_month=calls_per_month or monthly(counts.exchanges, counts.first_seen, counts.last_seen),
+        )  # fmt: skip
+        recorded = sum(item.id in source.answers for item in setting.reserve)
+        told = {"given": len(plan.items), "recorded": recorded, "unlabelled": len(setting.unlabelled)}
+        announce(settings, task, setting.parts, untouched=setting.reserve, counts=counts, ask=not as_json, **told)
+        found = await task_migrated(
+            setting, bench=bench.bench, weak=bench.learner.model(section.weak),
+            strong=bench.learner.model(section.strong), section=section, models=settings.models, store=store,
+            now=services.wall_clock, activate=activate,
+        )  # fmt: skip
+        if isinstance(found, Migration):
+            record = store.begin_cycle(task, began, b"{}")
+            store.end_cycle(record.id, services.wall_clock(), found.outcome.encoded())
+        return found
+
+    try:
+        done = work_on(settings, work)
+    except Stopped as stopped:
+        unfinished(str(stopped), stopped=True)
+    found = done.result
+    if isinstance(found, Outcome):
+        unfinished(found.note, stopped=done.ledger.stopped)
+    command = ["migrate", task, *(["--data", str(data)] if data else [])]
+    command += [] if calls_per_month is None else ["--calls-per-month", f"{calls_per_month:g}"]
+    facts = provenance(settings, task, done, command=command, examples=f"{len(source.examples.items)} of {source.name}")
+    view = migrated(found, facts)
+    if as_json:
+        click.echo(found.encoded(facts))
+    else:
+        _print(found, view)
+    if report is not None:
+        write_report(report, page(view))
+
+
+def _log_of(settings: Settings, task: str) -> Callable[[Store], Source]:
+    section, limit = settings.tasks[task], settings.optimizer.max_items
+
+    def read(store: Store) -> Source:
+        live = store.active().get(task)
+        return from_log(
+            store.graded(task, limit=limit), store.answered(task, arm="strong", limit=limit), section,
+            rules=live.version if live is not None else None,
+        )  # fmt: skip
+
+    return read
+
+
+def _print(found: Migration, view: Report) -> None:
+    """The same as the report's first page, as text."""
+    click.echo(f"{found.answer}\n")
+    wide = max(map(len, view.measures))
+    columns = [(one.title, *one.cells) for one in view.columns]
+    widths = [max(map(len, cells)) for cells in columns]
+    for row, measure in enumerate(("", *view.measures)):
+        cells = "  ".join(cells[row].rjust(width) for cells, width in zip(columns, widths, strict=True))
+        click.echo(f"  {measure:<{wide}}  {cells}")
+    click.echo()
+    for question, answer in view.verdicts:
+        click.echo(f"{question}\n  {answer}")
+    for rule in view.rules:
+        click.echo(f"  - {rule.text}\n      {rule.effect}")
+    for note in view.notes:
+        click.echo(f"Note: {note}")

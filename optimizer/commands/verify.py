@@ -1,0 +1,38 @@
+"""``preceptor verify``: the gate alone, for rules from anywhere."""
+
+from pathlib import Path
+
+import click
+
+from gateway.commands.options import config_option, json_option, settings_of
+from gateway.domain import RuleSet
+from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
+from optimizer.commands.outcomes import print_outcome
+from optimizer.commands.workbench import Workbench, work_on
+from optimizer.confirm import verify as put_to_the_gate
+from optimizer.outcome import Outcome
+
+
+@click.command(epilog="Example: preceptor verify arithmetic --data held-out.jsonl --rules rules.json")
+@config_option
+@json_option
+@data_option
+@click.option("--rules", required=True, help="The candidate: VERSION, a JSON FILE, active or none.")
+@click.option("--against", default="active", show_default=True, help="The incumbent: VERSION, FILE, active or none.")
+@click.argument("task")
+def verify(config: Path | None, as_json: bool, data: Path, rules: str, against: str, task: str) -> None:
+    """The gate alone: does one rule set beat another on these examples? Publishes nothing."""
+    settings = narrowed(settings_of(config), task)
+    section, examples = settings.tasks[task], loaded(data, settings, task)
+    candidate, incumbent = with_store(
+        settings, lambda store: (chosen(store, task, rules, "--rules"), chosen(store, task, against, "--against"))
+    )
+
+    async def work(bench: Workbench) -> Outcome:
+        return await put_to_the_gate(
+            bench.bench, bench.learner.model(section.weak), section.grader, examples.items,
+            task=task, incumbent=incumbent, candidate=candidate or RuleSet(task=task),
+            margin=settings.optimizer.margin,
+        )  # fmt: skip
+
+    print_outcome(work_on(settings, work).result, as_json)

@@ -1,0 +1,119 @@
+"""A task's models and store put to work from the shell, without serving, and ended well when someone presses Ctrl-C.
+
+The first Ctrl-C (or SIGTERM) lets no new call begin; calls under way get ``GRACE_S`` seconds, because they are paid
+for. Then, or at a second one, they are given up. What was answered is kept either way.
+"""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
+
+import click
+
+from gateway.app import build_services, running
+from gateway.commands.options import store_of
+from gateway.errors import PreceptorError
+from gateway.services import Services
+from gateway.settings import Settings
+from optimizer.commands.progress import Bars, say
+from optimizer.evaluate import Bench
+from optimizer.learner import Learner, learner
+from optimizer.ledger import Ledger, Stopped
+
+GRACE_S = 5.0
+"""Seconds that calls under way get to end once the run was asked to."""
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a command works with."""
+
+    services: Services
+    learner: Learner
+    bench: Bench
+
+
+Work = Callable[[Workbench], Awaitable[Result]]
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    """What came of some work, when it was done, in seconds since the epoch, and what it took."""
+
+    result: Result
+    began: float
+    ended: float
+    ledger: Ledger
+
+
+def work_on(settings: Settings, work: Work[Result]) -> Done[Result]:
+    """Do some work with a task's models and store. Raises ``Stopped`` if calls under way had to be given up."""
+
+    async def opened() -> Done[Result]:
+        async with learner_on(settings) as (services, teacher):
+            with Bars(settings.models) as bars:
+                began, bench = services.wall_clock(), teacher.bench(bars)
+                bars.follow(bench.ledger)
+                with ending_well(bench.ledger):
+                    result = await work(Workbench(services, teacher, bench))
+                return Done(result, began, services.wall_clock(), bench.ledger)
+
+    try:
+        return asyncio.run(opened())
+    except asyncio.CancelledError:
+        raise Stopped("stopped, and the calls under way given up") from None
+
+
+@contextlib.asynccontextmanager
+async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learner]]:
+    """The services of a configuration and a learner on them. Raises ``StoreError``."""
+    with store_of(settings) as store:
+        services = build_services(settings, store)
+        async with running(services), learner(services) as teacher:
+            yield services, teacher
+
+
+def unfinished(why: str, *, stopped: bool) -> NoReturn:
+    """End a command that can be run again; one line says so. The exit code is that of Ctrl-C if it was ``stopped``."""
+    how = f"{why}; run the same command again to go on without paying twice"
+    if not stopped:
+        raise PreceptorError(how)
+    say(f"preceptor: {how}")
+    raise click.exceptions.Exit(130)
+
+
+@contextlib.contextmanager
+def ending_well(ledger: Ledger, grace_s: float = GRACE_S) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the work as the module says."""
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None
+    waiting: list[asyncio.TimerHandle] = []
+
+    def end() -> None:
+        if ledger.stopped:
+            work.cancel()
+            return
+        ledger.stop()
+        say(f"stopping: calls under way get {grace_s:.0f} seconds; press Ctrl-C again to give them up")
+        waiting.append(loop.call_later(grace_s, work.cancel))
+
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield
+        return
+    for ending in _ENDINGS:
+        loop.add_signal_handler(ending, end)
+    try:
+        yield
+    finally:
+        for ending in _ENDINGS:
+            loop.remove_signal_handler(ending)
+            signal.signal(ending, signal.default_int_handler)  # as the command line has it
+        for handle in waiting:
+            handle.cancel()

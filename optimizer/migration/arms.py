@@ -1,0 +1,171 @@
+"""One model on some examples, in quality, time, tokens and money; and two of them compared.
+
+The comparison asks whether the cheaper arm loses more than a margin: non-inferiority, by the same paired interval that
+the gate uses. It is asked once, on examples that chose nothing, so no correction for looks is due.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist, median, quantiles
+from typing import Any, Literal
+
+from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
+from gateway.settings.sections import Price
+from optimizer.accept import Pairs, paired_interval, wilson
+from optimizer.evaluate import Trial
+from optimizer.induce import conversation
+from optimizer.migration.money import cost
+from optimizer.standing import pairs_of
+
+ArmName = Literal["strong", "weak", "weak + rules"]
+
+SHOWN = 6
+"""Examples of each kind that are shown."""
+_NORMAL = NormalDist()
+
+
+class Arm(Value, frozen=True):
+    """One model on ``n`` examples: accuracy in 0..1 with its 95% interval; tokens are means, latency the median."""
+
+    name: ArmName
+    model: str
+    rules: int | None
+    """Version of the rule set; ``None`` for no rules."""
+    scratchpad: Scratchpad
+    accuracy: float
+    n: int
+    interval: tuple[float, float]
+    prompt_tokens: float
+    output_tokens: float
+    latency_s: float
+    latency_p95_s: float
+    usd_per_thousand: float | None
+    """``None`` where the model has no price."""
+    usd_per_month: float | None
+    recorded: int = 0
+    """Answers that were taken from the log; their latency is what it was then."""
+    own_reference: int = 0
+    """Answers that were compared with themselves, because nobody said what is right."""
+
+
+class Comparison(Value, frozen=True):
+    """The candidate against the strong model on the same examples."""
+
+    candidate: ArmName
+    verdict: VerdictName
+    pairs: Pairs
+    """``fixed``: only the candidate was right; ``broken``: only the strong model was."""
+    interval: tuple[float, float]
+    """95% interval of the change in accuracy."""
+    margin: float
+    note: str
+
+
+class Shown(Value, frozen=True):
+    """One example with what each arm replied to it."""
+
+    id: str
+    input: str
+    expected: Any
+    replies: dict[str, str]
+    """By the arm's name."""
+    right: tuple[str, ...]
+    """The arms that were right."""
+
+
+class Differing(Value, frozen=True):
+    """Examples on which two arms differ, the first of them shown."""
+
+    count: int = 0
+    shown: tuple[Shown, ...] = ()
+
+
+class Run(Value, frozen=True):
+    """An arm and everything that it answered."""
+
+    arm: Arm
+    trials: tuple[Trial, ...]
+
+
+def run_of(
+    name: ArmName,
+    model: str,
+    rule_set: RuleSet | None,
+    trials: Sequence[Trial],
+    price: Price,
+    *,
+    calls_per_month: float | None,
+    recorded: int = 0,
+    own_reference: int = 0,
+) -> Run:
+    """What an arm did on its examples; at least one."""
+    n, right = len(trials), sum(trial.correct for trial in trials)
+    usage = sum((trial.answer.usage for trial in trials), Usage())
+    latencies = [trial.answer.latency_s for trial in trials]
+    paid = cost(price, usage)
+    thousand = None if paid is None else 1000 * paid / n
+    arm = Arm(
+        name=name,
+        model=model,
+        rules=rule_set.version if rule_set is not None else None,
+        scratchpad=rule_set.scratchpad if rule_set is not None else "none",
+        accuracy=right / n,
+        n=n,
+        interval=wilson(right, n),
+        prompt_tokens=usage.prompt_tokens / n,
+        output_tokens=usage.output_tokens / n,
+        latency_s=median(latencies),
+        latency_p95_s=quantiles(latencies, n=20, method="inclusive")[-1] if n > 1 else latencies[0],
+        usd_per_thousand=thousand,
+        usd_per_month=None if thousand is None or calls_per_month is None else thousand * calls_per_month / 1000,
+        recorded=recorded,
+        own_reference=own_reference,
+    )
+    return Run(arm=arm, trials=tuple(trials))
+
+
+def compare(strong: Run, candidate: Run, *, margin: float) -> Comparison:
+    """Is the candidate as good as the strong model, but for ``margin`` (0..1)?"""
+    pairs = pairs_of(strong.trials, candidate.trials)
+    low, high = paired_interval(pairs)
+    verdict: VerdictName
+    if low > 0:
+        verdict, note = "better", "it is better than the strong model"
+    elif low > -margin:
+        verdict, note = "non-inferior", f"a loss of more than {margin:.0%} is ruled out"
+    elif high < 0:
+        verdict, note = "worse", "it loses against the strong model"
+    else:
+        verdict = "cannot tell"
+        note = f"a loss of more than {margin:.0%} is not ruled out; that takes about {needed(pairs, margin):,} examples"
+    return Comparison(
+        candidate=candidate.arm.name, verdict=verdict, pairs=pairs, interval=(low, high), margin=margin, note=note
+    )
+
+
+def needed(pairs: Pairs, margin: float, *, power: float = 0.8) -> int:
+    """Examples on which an arm that loses nothing would be called non-inferior, if as many pairs differ as did here."""
+    discordant = max(0.02, (pairs.fixed + pairs.broken) / pairs.n)
+    return math.ceil((_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) ** 2 * discordant / margin**2)
+
+
+def differing(runs: Sequence[Run], *, right: ArmName, wrong: ArmName) -> Differing:
+    """The examples that one arm got right and another wrong; none if one of the two is not among the arms."""
+    by_name = {run.arm.name: run for run in runs}
+    if right not in by_name or wrong not in by_name:
+        return Differing()
+    pairs = zip(by_name[right].trials, by_name[wrong].trials, strict=True)
+    found = [index for index, (good, bad) in enumerate(pairs) if good.correct and not bad.correct]
+    return Differing(count=len(found), shown=tuple(_shown(runs, index) for index in found[:SHOWN]))
+
+
+def _shown(runs: Sequence[Run], index: int) -> Shown:
+    trials = {str(run.arm.name): run.trials[index] for run in runs}
+    item = runs[0].trials[index].item
+    return Shown(
+        id=item.id,
+        input=conversation(item.request)[1],
+        expected=item.expected,
+        replies={name: trial.answer.text for name, trial in trials.items()},
+        right=tuple(name for name, trial in trials.items() if trial.correct),
+    )

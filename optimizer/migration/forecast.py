@@ -1,0 +1,85 @@
+"""What a run may cost and what it can show, before anything is spent. A guess of the cost, and said to be one."""
+
+import math
+from collections.abc import Iterable, Mapping
+from statistics import NormalDist
+
+from gateway.domain import Usage, Value
+from gateway.settings import Model, Task
+from optimizer.candidate import MOST_RACED
+from optimizer.evaluate import BYTES_PER_TOKEN
+from optimizer.items import Item, Split
+from optimizer.ledger import Used
+from optimizer.migration.money import cost_of
+from optimizer.sample import ENOUGH
+
+REPLY = 50
+"""Output tokens of a reply where no log says how long they are."""
+WORKING = 150
+"""Output tokens that a candidate's working may add (docs/experiments.md: 119 to 214)."""
+INDUCTION = Usage(prompt_tokens=2500, output_tokens=600)
+"""One call of induction: at most 6,000 characters of examples, and a list of rules."""
+_NORMAL = NormalDist()
+
+
+class Expected(Value, frozen=True):
+    """Answers and tokens by model, about."""
+
+    used: Mapping[str, Used]
+    usd: float | None
+    """``None`` where no model has a price."""
+
+    @property
+    def answers(self) -> int:
+        return sum(one.answers for one in self.used.values())
+
+    @property
+    def tokens(self) -> int:
+        return sum(one.usage.prompt_tokens + one.usage.output_tokens for one in self.used.values())
+
+
+def expected(
+    parts: Split,
+    untouched: Iterable[Item],
+    section: Task,
+    models: Mapping[str, Model],
+    *,
+    reply_tokens: float | None = None,
+    recorded: int = 0,
+) -> Expected:
+    """What distillation on ``parts`` and a comparison of three arms on ``untouched`` may need.
+
+    ``reply_tokens`` is what a reply of the task has been seen to take, ``recorded`` how many untouched items the strong
+    model has answered already.
+    """
+    left = list(untouched)
+    sampled, ranked, tested = list(parts.induction), list(parts.selection), list(parts.confirmation)
+    reply = reply_tokens or REPLY
+    plain = [*sampled, *ranked, *tested, *left]
+    with_rules = [*ranked * (MOST_RACED - 1), *tested, *left]
+    weak = _used(plain, reply) + _used(with_rules, reply + WORKING)
+    strong = _used(left[recorded:], reply)
+    groups = round(math.sqrt(ENOUGH)) if sampled else 0
+    induction = Usage(prompt_tokens=groups * INDUCTION.prompt_tokens, output_tokens=groups * INDUCTION.output_tokens)
+    taught = Used(answers=len(left[recorded:]) + groups, usage=strong + induction)
+    learnt = Used(answers=len(plain) + len(with_rules), usage=weak)
+    if section.weak == section.strong:
+        used = {section.weak: Used(answers=learnt.answers + taught.answers, usage=learnt.usage + taught.usage)}
+    else:
+        used = {section.weak: learnt, section.strong: taught}
+    return Expected(used=used, usd=cost_of(used, models))
+
+
+def excludable(n: int, *, discordant: float = 0.2, power: float = 0.8) -> float:
+    """The smallest loss (0..1) that ``n`` items can rule out, at 95%, if there is none and a fifth of the pairs differ.
+
+    The normal approximation of the paired difference: (z_0.975 + z_power) sqrt(d / n).
+    """
+    if not n:
+        return 1.0
+    return min(1.0, (_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) * math.sqrt(discordant / n))
+
+
+def _used(items: Iterable[Item], output_tokens: float) -> Usage:
+    lengths = [len(item.request) // BYTES_PER_TOKEN for item in items]
+    return Usage(prompt_tokens=sum(lengths), output_tokens=round(len(lengths) * output_tokens))

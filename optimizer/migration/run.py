@@ -1,0 +1,276 @@
+"""The walk of a migration: distil on one part of the examples, then compare three arms on the part that is left.
+
+The confirmation examples are halved: the gate looks at the first half, as far as it needs to. What it did not look at,
+and the second half, has chosen nothing: neither the rules, nor the form, nor the moment at which the gate stopped. Only
+there are the arms compared, so their numbers promise nothing that selection has coloured.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from gateway.domain import RuleSet, Value
+from gateway.errors import PreceptorError, StoreError
+from gateway.settings import Model as Configured
+from gateway.settings import Optimizer, Task
+from gateway.store.base import Store
+from optimizer.accept import MINIMUM
+from optimizer.cycle import run_cycle
+from optimizer.evaluate import Bench, Model, Trial
+from optimizer.graders import grades_records
+from optimizer.items import BadData, Item, Split
+from optimizer.migration.arms import Arm, ArmName, Comparison, Differing, Run, compare, differing, run_of
+from optimizer.migration.money import Savings, cost_of, savings
+from optimizer.migration.source import Source
+from optimizer.outcome import Outcome, Plan
+from optimizer.publish import publish
+from optimizer.reference import labelled
+
+MOST_LABELLED = 64
+"""Examples to learn from that are given the strong model's answers: four times the mistakes that a run needs."""
+
+
+class Labels(Value, frozen=True):
+    """Where the expected answers of the compared examples come from."""
+
+    given: int
+    """Said by a data file or by feedback."""
+    reference: int
+    """The strong model's own answers."""
+
+
+class Migration(Value, frozen=True):
+    """The answer to the question, and everything that it rests on."""
+
+    task: str
+    serve: ArmName | None
+    """The arm that may serve; ``None`` if nothing was shown."""
+    answer: str
+    labels: Labels
+    outcome: Outcome
+    arms: tuple[Arm, ...]
+    comparison: Comparison
+    savings: Savings
+    fixed_items: Differing
+    """The rules made them right."""
+    broken_items: Differing
+    """The rules made them wrong."""
+    lost_items: Differing
+    """The strong model is right where the candidate is wrong."""
+
+    def encoded(self, facts: Sequence[tuple[str, str]] = ()) -> bytes:
+        """One JSON object: the fields of ``distill --json``, beside them what a migration adds, and how it was done."""
+        own = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("outcome", "task")}
+        return msgspec.json.encode({**msgspec.to_builtins(self.outcome), **own, "facts": dict(facts)})
+
+
+class Migrating(Value, frozen=True):
+    """What a migration sets out with."""
+
+    source: Source
+    plan: Plan
+    parts: Split
+    """What distillation may use; its confirmation part is the gate's."""
+    reserve: tuple[Item, ...]
+    """Examples that neither distillation nor its gate ever sees."""
+    settings: Optimizer
+    calls_per_month: float | None
+
+    @property
+    def unlabelled(self) -> list[Item]:
+        """The examples that are needed and have no expected answer yet."""
+        return [item for item in self._needed() if item.expected is None]
+
+    async def labelled(self, bench: Bench, strong: Model, section: Task) -> "Migrating":
+        """The same with the strong model's answers where nobody said what is right. Raises as ``labelled`` does."""
+        if not self.unlabelled:
+            return self
+        given = await labelled(bench, strong, self._needed(), section.grader)
+        plan = msgspec.structs.replace(self.plan, items=given.items)
+        return set_out(self.source, plan, self.settings, calls_per_month=self.calls_per_month)
+
+    def _needed(self) -> list[Item]:
+        parts = self.parts
+        return [*parts.induction[:MOST_LABELLED], *parts.selection, *parts.confirmation, *self.reserve]
+
+
+def set_out(source: Source, plan: Plan, settings: Optimizer, *, calls_per_month: float | None) -> Migrating:
+    """Divide the examples. Raises ``BadData`` if too few would be left to compare on."""
+    most = settings.confirmation_items
+    parts = plan.parts(selection=settings.selection_items, confirmation=2 * most)
+    gate = min(most, (len(parts.confirmation) + 1) // 2)
+    reserve = parts.confirmation[gate:]
+    if len(reserve) < MINIMUM:
+        raise BadData(
+            f"{len(plan.items)} examples of {source.name} leave {len(reserve)} that decide nothing, and {MINIMUM} are"
+            " needed to compare on: about 60 examples in all"
+        )
+    return Migrating(
+        source=source,
+        plan=plan,
+        parts=msgspec.structs.replace(parts, confirmation=parts.confirmation[:gate]),
+        reserve=reserve,
+        settings=settings,
+        calls_per_month=calls_per_month,
+    )
+
+
+async def migrate(
+    setting: Migrating,
+    *,
+    bench: Bench,
+    weak: Model,
+    strong: Model,
+    section: Task,
+    models: Mapping[str, Configured],
+    store: Store,
+    now: Callable[[], float],
+    activate: bool,
+) -> Migration | Outcome:
+    """Run a migration to its end, or to the outcome so far if something outside cut it short.
+
+    Raises ``BadData`` if a grader cannot work with the strong model's answers, and ``StoreError``.
+    """
+    outcome = Outcome(task=setting.plan.task, note="not begun")
+    try:
+        setting = await setting.labelled(bench, strong, section)
+        plan = setting.plan
+        outcome = await run_cycle(
+            plan, bench=bench, weak=weak, strong=strong, grader=section.grader, store=store, now=now, activate=False,
+            settings=msgspec.structs.replace(setting.settings, confirmation_items=len(setting.parts.confirmation)),
+        )  # fmt: skip
+        if outcome.resumable:
+            return outcome
+        learnt = store.rule_set(plan.task, outcome.version) if outcome.version is not None else plan.incumbent
+        one_time = cost_of(bench.ledger.used, models)
+        compared = _Compared(setting, bench, section, models, looked_at=frozenset(outcome.spent))
+        runs = [await compared.strong(strong), await compared.arm("weak", weak, None)]
+        if learnt is not None:
+            runs.append(await compared.arm("weak + rules", weak, learnt))
+    except (BadData, StoreError):
+        raise
+    except PreceptorError as error:
+        return msgspec.structs.replace(outcome, note=f"interrupted: {error}", resumable=True)
+    if activate and outcome.adopted and learnt is not None:
+        outcome = await asyncio.to_thread(_activated, outcome, learnt, plan, store, now())
+    return _found(setting, outcome, runs, compared.references, one_time)
+
+
+def _found(
+    setting: Migrating, outcome: Outcome, runs: Sequence[Run], references: int, one_time: float | None
+) -> Migration:
+    comparison = compare(runs[0], runs[-1], margin=setting.settings.margin)
+    arms = tuple(run.arm for run in runs)
+    return Migration(
+        task=outcome.task,
+        serve=_serve(comparison),
+        answer=_answer(comparison, arms, outcome.task, references=references > 0),
+        labels=Labels(given=arms[0].n - references, reference=references),
+        outcome=outcome,
+        arms=arms,
+        comparison=comparison,
+        savings=savings(
+            arms[0].usd_per_thousand, arms[-1].usd_per_thousand, one_time=one_time,
+            calls_per_month=setting.calls_per_month,
+        ),
+        fixed_items=differing(runs, right="weak + rules", wrong="weak"),
+        broken_items=differing(runs, right="weak", wrong="weak + rules"),
+        lost_items=differing(runs, right="strong", wrong=comparison.candidate),
+    )  # fmt: skip
+
+
+def _activated(outcome: Outcome, learnt: RuleSet, plan: Plan, store: Store, now: float) -> Outcome:
+    """The new rules made live: last of all, because a run that is cut short must find again what it began with."""
+    assert learnt.evidence is not None, "what was adopted went through the gate"
+    done = publish(
+        store,
+        learnt,
+        learnt.evidence,
+        incumbent=plan.incumbent,
+        activate=True,
+        started=plan.started,
+        now=now,
+        by=plan.by,
+    )
+    note = f"version {learnt.version} published, {'live' if done.activated else done.note}; {learnt.evidence.note}"
+    return msgspec.structs.replace(outcome, activated=done.activated, note=note)
+
+
+class _Compared:
+    """The arms, on the examples that are left."""
+
+    def __init__(
+        self,
+        setting: Migrating,
+        bench: Bench,
+        section: Task,
+        models: Mapping[str, Configured],
+        *,
+        looked_at: frozenset[str],
+    ) -> None:
+        unseen = [item for item in setting.parts.confirmation if item.id not in looked_at]
+        self.items = [*setting.reserve, *unseen]
+        self.references = sum(item.labelled_by == section.strong for item in self.items)
+        """Items on which the strong model is compared with itself."""
+        self._setting = setting
+        self._bench = bench
+        self._section = section
+        self._models = models
+
+    async def strong(self, model: Model) -> Run:
+        """The strong model: what it has answered in the log is not asked again."""
+        known = {item.id: trial for item in self.items if (trial := await self._recorded(item)) is not None}
+        asked = [item for item in self.items if item.id not in known]
+        trials = await self._bench.trials(model, asked, None, self._section.grader, stage="strong")
+        by_id = known | {trial.item.id: trial for trial in trials}
+        return self._run("strong", model, None, [by_id[item.id] for item in self.items], recorded=len(known))
+
+    async def _recorded(self, item: Item) -> Trial | None:
+        """The strong model's answer in the log, graded; ``None`` if there is none, or none that can be graded."""
+        source, grader = self._setting.source, self._section.grader
+        answer = source.answers.get(item.id)
+        if answer is None:
+            return None
+        if item.labelled_by == self._section.strong:
+            return Trial(item=item, answer=answer, correct=True)
+        return await self._bench.graded(grader, item, answer) if grades_records(grader) else None
+
+    async def arm(self, name: ArmName, model: Model, rule_set: RuleSet | None) -> Run:
+        trials = await self._bench.trials(model, self.items, rule_set, self._section.grader, stage=name)
+        return self._run(name, model, rule_set, trials)
+
+    def _run(
+        self, name: ArmName, model: Model, rule_set: RuleSet | None, trials: Sequence[Trial], *, recorded: int = 0
+    ) -> Run:
+        return run_of(
+            name, model.name, rule_set, trials, self._models[model.name].price,
+            calls_per_month=self._setting.calls_per_month, recorded=recorded,
+            own_reference=self.references if name == "strong" else 0,
+        )  # fmt: skip
+
+
+def _serve(comparison: Comparison) -> ArmName | None:
+    if comparison.verdict in ("better", "non-inferior"):
+        return comparison.candidate
+    return "strong" if comparison.verdict == "worse" else None
+
+
+def _answer(comparison: Comparison, arms: Sequence[Arm], task: str, *, references: bool) -> str:
+    """The question's answer in one sentence."""
+    strong, candidate = arms[0], arms[-1]
+    who = f"{candidate.model} with rules" if comparison.candidate == "weak + rules" else candidate.model
+    low, high = comparison.interval
+    right = "agrees with it on" if references else "is right on"
+    told = (
+        f"it {right} {candidate.accuracy:.0%} of {candidate.n} untouched examples"
+        + ("" if references else f", {strong.model} on {strong.accuracy:.0%}")
+        + f" (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
+    )
+    if comparison.verdict == "better":
+        return f"Yes: {who} serves {task} better than {strong.model}: {told}."
+    if comparison.verdict == "non-inferior":
+        return f"Yes: {who} serves {task} as well as {strong.model}, but for {comparison.margin:.0%} at most: {told}."
+    if comparison.verdict == "worse":
+        return f"No: {who} serves {task} worse than {strong.model}: {told}."
+    return f"Not shown: whether {who} can stand in for {strong.model} on {task}: {told}; {comparison.note}."

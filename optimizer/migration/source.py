@@ -1,0 +1,79 @@
+"""Where the examples of a migration come from: a data file, or the log of what the strong model has answered.
+
+Where nobody said what is right, the strong model's own answer stands for it (``optimizer.reference``). Does not call
+models.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gateway.domain import Exchange, Value
+from gateway.errors import PreceptorError
+from gateway.settings import Task
+from gateway.store.base import Graded
+from optimizer.evaluations import Answer
+from optimizer.items import BadData, Examples, Item, body_of, from_graded, item_of, load_jsonl
+from optimizer.reference import with_label
+
+
+class Source(Value, frozen=True):
+    """The examples of a task, and what the strong model has answered to them."""
+
+    name: str
+    examples: Examples
+    answers: Mapping[str, Answer] = msgspec.field(default_factory=dict)
+    """The strong model's recorded answers by item id."""
+
+
+def from_file(path: Path, section: Task) -> Source:
+    """The examples of a data file, with or without expected answers. Raises ``BadData``."""
+    return Source(name=path.name, examples=load_jsonl(path, section.grader, labelled=False))
+
+
+def from_log(
+    graded: Sequence[Graded], answered: Sequence[Exchange], section: Task, *, rules: int | None = None
+) -> Source:
+    """The graded exchanges of a task, and those that its strong model has ``answered``, newest first.
+
+    Feedback says what is right where there is any; what it calls wrong labels nothing. Raises ``BadData`` if nothing
+    can be used.
+    """
+    examples = from_graded(graded, section.grader, model=section.weak, rules=rules)
+    judged = {one.exchange.id for one in graded}
+    known = {item.id for item in examples.items}
+    added: dict[str, Item] = {}
+    answers: dict[str, Answer] = {}
+    complaints = list(examples.complaints)
+    for exchange in answered:
+        if exchange.model != section.strong or exchange.reply is None:
+            continue
+        try:
+            item, answer = item_of(body_of(exchange.request), None), _answer(exchange, exchange.reply)
+            if item.id not in known and item.id not in added and exchange.id not in judged:
+                added[item.id] = with_label(item, section.grader, section.strong, answer, recorded=True)
+        except PreceptorError as error:
+            complaints.append(f"exchange {exchange.id}: {error}")
+            continue
+        answers.setdefault(item.id, answer)
+    items = (*examples.items, *added.values())
+    if not items:
+        raise BadData(
+            f"the log holds no example of {section.strong!r} that can be used: serve the task with it for a while"
+            ' (serve = "strong"), give feedback, or name a file with --data'
+        )
+    return Source(
+        name="the log",
+        examples=msgspec.structs.replace(examples, items=items, complaints=tuple(complaints)),
+        answers=answers,
+    )
+
+
+def _answer(exchange: Exchange, reply: str) -> Answer:
+    return Answer(
+        text=reply,
+        usage=exchange.usage,
+        latency_s=exchange.latency_ms / 1000,
+        finish_reason=exchange.finish_reason,
+    )

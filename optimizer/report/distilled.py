@@ -1,0 +1,155 @@
+"""The report of a distillation, and what it has in common with that of a migration: rules, candidates, refusals."""
+
+from collections.abc import Sequence
+
+from gateway.domain import Measured, RuleRecord
+from optimizer.accept import wilson
+from optimizer.graders.ungradable import text_of
+from optimizer.outcome import Example, Outcome
+from optimizer.report.charts import Bar, Interval, Point
+from optimizer.report.view import FORMS, Block, Candidate, Changed, Column, Fact, Reply, Report, RuleLine, seconds
+
+_DOTS = {"incumbent": "weak", "chosen": "rules", "other": "other"}
+
+
+def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
+    """The report of ``distill``: the incumbent and the candidate on the confirmation examples."""
+    arms = [
+        ("before", "without rules" if outcome.against is None else f"rules {outcome.against}", "weak", outcome.before),
+        ("after", f"{len(outcome.rules)} rules, {FORMS[outcome.scratchpad]}", "rules", outcome.after),
+    ]
+    arms = arms if outcome.items_used else []
+    return Report(
+        title=f"Rules for {outcome.task}",
+        answer=f"{outcome.verdict.capitalize()}: {outcome.note}",
+        notes=(),
+        measures=("right", "95% interval", "examples", "output tokens per call", "latency, mean"),
+        columns=tuple(
+            Column(title=name, subtitle=what, kind=kind, cells=_cells(one)) for name, what, kind, one in arms
+        ),
+        quality=tuple(_interval(name, kind, one) for name, _, kind, one in arms),
+        tokens=tuple(
+            Bar(
+                label=name,
+                amount=one.output_tokens,
+                shown=f"{one.output_tokens:,.0f} output tokens per call",
+                kind=kind,
+            )
+            for name, _, kind, one in arms
+        ),
+        money=(),
+        verdicts=(gate_of(outcome),),
+        form=FORMS[outcome.scratchpad],
+        rules=rules_of(outcome),
+        blocks=(
+            _pairs("Fixed: right with the rules, wrong before", outcome.fixed, outcome.fixed_examples, right="after"),
+            _pairs(
+                "Broken: right before, wrong with the rules", outcome.broken, outcome.broken_examples, right="before"
+            ),
+        ),
+        tried=candidates_of(outcome),
+        refused=refused_by(outcome),
+        facts=tuple(facts),
+    )
+
+
+def gate_of(outcome: Outcome) -> Fact:
+    """What the gate was asked, and its verdict."""
+    question = "Do the rules help the weak model? (the gate, on examples that only confirm)"
+    if not outcome.items_used:
+        return question, f"{outcome.verdict}: {outcome.note}"
+    low, high = outcome.interval
+    return question, (
+        f"{outcome.verdict}: {outcome.before.accuracy:.0%} to {outcome.after.accuracy:.0%} on {outcome.items_used}"
+        f" examples, {outcome.fixed} fixed, {outcome.broken} broken, p = {outcome.p_value:.2g}; 95% interval of the"
+        f" change {100 * low:+.1f} to {100 * high:+.1f} points. {outcome.note}"
+    )
+
+
+def rules_of(outcome: Outcome) -> tuple[RuleLine, ...]:
+    """The rules that were put to the gate, each with what was measured of it alone."""
+    books = {record.id: record for record in outcome.records}
+    return tuple(
+        _rule_line(books[rule.id])
+        if rule.id in books
+        else RuleLine(text=rule.text, reason=rule.reason, evidence="", effect="not measured by itself")
+        for rule in outcome.rules
+    )
+
+
+def _rule_line(record: RuleRecord) -> RuleLine:
+    effect = record.effect
+    sources = _count(len(record.mistakes), "mistake") + f" in {_count(record.groups, 'group')}"
+    return RuleLine(
+        text=record.text,
+        reason=record.reason,
+        evidence=(f"learnt from {sources}" if record.mistakes else "not from this run")
+        + f"; adds about {record.tokens} tokens to each prompt",
+        effect="not measured by itself"
+        if effect is None
+        else f"{100 * effect.change:+.1f} points ({100 * effect.interval[0]:+.0f} to {100 * effect.interval[1]:+.0f}),"
+        f" {effect.tokens:+.0f} tokens per call against {effect.against}, on {effect.items} selection examples",
+    )
+
+
+def candidates_of(outcome: Outcome) -> tuple[Candidate, ...]:
+    """Everything that was tried, numbered, the fewest tokens first."""
+    return tuple(
+        Candidate(
+            point=Point(
+                label=str(number), tokens=one.tokens, quality=one.measured.accuracy, kind=_DOTS[one.role],
+                frontier=one.frontier,
+            ),
+            what=f"{'' if one.role == 'other' else one.role + ': '}{_count(len(one.rules), 'rule')},"
+            f" {FORMS[one.scratchpad]}",
+            examples=one.measured.n,
+        )
+        for number, one in enumerate(outcome.tried, start=1)
+    )  # fmt: skip
+
+
+def refused_by(outcome: Outcome) -> tuple[Fact, ...]:
+    """What was tried or proposed and not taken, and why."""
+    return tuple((one.what, one.why) for one in outcome.rejected)
+
+
+def _cells(one: Measured) -> tuple[str, ...]:
+    low, high = _bounds(one)
+    return (
+        f"{one.accuracy:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{one.n}",
+        f"{one.output_tokens:,.0f}",
+        seconds(one.latency_s),
+    )
+
+
+def _interval(label: str, kind: str, one: Measured) -> Interval:
+    low, high = _bounds(one)
+    return Interval(label=label, value=one.accuracy, low=low, high=high, kind=kind)
+
+
+def _bounds(one: Measured) -> tuple[float, float]:
+    return wilson(round(one.accuracy * one.n), one.n)
+
+
+def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -> Block:
+    return Block(
+        title=title,
+        count=count,
+        examples=tuple(
+            Changed(
+                input=one.input,
+                expected=text_of(one.expected),
+                replies=(
+                    Reply(who="before", text=one.before, right=right == "before"),
+                    Reply(who="after", text=one.after, right=right == "after"),
+                ),
+            )
+            for one in examples
+        ),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

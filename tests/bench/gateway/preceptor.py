@@ -1,0 +1,94 @@
+"""Our gateway as a target: with everything on, as it is compared with others, or with a part of it off.
+
+A part is switched by configuration or environment, as a user would; what has no switch cannot stand here.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from gateway.domain import Activation, Rule, RuleSet, Value
+from gateway.store.sql import SqlStore
+from tests.bench.gateway.process import GATEWAY_CORE, free_port, process, wait_for
+from tests.bench.gateway.targets import Target
+from tests.bench.gateway.upstreams import MODELS, Ground
+
+RULES = ("Write out the working before the answer.", "Check the sum once more.", "Answer with the number only.")
+
+
+class Variant(Value, frozen=True):
+    """A configuration of the gateway and what its replies must say of themselves."""
+
+    match: str | None = "model"
+    """How tasks are recognised: by the client's model, or with a regular expression over the system prompt; ``None``
+    has no tasks."""
+    models: bool = True
+    """Whether the client's models are configured; else they pass through to ``default_upstream``, untouched."""
+    rules: bool = True
+    """Whether a rule set is active."""
+    environment: Mapping[str, str] = {}
+    says: Mapping[str, str] = {}
+
+
+RECOGNISED = {"x-preceptor-rules": "none"}
+FULL: Final = Variant(says={"x-preceptor-rules": "1"})
+VARIANTS: Final[Mapping[str, Variant]] = {
+    "passed through": Variant(match=None, models=False, rules=False, says={"x-preceptor-task": "none"}),
+    "a configured model": Variant(match=None, rules=False, says={"x-preceptor-task": "none"}),
+    "+ task by model": Variant(rules=False, says=RECOGNISED),
+    "+ task by system prompt": Variant(match="system prompt", rules=False, says=RECOGNISED),
+    "+ rules, switched off": Variant(environment={"PRECEPTOR_INJECTION": "off"}, says=RECOGNISED),
+    "+ rules": FULL,
+}
+
+
+def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> str:
+    """The TOML of a variant: an upstream, a model and a task for each of the benchmark's models."""
+    lines = ["[server]", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    if not variant.models:
+        lines.append('default_upstream = "fixed"')
+    lines += ["[optimizer]", "enabled = false"]
+    for name in MODELS:
+        lines += [f"[upstreams.{name}]", 'kind = "openai"', f'base_url = "{ground.base_url(name)}"']
+        lines += ["max_connections = 4096"]
+        if variant.models:
+            lines += [f"[models.{_served(variant, name)}]", f'upstream = "{name}"', 'model = "tiny"']
+        if variant.match is not None:
+            also = ', system_prompt = "final answer"' if variant.match == "system prompt" else ""
+            lines += [f"[tasks.{name}]", f'match = {{ model = "{name}"{also} }}']
+            lines += [f'weak = "served-{name}"', f'strong = "served-{name}"']
+    return "\n".join(lines)
+
+
+def _served(variant: Variant, name: str) -> str:
+    return name if variant.match is None else f"served-{name}"
+
+
+@contextlib.contextmanager
+def preceptor(ground: Ground, name: str = "preceptor", variant: Variant = FULL) -> Iterator[Target]:
+    """A gateway whose rule sets are live."""
+    port = free_port()
+    folder = Path(f"{ground.folder}/{port}")
+    folder.mkdir()
+    data, file, log = folder / "data", folder / "preceptor.toml", folder / "log"
+    file.write_text(configuration(variant, ground, data, port), encoding="utf-8")
+    if variant.rules:
+        publish(data)
+    command = (sys.executable, "-m", "gateway", "serve", "-c", str(file))
+    with process(GATEWAY_CORE, *command, log=log, environment=variant.environment) as pid:
+        wait_for(f"http://127.0.0.1:{port}/readyz", pid, log)
+        yield Target(name=name, pid=pid, base_url=lambda model: f"http://127.0.0.1:{port}/v1", expected=variant.says)
+
+
+def publish(data: Path) -> None:
+    """The same rule set for every task."""
+    store = SqlStore.open(data)
+    rules = tuple(Rule(text=text) for text in RULES)
+    for task in MODELS:
+        published = store.publish(RuleSet(task=task, rules=rules))
+        store.activate(Activation(task=task, version=published.version, created=time.time(), by="benchmark"))
+    store.close()

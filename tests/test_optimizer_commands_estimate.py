@@ -1,0 +1,32 @@
+"""What is told before anything is spent."""
+
+import pytest
+
+from gateway.store.base import TaskCounts
+from optimizer.commands.estimate import announce
+from optimizer.items import Split
+from tests.fakes import CONFIG, settings
+from tests.scripted import questions
+
+ITEMS = tuple(questions(100))
+PARTS = Split(induction=ITEMS[:30], selection=ITEMS[30:60], confirmation=ITEMS[60:80])
+
+
+def told(capsys: pytest.CaptureFixture[str], text: str = CONFIG, output_tokens: int = 0) -> str:
+    counts = TaskCounts(exchanges=10, output_tokens=output_tokens)
+    announce(settings(text), "arithmetic", PARTS, given=100, counts=counts, untouched=ITEMS[80:], ask=True)
+    return capsys.readouterr().err
+
+
+def test_the_smallest_gain_and_the_smallest_loss_that_can_be_shown_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before, not after."""
+    text = told(capsys)
+    assert "gains from" in text and "can be ruled out" in text and "margin is 5%" in text
+
+
+def test_money_is_told_where_a_model_has_a_price(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing about it where none has; longer replies in the log make it dearer."""
+    assert "$" not in told(capsys)
+    priced = CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nprice = { input = 1, output = 1000 }')
+    short, long = told(capsys, priced, output_tokens=10), told(capsys, priced, output_tokens=9000)
+    assert "$" in short and short != long

@@ -1,0 +1,51 @@
+"""The report of a distillation."""
+
+import msgspec
+
+from optimizer.outcome import Outcome
+from optimizer.report.distilled import distilled
+from tests.reports import FACTS, outcome
+
+
+def test_both_arms_stand_side_by_side() -> None:
+    """With intervals and tokens."""
+    report = distilled(outcome(), FACTS)
+    assert [column.cells[0] for column in report.columns] == ["20.0%", "75.0%"]
+    assert len(report.quality) == len(report.tokens) == 2
+
+
+def test_every_rule_has_its_evidence_and_its_effect() -> None:
+    """Or says that it was not measured by itself."""
+    rules = distilled(outcome(), FACTS).rules
+    assert "2 mistakes in 1 group" in rules[0].evidence and "12 tokens" in rules[0].evidence
+    assert "+30.0 points (+10 to +50)" in rules[0].effect
+    assert rules[1].effect == "not measured by itself"
+
+
+def test_what_was_tried_and_what_was_refused_is_told() -> None:
+    """With the reasons."""
+    report = distilled(outcome(), FACTS)
+    assert [one.point.label for one in report.tried] == ["1", "2", "3"]
+    assert report.tried[1].what.startswith("chosen: 1 rule, ")
+    assert len(report.refused) == 1
+
+
+def test_fixed_and_broken_examples_show_both_replies() -> None:
+    """And which of the two was right."""
+    fixed, broken = distilled(outcome(), FACTS).blocks
+    assert [reply.right for reply in fixed.examples[0].replies] == [False, True]
+    assert [reply.right for reply in broken.examples[0].replies] == [True, False]
+    assert (fixed.count, broken.count) == (14, 1)
+
+
+def test_a_run_that_came_to_no_test_shows_no_arms() -> None:
+    """It says why instead."""
+    report = distilled(Outcome(task="sums", note="too few mistakes"), FACTS)
+    assert not report.columns and not report.quality
+    assert "too few mistakes" in report.verdicts[0][1]
+
+
+def test_numbers_are_not_changed_on_the_way() -> None:
+    """What the gate counted is what stands there."""
+    told = distilled(msgspec.structs.replace(outcome(), fixed=3, broken=2), FACTS).verdicts[0][1]
+    assert "3 fixed, 2 broken" in told
