@@ -232,7 +232,8 @@ class Bench:
                     if isinstance(error, UpstreamRefused) and self._learnt(model, request, error):
                         continue
                     failures += 1
-                    if failures == TRIES:
+                    refused = isinstance(error, UpstreamRefused) and error.status < 500 and error.status != 429
+                    if refused or failures == TRIES:
                         raise
                 else:
                     reservation.settle(answer.usage)
