@@ -58,7 +58,6 @@ class Runs:
 
     def __init__(self, folder: Path, upstream: Upstream, address: str, *, concurrency: int) -> None:
         folder.mkdir()
-        folder.mkdir()
         self._upstream = upstream
         self._command = [
             sys.executable, "-m", "gateway", "distill", "arithmetic", "--json",

@@ -1,6 +1,8 @@
 """What is told before anything is spent."""
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from gateway.store.base import TaskCounts
 from optimizer.commands.estimate import announce
@@ -11,10 +13,12 @@ from tests.scripted import questions
 ITEMS = tuple(questions(100))
 PARTS = Split(induction=ITEMS[:30], selection=ITEMS[30:60], confirmation=ITEMS[60:80])
 
+DEAR = CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nprice = { input = 1, output = 1000 }')
 
-def told(capsys: pytest.CaptureFixture[str], text: str = CONFIG, output_tokens: int = 0) -> str:
+
+def told(capsys: pytest.CaptureFixture[str], text: str = CONFIG, output_tokens: int = 0, *, ask: bool = False) -> str:
     counts = TaskCounts(exchanges=10, output_tokens=output_tokens)
-    announce(settings(text), "arithmetic", PARTS, given=100, counts=counts, untouched=ITEMS[80:], ask=True)
+    announce(settings(text), "arithmetic", PARTS, given=100, counts=counts, untouched=ITEMS[80:], ask=ask)
     return capsys.readouterr().err
 
 
@@ -27,6 +31,15 @@ def test_the_smallest_gain_and_the_smallest_loss_that_can_be_shown_are_told(caps
 def test_money_is_told_where_a_model_has_a_price(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing about it where none has; longer replies in the log make it dearer."""
     assert "$" not in told(capsys)
-    priced = CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nprice = { input = 1, output = 1000 }')
-    short, long = told(capsys, priced, output_tokens=10), told(capsys, priced, output_tokens=9000)
+    short, long = told(capsys, DEAR, output_tokens=10), told(capsys, DEAR, output_tokens=9000)
     assert "$" in short and short != long
+
+
+def test_a_dear_run_is_begun_only_after_a_yes(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that costs nothing is not asked about."""
+    with CliRunner().isolation(input="n\n"), pytest.raises(click.Abort):
+        told(capsys, DEAR, ask=True)
+    with CliRunner().isolation(input="y\n"):
+        told(capsys, DEAR, ask=True)
+    with CliRunner().isolation(input=""):
+        told(capsys, ask=True)

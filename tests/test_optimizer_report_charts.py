@@ -51,6 +51,16 @@ def test_the_line_joins_what_nothing_beats() -> None:
     assert len(list(svg.iter("circle"))) == 3
 
 
+def test_points_in_one_place_share_a_label() -> None:
+    """Labels on top of each other could not be read."""
+    points = [
+        Point(label=label, tokens=tokens, quality=0.9, kind="other", frontier=False)
+        for label, tokens in [("1", 100), ("2", 101), ("3", 300)]
+    ]
+    svg = parsed(charts.plane("T", points).text)
+    assert [text.text for text in svg.iter("text") if "point" in text.get("class", "")] == ["1, 2", "3"]
+
+
 def test_a_chart_tells_its_numbers_to_who_cannot_see_it() -> None:
     """As its name and its description."""
     svg = parsed(charts.intervals("Right", [Interval(label="a", value=0.5, low=0.25, high=1.0, kind="weak")]).text)

@@ -15,7 +15,7 @@ def test_three_arms_stand_side_by_side() -> None:
 def test_the_verdict_against_the_strong_model_tells_the_pairs() -> None:
     """Not only the difference."""
     _, against, _ = (answer for _, answer in migrated(migration(), FACTS).verdicts)
-    assert against.startswith("cannot tell: on 40 untouched examples both are right on 34")
+    assert against.startswith("Cannot tell: on 40 untouched examples both are right on 34")
     assert "that takes about" in against
 
 

@@ -19,44 +19,9 @@ PAGES = {
     "distillation": lambda: page(distilled(outcome(), FACTS)),
     "nothing": lambda: page(distilled(Outcome(task="sums", note="nothing"), ())),
 }
-OURS = set(
-    [
-        "html",
-        "head",
-        "meta",
-        "style",
-        "title",
-        "body",
-        "main",
-        "section",
-        "h1",
-        "h2",
-        "p",
-        "small",
-        "div",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "figure",
-        "figcaption",
-        "svg",
-        "desc",
-        "text",
-        "line",
-        "circle",
-        "rect",
-        "ol",
-        "li",
-        "article",
-        "dl",
-        "dt",
-        "dd",
-        "bdi",
-    ]
+OURS = (
+    " html head meta style title body main section h1 h2 p small div table caption thead tbody tr th td figure"
+    " figcaption svg desc text line circle rect ol li article dl dt dd bdi "
 )
 
 
@@ -64,7 +29,7 @@ OURS = set(
 def test_no_text_becomes_markup(name: str) -> None:
     """Only the elements that we write are there, and no attribute that runs anything."""
     text = PAGES[name]()
-    assert set(Read(text).tags) <= OURS
+    assert not [tag for tag in Read(text).tags if f" {tag} " not in OURS]
     assert not re.search(r"<[^>]*\s(?:on\w+|href|src|style)\s*=", text)
 
 

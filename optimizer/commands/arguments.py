@@ -8,14 +8,15 @@ import click
 import msgspec
 
 from gateway.commands.options import known_task, store_of
-from gateway.domain import RuleSet
+from gateway.domain import RuleSet, Value
 from gateway.errors import NotFound, PreceptorError
 from gateway.rules.files import read_rule_set
 from gateway.settings import Settings
 from gateway.settings.graders import JudgeGrader
-from gateway.store.base import Store
+from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
 from optimizer.items import Examples, load_jsonl
+from optimizer.lineage import decided
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -52,6 +53,26 @@ def with_store(settings: Settings, read: Callable[[Store], Result]) -> Result:
     """What ``read`` finds in the configured store."""
     with store_of(settings) as store:
         return read(store)
+
+
+class Known(Value, frozen=True):
+    """What the store knows of a task when a command begins."""
+
+    live: RuleSet | None
+    decided: tuple[str, ...]
+    """Ids of the items that confirmed the live rules."""
+    counts: TaskCounts
+
+
+def known(settings: Settings, task: str) -> Known:
+    """Read it from the configured store."""
+
+    def read(store: Store) -> Known:
+        live = store.active().get(task)
+        counts = store.counts().get(task, TaskCounts())
+        return Known(live=live, decided=tuple(decided(store, task, live)), counts=counts)
+
+    return with_store(settings, read)
 
 
 def chosen(store: Store, task: str, wanted: str, option: str) -> RuleSet | None:

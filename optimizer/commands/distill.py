@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from gateway.commands.options import config_option, json_option, settings_of
-from gateway.store.base import TaskCounts
-from optimizer.commands.arguments import data_option, loaded, narrowed, report_option, writable, write_report
+from optimizer.commands.arguments import data_option, known, loaded, narrowed, report_option, writable, write_report
 from optimizer.commands.estimate import announce
 from optimizer.commands.outcomes import print_outcome
+from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, unfinished, work_on
 from optimizer.ledger import Stopped
-from optimizer.lineage import ANY_TIME, decided
+from optimizer.lineage import ANY_TIME
 from optimizer.outcome import Outcome, plan_for
 
 
@@ -29,16 +29,15 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     writable(report)
     examples = loaded(data, settings, task)
 
+    found, section = known(settings, task), settings.optimizer
+    plan = plan_for(task, examples, incumbent=found.live, started=ANY_TIME, by="distill", spent=found.decided)
+    parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
+    ask = not as_json and on_terminal()
+    announce(settings, task, parts, given=len(plan.items), counts=found.counts, ask=ask)
+
     async def work(bench: Workbench) -> Outcome:
-        store, section, now = bench.services.store, settings.optimizer, bench.services.wall_clock
-        began, live = now(), store.active().get(task)
-        plan = plan_for(
-            task, examples, incumbent=live, started=ANY_TIME, by="distill", spent=decided(store, task, live)
-        )
-        parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
-        announce(
-            settings, task, parts, given=len(plan.items), counts=store.counts().get(task, TaskCounts()), ask=not as_json
-        )
+        store, now = bench.services.store, bench.services.wall_clock
+        began = now()
         outcome = await bench.learner.run(plan, bench.bench, activate=activate)
         if not outcome.resumable:
             record = store.begin_cycle(task, began, b"{}")

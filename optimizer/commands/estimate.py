@@ -1,6 +1,5 @@
 """What is told before anything is spent: how many examples, what they can show, and about what it will cost."""
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -14,7 +13,7 @@ from optimizer.migration.forecast import excludable, expected
 from optimizer.migration.money import usd
 
 ASK_FROM_USD = 1.0
-"""On a terminal, a run that is expected to cost so much is begun only when someone says yes."""
+"""A run that is expected to cost so much is begun on a terminal only when someone says yes."""
 
 
 def announce(
@@ -29,9 +28,9 @@ def announce(
     unlabelled: int = 0,
     ask: bool,
 ) -> None:
-    """Say what a run can show and what it may cost; with ``ask``, on a terminal, ask before a dear one.
+    """Say what a run can show and what it may cost; with ``ask`` wait for a yes before a dear one.
 
-    Raises ``click.Abort`` if the answer is no.
+    Raises ``click.Abort`` if there is none.
     """
     compared = f", {len(untouched)} or more to compare on" if untouched else ""
     say(
@@ -54,8 +53,8 @@ def announce(
     money = "" if found.usd is None else f", {usd(found.usd)}"
     budget = settings.optimizer
     say(
-        f"about {found.answers:,} answers and {found.tokens:,} tokens{money} at most, less what was answered before;"
+        f"about {found.answers:,} answers and {found.tokens:,} tokens{money}, less what was answered before;"
         f" the budget ends it at {budget.budget_calls:,} calls or {budget.budget_tokens:,} tokens"
     )
-    if ask and found.usd is not None and found.usd >= ASK_FROM_USD and sys.stdin.isatty() and sys.stderr.isatty():
+    if ask and found.usd is not None and found.usd >= ASK_FROM_USD:
         click.confirm(f"Spend about {usd(found.usd)}?", abort=True, err=True)

@@ -7,14 +7,14 @@ import click
 
 from gateway.commands.options import config_option, json_option, settings_of
 from gateway.settings import Settings
-from gateway.store.base import Store, TaskCounts
-from optimizer.commands.arguments import FORM, narrowed, report_option, with_store, writable, write_report
+from gateway.store.base import Store
+from optimizer.commands.arguments import FORM, known, narrowed, report_option, with_store, writable, write_report
 from optimizer.commands.estimate import announce
-from optimizer.commands.progress import say
+from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, unfinished, work_on
 from optimizer.ledger import Stopped
-from optimizer.lineage import ANY_TIME, decided
+from optimizer.lineage import ANY_TIME
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
@@ -55,19 +55,24 @@ def migrate(
     if note := meaning(source.examples.items):
         say(note)
 
+    history = known(settings, task)
+    plan = plan_for(
+        task, source.examples, incumbent=history.live, started=ANY_TIME, by="migrate", spent=history.decided
+    )
+    counts = history.counts
+    setting = set_out(
+        source, plan, settings.optimizer,
+        calls_per_month=calls_per_month or monthly(counts.exchanges, counts.first_seen, counts.last_seen),
+    )  # fmt: skip
+    announce(
+        settings, task, setting.parts, given=len(plan.items), untouched=setting.reserve, counts=counts,
+        recorded=sum(item.id in source.answers for item in setting.reserve), unlabelled=len(setting.unlabelled),
+        ask=not as_json and on_terminal(),
+    )  # fmt: skip
+
     async def work(bench: Workbench) -> Migration | Outcome:
         services, section, store = bench.services, settings.tasks[task], bench.services.store
-        began, counts, live = services.wall_clock(), store.counts().get(task, TaskCounts()), store.active().get(task)
-        plan = plan_for(
-            task, source.examples, incumbent=live, started=ANY_TIME, by="migrate", spent=decided(store, task, live)
-        )
-        setting = set_out(
-            source, plan, settings.optimizer,
-            calls_per_month=calls_per_month or monthly(counts.exchanges, counts.first_seen, counts.last_seen),
-        )  # fmt: skip
-        recorded = sum(item.id in source.answers for item in setting.reserve)
-        told = {"given": len(plan.items), "recorded": recorded, "unlabelled": len(setting.unlabelled)}
-        announce(settings, task, setting.parts, untouched=setting.reserve, counts=counts, ask=not as_json, **told)
+        began = services.wall_clock()
         found = await task_migrated(
             setting, bench=bench.bench, weak=bench.learner.model(section.weak),
             strong=bench.learner.model(section.strong), section=section, models=settings.models, store=store,

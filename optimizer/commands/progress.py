@@ -53,6 +53,11 @@ class Bars:
         return told if money is None else f"{told}; {usd(money)} of answers"
 
 
+def on_terminal() -> bool:
+    """Whether there is someone who could be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def say(line: str) -> None:
     """One line for people, beside the output."""
     click.echo(line, err=True)

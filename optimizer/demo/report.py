@@ -4,6 +4,7 @@ from typing import Any
 
 from optimizer.accept import Pairs, paired_interval, wilson
 from optimizer.demo.play import TASK, Arm, Played
+from optimizer.report.view import FORMS
 
 
 def changes(played: Played) -> Pairs:
@@ -91,11 +92,7 @@ def _decision(played: Played) -> list[str]:
         return lines
     evidence = rule_set.evidence
     low, high = evidence.interval
-    form = {
-        "none": "no scratchpad",
-        "tags": "the model works between tags that the gateway removes",
-        "two_pass": "the model works in a first pass that the caller never sees",
-    }[rule_set.scratchpad]
+    form = FORMS[rule_set.scratchpad]
     tested = (
         f"on {evidence.items_used} confirmation items {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
         f" (95% interval of the change {low:+.0%} to {high:+.0%}, p = {evidence.p_value:.2g},"

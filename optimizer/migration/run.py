@@ -258,19 +258,19 @@ def _serve(comparison: Comparison) -> ArmName | None:
 
 def _answer(comparison: Comparison, arms: Sequence[Arm], task: str, *, references: bool) -> str:
     """The question's answer in one sentence."""
-    strong, candidate = arms[0], arms[-1]
+    strong, candidate, margin = arms[0], arms[-1], comparison.margin
     who = f"{candidate.model} with rules" if comparison.candidate == "weak + rules" else candidate.model
     low, high = comparison.interval
-    right = "agrees with it on" if references else "is right on"
-    told = (
-        f"it {right} {candidate.accuracy:.0%} of {candidate.n} untouched examples"
-        + ("" if references else f", {strong.model} on {strong.accuracy:.0%}")
-        + f" (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
-    )
-    if comparison.verdict == "better":
-        return f"Yes: {who} serves {task} better than {strong.model}: {told}."
-    if comparison.verdict == "non-inferior":
-        return f"Yes: {who} serves {task} as well as {strong.model}, but for {comparison.margin:.0%} at most: {told}."
-    if comparison.verdict == "worse":
-        return f"No: {who} serves {task} worse than {strong.model}: {told}."
-    return f"Not shown: whether {who} can stand in for {strong.model} on {task}: {told}; {comparison.note}."
+    quality = f"it is right on {candidate.accuracy:.0%} of {candidate.n} untouched examples, {strong.model} on"
+    if references:
+        quality = f"on {candidate.n} untouched examples it says what {strong.model} says on {candidate.accuracy:.0%},"
+        quality += f" {strong.model} itself on"
+    told = f"{quality} {strong.accuracy:.0%} (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
+    return {
+        "better": f"Yes: {who} serves {task} better than {strong.model}; {told}.",
+        "non-inferior": f"Yes: {who} serves {task} as well as {strong.model}, a loss of more than {margin:.0%} is ruled"
+        f" out; {told}.",
+        "worse": f"No: {who} serves {task} worse than {strong.model}; {told}.",
+        "cannot tell": f"Not shown: whether {who} can stand in for {strong.model} on {task}; {told};"
+        f" {comparison.note}.",
+    }[comparison.verdict]

@@ -115,15 +115,26 @@ def plane(title: str, points: Sequence[Point]) -> Html:
             for one, other in pairwise(best)
         ],
         [
-            [
-                element("circle", cx=_at(point.tokens / most), cy=_up(point.quality), r=6, class_=point.kind),
-                element(
-                    "text", point.label, x=_at(point.tokens / most), y=_up(point.quality) - 10,
-                    class_=f"point{' end' if point.tokens > most / 2 else ''}",
-                ),
-            ]
+            element("circle", cx=_at(point.tokens / most), cy=_up(point.quality), r=6, class_=point.kind)
             for point in points
         ],
+        [_labels(together, most) for together in _neighbours(points, most)],
+    )  # fmt: skip
+
+
+def _neighbours(points: Sequence[Point], most: float) -> list[list[Point]]:
+    """Points whose labels would cover each other."""
+    groups: dict[tuple[int, int], list[Point]] = {}
+    for point in points:
+        groups.setdefault((round(25 * point.tokens / most), round(_up(point.quality) / 16)), []).append(point)
+    return list(groups.values())
+
+
+def _labels(together: Sequence[Point], most: float) -> Html:
+    highest = max(together, key=lambda point: point.quality)
+    return element(
+        "text", ", ".join(point.label for point in together), x=_at(highest.tokens / most), y=_up(highest.quality) - 10,
+        class_=f"point{' end' if highest.tokens > most / 2 else ''}",
     )  # fmt: skip
 
 

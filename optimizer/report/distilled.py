@@ -7,7 +7,20 @@ from optimizer.accept import wilson
 from optimizer.graders.ungradable import text_of
 from optimizer.outcome import Example, Outcome
 from optimizer.report.charts import Bar, Interval, Point
-from optimizer.report.view import FORMS, Block, Candidate, Changed, Column, Fact, Reply, Report, RuleLine, seconds
+from optimizer.report.view import (
+    FORMS,
+    Block,
+    Candidate,
+    Changed,
+    Column,
+    Fact,
+    Reply,
+    Report,
+    RuleLine,
+    change,
+    seconds,
+    sentence,
+)
 
 _DOTS = {"incumbent": "weak", "chosen": "rules", "other": "other"}
 
@@ -57,12 +70,11 @@ def gate_of(outcome: Outcome) -> Fact:
     """What the gate was asked, and its verdict."""
     question = "Do the rules help the weak model? (the gate, on examples that only confirm)"
     if not outcome.items_used:
-        return question, f"{outcome.verdict}: {outcome.note}"
-    low, high = outcome.interval
+        return question, f"{outcome.verdict.capitalize()}: {outcome.note}"
     return question, (
-        f"{outcome.verdict}: {outcome.before.accuracy:.0%} to {outcome.after.accuracy:.0%} on {outcome.items_used}"
-        f" examples, {outcome.fixed} fixed, {outcome.broken} broken, p = {outcome.p_value:.2g}; 95% interval of the"
-        f" change {100 * low:+.1f} to {100 * high:+.1f} points. {outcome.note}"
+        f"{outcome.verdict.capitalize()}: {outcome.before.accuracy:.0%} to {outcome.after.accuracy:.0%} on"
+        f" {outcome.items_used} examples, {outcome.fixed} fixed, {outcome.broken} broken, p = {outcome.p_value:.2g};"
+        f" {change(outcome.interval)}. {sentence(outcome.note)}"
     )
 
 

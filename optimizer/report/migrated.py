@@ -8,7 +8,7 @@ from optimizer.migration.money import Savings, usd
 from optimizer.migration.run import Migration
 from optimizer.report.charts import Bar, Interval
 from optimizer.report.distilled import candidates_of, gate_of, refused_by, rules_of
-from optimizer.report.view import FORMS, Block, Changed, Column, Fact, Reply, Report, seconds
+from optimizer.report.view import FORMS, Block, Changed, Column, Fact, Reply, Report, change, seconds, sentence
 
 _KINDS = {"strong": "strong", "weak": "weak", "weak + rules": "rules"}
 
@@ -27,7 +27,7 @@ def migrated(found: Migration, facts: Sequence[Fact]) -> Report:
         ),
         columns=tuple(_column(arm) for arm in arms),
         quality=tuple(
-            Interval(label=f"{arm.name} ({arm.model})", value=arm.accuracy, low=arm.interval[0], high=arm.interval[1],
+            Interval(label=arm.name, value=arm.accuracy, low=arm.interval[0], high=arm.interval[1],
                      kind=_KINDS[arm.name])
             for arm in arms
         ),
@@ -73,12 +73,11 @@ def _column(arm: Arm) -> Column:
 
 
 def _against_strong(comparison: Comparison, arms: Sequence[Arm]) -> Fact:
-    low, high = comparison.interval
     pairs = comparison.pairs
     return f"Is {comparison.candidate} as good as {arms[0].model}? (margin {comparison.margin:.0%})", (
-        f"{comparison.verdict}: on {pairs.n} untouched examples both are right on {pairs.both}, only the candidate on"
-        f" {pairs.fixed}, only {arms[0].model} on {pairs.broken}, neither on {pairs.neither}; 95% interval of the"
-        f" change {100 * low:+.1f} to {100 * high:+.1f} points. {comparison.note[:1].upper()}{comparison.note[1:]}."
+        f"{comparison.verdict.capitalize()}: on {pairs.n} untouched examples both are right on {pairs.both}, only the"
+        f" candidate on {pairs.fixed}, only {arms[0].model} on {pairs.broken}, neither on {pairs.neither};"
+        f" {change(comparison.interval)}. {sentence(comparison.note)}."
     )
 
 

@@ -94,3 +94,13 @@ class Report(Value, frozen=True):
 def seconds(value: float) -> str:
     """A latency for people."""
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def change(interval: tuple[float, float]) -> str:
+    """An interval of a change in accuracy (shares) for people."""
+    return f"95% interval of the change {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
+
+
+def sentence(note: str) -> str:
+    """A note at the beginning of a sentence."""
+    return note[:1].upper() + note[1:]

@@ -1,6 +1,7 @@
 """What does the gateway cost, beside its peers? ``python -m tests.bench.gateway`` tells; see ``../README.md``."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -13,7 +14,7 @@ import msgspec
 from tests.bench.gateway import peers, report, results, stage
 from tests.bench.gateway.cases import HELD, SCENARIOS, requests
 from tests.bench.gateway.machine import machine
-from tests.bench.gateway.process import raise_open_files, rss_mb
+from tests.bench.gateway.process import GATEWAY_CORE, LOAD_CORE, keep_off, raise_open_files, rss_mb
 from tests.bench.gateway.results import Memory, Results
 from tests.bench.gateway.rounds import DIRECT, Run
 from tests.bench.gateway.soak import soak
@@ -59,6 +60,7 @@ def main(
     for peer in wanted:
         peers.install(peer, CACHE)
     where = machine(wanted)
+    keep_off()
     with tempfile.TemporaryDirectory(prefix="preceptor-bench-") as name, contextlib.ExitStack() as stack:
         ground, direct = stack.enter_context(stage.model_servers(Path(name), CACHE))
         targets = stack.enter_context(stage.everybody(ground, wanted))
@@ -90,6 +92,8 @@ def main(
 
 def _check_machine(only: Sequence[str]) -> None:
     """Raise what is missing before anything is started."""
+    if not {GATEWAY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
+        raise click.ClickException("two cores are needed: one for what is measured, one for the load")
     for tool in ("nginx", "wrk", "taskset"):
         if shutil.which(tool) is None:
             raise click.ClickException(f"{tool} is not installed: it is a Debian package (taskset is in util-linux)")

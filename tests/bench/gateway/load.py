@@ -3,13 +3,14 @@
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import click
 import msgspec
 
 from tests.bench.gateway.client import Load
-from tests.bench.gateway.process import cpu_s, output
+from tests.bench.gateway.process import GATEWAY_CORE, core_user_s, cpu_s, output
 from tests.bench.gateway.targets import Request, Target
 
 TIMEOUT_S = 60
@@ -29,6 +30,29 @@ end
 """
 
 
+class Meter:
+    """What a run cost the target, and what others did on its core meanwhile."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._began, self._core = time.monotonic(), core_user_s(GATEWAY_CORE)
+        self._user, self._cpu = cpu_s(target.pid)
+
+    def read(self, values: Values, rss: float) -> Values:
+        """Memory, processor time by request and by event, and ``foreign``: the share of the core that others had.
+
+        Only time in programs counts as foreign: the kernel books what it does for a target anywhere.
+        """
+        user, cpu = cpu_s(self._target.pid)
+        own = user - self._user if self._target.core == GATEWAY_CORE else 0.0
+        foreign = core_user_s(GATEWAY_CORE) - self._core - own
+        costs = {"rss_mb": rss, "foreign": max(0.0, foreign / (time.monotonic() - self._began))}
+        for what, cost in (("answered", "cpu_us"), ("events", "event_cpu_us")):
+            if values.get(what):
+                costs[cost] = (cpu - self._cpu) * 1e6 / values[what]
+        return costs
+
+
 def wrk(target: Target, request: Request, folder: Path, connections: int, seconds: float) -> Values:
     """Requests as fast as they are answered. Latencies in ms, memory in MB; ``cpu_us`` is the target's a request."""
     script, body = folder / "post.lua", folder / "body.json"
@@ -36,7 +60,7 @@ def wrk(target: Target, request: Request, folder: Path, connections: int, second
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
     script.write_text(LUA.format(headers=headers, body=body), encoding="utf-8")
     command = ("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", f"{TIMEOUT_S}s")
-    began = cpu_s(target.pid)
+    meter = Meter(target)
     said, rss = output(*command, "-s", str(script), request.url, watched=target.pid)
     found = re.search(r"RESULT (.*)", said)
     if found is None:
@@ -44,7 +68,7 @@ def wrk(target: Target, request: Request, folder: Path, connections: int, second
     values: Values = json.loads(found[1])
     if not values["answered"]:  # then there are no latencies either
         values = {name: values[name] for name in ("rps", "answered", "failed")}
-    return _with_costs(values, target, cpu_s(target.pid) - began, rss)
+    return values | meter.read(values, rss)
 
 
 def client(
@@ -55,16 +79,8 @@ def client(
         url=request.url, headers=request.headers, body=request.body,
         connections=connections, seconds=seconds, ramp_s=ramp_s, again=again,
     )  # fmt: skip
-    began = cpu_s(target.pid)
+    meter = Meter(target)
     command = (sys.executable, "-m", "tests.bench.gateway.client")
     said, rss = output(*command, given=msgspec.json.encode(load).decode(), watched=target.pid)
     values: Values = json.loads(said)
-    return _with_costs(values, target, cpu_s(target.pid) - began, rss)
-
-
-def _with_costs(values: Values, target: Target, cpu: float, rss: float) -> Values:
-    values["rss_mb"] = rss
-    for what, cost in (("answered", "cpu_us"), ("events", "event_cpu_us")):
-        if values.get(what):
-            values[cost] = cpu * 1e6 / values[what]
-    return values
+    return values | meter.read(values, rss)

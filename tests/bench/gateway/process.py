@@ -20,6 +20,7 @@ GATEWAY_CORE, LOAD_CORE = 0, 1
 START_S = 120
 STOP_S = 30
 SAMPLE_S = 0.5
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -85,14 +86,22 @@ def rss_mb(pid: int) -> float:
     return total * 1024 / 1e6
 
 
-def cpu_s(pid: int) -> float:
-    """Processor time that a process and all that it started have used, in seconds."""
-    ticks = 0
+def cpu_s(pid: int) -> tuple[float, float]:
+    """Processor time that a process and all that it started have used, in seconds: their own code's, and all."""
+    user = system = 0
     for member in family(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{member}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+            user, system = user + int(fields[11]), system + int(fields[12])
+    return user / TICKS, (user + system) / TICKS
+
+
+def core_user_s(core: int) -> float:
+    """Time that a core spent in programs, or that another machine took from it, in seconds since the start."""
+    line = re.search(rf"^cpu{core} (.*)$", Path("/proc/stat").read_text(encoding="utf-8"), re.MULTILINE)
+    assert line is not None, "taskset found this core"
+    user, nice, _, _, _, _, _, stolen, *_ = map(int, line[1].split())
+    return (user + nice + stolen) / TICKS
 
 
 def output(*command: str, given: str = "", watched: int | None = None) -> tuple[str, float]:
@@ -113,6 +122,11 @@ def output(*command: str, given: str = "", watched: int | None = None) -> tuple[
         if running.returncode:
             raise click.ClickException(f"{command[0]} failed: {complained[-1000:]}")
         return said, max(most, rss_mb(watched) if watched else 0.0)
+
+
+def keep_off() -> None:
+    """Stay off the core of what is measured, with everything that is not put there."""
+    os.sched_setaffinity(0, {LOAD_CORE})
 
 
 def raise_open_files(wanted: int) -> int:

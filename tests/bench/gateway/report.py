@@ -81,21 +81,17 @@ def _multiples(scenario: Scenario, table: Sequence[Row]) -> Iterator[str]:
         told = [f"{rps['preceptor'] / served:.3g} times {peer}" for peer, served in rps.items()
                 if "preceptor" in rps and served and peer not in (DIRECT, "preceptor")]  # fmt: skip
         if told:
-            yield f"\nAt {case.connections} connections ({case.model}), preceptor serves {', '.join(told)}."
+            yield f"\nAt {case.connections} ({case.model}), preceptor serves {', '.join(told)}."
 
 
 def _left_out(scenario: Scenario, found: Results) -> Iterator[str]:
-    """The rounds in which the direct runs wobbled, said for each case."""
+    """The rounds that were not quiet, said for each case."""
     for case in scenario.cases:
         runs = [run for run in found.runs if run.case == case.name]
-        if runs:
-            away = noisy(scenario, case, runs, found.wobble)
-            if away:
-                told = ", ".join(f"{number + 1} ({share:.0%})" for number, share in sorted(away.items()))
-                yield (
-                    f"Left out at {case.model}, {case.connections} connections, because the direct runs were more than"
-                    f" {found.wobble:.0%} from their median: round {told}.\n"
-                )
+        reasons = noisy(scenario, case, runs, found.wobble) if runs else {}
+        if reasons:
+            told = "; ".join(f"round {number + 1}: {reason}" for number, reason in sorted(reasons.items()))
+            yield f"Left out at {case.connections} ({case.model}), more than {found.wobble:.0%} noise. {told}.\n"
 
 
 def _cell(row: Row, key: str, form: str) -> str:

@@ -1,6 +1,7 @@
 """Rounds: every target in turn, framed by two direct runs; those that were not quiet are left out; medians of the rest.
 
-A neighbour that is noisy for a minute hits a whole round. The direct runs before and after it tell.
+A neighbour that is noisy for a minute hits a whole round. The direct runs before and after it tell, and the time that
+others had on the gateway's core.
 """
 
 import statistics
@@ -45,15 +46,23 @@ def play(
                 yield Run(case=case.name, target=name, round=number, values=measure(case, name))
 
 
-def noisy(scenario: Scenario, case: Case, runs: Sequence[Run], share: float) -> dict[int, float]:
-    """Rounds in which a direct run was further from the median of all than ``share``, with how far (a share)."""
-    direct = [run for run in runs if run.case == case.name and run.target == DIRECT]
+def noisy(scenario: Scenario, case: Case, runs: Sequence[Run], share: float) -> dict[int, str]:
+    """Rounds that were not quiet, and why.
+
+    A direct run was further from the median of all than ``share``, or others had more than that of the gateway's core
+    while a target was on it, which no direct run can tell.
+    """
+    of_case = [run for run in runs if run.case == case.name]
+    direct = [run for run in of_case if run.target == DIRECT]
     usual = statistics.median(run.values.get(scenario.steady, 0.0) for run in direct)
-    found: dict[int, float] = {}
+    found: dict[int, str] = {}
     for run in direct:
         away = abs(run.values.get(scenario.steady, 0.0) - usual)
         if away > max(share * usual, scenario.floor):
-            found[run.round] = max(found.get(run.round, 0.0), away / usual)
+            found[run.round] = f"direct runs {away / usual:.0%} off"
+    for run in of_case:
+        if run.target != DIRECT and run.values["foreign"] > share:
+            found.setdefault(run.round, f"others had {run.values['foreign']:.0%} of the core beside {run.target}")
     return found
 
 

@@ -29,7 +29,7 @@ def model_servers(folder: Path, cache: Path) -> Iterator[tuple[Ground, Target]]:
     command = (sys.executable, "-m", "tests.bench.gateway.mock", str(ground.live_port))
     with nginx.model_server(LOAD_CORE, folder, ground.fixed_port) as pid, process(LOAD_CORE, *command, log=log) as mock:
         wait_for(f"http://127.0.0.1:{ground.live_port}/after-50/", mock, log)
-        yield ground, Target(name=DIRECT, pid=pid, base_url=ground.base_url)
+        yield ground, Target(name=DIRECT, pid=pid, core=LOAD_CORE, base_url=ground.base_url)
 
 
 @contextlib.contextmanager

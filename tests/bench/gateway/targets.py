@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import click
 
 from gateway.domain import Value
+from tests.bench.gateway.process import GATEWAY_CORE
 from tests.bench.gateway.upstreams import FIXED, request_body
 
 JSON = {"content-type": "application/json"}
@@ -30,6 +31,7 @@ class Target(Value, frozen=True):
     """Where requests for a model go, up to and including ``/v1``."""
     headers: Callable[[str], Mapping[str, str]] = lambda model: {}
     """What a request for a model carries beside its content type."""
+    core: int = GATEWAY_CORE
     expected: Mapping[str, str] = {}
     """Headers that prove that a reply is what is to be measured."""
 

@@ -1,0 +1,171 @@
+"""What ``instructions`` counts: fixed requests through the gateway without a socket, a clock, a disk or a thread.
+
+Runs under callgrind, which writes a count whenever ``mark`` is called. It prints what it called, and how often.
+"""
+
+import asyncio
+import functools
+import gc
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import uvloop
+
+from gateway.api.endpoint import Endpoint
+from gateway.domain import Exchange, Rule, RuleSet, Usage
+from gateway.pipeline.chat import open_chat
+from gateway.pipeline.envelope import raw
+from gateway.pipeline.route import route
+from gateway.services import Services
+from gateway.upstream.base import Call
+from gateway.upstream.guarded import Guarded
+from tests.bench.gateway.mock import USAGE, event
+from tests.bench.gateway.preceptor import RULES
+from tests.bench.gateway.upstreams import COMPLETION, request_body
+from tests.fakes import CONFIG, services, settings
+
+WARM: Final = 30
+"""Calls before a part is counted: the interpreter rewrites its own code at first."""
+TEXT: Final = CONFIG.replace("[server]", '[server]\ndefault_upstream = "mock"').replace("gpt-4o-mini", "tiny")
+EVENTS: Final = [
+    event({"role": "assistant", "content": ""}).encode(),
+    *(event({"content": f"word {number} "}).encode() for number in range(50)),
+    event({}, "stop").encode(),
+    event({}, choices=[], usage=USAGE).encode(),
+    b"data: [DONE]\n\n",
+]  # fmt: skip
+
+Part = tuple[Callable[[], Awaitable[object] | object], int]
+"""Something to call, and how often it is counted."""
+
+
+class Answered:
+    """An ``upstream.base.Reply`` that is there at once."""
+
+    def __init__(self, kind: str, pieces: list[bytes]) -> None:
+        self.status = 200
+        self.headers: Mapping[str, str] = {"content-type": kind}
+        self._pieces = pieces
+
+    async def read(self) -> bytes:
+        return self._pieces[0]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+    async def aclose(self) -> None: ...
+
+
+class Model:
+    """An ``upstream.base.Upstream`` that answers without a wire."""
+
+    async def open(self) -> None: ...
+
+    async def send(self, call: Call) -> Answered:
+        if call.stream:
+            return Answered("text/event-stream", EVENTS)
+        return Answered("application/json", [COMPLETION.encode()])
+
+    def ready(self) -> str | None:
+        return None
+
+    async def aclose(self) -> None: ...
+
+
+def mark() -> None:
+    """Tell callgrind that a part begins or ends: it watches for this call, which nothing else here makes."""
+    os.getpgid(0)
+
+
+def gateway() -> Services:
+    """A gateway with live rules whose writer only queues."""
+    config = settings(TEXT)
+    upstream = Guarded(Model(), "mock", config.upstreams["mock"], observe=lambda event: None)
+    made = services(config, {"mock": upstream}, new_id=lambda prefix: prefix + "0" * 32, clock=lambda: 1.0,
+                    wall_clock=lambda: 1.0)  # fmt: skip
+    rules = RuleSet(task="arithmetic", version=1, rules=tuple(Rule(text=text) for text in RULES))
+    made.rules.swap({"arithmetic": rules}, 1)
+    return made
+
+
+def whole(endpoint: Endpoint, body: bytes) -> Callable[[], Awaitable[None]]:
+    """One request from its first byte to its last, as a server would hand it over."""
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"user-agent", b"benchmark"),
+               (b"content-length", str(len(body)).encode())]  # fmt: skip
+    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+
+    async def ask() -> None:
+        arriving = [{"type": "http.request", "body": body, "more_body": False}]
+        statuses: list[int] = []
+
+        async def receive() -> Any:
+            if arriving:
+                return arriving.pop()
+            return await asyncio.get_running_loop().create_future()  # the client stays
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        await endpoint(scope, receive, send)
+        await asyncio.sleep(0)  # what the request left behind ends now, not in the next one's count
+        assert statuses == [200]
+
+    return ask
+
+
+def parts(made: Services) -> dict[str, Part]:
+    """Everything that is counted, by name."""
+    endpoint = Endpoint(made, open_chat, prefix="chatcmpl-")
+    body, long = (request_body("tiny", stream=False, prompt_bytes=size) for size in (0, 10**5))
+    request, serving = open_chat(body), made.serving
+    injections = made.rules.current.injections
+    changes = {"model": raw("tiny-1b"), **request.with_system(injections["arithmetic"].text)}
+    exchange = Exchange(
+        id="chatcmpl-0", created=1.0, task="arithmetic", client_model="tiny", model="small", arm="weak", rules=1,
+        stream=False, status="ok", http_status=200, request=body, reply="88",
+        usage=Usage(prompt_tokens=60, output_tokens=2), latency_ms=10.0, first_byte_ms=9.0,
+    )  # fmt: skip
+    answered = COMPLETION.encode()
+    return {
+        "request, rules injected": (whole(endpoint, body), 100),
+        "request, passed through": (whole(endpoint, request_body("unknown", stream=False)), 100),
+        "request of 100 KB, rules injected": (whole(endpoint, long), 30),
+        "stream of 50 events, rules injected": (whole(endpoint, request_body("tiny", stream=True)), 30),
+        "open a request": (functools.partial(open_chat, body), 200),
+        "recognise its task": (functools.partial(serving.classifier.task_of, request, lambda name: None), 200),
+        "decide where it goes": (
+            functools.partial(route, request, "arithmetic", injections, serving.settings), 200,
+        ),
+        "seal it with rules": (functools.partial(request.sealed, changes), 200),
+        "open and seal a reply": (lambda: request.open_reply(answered).sealed("chatcmpl-1"), 200),
+        "queue an exchange": (functools.partial(made.writer.put, exchange), 200),
+        "count an exchange": (functools.partial(made.telemetry.exchange, exchange, 0.001), 200),
+    }  # fmt: skip
+
+
+async def call(work: Callable[[], Awaitable[object] | object], times: int) -> None:
+    for _ in range(times):
+        result = work()
+        if result is not None and hasattr(result, "__await__"):
+            await result
+
+
+async def play() -> dict[str, int]:
+    """Every part, warmed up, between two marks; returns how often each was called there."""
+    gc.disable()
+    played = parts(gateway())
+    for work, times in played.values():
+        await call(work, WARM)
+        mark()
+        await call(work, times)
+        mark()
+    return {name: times for name, (_, times) in played.items()}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(uvloop.run(play())))
