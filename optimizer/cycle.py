@@ -14,21 +14,21 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.accept import MINIMUM
-from optimizer.candidate import MOST_RACED, Selected, Selection, summary
-from optimizer.confirm import confirm
-from optimizer.evaluate import Bench, Model, Trial
+from optimizer.gate.accept import MINIMUM
+from optimizer.gate.confirm import confirm
+from optimizer.gate.levels import StrictGate
+from optimizer.gate.noise import ITEMS, detectable, left_to_chance, noise_floor
 from optimizer.graders.ungradable import text_of
-from optimizer.induce import Induced, Rejected, conversation, induce, tool_names
-from optimizer.ledger import BudgetSpent
-from optimizer.levels import StrictGate
-from optimizer.lint import Corpus, corpus
-from optimizer.noise import ITEMS, detectable, left_to_chance, noise_floor
+from optimizer.induction.induce import Induced, Rejected, conversation, induce, tool_names
+from optimizer.induction.lint import Corpus, corpus
+from optimizer.induction.sample import ENOUGH, Sample, sample
 from optimizer.outcome import Outcome, Plan, Tested, forecast
 from optimizer.publish import Published, publish
 from optimizer.records import settled
-from optimizer.sample import ENOUGH, Sample, sample
-from optimizer.standing import tokens_of
+from optimizer.selection.candidate import MOST_RACED, Selected, Selection, summary
+from optimizer.selection.standing import tokens_of
+from optimizer.trials.evaluate import Bench, Model, Trial
+from optimizer.trials.ledger import BudgetSpent
 
 MIN_MISTAKES = 3
 """Mistakes among the induction items without which there is nothing in common to explain."""

@@ -94,7 +94,7 @@ def item_of(body: dict[str, Any], expected: Any) -> Item:
 def load_jsonl(path: Path, grader: Grader, *, labelled: bool = True) -> Examples:
     """Read examples from a data file; raises ``BadData`` if there is none that can be used.
 
-    A line without ``expected`` can be used if they need not be ``labelled`` (``optimizer.reference`` does that).
+    A line without ``expected`` can be used if they need not be ``labelled`` (``optimizer.trials.reference`` does that).
     """
     found, complaints = read_lines(path, lambda line: example_of(line, grader, labelled=labelled))
     items = _reconciled(found, complaints, grader)

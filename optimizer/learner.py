@@ -15,13 +15,13 @@ from gateway.services import Services
 from gateway.settings import Task
 from gateway.store.base import Graded
 from optimizer.cycle import run_cycle
-from optimizer.evaluate import Bench, Progress, quiet
-from optimizer.evaluations import Evaluations
+from optimizer.gate.levels import Spent, next_level
 from optimizer.items import Examples, from_graded
-from optimizer.ledger import Ledger
-from optimizer.levels import Spent, next_level
 from optimizer.outcome import Outcome, Plan, plan_for
-from optimizer.served import ServedModel
+from optimizer.trials.evaluate import Bench, Progress, quiet
+from optimizer.trials.evaluations import Evaluations
+from optimizer.trials.ledger import Ledger
+from optimizer.trials.served import ServedModel
 
 log = logging.getLogger(__name__)
 

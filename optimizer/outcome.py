@@ -10,12 +10,12 @@ import msgspec
 
 from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
 from optimizer import records
-from optimizer.accept import LEVEL, Finding, smallest_detectable
-from optimizer.evaluate import Trial, measured
-from optimizer.induce import Rejected, conversation
+from optimizer.gate.accept import LEVEL, Finding, smallest_detectable
+from optimizer.gate.noise import Noise
+from optimizer.induction.induce import Rejected, conversation
 from optimizer.items import Examples, Item, Mistake, Seen, Split, split
-from optimizer.noise import Noise
-from optimizer.standing import Tried
+from optimizer.selection.standing import Tried
+from optimizer.trials.evaluate import Trial, measured
 
 EXAMPLES = 10
 """Fixed items, and broken ones, that an outcome shows."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Effect, Rule, RuleRecord, RuleSet, RuleStatus
-from optimizer.accept import Pairs, paired_interval
+from optimizer.gate.accept import Pairs, paired_interval
 
 BYTES_PER_TOKEN = 4
 """Of English text under usual tokenizers; what a prompt really costs is what the upstream counts."""

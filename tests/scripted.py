@@ -10,10 +10,10 @@ from typing import Any
 
 from gateway.domain import RuleSet, Usage
 from gateway.settings import NumericGrader, Optimizer
-from optimizer.evaluate import Answer, Bench, Model, Progress, quiet
-from optimizer.evaluations import Evaluations
 from optimizer.items import Item, item_of
-from optimizer.ledger import Ledger
+from optimizer.trials.evaluate import Answer, Bench, Model, Progress, quiet
+from optimizer.trials.evaluations import Evaluations
+from optimizer.trials.ledger import Ledger
 
 GRADER = NumericGrader()
 BASE_PROMPT = "Answer the question. Reply with only the final answer."

@@ -473,7 +473,7 @@ async def test_a_response_keeps_the_upstreams_id_and_is_recorded_under_it() -> N
 
 async def test_a_streamed_response_ends_without_done() -> None:
     """Its typed events say how it ended."""
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"type": "response.created", "response": responded(status="in_progress", output=[], usage=None)},
         {"type": "response.output_text.delta", "delta": "It is 4"},
         {"type": "response.completed", "response": responded()},

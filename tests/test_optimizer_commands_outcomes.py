@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain import Measured, Rule
 from optimizer.commands.outcomes import print_outcome
-from optimizer.induce import Rejected
+from optimizer.induction.induce import Rejected
 from optimizer.outcome import Outcome
 
 OUTCOME = Outcome(

@@ -2,7 +2,7 @@
 
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Done
-from optimizer.ledger import Ledger
+from optimizer.trials.ledger import Ledger
 from tests.fakes import CONFIG, settings
 
 SECRET = CONFIG.replace(

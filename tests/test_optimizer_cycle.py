@@ -12,9 +12,9 @@ from gateway.domain import Activation, Rule, RuleSet
 from gateway.errors import StoreError, UpstreamTimeout
 from gateway.store.memory import MemoryStore
 from optimizer.cycle import run_cycle
-from optimizer.evaluate import Bench
 from optimizer.items import Examples, Item, Mistake, Seen
 from optimizer.outcome import Outcome, Plan, plan_for
+from optimizer.trials.evaluate import Bench
 from tests.scripted import FOUND, GOOD_RULE, GRADER, Strong, Weak, bench, optimizer, questions
 
 NONSENSE = "the of banana qux and and wobble"

@@ -7,9 +7,9 @@ import msgspec
 
 from gateway.errors import UpstreamUnreachable
 from gateway.store.memory import MemoryStore
+from optimizer.gate.levels import Spent, next_level
 from optimizer.items import Examples, item_of
 from optimizer.learner import GIVE_UP_S, leading, learner, mistakes_in
-from optimizer.levels import Spent, next_level
 from tests.fakes import CONFIG, FakeUpstream, settings
 from tests.learning import STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
 

@@ -4,9 +4,9 @@ import pytest
 
 from gateway.domain import RuleSet, Usage
 from gateway.settings.sections import Price
-from optimizer.accept import Pairs
-from optimizer.evaluate import Answer, Trial
+from optimizer.gate.accept import Pairs
 from optimizer.migration.arms import SHOWN, ArmName, Run, compare, differing, needed, run_of
+from optimizer.trials.evaluate import Answer, Trial
 from tests.scripted import questions
 
 ITEMS = questions(100)

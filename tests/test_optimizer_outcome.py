@@ -5,9 +5,9 @@ import json
 import msgspec
 
 from gateway.domain import Rule, RuleSet
-from optimizer.accept import Pairs
+from optimizer.gate.accept import Pairs
+from optimizer.gate.noise import Noise
 from optimizer.items import Examples, Mistake, Seen
-from optimizer.noise import Noise
 from optimizer.outcome import Outcome, Plan, forecast, plan_for
 from optimizer.records import effect, record
 from tests.scripted import questions

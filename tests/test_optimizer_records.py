@@ -2,7 +2,7 @@
 
 from gateway.domain import Rule, RuleSet
 from optimizer import records
-from optimizer.accept import Pairs
+from optimizer.gate.accept import Pairs
 
 A, B, C, OLD = (Rule(text=text, reason="r") for text in ("Add first.", "Check units.", "Write digits.", "Be brief."))
 BOOKS = [records.record(rule, mistakes=["m1"], groups=2) for rule in (A, B, C)]

@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.app import build_app
 from gateway.server import PortTaken, bind, uvicorn_config
 from gateway.store.sql import SqlStore
-from tests.fakes import asked, events, raw_server, read_request, settings
+from tests.fakes import asked, events, raw_server, read_request, services, settings
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 20
@@ -56,9 +57,9 @@ def test_a_port_is_free_again_right_after_its_server() -> None:
 
 
 @pytest.mark.parametrize(("drain_s", "seconds"), [("10", 10), ("0.2", 1), ("1.5", 2)])
-def test_the_shutdown_is_bounded_and_never_cut_short(drain_s: str, seconds: int) -> None:
+async def test_the_shutdown_is_bounded_and_never_cut_short(drain_s: str, seconds: int) -> None:
     """The server counts whole seconds: they are rounded up."""
-    config = uvicorn_config(object(), settings(f"[server]\ndrain_s = {drain_s}"))
+    config = uvicorn_config(build_app(services(settings(), {})), settings(f"[server]\ndrain_s = {drain_s}"))
     assert config.timeout_graceful_shutdown == seconds
 
 

@@ -251,7 +251,11 @@ async def test_a_stream_is_whole_although_its_first_piece_was_awaited() -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [FakeReply(200, [UpstreamBroken("cut")], {}), FakeReply(200, [], EVENT_STREAM), FakeReply(200, [UpstreamGarbage("no")], {})],
+    [
+        FakeReply(200, [UpstreamBroken("cut")], {}),
+        FakeReply(200, [], EVENT_STREAM),
+        FakeReply(200, [UpstreamGarbage("no")], {}),
+    ],
     ids=["broken", "empty", "garbage"],
 )
 async def test_a_stream_that_ends_before_it_begins_is_repeated(broken: FakeReply) -> None:

@@ -11,9 +11,9 @@ from optimizer.commands.outcomes import print_outcome
 from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, unfinished, work_on
-from optimizer.ledger import Stopped
 from optimizer.lineage import ANY_TIME
 from optimizer.outcome import Outcome, plan_for
+from optimizer.trials.ledger import Stopped
 
 
 @click.command(epilog="Example: preceptor distill arithmetic --data examples.jsonl --activate")

@@ -6,8 +6,8 @@ import click
 
 from gateway.settings import Settings
 from gateway.store.base import TaskCounts
-from optimizer.accept import smallest_detectable
 from optimizer.commands.progress import say
+from optimizer.gate.accept import smallest_detectable
 from optimizer.items import Item, Split
 from optimizer.migration.forecast import excludable, expected
 from optimizer.migration.money import usd

@@ -9,7 +9,7 @@ import msgspec
 from gateway.commands.options import config_option, json_option, print_json, settings_of
 from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.confirm import measure
+from optimizer.gate.confirm import measure
 
 
 @click.command("eval", epilog="Example: preceptor eval arithmetic --data examples.jsonl --rules none")

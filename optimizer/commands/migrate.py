@@ -13,17 +13,17 @@ from optimizer.commands.estimate import announce
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, unfinished, work_on
-from optimizer.ledger import Stopped
 from optimizer.lineage import ANY_TIME
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
 from optimizer.migration.source import Source, from_file, from_log
 from optimizer.outcome import Outcome, plan_for
-from optimizer.reference import meaning
 from optimizer.report.migrated import migrated
 from optimizer.report.page import page
 from optimizer.report.view import Report
+from optimizer.trials.ledger import Stopped
+from optimizer.trials.reference import meaning
 
 
 @click.command(epilog="Example: preceptor migrate arithmetic --data examples.jsonl --report report.html")

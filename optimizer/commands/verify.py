@@ -9,7 +9,7 @@ from gateway.domain import RuleSet
 from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
 from optimizer.commands.outcomes import print_outcome
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.confirm import verify as put_to_the_gate
+from optimizer.gate.confirm import verify as put_to_the_gate
 from optimizer.outcome import Outcome
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from optimizer.accept import Pairs, paired_interval, wilson
 from optimizer.demo.play import TASK, Arm, Played
+from optimizer.gate.accept import Pairs, paired_interval, wilson
 from optimizer.report.view import FORMS
 
 

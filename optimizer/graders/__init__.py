@@ -2,7 +2,7 @@
 
 One module per kind. Each has ``grade`` (is the reply right?) and, where it can be told, ``label`` (which expected
 answer does a reply stand for that is known to be right?). Nothing here calls a model: of a judge, there is only what
-it is asked and how it is understood; ``optimizer.evaluate`` asks it. Code is run in ``optimizer.sandbox`` only.
+it is asked and how it is understood; ``optimizer.trials.evaluate`` asks it. Code is run in ``optimizer.sandbox`` only.
 """
 
 from collections.abc import Mapping, Sequence

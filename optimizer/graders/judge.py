@@ -1,4 +1,4 @@
-"""What a judge is asked, and how its reply is read. Asks nobody: that is for ``optimizer.evaluate``, which pays.
+"""What a judge is asked, and how its reply is read. Asks nobody: that is for ``optimizer.trials.evaluate``, which pays.
 
 The judge knows which answer is the reference: told so, judges err less often where one answer is right (Zheng et al.,
 arXiv 2306.05685, section 3.4). It is asked in both orders, because judges favour positions (section 3.3 there).

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
 from gateway.settings.sections import Price
-from optimizer.accept import Pairs, paired_interval, wilson
-from optimizer.evaluate import Trial
-from optimizer.induce import conversation
+from optimizer.gate.accept import Pairs, paired_interval, wilson
+from optimizer.induction.induce import conversation
 from optimizer.migration.money import cost
-from optimizer.standing import pairs_of
+from optimizer.selection.standing import pairs_of
+from optimizer.trials.evaluate import Trial
 
 ArmName = Literal["strong", "weak", "weak + rules"]
 

@@ -6,12 +6,12 @@ from statistics import NormalDist
 
 from gateway.domain import Usage, Value
 from gateway.settings import Model, Task
-from optimizer.candidate import MOST_RACED
-from optimizer.evaluate import BYTES_PER_TOKEN
+from optimizer.induction.sample import ENOUGH
 from optimizer.items import Item, Split
-from optimizer.ledger import Used
 from optimizer.migration.money import cost_of
-from optimizer.sample import ENOUGH
+from optimizer.selection.candidate import MOST_RACED
+from optimizer.trials.evaluate import BYTES_PER_TOKEN
+from optimizer.trials.ledger import Used
 
 REPLY = 50
 """Output tokens of a reply where no log says how long they are."""

@@ -15,9 +15,8 @@ from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Model as Configured
 from gateway.settings import Optimizer, Task
 from gateway.store.base import Store
-from optimizer.accept import MINIMUM
 from optimizer.cycle import run_cycle
-from optimizer.evaluate import Bench, Model, Trial
+from optimizer.gate.accept import MINIMUM
 from optimizer.graders import grades_records
 from optimizer.items import BadData, Item, Split
 from optimizer.migration.arms import Arm, ArmName, Comparison, Differing, Run, compare, differing, run_of
@@ -25,7 +24,8 @@ from optimizer.migration.money import Savings, cost_of, savings
 from optimizer.migration.source import Source
 from optimizer.outcome import Outcome, Plan
 from optimizer.publish import publish
-from optimizer.reference import labelled
+from optimizer.trials.evaluate import Bench, Model, Trial
+from optimizer.trials.reference import labelled
 
 MOST_LABELLED = 64
 """Examples to learn from that are given the strong model's answers: four times the mistakes that a run needs."""

@@ -1,6 +1,6 @@
 """Where the examples of a migration come from: a data file, or the log of what the strong model has answered.
 
-Where nobody said what is right, the strong model's own answer stands for it (``optimizer.reference``). Does not call
+Where nobody said what is right, the strong model's own answer stands for it (``trials.reference``). Does not call
 models.
 """
 
@@ -13,9 +13,9 @@ from gateway.domain import Exchange, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Task
 from gateway.store.base import Graded
-from optimizer.evaluations import Answer
 from optimizer.items import BadData, Examples, Item, body_of, from_graded, item_of, load_jsonl
-from optimizer.reference import with_label
+from optimizer.trials.evaluations import Answer
+from optimizer.trials.reference import with_label
 
 
 class Source(Value, frozen=True):

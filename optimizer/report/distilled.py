@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.domain import Measured, RuleRecord
-from optimizer.accept import wilson
+from optimizer.gate.accept import wilson
 from optimizer.graders.ungradable import text_of
 from optimizer.outcome import Example, Outcome
 from optimizer.report.charts import Bar, Interval, Point

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from optimizer.accept import Gate, Pairs
+from optimizer.gate.accept import Gate, Pairs
 
 Differences = npt.NDArray[np.int8]
 Counts = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ GEPA_MINIBATCH: Final = 3
 
 
 def preceptor(differences: Differences, *, futility: bool = True) -> Decisions:
-    """Our gate, look by look as ``optimizer.confirm.confirm`` asks it; every finding is ``optimizer.accept``'s own."""
+    """Our gate, look by look as ``gate.confirm`` asks it; every finding is ``gate.accept``'s own."""
     rows, planned = differences.shape
     adopted, items = np.zeros(rows, bool), np.zeros(rows, np.int64)
     running = np.arange(rows)
