@@ -41,12 +41,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(path: Path, read: Callable[[], Settings], plugins: Sequence[Plugin], listener: socket.socket) -> None:
+def serve(
+    settings: Settings,
+    path: Path,
+    read: Callable[[], Settings],
+    plugins: Sequence[Plugin],
+    listener: socket.socket,
+) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks.
 
-    ``read`` reads the configuration at ``path``, now and whenever it changes.
+    ``read`` reads the configuration at ``path`` again, whenever it changes.
     """
-    settings = read()
     store = SqlStore.open(settings.server.data_dir)
     try:
         services = build_services(settings, store)

@@ -30,7 +30,8 @@ def serve(config: Path | None, host: str | None, port: int | None) -> None:
         settings = _usable_settings(config)
         return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
 
-    server = read().server
+    settings = read()
+    server = settings.server
     # uvicorn and Litestar are imported here: the other commands start faster without them.
     from gateway.server import bind
     from gateway.server import serve as run
@@ -39,7 +40,7 @@ def serve(config: Path | None, host: str | None, port: int | None) -> None:
     listener = bind(server.host, server.port)
     address = "{}:{}".format(*listener.getsockname()[:2])
     click.echo(f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
-    run(config_path(config), read, installed(), listener)
+    run(settings, config_path(config), read, installed(), listener)
 
 
 @click.command(epilog="Example: preceptor check -c preceptor.toml")

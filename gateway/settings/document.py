@@ -5,6 +5,7 @@ means: names that point nowhere are for ``settings`` to find.
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -57,6 +58,11 @@ def check(value: Any, wanted: Any, mistakes: Mistakes, key: str = "") -> None:
             mistakes.note(key, _one_of(choices) if choices else str(error))
 
 
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 def _check_mapping(value: Any, name_type: Any, item_type: Any, mistakes: Mistakes, key: str) -> None:
     if not isinstance(value, dict):
         mistakes.note(key, f"must be a table, such as [{key}.NAME]")
@@ -79,7 +85,7 @@ def _check_struct(value: Any, structs: list[type[msgspec.Struct]], mistakes: Mis
     if tag_field is not None and (not isinstance(tag, str) or tag not in kinds):
         mistakes.note(_under(key, tag_field), _one_of(kinds))
         return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kinds[tag])}
+    fields = _fields(kinds[tag])
     for name, item in value.items():
         if name in fields:
             check(item, fields[name].type, mistakes, _under(key, name))

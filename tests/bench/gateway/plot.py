@@ -1,7 +1,8 @@
 """Grouped bars on a log scale, as SVG written by hand: no library is worth being installed for two panels."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from gateway.domain import Value
@@ -28,9 +29,12 @@ class Panel(Value, frozen=True):
 
 
 def plot(*panels: Panel) -> str:
-    """The panels below each other, one legend each."""
+    """The panels below each other, one legend each; a series has one colour in all of them."""
+    names = dict.fromkeys(bar.series for panel in panels for bar in panel.bars)
+    colours = dict(zip(names, itertools.cycle(COLOURS)))  # the colours never end
     drawn = "".join(
-        f'<g transform="translate(0 {number * HEIGHT})">{_panel(panel)}</g>' for number, panel in enumerate(panels)
+        f'<g transform="translate(0 {number * HEIGHT})">{_panel(panel, colours)}</g>'
+        for number, panel in enumerate(panels)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT * len(panels)}" font-family="sans-serif"'
@@ -38,7 +42,7 @@ def plot(*panels: Panel) -> str:
     )
 
 
-def _panel(panel: Panel) -> str:
+def _panel(panel: Panel, colours: Mapping[str, str]) -> str:
     if not panel.bars:
         return _text(LEFT, 18, f"{panel.title}: no quiet round", bold=True)
     low = math.floor(math.log10(min(bar.value for bar in panel.bars)))
@@ -52,7 +56,7 @@ def _panel(panel: Panel) -> str:
     groups = list(dict.fromkeys(bar.group for bar in panel.bars))
     slot = (WIDTH - LEFT - 10) / len(groups)
     width = slot * 0.86 / len(series)
-    parts = [_text(LEFT, 16, panel.title, bold=True), *_legend(series)]
+    parts = [_text(LEFT, 16, panel.title, bold=True), *_legend(series, colours)]
     for power in range(low, high + 1):
         at = y(10.0**power)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{at:.1f}" y2="{at:.1f}" stroke="#ddd"/>')
@@ -65,18 +69,17 @@ def _panel(panel: Panel) -> str:
         top = y(bar.value)
         parts.append(
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{width - 2:.1f}" height="{TOP + height - top:.1f}"'
-            f' fill="{COLOURS[place % len(COLOURS)]}"/>'
+            f' fill="{colours[bar.series]}"/>'
         )
         parts.append(_text(left + width / 2 - 1, top - 3, format(bar.value, panel.form), anchor="middle", size=9))
     return "".join(parts)
 
 
-def _legend(series: Sequence[str]) -> list[str]:
+def _legend(series: Sequence[str], colours: Mapping[str, str]) -> list[str]:
     parts = []
     for number, name in enumerate(series):
         left = LEFT + number * 105
-        colour = COLOURS[number % len(COLOURS)]
-        parts.append(f'<rect x="{left}" y="24" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<rect x="{left}" y="24" width="10" height="10" fill="{colours[name]}"/>')
         parts.append(_text(left + 14, 33, name))
     return parts
 
