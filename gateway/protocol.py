@@ -2,10 +2,12 @@
 OpenAI's shape for what is not HTTP at all."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.api.hangup import CONNECTION
 from gateway.errors import BadRequest
 
 MAX_HEAD = 65_536
@@ -19,6 +21,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. Its watch looks at it now and then, so that a request costs no timer of its own."""
 
     silence_s = SILENCE_S
+    on_lost: Callable[[], None] | None = None
+    """Called when the connection is lost while a request is under way; ``api.hangup`` puts it there."""
     _watch: asyncio.TimerHandle
 
     def connection_made(self, transport: Any) -> None:
@@ -37,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast("dict[str, object]", self.scope)[CONNECTION] = self
         self._owed = True
 
     def on_headers_complete(self) -> None:
@@ -62,6 +67,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def send_400_response(self, msg: str) -> None:
         if not self._in_head and self._owed and self._head_bytes > MAX_HEAD:

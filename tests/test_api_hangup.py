@@ -61,6 +61,7 @@ def chunked(event: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(event), event)
 
 
+SCOPE: Any = {}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 BEGUN = HEAD + chunked(events(["It "])[0]) + chunked(events(["It "])[1])
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
@@ -140,7 +141,7 @@ class Line:
 
 
 async def within(line: Line, body: Callable[[], Any]) -> Any:
-    async with HangUp(line.receive):
+    async with HangUp(SCOPE, line.receive):
         return await body()
 
 

@@ -39,7 +39,7 @@ class Endpoint:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
             body = await read_body(scope, receive, self._services.serving.body_limit)
-            async with HangUp(receive):
+            async with HangUp(scope, receive):
                 await self._serve(scope, body, exchange, send)
         except ClientGone:
             exchange.end("abandoned", 499, "client_disconnected")

@@ -41,7 +41,7 @@ class PassThrough:
         begun = False
         try:
             body = await read_body(scope, receive, self._services.serving.body_limit)
-            async with HangUp(receive), contextlib.aclosing(await self._send(scope, body)) as reply:
+            async with HangUp(scope, receive), contextlib.aclosing(await self._send(scope, body)) as reply:
                 await start(send, reply.status, _headers(reply))
                 begun = True
                 async for chunk in reply.chunks():

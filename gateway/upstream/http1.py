@@ -16,6 +16,7 @@ from typing import cast
 import httpx
 
 from gateway.upstream.http1_answer import Http1Answer
+from gateway.upstream.places import Places
 from gateway.upstream.wire import Answer, Origin, Request, Wire
 
 _HEADS = 256
@@ -33,7 +34,7 @@ class Http1Transport(Wire):
 
     def __init__(self, *, max_connections: int, kept_s: float = 30.0) -> None:
         self._kept_s = kept_s
-        self._slots = asyncio.Semaphore(max_connections)
+        self._places = Places(max_connections)
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._open: set[_Connection] = set()
         self._closed = False
@@ -42,7 +43,8 @@ class Http1Transport(Wire):
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
         sent = _head(request.method, request.target, request.headers) + _length(request, body) + body
         deadline = asyncio.get_running_loop().time() + request.answer_s
-        await self._slot(deadline)
+        if not self._places.take():
+            await self._turn(deadline)
         try:
             kept = None if request.once else self._kept(request.origin)
             if kept is not None:
@@ -55,16 +57,12 @@ class Http1Transport(Wire):
             connection = await self._connected(request, deadline)
             return await connection.ask(sent, request.method).begun(deadline)
         except BaseException:
-            self._slots.release()
+            self._places.give_back()
             raise
 
-    async def _slot(self, deadline: float) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()  # without waiting
-            return
+    async def _turn(self, deadline: float) -> None:
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._slots.acquire()
+            await self._places.wait(deadline - asyncio.get_running_loop().time())
         except TimeoutError as error:
             raise httpx.PoolTimeout("no connection became free") from error
 
@@ -99,7 +97,7 @@ class Http1Transport(Wire):
 
     def _put_back(self, origin: Origin, connection: "_Connection") -> None:
         """An answer was closed: its place, and the connection if it is good for another, are free."""
-        self._slots.release()
+        self._places.give_back()
         idle = self._idle[origin]
         if self._closed or not connection.usable(self._kept_s):
             connection.cut()
