@@ -14,11 +14,11 @@ gate/        ``confirm`` puts one candidate to the paired test in ``accept``, on
              scheduled tests share what ``levels`` allows, ``noise`` says what chance alone does
 publish      a numbered, immutable rule set with its evidence
 
-Every end of a cycle is an ``outcome`` with a note in plain words; "no rules helped" is one of them. ``records`` hold the
-life of every rule on the way. ``trials/`` is the only room that calls models: through a cache, so that nothing is paid
-for twice and a killed cycle resumes where it stopped, and a ledger, so that it stops at its budget. ``graders/`` compare
-what the caller would have received with what was expected, ``sandbox/`` runs code for them. ``migration/`` compares
-models for a task, ``report/`` draws what came of it. ``schedule`` and ``learner`` run cycles inside the gateway.
+Every end of a cycle is an ``outcome`` with a note in plain words; "no rules helped" is one of them. ``records`` hold
+the life of every rule on the way. ``trials/`` is the only room that calls models: through a cache, so that nothing is
+paid for twice and a killed cycle resumes where it stopped, and a ledger, so that it stops at its budget. ``graders/``
+compare what the caller would have received with what was expected, ``sandbox/`` runs code for them. ``migration/``
+compares models for a task, ``report/`` draws what came of it. ``schedule`` and ``learner`` run cycles in the gateway.
 
 This package imports ``gateway``; the gateway never imports this package.
 """
