@@ -12,6 +12,7 @@ from gateway.pipeline.chat_reply import ChatReader, Completion, open_completion
 from gateway.pipeline.envelope import (
     Changes,
     Conversation,
+    Envelope,
     decode_object,
     decoded,
     extended,
@@ -26,11 +27,33 @@ from gateway.pipeline.transcript import Transcript
 _SYSTEM = ("system", "developer")
 
 
-class ChatRequest(Conversation, frozen=True, kw_only=True):
+class CompletionRequest(Envelope, frozen=True, kw_only=True):
+    """A request whose reply is choices of text, whole or in chunks: a chat's, or a legacy completion's."""
+
+    closing: ClassVar[bytes] = sse.DONE
+
+    include_usage: bool = False
+    """Whether the client itself asked for usage in the stream."""
+
+    def counting(self) -> Changes:
+        """Estimates miss most of a reasoning model's bill: the upstream is asked for its own count."""
+        if self.include_usage:
+            return {}
+        return {"stream_options": raw({**(self.value("stream_options") or {}), "include_usage": True})}
+
+    def open_reply(self, body: bytes) -> Completion:
+        return open_completion(body)
+
+    def reader(
+        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
+    ) -> ChatReader:
+        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
+
+
+class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     """A chat completion request."""
 
     path: ClassVar[str] = "/chat/completions"
-    closing: ClassVar[bytes] = sse.DONE
     reply_only: ClassVar[tuple[str, ...]] = (
         "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n",
         "max_tokens", "max_completion_tokens",
@@ -38,8 +61,6 @@ class ChatRequest(Conversation, frozen=True, kw_only=True):
     limits: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
 
     messages: tuple[Raw, ...]
-    include_usage: bool = False
-    """Whether the client itself asked for usage in the stream."""
 
     def system_text(self) -> str | None:
         first = open_message(self.messages[0])
@@ -64,17 +85,6 @@ class ChatRequest(Conversation, frozen=True, kw_only=True):
 
     def has_room_in_reply(self) -> bool:
         return not any(self.value(name) for name in ("response_format", "stop", "logprobs"))
-
-    def counting(self) -> Changes:
-        return asking_usage(self.value("stream_options"), include_usage=self.include_usage)
-
-    def open_reply(self, body: bytes) -> Completion:
-        return open_completion(body)
-
-    def reader(
-        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
-    ) -> ChatReader:
-        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
 
 
 def open_chat(body: bytes) -> ChatRequest:
@@ -101,11 +111,6 @@ def wants_usage(fields: dict[str, Raw]) -> bool:
     """Whether a client asks for usage in its stream. Raises ``BadRequest``."""
     options = typed(fields, "stream_options", dict[str, Any] | None, "an object")
     return bool(options and options.get("include_usage"))
-
-
-def asking_usage(options: dict[str, Any] | None, *, include_usage: bool) -> Changes:
-    """Stream options with usage, unless the client wants it anyway. Estimates miss most of a reasoning model's bill."""
-    return {} if include_usage else {"stream_options": raw({**(options or {}), "include_usage": True})}
 
 
 class Message(Value, frozen=True):

@@ -5,34 +5,16 @@ from typing import ClassVar
 import msgspec
 
 from gateway.domain import ToolCall, Usage, Value
-from gateway.pipeline import sse
-from gateway.pipeline.chat import asking_usage, wants_usage
-from gateway.pipeline.chat_reply import ChatReader, Completion, open_completion
-from gateway.pipeline.envelope import Changes, Envelope, decode_object, model_of, stream_of
+from gateway.pipeline.chat import CompletionRequest, wants_usage
+from gateway.pipeline.envelope import Envelope, decode_object, model_of, stream_of
 from gateway.pipeline.reply import from_upstream
-from gateway.pipeline.tags import TagFilter
-from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields
 
 
-class TextRequest(Envelope, frozen=True, kw_only=True):
+class TextRequest(CompletionRequest, frozen=True, kw_only=True):
     """A legacy completion request: a prompt, and a reply in choices as a chat has them."""
 
     path: ClassVar[str] = "/completions"
-    closing: ClassVar[bytes] = sse.DONE
-
-    include_usage: bool = False
-
-    def counting(self) -> Changes:
-        return asking_usage(self.value("stream_options"), include_usage=self.include_usage)
-
-    def open_reply(self, body: bytes) -> Completion:
-        return open_completion(body)
-
-    def reader(
-        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
-    ) -> ChatReader:
-        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
 
 
 def open_text(body: bytes) -> TextRequest:
