@@ -59,7 +59,8 @@ class Endpoint:
         task = None
         if isinstance(envelope, Conversation):
             task = serving.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
-        exchange.plan = plan = route(envelope, task, services.rules.current.injections, serving.settings)
+        plan = route(envelope, task, services.rules.current.injections, serving.settings)
+        exchange.tally.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.tally)
             exchange.begin()
@@ -126,15 +127,18 @@ class Running:
         self._first_byte_ms: float | None = None
         self._overhead_s = 0.0
         self.tally: Tally = services.serving.completions.tally()
-        self.plan: Plan | None = None
         self.streaming = False
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is carried out; there is none before the request was understood."""
+        return self.tally.plan
 
     def begin(self) -> None:
         """The reply begins now."""
         elapsed = self._services.clock() - self._began
         self._first_byte_ms = elapsed * 1000
         self.id = self.tally.reply_id or self.id
-        self.plan = self.tally.plan or self.plan
         self._overhead_s = max(0.0, elapsed - self.tally.waited_s)
 
     def headers(self) -> list[Header]:
@@ -152,7 +156,7 @@ class Running:
 
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:
         """Record the exchange. A request that never became a plan is counted nowhere but in the client."""
-        plan = self.tally.plan or self.plan
+        plan = self.plan
         if plan is None:
             return
         services = self._services

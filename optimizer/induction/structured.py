@@ -10,7 +10,7 @@ its rules get worse (docs/experiments.md).
 import msgspec
 
 from gateway.errors import UpstreamRefused
-from optimizer.trials.evaluate import Answer, Bench, Model
+from optimizer.trials.evaluate import SHAPE_REFUSED, Answer, Bench, Model
 from optimizer.trials.evaluations import key_of
 
 _TEXT = {"type": "string"}
@@ -39,8 +39,6 @@ SHAPE = {
     },
 }
 """A ``response_format`` that OpenAI, vLLM, Ollama and llama.cpp take; strict wants every property required."""
-_REFUSALS = frozenset({400, 415, 422, 501})
-"""Statuses with which upstreams refuse a request for what it asks; the others are about something else."""
 _UNKNOWN, _YES, _NO = (Answer(text=text) for text in ("unknown", "yes", "no"))
 """What the cache of answers remembers of an upstream."""
 
@@ -59,7 +57,7 @@ async def ask_for_rules(bench: Bench, strong: Model, free: str, shaped: str | No
             try:
                 answer = await _asked(bench, strong, shaped, response_format=SHAPE)
             except UpstreamRefused as error:
-                if error.status not in _REFUSALS:
+                if error.status not in SHAPE_REFUSED:
                     raise
                 bench.evaluations.put(known, _NO)
             else:

@@ -30,8 +30,8 @@ RETRY_AFTER_S = 1.0
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
 
-_UNSTRUCTURED = (400, 415, 422, 501)
-"""Statuses with which an upstream may refuse a ``response_format``."""
+SHAPE_REFUSED = frozenset({400, 415, 422, 501})
+"""Statuses with which an upstream may refuse a ``response_format``; the others are about something else."""
 
 _ADDED: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
 """What every request gets, and under which name a model that refuses it may take it instead."""
@@ -194,7 +194,7 @@ class Bench:
         try:
             written = await self.ask(model, body, None, purpose="judge")
         except UpstreamRefused as error:
-            if not structured or error.status not in _UNSTRUCTURED:
+            if not structured or error.status not in SHAPE_REFUSED:
                 raise
             self._unstructured.add(model.identity)
             return await self.finds_as_good(grader, item, reply, reply_first=reply_first)
