@@ -11,11 +11,26 @@ import msgspec
 Scratchpad = Literal["none", "tags", "two_pass"]
 """How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
 
-Arm = Literal["weak", "strong", "fallback", "direct"]
-"""Where a request went: the task's weak or strong model, a fallback, or (no task) the model that the client named."""
+Arm = Literal["weak", "strong", "canary", "holdback", "shadow", "fallback", "direct"]
+"""Who answered: the weak model with the live rule set, the strong model, the weak model with a rule set on trial
+(``canary``) or, for comparison, without rules (``holdback``); a model in the background, for nobody but the optimizer
+(``shadow``); a fallback; or (no task) the model that the client named."""
 
 Status = Literal["ok", "error", "abandoned"]
 """How an exchange ended: a complete reply, an error, or a client that hung up."""
+
+Source = Literal["client", "shadow", "outcome"]
+"""Who found a reply right or wrong: a client; the task's grader, by another model's answer to the same request
+(``shadow``); or a cheap look at the reply itself (``outcome``)."""
+
+SOURCES: tuple[Source, ...] = ("client", "shadow", "outcome")
+"""What counts first comes first."""
+
+Decision = Literal["live", "canary", "share", "injection"]
+"""What an entry of a task's history decides; see ``Activation``."""
+
+ALL_TASKS = "*"
+"""Stands for every task where a decision is about all of them."""
 
 VerdictName = Literal["better", "non-inferior", "worse", "cannot tell"]
 
@@ -172,10 +187,14 @@ class Exchange(Value, frozen=True):
     usage: Usage = Usage()
     latency_ms: float = 0.0
     first_byte_ms: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class Feedback(Value, frozen=True):
-    """What a client said of a reply. At least one of ``correct``, ``score`` and ``expected`` is given."""
+    """What is known of a reply's worth. At least one of ``correct``, ``score`` and ``expected`` is given.
+
+    Of several for one exchange a client's counts before a shadow's, and that before an outcome's; then the newest.
+    """
 
     exchange_id: str
     created: float
@@ -184,16 +203,37 @@ class Feedback(Value, frozen=True):
     """0..1"""
     expected: Any = None
     comment: str | None = None
+    source: Source = "client"
 
 
 class Activation(Value, frozen=True):
-    """One entry of a task's history: which version (``None``: no rules) went live, when, by whom and why."""
+    """One entry of a task's history: what was decided about its rule sets, when, by whom and why.
+
+    ``live``: ``version`` (``None``: no rules) serves from now on, and a trial before it is over.
+    ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
+    ``share``: where a task is served by both models, the weak one gets ``share`` of the conversations.
+    ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.
+    """
 
     task: str
     version: int | None
     created: float
     by: str
     why: str = ""
+    kind: Decision = "live"
+    share: float = 1.0
+    """0..1"""
+
+
+class Lanes(Value, frozen=True):
+    """What a task's history comes to now."""
+
+    live: RuleSet | None = None
+    canary: RuleSet | None = None
+    """The rule set on trial."""
+    canary_share: float = 0.0
+    weak_share: float | None = None
+    """The weak model's share where both serve; ``None`` if nobody decided."""
 
 
 class CycleRecord(Value, frozen=True):

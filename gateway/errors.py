@@ -8,6 +8,7 @@
     │   ├── NotFound                   404
     │   │   └── ModelNotFound          404  code model_not_found
     │   ├── MethodNotAllowed           405
+    │   ├── Conflict                   409  the state is no longer what the request was made for
     │   └── BodyTooLarge               413
     ├── Overloaded                     503  the gateway itself cannot take it now
     ├── UpstreamError                  502  code upstream_error
@@ -113,6 +114,12 @@ class MethodNotAllowed(BadRequest):
     """The path exists, the method does not."""
 
     status = 405
+
+
+class Conflict(BadRequest):
+    """What was decided goes by a state that has changed, or would exceed a bound."""
+
+    status = 409
 
 
 class BodyTooLarge(BadRequest):

@@ -14,9 +14,8 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.gate.accept import MINIMUM
+from optimizer.gate.accept import MINIMUM, Gate
 from optimizer.gate.confirm import confirm
-from optimizer.gate.levels import StrictGate
 from optimizer.gate.noise import ITEMS, detectable, left_to_chance, noise_floor
 from optimizer.graders.ungradable import text_of
 from optimizer.induction.induce import Induced, Rejected, conversation, induce, tool_names
@@ -46,9 +45,12 @@ async def run_cycle(
     settings: Optimizer,
     store: Store,
     now: Callable[[], float],
-    activate: bool,
+    share: float,
 ) -> Outcome:
-    """Run a plan to its end. Errors of models, budget and store become an outcome; only cancellation gets through."""
+    """Run a plan to its end. Errors of models, budget and store become an outcome; only cancellation gets through.
+
+    ``share`` (0..1) of the conversations is for what it publishes, see ``publish``.
+    """
     cycle = _Cycle(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
     try:
         tested = await cycle.tested()
@@ -61,7 +63,7 @@ async def run_cycle(
             tested.candidate,
             tested.evidence(against, cycle.outcome.records),
             incumbent=plan.incumbent,
-            activate=activate,
+            share=share,
             started=plan.started,
             now=now(),
             by=plan.by,
@@ -244,7 +246,7 @@ class _Cycle:
 
     async def _confirm(self, candidate: RuleSet) -> Tested:
         self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.level)
-        gate = StrictGate(
+        gate = Gate(
             planned=len(self._parts.confirmation),
             margin=self._settings.margin,
             level=self._plan.level,

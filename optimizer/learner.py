@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.domain import CycleRecord, RuleSet, Value
 from gateway.services import Services
-from gateway.settings import Task
+from gateway.settings import Rollout, Task
 from gateway.store.base import Graded
 from optimizer.cycle import run_cycle
 from optimizer.gate.levels import Spent, next_level
@@ -67,8 +67,7 @@ class Learner:
                 return None
             record = await asyncio.to_thread(store.begin_cycle, task, plan.started, plan.encoded())
         log.info("cycle begins", extra={"action": "cycle.begin", "task": task, "cycle": record.id})
-        activate = self._services.settings.optimizer.activate == "auto"
-        outcome = await self.run(plan, self.bench(), activate=activate)
+        outcome = await self.run(plan, self.bench(), share=_first_share(self._services.settings.tasks[task].rollout))
         if not outcome.resumable:
             await self._end(record, outcome)
         log.info(
@@ -77,8 +76,8 @@ class Learner:
         )  # fmt: skip
         return outcome
 
-    async def run(self, plan: Plan, bench: Bench, *, activate: bool) -> Outcome:
-        """Run a plan with the task's models."""
+    async def run(self, plan: Plan, bench: Bench, *, share: float) -> Outcome:
+        """Run a plan with the task's models; ``share`` of the conversations is for what it publishes."""
         services, section = self._services, self._services.settings.tasks[plan.task]
         return await run_cycle(
             plan,
@@ -89,7 +88,7 @@ class Learner:
             settings=services.settings.optimizer,
             store=services.store,
             now=services.wall_clock,
-            activate=activate,
+            share=share,
         )
 
     async def _resumed(self, record: CycleRecord) -> Plan | None:
@@ -137,6 +136,11 @@ class Learner:
         cycles = [one for task in self._services.settings.tasks for one in store.cycles(task, limit=_HISTORY)]
         tests = (_test(one) for one in sorted(cycles, key=lambda one: (one.started, one.id)))
         return [one for one in tests if one is not None]
+
+
+def _first_share(rollout: Rollout) -> float:
+    """What a rule set gets when it is published."""
+    return {"manual": 0.0, "at_once": 1.0, "canary": rollout.steps[0]}[rollout.policy]
 
 
 def _examples(graded: Sequence[Graded], section: Task, incumbent: RuleSet | None) -> Examples:

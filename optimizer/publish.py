@@ -3,6 +3,8 @@
 import msgspec
 
 from gateway.domain import Activation, Evidence, RuleSet, Value
+from gateway.errors import Conflict
+from gateway.rules.history import standing
 from gateway.store.base import Store
 
 
@@ -11,6 +13,7 @@ class Published(Value, frozen=True):
 
     rule_set: RuleSet
     activated: bool
+    """Whether it is live."""
     note: str = ""
 
 
@@ -20,12 +23,13 @@ def publish(
     evidence: Evidence,
     *,
     incumbent: RuleSet | None,
-    activate: bool,
+    share: float,
     started: float,
     now: float,
     by: str,
 ) -> Published:
-    """Store a candidate as the incumbent's child and activate it. Blocks; raises ``StoreError``.
+    """Store a candidate as the incumbent's child and give it its share: 1 is live, 0 waits for a person, between them
+    it is on trial. Blocks; raises ``StoreError``.
 
     Called again for the same run (which ``started`` marks) it finds what it has published already. If something else
     went live meanwhile, the evidence says nothing against that, so the new version waits for a human.
@@ -43,14 +47,25 @@ def publish(
         stored = store.publish(
             msgspec.structs.replace(candidate, parent=parent, evidence=evidence, created=now, decided_by=by)
         )
-    if not activate:
+    if share == 0:
         return Published(rule_set=stored, activated=False, note="it waits for 'preceptor rules activate'")
-    live = store.active().get(candidate.task)
-    if live is not None and live.version == stored.version:
+    history = store.history(candidate.task)
+    now_serving = standing(history)
+    live = now_serving.live.version if now_serving.live is not None else None
+    if live == stored.version:
         return Published(rule_set=stored, activated=True)
-    if (live.version if live is not None else None) != parent:
-        return Published(rule_set=stored, activated=False, note="it is not live: the active rules changed meanwhile")
-    store.activate(
-        Activation(task=candidate.task, version=stored.version, created=now, by=by, why=f"gate: {evidence.note}")
-    )
-    return Published(rule_set=stored, activated=True)
+    on_trial = f"it is on trial with {share:.0%} of the conversations"
+    if now_serving.canary is not None and now_serving.canary.version == stored.version:
+        return Published(rule_set=stored, activated=False, note=on_trial)
+    changed = Published(rule_set=stored, activated=False, note="it is not live: the active rules changed meanwhile")
+    if live != parent:
+        return changed
+    decision = Activation(
+        task=candidate.task, version=stored.version, created=now, by=by, why=f"gate: {evidence.note}",
+        kind="live" if share == 1 else "canary", share=share,
+    )  # fmt: skip
+    try:
+        store.activate(decision, after=len(history))
+    except Conflict:
+        return changed
+    return Published(rule_set=stored, activated=share == 1, note="" if share == 1 else on_trial)

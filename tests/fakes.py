@@ -42,6 +42,7 @@ match = { model = "gpt-4o-mini" }
 weak = "small"
 strong = "large"
 grader = { kind = "numeric" }
+rollout = { policy = "at_once", holdback = 0 }
 [optimizer]
 enabled = false
 """

@@ -38,9 +38,10 @@ def script(strong: str = FOUND) -> Callable[[dict[str, Any]], Answer]:
     return lambda body: strong if body["model"] == STRONG else weak_reply(body)
 
 
-def learning_settings(text: str = "", data_dir: str = "./data") -> Settings:
+def learning_settings(text: str = "", data_dir: str = "./data", *, policy: str = "at_once") -> Settings:
     """The fakes' configuration with a small optimizer."""
-    return settings(CONFIG.replace("port = 0", f'port = 0\ndata_dir = "{data_dir}"') + EXTRA + text)
+    config = CONFIG.replace("port = 0", f'port = 0\ndata_dir = "{data_dir}"').replace("at_once", policy)
+    return settings(config + EXTRA + text)
 
 
 def made(upstream: FakeUpstream, store: Store, configured: Settings) -> Services:

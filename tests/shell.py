@@ -84,7 +84,8 @@ def configure(config: Path, address: str, optimizer: str = EXTRA) -> None:
         f'[server]\ndata_dir = "{config.parent}"\n[upstreams.u]\nkind = "openai"\nbase_url = "{address}"\n'
         '[models.small]\nupstream = "u"\nmodel = "tiny-1b"\nprice = { input = 0.1, output = 0.4 }\n'
         f'[models.large]\nupstream = "u"\nmodel = "{STRONG}"\nprice = {{ input = 2.5, output = 10 }}\n'
-        '[tasks.arithmetic]\nweak = "small"\nstrong = "large"\ngrader = { kind = "numeric" }\n[optimizer]' + optimizer
+        '[tasks.arithmetic]\nweak = "small"\nstrong = "large"\ngrader = { kind = "numeric" }\n'
+        'rollout = { policy = "at_once", holdback = 0 }\n[optimizer]' + optimizer
     )
 
 

@@ -4,13 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.cli import run
-from gateway.commands.rules import previous
-from gateway.domain import Activation
-from gateway.errors import PreceptorError
 
 RULES = {"task": "arithmetic", "scratchpad": "two_pass", "rules": [{"text": "Add carefully.", "reason": "It forgot."}]}
 
@@ -104,24 +99,3 @@ def test_activating_a_version_that_is_not_there_changes_nothing(
     """Exit code 1, one line."""
     assert run(["rules", "activate", "-c", config, "arithmetic", "7"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def entry(version: int | None) -> Activation:
-    return Activation(task="t", version=version, created=0.0, by="test")
-
-
-def test_a_version_that_was_rolled_back_from_is_not_returned_to() -> None:
-    """After 1, 2, back to 1, another roll-back goes to no rules and not to 2."""
-    assert previous([entry(1), entry(2), entry(1)]) is None
-
-
-@given(st.lists(st.one_of(st.none(), st.integers(1, 4)), max_size=12))
-def test_rolling_back_again_and_again_ends_at_no_rules(versions: list[int | None]) -> None:
-    """Whatever happened before, roll-back never runs in a circle."""
-    history = [entry(version) for version in versions]
-    for _ in range(5):
-        try:
-            history.append(entry(previous(history)))
-        except PreceptorError:
-            break
-    assert not history or history[-1].version is None

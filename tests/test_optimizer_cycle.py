@@ -38,17 +38,17 @@ class World:
         self.store = MemoryStore()
         self.stages: set[str] = set()
 
-    async def run(self, plan: Plan, *, calls: int = 5000, activate: bool = True, **settings: object) -> Outcome:
+    async def run(self, plan: Plan, *, calls: int = 5000, share: float = 1.0, **settings: object) -> Outcome:
         desk = bench(self.directory, calls=calls, progress=lambda stage, done, total: self.stages.add(stage))
         try:
-            return await self._cycle(plan, desk, activate, settings)
+            return await self._cycle(plan, desk, share, settings)
         finally:
             desk.evaluations.close()
 
-    async def _cycle(self, plan: Plan, desk: Bench, activate: bool, settings: dict[str, object]) -> Outcome:
+    async def _cycle(self, plan: Plan, desk: Bench, share: float, settings: dict[str, object]) -> Outcome:
         return await run_cycle(
             plan, bench=desk, weak=self.weak, strong=self.strong, grader=GRADER, settings=optimizer(**settings),
-            store=self.store, now=lambda: 99.0, activate=activate,
+            store=self.store, now=lambda: 99.0, share=share,
         )  # fmt: skip
 
 
@@ -270,7 +270,7 @@ async def test_the_incumbent_is_improved_upon(tmp_path: Path) -> None:
 async def test_where_a_human_decides_the_new_version_waits(tmp_path: Path) -> None:
     """Published, not live."""
     world = World(tmp_path)
-    outcome = await world.run(planned(questions(140)), activate=False)
+    outcome = await world.run(planned(questions(140)), share=0.0)
     assert outcome.adopted and not outcome.activated and "rules activate" in outcome.note
     assert world.store.active() == {}
 

@@ -138,6 +138,40 @@ def test_a_null_change_is_adopted_in_at_most_five_percent_of_runs(planned: int, 
     assert adopted_exactly(gate, fixed=discordant / 2, broken=discordant / 2) <= 0.05
 
 
+def test_one_of_many_tests_goes_on_where_one_alone_would_adopt() -> None:
+    """And at the last look it says that it was one of many."""
+    alone, strict = Gate(planned=100, margin=0.05), Gate(planned=100, margin=0.05, level=0.001)
+    early = Pairs(both=30, fixed=9, broken=1, neither=10)
+    assert (found := alone.judge(2, early)) is not None and found.verdict == "better"
+    assert strict.judge(2, early) is None
+    last = strict.judge(4, Pairs(both=70, fixed=16, broken=4, neither=10))
+    assert last is not None and last.verdict == "non-inferior" and "scheduled" in last.note
+    clear = strict.judge(2, Pairs(both=10, fixed=30, broken=1, neither=9))
+    assert clear is not None and clear.verdict == "better" and "at least 4.64 was needed" in clear.note
+
+
+@pytest.mark.parametrize(("level", "most"), [(0.043, 0.041), (0.015, 0.012), (0.001, 0.0005)])
+def test_a_stricter_test_adopts_fewer_null_changes_than_its_level(level: float, most: float) -> None:
+    """The numbers of docs/verification.md, at one of its sizes."""
+    gate = Gate(planned=40, margin=0.05, futility=False, level=level)
+    assert adopted_exactly(gate, fixed=0.2, broken=0.2) <= most
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 4), st.floats(0.0, 0.05))
+def test_a_level_moves_nothing_but_gains(fixed: int, broken: int, look: int, level: float) -> None:
+    """Losses, equality and futility are none of its business."""
+    pairs = Pairs(both=10, fixed=fixed, broken=broken)
+    alone = Gate(planned=80, margin=0.05).judge(look, pairs)
+    if alone is None or alone.verdict != "better":
+        assert Gate(planned=80, margin=0.05, level=level).judge(look, pairs) == alone
+
+
+def test_at_level_zero_nothing_is_adopted() -> None:
+    """An account that is used up waits for nobody."""
+    found = Gate(planned=100, margin=0.05, level=0.0).judge(4, Pairs(fixed=100))
+    assert found is not None and found.verdict != "better"
+
+
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 4))
 def test_nothing_is_adopted_that_the_exact_test_would_not_call_significant(fixed: int, broken: int, look: int) -> None:
     """Whatever z says about a few pairs."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.gate.accept import LEVEL, Gate, Pairs
-from optimizer.gate.levels import USELESS, Spent, StrictGate, next_level
+from optimizer.gate.accept import LEVEL
+from optimizer.gate.levels import USELESS, Spent, next_level
 
 RUNS, TESTS = 400, 40
 
@@ -57,31 +57,3 @@ def test_the_first_test_is_nearly_as_lax_as_one_alone_and_an_adoption_pays_for_t
 def test_a_level_is_always_one_that_a_gate_can_hold(made: list[Spent]) -> None:
     """Between nothing and the gate's own, also after tests at levels that nobody would have given."""
     assert 0.0 <= next_level(made) <= LEVEL
-
-
-def test_a_strict_gate_goes_on_where_the_lax_one_would_adopt() -> None:
-    """And at the last look says that it was one of many tests."""
-    lax = Gate(planned=100, margin=0.05)
-    strict = StrictGate(planned=100, margin=0.05, level=0.001)
-    early = Pairs(both=30, fixed=9, broken=1, neither=10)
-    assert (found := lax.judge(2, early)) is not None and found.verdict == "better"
-    assert strict.judge(2, early) is None
-    last = strict.judge(4, Pairs(both=70, fixed=16, broken=4, neither=10))
-    assert last is not None and last.verdict == "non-inferior" and "scheduled" in last.note
-    clear = strict.judge(2, Pairs(both=10, fixed=30, broken=1, neither=9))
-    assert clear is not None and clear.verdict == "better"
-
-
-def test_at_its_own_level_a_strict_gate_is_the_gate() -> None:
-    """Losses, equality and futility are none of its business."""
-    lax, strict = Gate(planned=40, margin=0.05), StrictGate(planned=40, margin=0.05)
-    for fixed in range(11):
-        pairs = Pairs(both=10, fixed=fixed, broken=10 - fixed)
-        assert all(lax.judge(look, pairs) == strict.judge(look, pairs) for look in (1, 2, 3, 4))
-
-
-def test_at_level_zero_nothing_is_adopted() -> None:
-    """An account that is used up waits for nobody."""
-    gate = StrictGate(planned=100, margin=0.05, level=0.0)
-    found = gate.judge(4, Pairs(fixed=100))
-    assert found is not None and found.verdict != "better"

@@ -115,10 +115,10 @@ async def test_a_plan_of_another_version_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_a_cycle_that_waits_for_approval_activates_nothing(tmp_path: Path) -> None:
-    """``activate = "manual"`` publishes and leaves the switch to a person."""
+    """``policy = "manual"`` publishes and leaves the switch to a person."""
     store = MemoryStore()
     fill(store, 150)
-    configured = learning_settings('activate = "manual"\n', data_dir=str(tmp_path))
+    configured = learning_settings(data_dir=str(tmp_path), policy="manual")
     async with learner(made(FakeUpstream(script()), store, configured)) as teacher:
         outcome = await teacher.learn("arithmetic")
     assert outcome is not None

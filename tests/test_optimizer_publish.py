@@ -12,11 +12,9 @@ CANDIDATE = RuleSet(task="t", rules=(Rule(text="Add first."),))
 
 
 def run(
-    store: MemoryStore, *, activate: bool = True, incumbent: RuleSet | None = None, started: float = 10.0
+    store: MemoryStore, *, share: float = 1.0, incumbent: RuleSet | None = None, started: float = 10.0
 ) -> Published:
-    return publish(
-        store, CANDIDATE, EVIDENCE, incumbent=incumbent, activate=activate, started=started, now=20.0, by="cycle"
-    )
+    return publish(store, CANDIDATE, EVIDENCE, incumbent=incumbent, share=share, started=started, now=20.0, by="cycle")
 
 
 def test_a_candidate_is_numbered_carries_its_evidence_and_goes_live() -> None:
@@ -32,16 +30,16 @@ def test_a_candidate_is_numbered_carries_its_evidence_and_goes_live() -> None:
 def test_where_a_human_decides_it_waits() -> None:
     """Stored, not live, and it says so."""
     store = MemoryStore()
-    published = run(store, activate=False)
+    published = run(store, share=0.0)
     assert not published.activated and "rules activate" in published.note and store.active() == {}
 
 
 def test_the_same_run_publishes_once() -> None:
     """Killed after publishing, it finds its version again; a later run makes a new one."""
     store = MemoryStore()
-    assert run(store, activate=False).rule_set == run(store).rule_set == run(store).rule_set
+    assert run(store, share=0.0).rule_set == run(store).rule_set == run(store).rule_set
     assert len(store.rule_sets("t")) == 1 and len(store.history("t")) == 1
-    assert run(store, started=30.0, activate=False).rule_set.version == 2
+    assert run(store, started=30.0, share=0.0).rule_set.version == 2
 
 
 def test_evidence_against_another_incumbent_does_not_go_live() -> None:
@@ -53,3 +51,13 @@ def test_evidence_against_another_incumbent_does_not_go_live() -> None:
     assert not published.activated and "changed meanwhile" in published.note
     assert store.active()["t"].version == other.version
     assert run(store, incumbent=other).activated
+
+
+def test_a_share_between_puts_it_on_trial() -> None:
+    """What was live stays live; the same run again changes nothing."""
+    store = MemoryStore()
+    published, again = run(store, share=0.05), run(store, share=0.05)
+    assert not published.activated and "on trial with 5%" in published.note and again == published
+    lanes = store.lanes()["t"]
+    assert (lanes.live, lanes.canary, lanes.canary_share) == (None, published.rule_set, 0.05)
+    assert len(store.history("t")) == 1

@@ -8,7 +8,7 @@ from gateway.errors import ModelNotFound
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.envelope import Envelope, raw
 from gateway.pipeline.inject import compile_rules
-from gateway.pipeline.route import plan_for, route
+from gateway.pipeline.route import Lane, Snapshot, plan_for, route
 from gateway.settings import Settings, parse
 
 CONFIG = """
@@ -24,8 +24,10 @@ model = "huge-1t"
 [tasks.sums]
 weak = "small"
 strong = "large"
+rollout = { holdback = 0 }
 """
-INJECTIONS = {"sums": compile_rules(RuleSet(task="sums", version=3, rules=(Rule(text="Work."),)))}
+RULES = compile_rules(RuleSet(task="sums", version=3, rules=(Rule(text="Work."),)))
+LIVE = Snapshot(lanes={"sums": Lane(live=RULES)})
 
 
 def settings(more: str = "", **environment: str) -> Settings:
@@ -38,34 +40,34 @@ def asked(model: str) -> Envelope:
 
 def test_a_task_goes_to_its_weak_model_with_its_rules() -> None:
     """The client's own model name does not matter any more."""
-    plan = route(asked("gpt"), "sums", INJECTIONS, settings())
+    plan = route(asked("gpt"), "sums", LIVE, settings())
     assert (plan.task, plan.arm, plan.model, plan.upstream, plan.upstream_model) == (
         "sums", "weak", "small", "mock", "tiny-1b"
     )  # fmt: skip
-    assert plan.injection is INJECTIONS["sums"]
+    assert plan.injection is RULES
     assert plan.rules_version == 3
 
 
 def test_the_strong_model_gets_no_rules() -> None:
     """Rules are made for the weak model and verified on it."""
-    plan = route(asked("gpt"), "sums", INJECTIONS, settings('serve = "strong"'))
+    plan = route(asked("gpt"), "sums", LIVE, settings('serve = "strong"'))
     assert (plan.arm, plan.upstream_model, plan.injection, plan.rules_version) == ("strong", "huge-1t", None, None)
 
 
 def test_a_task_without_active_rules_gets_none() -> None:
     """No rules is a normal state."""
-    assert route(asked("gpt"), "sums", {}, settings()).injection is None
+    assert route(asked("gpt"), "sums", Snapshot(), settings()).injection is None
 
 
 def test_the_kill_switch_turns_every_injection_off() -> None:
     """``PRECEPTOR_INJECTION=off`` serves the bare weak model."""
-    plan = route(asked("gpt"), "sums", INJECTIONS, settings(PRECEPTOR_INJECTION="off"))
+    plan = route(asked("gpt"), "sums", LIVE, settings(PRECEPTOR_INJECTION="off"))
     assert (plan.arm, plan.injection) == ("weak", None)
 
 
 def test_a_configured_model_is_served_directly() -> None:
     """Without a task there are no rules."""
-    plan = route(asked("large"), None, INJECTIONS, settings())
+    plan = route(asked("large"), None, LIVE, settings())
     assert (plan.task, plan.arm, plan.model, plan.upstream_model, plan.injection) == (
         None, "direct", "large", "huge-1t", None
     )  # fmt: skip
@@ -73,27 +75,27 @@ def test_a_configured_model_is_served_directly() -> None:
 
 def test_an_unknown_model_passes_through_to_the_default_upstream() -> None:
     """Its body is left untouched: there is no name of ours to put into it."""
-    plan = route(asked("gpt-9"), None, INJECTIONS, settings('[server]\ndefault_upstream = "mock"'))
+    plan = route(asked("gpt-9"), None, LIVE, settings('[server]\ndefault_upstream = "mock"'))
     assert (plan.arm, plan.model, plan.upstream, plan.upstream_model) == ("direct", "gpt-9", "mock", None)
 
 
 def test_an_unknown_model_is_not_found_without_a_default() -> None:
     """The error names it."""
     with pytest.raises(ModelNotFound, match="gpt-9"):
-        route(asked("gpt-9"), None, INJECTIONS, settings())
+        route(asked("gpt-9"), None, LIVE, settings())
 
 
 def test_a_plan_does_not_change() -> None:
     """What was decided when a request began holds until it ends."""
     plan = plan_for(asked("gpt"), "small", settings())
     with pytest.raises(AttributeError):
-        plan.injection = INJECTIONS["sums"]  # type: ignore[misc]
-    assert msgspec.structs.replace(plan, injection=INJECTIONS["sums"]).rules_version == 3
+        plan.injection = RULES  # type: ignore[misc]
+    assert msgspec.structs.replace(plan, injection=RULES).rules_version == 3
 
 
 def test_fallbacks_are_asked_without_rules() -> None:
     """They stand in, in their order; rules were verified on the weak model only."""
-    plan = route(asked("gpt"), "sums", INJECTIONS, settings('fallback = ["large", "small"]'))
+    plan = route(asked("gpt"), "sums", LIVE, settings('fallback = ["large", "small"]'))
     assert [(other.arm, other.model, other.injection) for other in plan.fallbacks] == [
         ("fallback", "large", None), ("fallback", "small", None)
     ]  # fmt: skip
@@ -103,7 +105,7 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     """Without the room that they were verified with they would ask for working in the open."""
     rules = compile_rules(RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Work."),)))
     turn = {"model": "gpt", "messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"type": "function"}]}
-    with_tools = route(open_chat(bytes(raw(turn))), "sums", {"sums": rules}, settings())
+    with_tools = route(open_chat(bytes(raw(turn))), "sums", Snapshot(lanes={"sums": Lane(live=rules)}), settings())
     assert (with_tools.form, with_tools.injection, with_tools.rules_version) == ("none", None, None)
-    plain = route(asked("gpt"), "sums", {"sums": rules}, settings())
+    plain = route(asked("gpt"), "sums", Snapshot(lanes={"sums": Lane(live=rules)}), settings())
     assert (plain.form, plain.rules_version) == ("two_pass", 3)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from gateway.domain import Activation, Rule, RuleSet
+from gateway.domain import Activation, Lanes, Rule, RuleSet
 from gateway.errors import StoreError
 from gateway.rules.snapshot import LiveRules
 from gateway.rules.watch import refresh, watch
@@ -29,9 +29,9 @@ class FlakyStore(MemoryStore):
             raise StoreError("the database is locked")
         return super().revision()
 
-    def active(self) -> dict[str, RuleSet]:
+    def lanes(self) -> dict[str, Lanes]:
         self.readings += 1
-        return super().active()
+        return super().lanes()
 
 
 def activate(store: MemoryStore, version: int | None) -> None:
@@ -46,7 +46,7 @@ def store_with_two_versions() -> FlakyStore:
 
 
 def versions(live: LiveRules) -> dict[str, int]:
-    return {task: injection.rule_set.version for task, injection in live.current.injections.items()}
+    return {task: lane.live.rule_set.version for task, lane in live.current.lanes.items() if lane.live is not None}
 
 
 def test_an_activation_is_followed() -> None:

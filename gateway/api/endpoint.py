@@ -23,6 +23,13 @@ from gateway.services import Services
 
 log = logging.getLogger(__name__)
 
+LEARN_HEADER = b"x-preceptor-learn"
+
+
+def learnable(header: str | None) -> bool:
+    """Whether an exchange may be learnt from. Any word but ``on`` is an objection: it must not be missed."""
+    return header is None or header.strip().lower() in ("on", "")
+
 
 class Endpoint:
     """An ASGI application for one path that speaks OpenAI's API."""
@@ -59,7 +66,8 @@ class Endpoint:
         task = None
         if isinstance(envelope, Conversation):
             task = serving.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
-        plan = route(envelope, task, services.rules.current.injections, serving.settings)
+        exchange.learn = learnable(header(scope, LEARN_HEADER))
+        plan = route(envelope, task, services.rules.current, serving.settings)
         exchange.tally.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.tally)
@@ -128,6 +136,8 @@ class Running:
         self._overhead_s = 0.0
         self.tally: Tally = services.serving.completions.tally()
         self.streaming = False
+        self.learn = True
+        """Whether what was said may be kept; the client decides (``x-preceptor-learn: off``)."""
 
     @property
     def plan(self) -> Plan | None:
@@ -172,12 +182,13 @@ class Running:
             status=status,
             http_status=http_status,
             error=error,
-            request=plan.envelope.body,
-            reply=self.tally.text,
+            request=plan.envelope.body if self.learn else b"{}",
+            reply=self.tally.text if self.learn else None,
             finish_reason=self.tally.finish_reason,
             usage=self.tally.usage,
             latency_ms=(services.clock() - self._began) * 1000,
             first_byte_ms=self._first_byte_ms,
+            tool_calls=self.tally.tool_calls if self.learn else (),
         )
         services.writer.put(exchange)
         services.telemetry.exchange(exchange, self._overhead_s)

@@ -32,8 +32,8 @@ async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]
 async def metrics(services: NamedDependency[Services]) -> bytes:
     """Prometheus' text format."""
     for task in services.settings.tasks:
-        injection = services.rules.current.injections.get(task)
-        services.telemetry.rules(task, injection.rule_set.version if injection else 0)
+        lane = services.rules.current.lanes.get(task)
+        services.telemetry.rules(task, lane.live.rule_set.version if lane and lane.live else 0)
     for name, upstream in services.serving.upstreams.items():
         if isinstance(upstream, Guarded):
             services.telemetry.upstream_calls(name, in_flight=upstream.in_flight, waiting=upstream.waiting)

@@ -8,10 +8,13 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
-from gateway.domain import Activation, RuleSet
-from gateway.errors import NotFound, PreceptorError
+from gateway.domain import RuleSet
+from gateway.errors import NotFound
+from gateway.rules.decisions import named, put_live, roll_back, switch_injection, told
 from gateway.rules.files import read_rule_set, written
 from gateway.store.base import Store
+
+_BY = "command line"
 
 
 @click.group()
@@ -140,56 +143,39 @@ def activate(config: Path | None, task: str, version: str) -> None:
     number = None if version == "none" else int(version)
     settings = settings_of(config)
     with store_of(settings) as store:
-        _switch(store, known_task(settings, task), number, "activated by hand")
-    click.echo(f"{task}: {_named(number)} is live")
+        put_live(store, known_task(settings, task), number, now=time.time(), by=_BY, why="activated by hand")
+    click.echo(f"{task}: {named(number)} is live")
 
 
 @rules.command(epilog="Example: preceptor rules rollback arithmetic")
 @config_option
 @click.argument("task")
 def rollback(config: Path | None, task: str) -> None:
-    """Make live again what was live before."""
+    """End the trial under way or, if there is none, make live again what was live before."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        history = store.history(known_task(settings, task))
-        target = previous(history)
-        _switch(store, task, target, f"rolled back from {_named(history[-1].version)}")
-    click.echo(f"{task}: rolled back to {_named(target)}")
-
-
-def previous(history: list[Activation]) -> int | None:
-    """What was live before the present version; ``None`` for no rules.
-
-    A roll-back points further back each time: versions that were rolled back from are not returned to. Raises
-    ``PreceptorError`` when nothing is live.
-    """
-    stack: list[int | None] = [None]
-    for entry in history:
-        if entry.version in stack:
-            del stack[stack.index(entry.version) + 1 :]
-        else:
-            stack.append(entry.version)
-    if len(stack) == 1:
-        raise PreceptorError("no rule set is live: there is nothing to roll back")
-    return stack[-2]
-
-
-def _switch(store: Store, task: str, version: int | None, why: str) -> None:
-    store.activate(Activation(task=task, version=version, created=time.time(), by="command line", why=why))
-
-
-def _named(version: int | None) -> str:
-    return "no rules" if version is None else f"version {version}"
+        done = roll_back(store, known_task(settings, task), now=time.time(), by=_BY)
+    click.echo(f"{task}: rolled back, {told(done)}")
 
 
 @rules.command(epilog="Example: preceptor rules history arithmetic")
 @config_option
 @click.argument("task")
 def history(config: Path | None, task: str) -> None:
-    """Which version was live when, by whom and why."""
+    """Which version was live or on trial when, by whom and why."""
     settings = settings_of(config)
     with store_of(settings) as store:
         entries = store.history(known_task(settings, task))
     for entry in entries:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
-        click.echo(f"{when}  {_named(entry.version):<12} {entry.by}: {entry.why}")
+        click.echo(f"{when}  {told(entry):<28} {entry.by}: {entry.why}")
+
+
+@rules.command(epilog="Example: preceptor rules injection off")
+@config_option
+@click.argument("state", type=click.Choice(["on", "off"]))
+def injection(config: Path | None, state: str) -> None:
+    """The kill switch: 'off' stops injecting rules for every task until 'on'."""
+    with store_of(settings_of(config)) as store:
+        switch_injection(store, state == "on", now=time.time(), by=_BY)
+    click.echo(f"injection is {state} for every task")

@@ -66,6 +66,11 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
         first = open_message(self.messages[0])
         return first.text() if first.role in _SYSTEM else None
 
+    def opening(self) -> bytes:
+        opened = (open_message(message) for message in self.messages)
+        first = next((message for message in opened if message.role == "user"), None)
+        return bytes(first.fields.get("content", b"")) if first is not None else bytes(self.messages[0])
+
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}

@@ -74,6 +74,10 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         """The text of the instructions, if there are any."""
         raise NotImplementedError
 
+    def opening(self) -> bytes:
+        """The first thing that a user said in this conversation, as it came; what is there where no user spoke."""
+        raise NotImplementedError
+
     def with_system(self, text: str) -> Changes:
         """``text`` appended to the instructions, which keep their bytes; nothing for an empty text."""
         raise NotImplementedError

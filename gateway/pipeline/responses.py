@@ -49,6 +49,13 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
             return text_of(first.get("content"), _TEXT)
         return None
 
+    def opening(self) -> bytes:
+        if not self.items:
+            return bytes(self.fields.get("input", b""))
+        opened = (decode_object(bytes(item)) for item in self.items)
+        first = next((item for item in opened if bytes(item.get("role", b"")) == b'"user"'), None)
+        return bytes(first.get("content", b"")) if first is not None else bytes(self.items[0])
+
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}

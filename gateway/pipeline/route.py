@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from gateway.domain import Arm, Scratchpad, Value
 from gateway.errors import ModelNotFound
+from gateway.pipeline.conversation import key_of, place
 from gateway.pipeline.envelope import Conversation, Envelope
 from gateway.pipeline.inject import Injection
 from gateway.pipeline.scratchpad import form_for
-from gateway.settings import Settings
+from gateway.settings import Settings, Task
 
 
 class Plan(Value, frozen=True):
@@ -31,17 +32,39 @@ class Plan(Value, frozen=True):
         return self.injection.rule_set.version if self.injection else None
 
 
-def route(envelope: Envelope, task: str | None, injections: Mapping[str, Injection], settings: Settings) -> Plan:
+class Lane(Value, frozen=True):
+    """What may serve a task, ready to be injected; see ``domain.Lanes``."""
+
+    live: Injection | None = None
+    canary: Injection | None = None
+    canary_share: float = 0.0
+    weak_share: float | None = None
+
+
+class Snapshot(Value, frozen=True):
+    """Every task's lanes at one moment."""
+
+    lanes: Mapping[str, Lane] = {}
+    injecting: bool = True
+    """``False`` while rule sets are switched off."""
+    revision: int = -1
+    """The store's revision that it was read at; -1 before the first reading."""
+
+
+_NOTHING = Lane()
+
+
+def route(envelope: Envelope, task: str | None, snapshot: Snapshot, settings: Settings) -> Plan:
     """Decide about a request. Raises ``ModelNotFound`` if nothing answers to its model."""
     if task is not None:
+        assert isinstance(envelope, Conversation), "only conversations have a task"
         section = settings.tasks[task]
-        name = section.weak if section.serve == "weak" else section.strong
-        # Rules are made for the weak model and verified on it: every other one gets none.
-        injection = injections.get(task) if section.serve == "weak" and settings.injection else None
+        arm, injection = choose(envelope, task, section, snapshot.lanes.get(task, _NOTHING))
+        if not (settings.injection and snapshot.injecting):
+            injection = None
         fallbacks = tuple(plan_for(envelope, other, settings, task=task, arm="fallback") for other in section.fallback)
-        return plan_for(
-            envelope, name, settings, task=task, arm=section.serve, injection=injection, fallbacks=fallbacks
-        )
+        name = section.strong if arm == "strong" else section.weak
+        return plan_for(envelope, name, settings, task=task, arm=arm, injection=injection, fallbacks=fallbacks)
     if envelope.model in settings.models:
         return plan_for(envelope, envelope.model, settings)
     if settings.server.default_upstream is None:
@@ -54,6 +77,28 @@ def route(envelope: Envelope, task: str | None, injections: Mapping[str, Injecti
         upstream=settings.server.default_upstream,
         upstream_model=None,
     )
+
+
+def choose(envelope: Conversation, task: str, section: Task, lane: Lane) -> tuple[Arm, Injection | None]:
+    """Which arm a conversation is on. Rules are made for the weak model and verified on it: the strong one gets none.
+
+    A conversation stays on its arm while a share grows. A trial of another version is another draw.
+    """
+    if section.serve in ("strong", "shadow"):
+        return "strong", None
+    holdback = section.rollout.holdback if lane.live is not None else 0.0
+    if section.serve == "weak" and lane.canary is None and holdback == 0.0:
+        return "weak", lane.live
+    key = key_of(envelope)
+    if section.serve == "canary":
+        share = lane.weak_share if lane.weak_share is not None else section.rollout.steps[0]
+        if place(key, f"{task} share") >= share:
+            return "strong", None
+    if holdback and place(key, f"{task} holdback") < holdback:
+        return "holdback", None
+    if lane.canary is not None and place(key, f"{task} {lane.canary.rule_set.version}") < lane.canary_share:
+        return "canary", lane.canary
+    return "weak", lane.live
 
 
 def plan_for(

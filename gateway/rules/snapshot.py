@@ -1,17 +1,10 @@
-"""The active rule sets as requests see them. A request reads ``current`` once and ends with what it began with."""
+"""The rule sets as requests see them. A request reads ``current`` once and ends with what it began with."""
 
 from collections.abc import Mapping
 
-from gateway.domain import RuleSet, Value
+from gateway.domain import Lanes, RuleSet
 from gateway.pipeline.inject import Injection, compile_rules
-
-
-class Snapshot(Value, frozen=True):
-    """Every task's active rule set, ready to be injected."""
-
-    injections: Mapping[str, Injection] = {}
-    revision: int = -1
-    """The store's revision that it was read at; -1 before the first reading."""
+from gateway.pipeline.route import Lane, Snapshot
 
 
 class LiveRules:
@@ -20,13 +13,31 @@ class LiveRules:
     def __init__(self) -> None:
         self.current = Snapshot()
 
-    def swap(self, active: Mapping[str, RuleSet], revision: int) -> None:
-        """Make these rule sets live for every request that begins from now on."""
-        known = self.current.injections
+    def swap(self, lanes: Mapping[str, Lanes], revision: int, *, injecting: bool = True) -> None:
+        """Let every request that begins from now on go by these lanes."""
+        known = {
+            (task, injection.rule_set.version): injection
+            for task, lane in self.current.lanes.items()
+            for injection in (lane.live, lane.canary)
+            if injection is not None
+        }
+
+        def compiled(rule_set: RuleSet | None) -> Injection | None:
+            if rule_set is None:
+                return None
+            old = known.get((rule_set.task, rule_set.version))
+            return old if old is not None and old.rule_set == rule_set else compile_rules(rule_set)
+
         self.current = Snapshot(
-            injections={
-                task: known[task] if task in known and known[task].rule_set == rule_set else compile_rules(rule_set)
-                for task, rule_set in active.items()
+            lanes={
+                task: Lane(
+                    live=compiled(one.live),
+                    canary=compiled(one.canary),
+                    canary_share=one.canary_share,
+                    weak_share=one.weak_share,
+                )
+                for task, one in lanes.items()
             },
+            injecting=injecting,
             revision=revision,
         )

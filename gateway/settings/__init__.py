@@ -2,6 +2,7 @@
 
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
 from gateway.settings.load import DEFAULT_FILE, config_path, example_file, load, models_dir, parse
+from gateway.settings.rollout import Rollout, Shadow
 from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task, Upstream
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "Optimizer",
     "Price",
     "RegexGrader",
+    "Rollout",
     "Server",
     "Settings",
+    "Shadow",
     "Task",
     "Upstream",
     "config_path",

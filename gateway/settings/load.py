@@ -48,8 +48,14 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
         raise ConfigurationError(source, [f"not TOML: {error}"]) from error
     if "injection" in found:
         mistakes.note("injection", "is switched by the environment variable PRECEPTOR_INJECTION, not here")
+    if "activate" in found.get("optimizer", {}):
+        mistakes.note("optimizer.activate", "is now tasks.NAME.rollout.policy: canary, at_once or manual")
+        del found["optimizer"]["activate"]
     check(found, Settings, mistakes)
     _cross_check(found, mistakes)
+    if mistakes:
+        raise ConfigurationError(source, mistakes.lines())
+    _check_steps(found, mistakes)
     if mistakes:
         raise ConfigurationError(source, mistakes.lines())
     settings: Settings = convert(_completed(found), Settings)
@@ -82,6 +88,13 @@ def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
                     mistakes.note(key, f"not a regular expression: {error}")
             case ("upstreams", name, "kind") if value == "openai" and "base_url" not in found["upstreams"][name]:
                 mistakes.note(f"upstreams.{name}.base_url", "is missing")
+
+
+def _check_steps(found: Mapping[str, Any], mistakes: Mistakes) -> None:
+    for name, task in found.get("tasks", {}).items():
+        steps = task.get("rollout", {}).get("steps", ())
+        if list(steps) != sorted(set(steps)):
+            mistakes.note(f"tasks.{name}.rollout.steps", "each share must be larger than the last")
 
 
 def _check_reference(key: str, name: str, section: str, found: Mapping[str, Any], mistakes: Mistakes) -> None:

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from gateway.settings.base import Count, Name, Positive, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
+from gateway.settings.rollout import Rollout, Shadow
 
 
 class Server(Section, frozen=True):
@@ -122,11 +123,27 @@ class Task(Section, frozen=True):
     weak: Annotated[str, doc("Name of the model that serves the task and is taught.")]
     strong: Annotated[str, doc("Name of the model that explains mistakes and writes rules.")]
     match: Annotated[Match, doc("How requests are recognised; without it a client names the task.")] = Match()
-    serve: Annotated[Literal["weak", "strong"], doc("Which of the two answers.")] = "weak"
+    serve: Annotated[
+        Literal["weak", "strong", "shadow", "canary"],
+        doc(
+            "Which of the two answers. `shadow`: the strong one, and the weak one is asked in the background. `canary`:"
+            " the strong one, and the weak one a growing share of the conversations."
+        ),
+    ] = "weak"
     fallback: Annotated[
         tuple[str, ...], doc("Models that are asked in turn, before the first byte, when that one cannot answer.")
     ] = ()
     grader: Annotated[Grader, doc("How a reply is compared with the expected answer.")] = ExactGrader()
+    rollout: Annotated[Rollout, doc("How rule sets go live.")] = Rollout()
+    shadow: Annotated[Shadow, doc("Comparison in the background.")] = Shadow()
+    schedule: Annotated[str | None, doc("Cron expression of this task's cycles; default: `optimizer.schedule`.")] = None
+
+    @property
+    def shadow_share(self) -> float:
+        """The share of requests that is also asked of the other model."""
+        if self.shadow.share is not None:
+            return self.shadow.share
+        return 0.1 if self.serve in ("shadow", "canary") else 0.0
 
 
 class Optimizer(Section, frozen=True):
@@ -134,10 +151,9 @@ class Optimizer(Section, frozen=True):
 
     enabled: Annotated[bool, doc("Run cycles inside the gateway; read at its start.")] = True
     schedule: Annotated[str, doc("Cron expression, five fields or six with seconds first.")] = "*/30 * * * *"
-    activate: Annotated[
-        Literal["auto", "manual"],
-        doc("`auto`: a rule set that passed the gate goes live. `manual`: it waits for `preceptor rules activate`."),
-    ] = "auto"
+    sweep_s: Annotated[
+        Positive, doc("Seconds between two looks at new traffic: signs of failure, shadows, roll-outs.")
+    ] = 5.0
     min_mistakes: Annotated[Count, doc("New mistakes that a scheduled cycle waits for.")] = 5
     max_items: Annotated[Count, doc("Graded exchanges that one cycle looks at, newest first.")] = 600
     max_rules: Annotated[Count, doc("Rules in a rule set.")] = 8

@@ -9,7 +9,22 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.domain import Activation, Arm, CycleRecord, Exchange, Feedback, RuleSet, Value
+from gateway.domain import (
+    Activation,
+    Arm,
+    CycleRecord,
+    Exchange,
+    Feedback,
+    Lanes,
+    RuleSet,
+    Source,
+    Status,
+    Usage,
+    Value,
+)
+
+MAX_FEEDBACK = 20
+"""How often clients may speak of one exchange."""
 
 
 class Graded(Value, frozen=True):
@@ -17,6 +32,24 @@ class Graded(Value, frozen=True):
 
     exchange: Exchange
     feedback: Feedback
+
+
+class Observed(Value, frozen=True):
+    """An exchange without its texts, and what is known of its worth."""
+
+    id: str
+    created: float
+    model: str
+    arm: Arm
+    rules: int | None
+    status: Status
+    latency_ms: float
+    usage: Usage
+    correct: bool | None = None
+    """By the feedback that counts; of a score, whether it is at least one half."""
+    source: Source | None = None
+    signals: str = ""
+    """The comment of feedback from an outcome: which signs of failure the reply shows."""
 
 
 class TaskCounts(Value, frozen=True):
@@ -37,12 +70,28 @@ class Store(Protocol):
         """Add exchanges in one transaction. An id that is already there is skipped, so a retried batch is safe."""
 
     def add_feedback(self, feedback: Feedback) -> bool:
-        """Add feedback; ``False`` (and nothing written) if the exchange is unknown."""
+        """Add feedback; ``False`` (and nothing written) if the exchange is unknown.
+
+        Of a shadow and of an outcome the first counts for an exchange, later ones are left out. Raises ``Conflict``
+        where clients have said ``MAX_FEEDBACK`` things of one exchange.
+        """
 
     def exchange(self, exchange_id: str) -> Exchange | None: ...
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
-        """The newest ``limit`` exchanges of a task that ended ``ok`` and have feedback, newest first."""
+        """The newest ``limit`` exchanges of a task that ended ``ok`` and have feedback, newest first.
+
+        Each comes with the feedback that counts.
+        """
+
+    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        """Up to ``limit`` exchanges in the order in which they were recorded, and the position behind the last one.
+
+        Begin with ``after=0``; the position that comes back is ``after`` of the next reading.
+        """
+
+    def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
+        """The newest ``limit`` exchanges of a task that arrived at or after ``since``, oldest first."""
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         """The newest ``limit`` exchanges of a task's arm that ended ``ok``, newest first."""
@@ -61,20 +110,32 @@ class Store(Protocol):
     def rule_sets(self, task: str) -> list[RuleSet]:
         """All versions of a task, oldest first."""
 
-    def activate(self, activation: Activation) -> None:
-        """Make a version (or ``None``: no rules) the active one and append to the history, in one transaction.
+    def activate(self, activation: Activation, *, after: int | None = None) -> None:
+        """Append to a task's history, in one transaction, and so make its decision take effect.
 
-        Raises ``NotFound`` if the version does not exist.
+        Raises ``NotFound`` if the version does not exist, and ``Conflict`` if the history has not the length ``after``,
+        because somebody else decided meanwhile.
         """
 
     def active(self) -> dict[str, RuleSet]:
-        """The active rule set of every task that has one."""
+        """The live rule set of every task that has one."""
+
+    def lanes(self) -> dict[str, Lanes]:
+        """What serves every task that has a history; read in one transaction."""
+
+    def injecting(self) -> bool:
+        """Whether rule sets are injected at all; ``False`` after the kill switch."""
 
     def history(self, task: str) -> list[Activation]:
         """Every activation of a task, oldest first."""
 
     def revision(self) -> int:
         """A number that grows with each activation, cheap to poll."""
+
+    def note(self, key: str) -> bytes | None:
+        """A small thing that somebody wants to remember."""
+
+    def put_note(self, key: str, value: bytes) -> None: ...
 
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         """Open a cycle. An older open cycle of the task is left as it is; the caller resumes that one first."""

@@ -6,9 +6,20 @@ from operator import attrgetter
 
 import msgspec
 
-from gateway.domain import Activation, Arm, CycleRecord, Exchange, Feedback, RuleSet
-from gateway.errors import NotFound
-from gateway.store.base import Graded, TaskCounts
+from gateway.domain import (
+    ALL_TASKS,
+    SOURCES,
+    Activation,
+    Arm,
+    CycleRecord,
+    Exchange,
+    Feedback,
+    Lanes,
+    RuleSet,
+)
+from gateway.errors import Conflict, NotFound
+from gateway.rules.history import lanes_of, standing
+from gateway.store.base import MAX_FEEDBACK, Graded, Observed, TaskCounts
 
 
 class MemoryStore:
@@ -21,6 +32,7 @@ class MemoryStore:
         self._rule_sets: dict[str, list[RuleSet]] = {}
         self._activations: list[Activation] = []
         self._cycles: list[CycleRecord] = []
+        self._notes: dict[str, bytes] = {}
 
     def record(self, batch: Sequence[Exchange]) -> None:
         with self._lock:
@@ -31,7 +43,13 @@ class MemoryStore:
         with self._lock:
             if feedback.exchange_id not in self._exchanges:
                 return False
-            self._feedback.setdefault(feedback.exchange_id, []).append(feedback)
+            given = self._feedback.setdefault(feedback.exchange_id, [])
+            said = sum(one.source == feedback.source for one in given)
+            if said and feedback.source != "client":
+                return True
+            if said >= MAX_FEEDBACK:
+                raise Conflict(f"exchange {feedback.exchange_id!r} has feedback enough", param="id")
+            given.append(feedback)
             return True
 
     def exchange(self, exchange_id: str) -> Exchange | None:
@@ -41,11 +59,25 @@ class MemoryStore:
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         with self._lock:
             found = [
-                Graded(exchange=exchange, feedback=_latest(self._feedback[exchange.id]))
+                Graded(exchange=exchange, feedback=_counting(self._feedback[exchange.id]))
                 for exchange in self._exchanges.values()
                 if exchange.task == task and exchange.status == "ok" and exchange.id in self._feedback
             ]
         return sorted(found, key=attrgetter("exchange.created"), reverse=True)[:limit]
+
+    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        with self._lock:
+            found = list(self._exchanges.values())[after : after + limit]
+        return found, after + len(found)
+
+    def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
+        with self._lock:
+            found = sorted(
+                (one for one in self._exchanges.values() if one.task == task and one.created >= since),
+                key=attrgetter("created"),
+            )
+            given = {one.id: _counting(self._feedback[one.id]) for one in found if one.id in self._feedback}
+        return [_observed(one, given.get(one.id)) for one in found[-limit:]]
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         with self._lock:
@@ -84,17 +116,29 @@ class MemoryStore:
         with self._lock:
             return list(self._rule_sets.get(task, ()))
 
-    def activate(self, activation: Activation) -> None:
+    def activate(self, activation: Activation, *, after: int | None = None) -> None:
         with self._lock:
             version = activation.version
             if version is not None and self.rule_set(activation.task, version) is None:
                 raise NotFound(f"task {activation.task!r} has no rule set {version}: see 'preceptor rules list'")
+            if after is not None and len(self.history(activation.task)) != after:
+                raise Conflict(f"somebody else decided about the rule sets of {activation.task!r} meanwhile")
             self._activations.append(activation)
 
     def active(self) -> dict[str, RuleSet]:
+        return {task: lanes.live for task, lanes in self.lanes().items() if lanes.live is not None}
+
+    def lanes(self) -> dict[str, Lanes]:
         with self._lock:
-            newest = {activation.task: activation.version for activation in self._activations}
-            return {task: self._rule_sets[task][version - 1] for task, version in newest.items() if version is not None}
+            tasks = {entry.task for entry in self._activations} - {ALL_TASKS}
+            return {
+                task: lanes_of(standing(self.history(task)), {one.version: one for one in self.rule_sets(task)})
+                for task in tasks
+            }
+
+    def injecting(self) -> bool:
+        switched = [entry.share for entry in self.history(ALL_TASKS) if entry.kind == "injection"]
+        return not switched or switched[-1] != 0.0
 
     def history(self, task: str) -> list[Activation]:
         with self._lock:
@@ -103,6 +147,14 @@ class MemoryStore:
     def revision(self) -> int:
         with self._lock:
             return len(self._activations)
+
+    def note(self, key: str) -> bytes | None:
+        with self._lock:
+            return self._notes.get(key)
+
+    def put_note(self, key: str, value: bytes) -> None:
+        with self._lock:
+            self._notes[key] = value
 
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         with self._lock:
@@ -130,6 +182,15 @@ class MemoryStore:
         """Nothing to give back; what is stored stays readable."""
 
 
-def _latest(given: Sequence[Feedback]) -> Feedback:
-    """The newest; of two with the same time, the one that came later."""
-    return max(reversed(given), key=attrgetter("created"))
+def _counting(given: Sequence[Feedback]) -> Feedback:
+    """The one that counts: by its source, then the newest; of two with the same time, the one that came later."""
+    return max(reversed(given), key=lambda one: (-SOURCES.index(one.source), one.created))
+
+
+def _observed(exchange: Exchange, given: Feedback | None) -> Observed:
+    known = {name: getattr(exchange, name) for name in Observed.__struct_fields__ if hasattr(exchange, name)}
+    if given is None:
+        return Observed(**known)
+    correct = given.correct if given.score is None or given.correct is not None else given.score >= 0.5
+    signals = given.comment or "" if given.source == "outcome" else ""
+    return Observed(**known, correct=correct, source=given.source, signals=signals)

@@ -1,8 +1,8 @@
 """The tables, as SQLAlchemy Core knows them, for SQLite now and Postgres with the same statements.
 
 What is here must equal what ``migrations`` builds (a test compares them). Planned for ten million exchanges: each
-index serves one query, and the two large columns come last, so that SQLite reads a row's other columns without
-walking through its overflow pages. Times are seconds since the epoch.
+index serves one query, and the large columns come last, so that SQLite reads a row's other columns without walking
+through its overflow pages. Times are seconds since the epoch.
 """
 
 from sqlalchemy import (
@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration. A database that says so is opened without loading Alembic."""
 
 metadata = MetaData()
@@ -45,6 +45,7 @@ exchanges = Table(
     Column("error", Text),
     Column("request", LargeBinary, nullable=False),
     Column("reply", Text),
+    Column("tool_calls", Text),
     # The last two columns let the counts of a task be taken from the index alone.
     Index("exchanges_task_created", "task", "created", "status", "output_tokens"),
 )
@@ -62,6 +63,7 @@ feedback = Table(
     Column("score", Double),
     Column("expected", Text),
     Column("comment", Text),
+    Column("source", Text, nullable=False, server_default="client"),
     Index("feedback_exchange", "exchange_id"),
     Index("feedback_task_created", "task", "exchange_created"),
 )
@@ -88,6 +90,8 @@ activations = Table(
     Column("created", Double, nullable=False),
     Column("by", Text, nullable=False),
     Column("why", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="live"),
+    Column("share", Double, nullable=False, server_default="1"),
     ForeignKeyConstraint(["task", "version"], ["rule_sets.task", "rule_sets.version"]),
     Index("activations_task", "task", "id"),
 )
@@ -102,4 +106,11 @@ cycles = Table(
     Column("plan", LargeBinary, nullable=False),
     Column("outcome", LargeBinary),
     Index("cycles_task", "task", "id"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

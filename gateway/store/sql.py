@@ -12,18 +12,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
-from gateway.domain import Activation, Arm, CycleRecord, Evidence, Exchange, Feedback, Rule, RuleSet, Usage, Value
-from gateway.errors import NotFound
-from gateway.store.base import Graded, TaskCounts
+from gateway.domain import ALL_TASKS, SOURCES, Activation, Arm, CycleRecord, Exchange, Feedback, Lanes, RuleSet, Usage
+from gateway.errors import Conflict, NotFound
+from gateway.rules.history import lanes_of, standing
+from gateway.store.base import MAX_FEEDBACK, Graded, Observed, TaskCounts
 from gateway.store.database import Database
-from gateway.store.schema import activations, cycles, exchanges, feedback, rule_sets
+from gateway.store.rows import exchange_of, exchange_row, feedback_of, feedback_row, rule_set_of, rule_set_row
+from gateway.store.schema import activations, cycles, exchanges, feedback, notes, rule_sets
 
-
-class _Body(Value, frozen=True):
-    """What a rule set holds beyond its columns."""
-
-    rules: tuple[Rule, ...]
-    evidence: Evidence | None
+_POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
+"""In the order of recording. SQLite's own; another database needs a column for it."""
 
 
 class SqlStore:
@@ -47,17 +45,23 @@ class SqlStore:
         # The one construct that Postgres imports from elsewhere; its SQL is the same there.
         statement = insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"])
         with self._database.write() as connection:
-            connection.execute(statement, [_exchange_row(exchange) for exchange in batch])
+            connection.execute(statement, [exchange_row(exchange) for exchange in batch])
 
     def add_feedback(self, given: Feedback) -> bool:
         known = sa.select(exchanges.c.task, exchanges.c.created).where(exchanges.c.id == given.exchange_id)
-        values = msgspec.structs.asdict(given)
-        values["expected"] = None if given.expected is None else msgspec.json.encode(given.expected).decode()
+        same = sa.select(sa.func.count()).where(
+            feedback.c.exchange_id == given.exchange_id, feedback.c.source == given.source
+        )
         with self._database.write() as connection:
             exchange = connection.execute(known).one_or_none()
             if exchange is None:
                 return False
-            values |= {"task": exchange.task, "exchange_created": exchange.created}
+            said = connection.execute(same).scalar_one()
+            if said and given.source != "client":
+                return True
+            if said >= MAX_FEEDBACK:
+                raise Conflict(f"exchange {given.exchange_id!r} has feedback enough", param="id")
+            values = feedback_row(given) | {"task": exchange.task, "exchange_created": exchange.created}
             connection.execute(sa.insert(feedback), values)
             return True
 
@@ -65,27 +69,41 @@ class SqlStore:
         statement = sa.select(exchanges).where(exchanges.c.id == exchange_id)
         with self._database.read() as connection:
             row = connection.execute(statement).mappings().one_or_none()
-        return None if row is None else _exchange(row)
+        return None if row is None else exchange_of(row)
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
-        later = feedback.alias()
-        superseded = sa.exists().where(
-            later.c.exchange_id == feedback.c.exchange_id,
-            sa.or_(
-                later.c.created > feedback.c.created,
-                sa.and_(later.c.created == feedback.c.created, later.c.id > feedback.c.id),
-            ),
-        )
         statement = (
             sa.select(exchanges, *(column.label(f"feedback_{column.name}") for column in feedback.c))
             .join(feedback, feedback.c.exchange_id == exchanges.c.id)
-            .where(feedback.c.task == task, exchanges.c.status == "ok", ~superseded)
+            .where(feedback.c.task == task, exchanges.c.status == "ok", _counts())
             .order_by(feedback.c.exchange_created.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(statement).mappings().all()
-        return [Graded(exchange=_exchange(row), feedback=_feedback(row)) for row in rows]
+        return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
+
+    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        statement = (
+            sa.select(exchanges, _POSITION.label("position")).where(after < _POSITION).order_by(_POSITION).limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [exchange_of(row) for row in rows], rows[-1]["position"] if rows else after
+
+    def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
+        known = ("id", "created", "model", "arm", "rules", "status", "latency_ms", "prompt_tokens", "output_tokens")
+        given = (feedback.c.correct, feedback.c.score, feedback.c.source, feedback.c.comment)
+        statement = (
+            sa.select(*(exchanges.c[name] for name in known), *given)
+            .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _counts()))
+            .where(exchanges.c.task == task, exchanges.c.created >= since)
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [_observed(row) for row in reversed(rows)]
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         statement = (
@@ -95,7 +113,7 @@ class SqlStore:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [_exchange(row) for row in connection.execute(statement).mappings()]
+            return [exchange_of(row) for row in connection.execute(statement).mappings()]
 
     def counts(self) -> dict[str, TaskCounts]:
         of_exchanges = (
@@ -131,50 +149,76 @@ class SqlStore:
             rule_sets.c.task == rule_set.task
         )
         with self._database.write() as connection:
-            row = _rule_set_row(rule_set, connection.execute(newest).scalar_one() + 1)
-            published = _rule_set(row)  # what cannot be read back is not committed
+            row = rule_set_row(rule_set, connection.execute(newest).scalar_one() + 1)
+            published = rule_set_of(row)  # what cannot be read back is not committed
             connection.execute(sa.insert(rule_sets), row)
         return published
 
     def rule_set(self, task: str, version: int) -> RuleSet | None:
         with self._database.read() as connection:
-            row = connection.execute(_one_rule_set(task, version)).mappings().one_or_none()
-        return None if row is None else _rule_set(row)
+            row = connection.execute(_rule_sets(task, version)).mappings().one_or_none()
+        return None if row is None else rule_set_of(row)
 
     def rule_sets(self, task: str) -> list[RuleSet]:
         statement = sa.select(rule_sets).where(rule_sets.c.task == task).order_by(rule_sets.c.version)
         with self._database.read() as connection:
-            return [_rule_set(row) for row in connection.execute(statement).mappings()]
+            return [rule_set_of(row) for row in connection.execute(statement).mappings()]
 
-    def activate(self, activation: Activation) -> None:
+    def activate(self, activation: Activation, *, after: int | None = None) -> None:
+        entries = sa.select(sa.func.count()).where(activations.c.task == activation.task)
         with self._database.write() as connection:
             version = activation.version
-            if version is not None and connection.execute(_one_rule_set(activation.task, version)).first() is None:
+            if version is not None and connection.execute(_rule_sets(activation.task, version)).first() is None:
                 raise NotFound(f"task {activation.task!r} has no rule set {version}: see 'preceptor rules list'")
+            if after is not None and connection.execute(entries).scalar_one() != after:
+                raise Conflict(f"somebody else decided about the rule sets of {activation.task!r} meanwhile")
             connection.execute(sa.insert(activations), msgspec.structs.asdict(activation))
 
     def active(self) -> dict[str, RuleSet]:
-        newest = sa.select(sa.func.max(activations.c.id)).group_by(activations.c.task)
+        return {task: lanes.live for task, lanes in self.lanes().items() if lanes.live is not None}
+
+    def lanes(self) -> dict[str, Lanes]:
+        newest = sa.select(sa.func.max(activations.c.id)).group_by(activations.c.task, activations.c.kind)
+        statement = sa.select(activations).where(activations.c.id.in_(newest)).order_by(activations.c.id)
+        histories: dict[str, list[Activation]] = {}
+        lanes: dict[str, Lanes] = {}
+        with self._database.read() as connection:
+            for entry in map(_activation, connection.execute(statement).mappings()):
+                histories.setdefault(entry.task, []).append(entry)
+            for task in histories.keys() - {ALL_TASKS}:
+                now = standing(histories[task])
+                wanted = [entry.version for entry in (now.live, now.canary) if entry and entry.version is not None]
+                rows = connection.execute(_rule_sets(task, *wanted)).mappings()
+                lanes[task] = lanes_of(now, {row["version"]: rule_set_of(row) for row in rows})
+        return lanes
+
+    def injecting(self) -> bool:
         statement = (
-            sa.select(rule_sets)
-            .join(
-                activations,
-                sa.and_(activations.c.task == rule_sets.c.task, activations.c.version == rule_sets.c.version),
-            )
-            .where(activations.c.id.in_(newest))
+            sa.select(activations.c.share)
+            .where(activations.c.task == ALL_TASKS, activations.c.kind == "injection")
+            .order_by(activations.c.id.desc())
+            .limit(1)
         )
         with self._database.read() as connection:
-            return {row["task"]: _rule_set(row) for row in connection.execute(statement).mappings()}
+            return connection.execute(statement).scalar() != 0.0
 
     def history(self, task: str) -> list[Activation]:
-        columns = [activations.c[name] for name in Activation.__struct_fields__]
-        statement = sa.select(*columns).where(activations.c.task == task).order_by(activations.c.id)
+        statement = sa.select(activations).where(activations.c.task == task).order_by(activations.c.id)
         with self._database.read() as connection:
-            return [Activation(**row) for row in connection.execute(statement).mappings()]
+            return [_activation(row) for row in connection.execute(statement).mappings()]
 
     def revision(self) -> int:
         with self._database.read() as connection:
             return connection.execute(sa.select(sa.func.max(activations.c.id))).scalar_one() or 0
+
+    def note(self, key: str) -> bytes | None:
+        with self._database.read() as connection:
+            return connection.execute(sa.select(notes.c.value).where(notes.c.key == key)).scalar_one_or_none()
+
+    def put_note(self, key: str, value: bytes) -> None:
+        statement = insert_or_skip(notes).values(key=key, value=value)
+        with self._database.write() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         values = {"task": task, "started": started, "plan": bytes(plan)}
@@ -204,35 +248,42 @@ class SqlStore:
         self._database.close()
 
 
-def _one_rule_set(task: str, version: int) -> sa.Select[Any]:
-    return sa.select(rule_sets).where(rule_sets.c.task == task, rule_sets.c.version == version)
+def _rule_sets(task: str, *versions: int) -> sa.Select[Any]:
+    return sa.select(rule_sets).where(rule_sets.c.task == task, rule_sets.c.version.in_(versions))
 
 
-def _exchange_row(exchange: Exchange) -> dict[str, Any]:
-    row = msgspec.structs.asdict(exchange)
-    usage: Usage = row.pop("usage")
-    return row | msgspec.structs.asdict(usage)
+def _activation(row: Mapping[Any, Any]) -> Activation:
+    return Activation(**{name: row[name] for name in Activation.__struct_fields__})
 
 
-def _exchange(row: Mapping[Any, Any]) -> Exchange:
-    values = {name: row[name] for name in Exchange.__struct_fields__ if name != "usage"}
-    return Exchange(**values, usage=Usage(prompt_tokens=row["prompt_tokens"], output_tokens=row["output_tokens"]))
+def _observed(row: sa.Row[Any]) -> Observed:
+    return Observed(
+        id=row.id,
+        created=row.created,
+        model=row.model,
+        arm=row.arm,
+        rules=row.rules,
+        status=row.status,
+        latency_ms=row.latency_ms,
+        usage=Usage(prompt_tokens=row.prompt_tokens, output_tokens=row.output_tokens),
+        correct=row.correct if row.score is None or row.correct is not None else row.score >= 0.5,
+        source=row.source,
+        signals=row.comment or "" if row.source == "outcome" else "",
+    )
 
 
-def _feedback(row: Mapping[Any, Any]) -> Feedback:
-    values = {name: row[f"feedback_{name}"] for name in Feedback.__struct_fields__}
-    if values["expected"] is not None:
-        values["expected"] = msgspec.json.decode(values["expected"])
-    return Feedback(**values)
+def _counts() -> sa.ColumnElement[bool]:
+    """That a row of feedback is the one that counts for its exchange."""
+    other = feedback.alias()
+    newer = sa.or_(
+        other.c.created > feedback.c.created,
+        sa.and_(other.c.created == feedback.c.created, other.c.id > feedback.c.id),
+    )
+    return ~sa.exists().where(
+        other.c.exchange_id == feedback.c.exchange_id,
+        sa.or_(_rank(other) < _rank(feedback), sa.and_(_rank(other) == _rank(feedback), newer)),
+    )
 
 
-def _rule_set_row(rule_set: RuleSet, version: int) -> dict[str, Any]:
-    row = msgspec.structs.asdict(rule_set)
-    body = _Body(rules=row.pop("rules"), evidence=row.pop("evidence"))
-    return row | {"version": version, "hash": rule_set.hash, "body": msgspec.json.encode(body).decode()}
-
-
-def _rule_set(row: Mapping[Any, Any]) -> RuleSet:
-    values = {name: row[name] for name in RuleSet.__struct_fields__ if name not in _Body.__struct_fields__}
-    body = msgspec.json.decode(row["body"], type=_Body)
-    return RuleSet(**values, rules=body.rules, evidence=body.evidence)
+def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
+    return sa.case({source: rank for rank, source in enumerate(SOURCES)}, value=table.c.source)

@@ -52,6 +52,7 @@ match = {{ model = "{client_model}" }}   # what the clients have always asked fo
 weak = "qwen"
 strong = "qwen"                     # one model plays both roles here
 grader = {{ kind = "numeric" }}
+rollout = {{ policy = "at_once", holdback = 0 }}   # the demo has no hours for a trial
 
 [optimizer]
 schedule = "*/5 * * * * *"          # looks every five seconds; a cycle starts once there are enough mistakes

@@ -137,7 +137,7 @@ async def migrate(
         setting = await setting.labelled(bench, strong, section)
         plan = setting.plan
         outcome = await run_cycle(
-            plan, bench=bench, weak=weak, strong=strong, grader=section.grader, store=store, now=now, activate=False,
+            plan, bench=bench, weak=weak, strong=strong, grader=section.grader, store=store, now=now, share=0.0,
             settings=msgspec.structs.replace(setting.settings, confirmation_items=len(setting.parts.confirmation)),
         )  # fmt: skip
         if outcome.resumable:
@@ -188,7 +188,7 @@ def _activated(outcome: Outcome, learnt: RuleSet, plan: Plan, store: Store, now:
         learnt,
         learnt.evidence,
         incumbent=plan.incumbent,
-        activate=True,
+        share=1.0,
         started=plan.started,
         now=now,
         by=plan.by,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import uvloop
 
 from gateway.api.endpoint import Endpoint
-from gateway.domain import Exchange, Rule, RuleSet, Usage
+from gateway.domain import Exchange, Lanes, Rule, RuleSet, Usage
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.envelope import raw
 from gateway.pipeline.route import route
@@ -88,7 +88,7 @@ def gateway() -> Services:
     made = services(config, {"mock": upstream}, new_id=lambda prefix: prefix + "0" * 32, clock=lambda: 1.0,
                     wall_clock=lambda: 1.0)  # fmt: skip
     rules = RuleSet(task="arithmetic", version=1, rules=tuple(Rule(text=text) for text in RULES))
-    made.rules.swap({"arithmetic": rules}, 1)
+    made.rules.swap({"arithmetic": Lanes(live=rules)}, 1)
     return made
 
 
@@ -123,8 +123,10 @@ def parts(made: Services) -> dict[str, Part]:
     endpoint = Endpoint(made, open_chat, prefix="chatcmpl-")
     body, long = (request_body("tiny", stream=False, prompt_bytes=size) for size in (0, 10**5))
     request, serving = open_chat(body), made.serving
-    injections = made.rules.current.injections
-    changes = {"model": raw("tiny-1b"), **request.with_system(injections["arithmetic"].text)}
+    snapshot = made.rules.current
+    injection = snapshot.lanes["arithmetic"].live
+    assert injection is not None
+    changes = {"model": raw("tiny-1b"), **request.with_system(injection.text)}
     exchange = Exchange(
         id="chatcmpl-0", created=1.0, task="arithmetic", client_model="tiny", model="small", arm="weak", rules=1,
         stream=False, status="ok", http_status=200, request=body, reply="88",
@@ -139,7 +141,7 @@ def parts(made: Services) -> dict[str, Part]:
         "open a request": (functools.partial(open_chat, body), 200),
         "recognise its task": (functools.partial(serving.classifier.task_of, request, lambda name: None), 200),
         "decide where it goes": (
-            functools.partial(route, request, "arithmetic", injections, serving.settings), 200,
+            functools.partial(route, request, "arithmetic", snapshot, serving.settings), 200,
         ),
         "seal it with rules": (functools.partial(request.sealed, changes), 200),
         "open and seal a reply": (lambda: request.open_reply(answered).sealed("chatcmpl-1"), 200),

@@ -99,7 +99,7 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     yield timed("read the configuration", lambda: load(file), limit_ms=500)
     yield timed("build the classifier", lambda: Classifier(settings.tasks), limit_ms=1000)
     classifier, live = Classifier(settings.tasks), LiveRules()
-    live.swap(store.active(), 1)
+    live.swap(store.lanes(), 1)
     names = [task_name(number) for number in range(0, size.tasks, max(1, size.tasks // 10))]
     bodies = itertools.cycle([asked(name, "Be brief.") for name in names])
     yield timed(
@@ -108,7 +108,7 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     )  # fmt: skip
     yield timed(
         "* decide where a request goes, rules included",
-        lambda: route(next(bodies), names[0], live.current.injections, settings), limit_ms=None, times=2000,
+        lambda: route(next(bodies), names[0], live.current, settings), limit_ms=None, times=2000,
     )  # fmt: skip
     by_prompt = Classifier(
         {name: msgspec.structs.replace(task, match=msgspec.structs.replace(task.match, model=None, system_prompt=name))
@@ -121,8 +121,8 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     )  # fmt: skip
     activate_one(store)
     yield timed("read all active rule sets", store.active, limit_ms=500)
-    active = store.active()
-    yield timed("swap rules after one changed", lambda: live.swap(active, 2), limit_ms=10)
+    lanes = store.lanes()
+    yield timed("swap rules after one changed", lambda: live.swap(lanes, 2), limit_ms=10)
     yield timed("ask whether rules changed (twice a second)", store.revision, limit_ms=5, times=20)
 
 

@@ -1,0 +1,70 @@
+"""The decisions that a person or the watch takes about a task's rule sets: one entry in its history each.
+
+Each blocks on the store and raises ``StoreError``; ``Conflict`` where somebody else decided at the same moment.
+"""
+
+from gateway.domain import ALL_TASKS, Activation
+from gateway.rules.history import previous, standing
+from gateway.store.base import Store
+
+
+def put_live(store: Store, task: str, version: int | None, *, now: float, by: str, why: str) -> Activation:
+    """Make a version live, or ``None``: no rules. Raises ``NotFound``."""
+    decision = Activation(task=task, version=version, created=now, by=by, why=why)
+    store.activate(decision)
+    return decision
+
+
+def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") -> Activation:
+    """End the trial under way or, if there is none, make live again what was live before.
+
+    Raises ``PreceptorError`` where there is nothing to roll back.
+    """
+    history = store.history(task)
+    trial = standing(history).canary
+    if trial is not None:
+        decision = Activation(
+            task=task, version=trial.version, created=now, by=by, why=why or "rolled back",
+            kind="canary", share=0.0,
+        )  # fmt: skip
+    else:
+        target = previous(history)
+        live = standing(history).live
+        left = named(live.version if live is not None else None)
+        decision = Activation(task=task, version=target, created=now, by=by, why=why or f"rolled back from {left}")
+    store.activate(decision, after=len(history))
+    return decision
+
+
+def set_share(store: Store, task: str, share: float, *, now: float, by: str, why: str) -> Activation:
+    """Give the weak model a share (0..1) of a task's conversations, where both models serve."""
+    decision = Activation(task=task, version=None, created=now, by=by, why=why, kind="share", share=share)
+    store.activate(decision)
+    return decision
+
+
+def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = "") -> Activation:
+    """The kill switch: whether any task's rule set is injected."""
+    share = 1.0 if on else 0.0
+    decision = Activation(task=ALL_TASKS, version=None, created=now, by=by, why=why, kind="injection", share=share)
+    store.activate(decision)
+    return decision
+
+
+def named(version: int | None) -> str:
+    """A version in words."""
+    return "no rules" if version is None else f"version {version}"
+
+
+def told(decision: Activation) -> str:
+    """An entry of a history in words."""
+    match decision.kind:
+        case "live":
+            return f"{named(decision.version)} is live"
+        case "canary" if decision.share == 0:
+            return f"the trial of {named(decision.version)} is over"
+        case "canary":
+            return f"{named(decision.version)} is on trial with {decision.share:.0%} of the conversations"
+        case "share":
+            return f"the weak model gets {decision.share:.0%} of the conversations"
+    return f"injection is {'on' if decision.share else 'off'}"

@@ -1,0 +1,61 @@
+"""Values as rows of the tables in ``schema``, and back. Does no I/O."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value
+
+
+class _Body(Value, frozen=True):
+    """What a rule set holds beyond its columns."""
+
+    rules: tuple[Rule, ...]
+    evidence: Evidence | None
+
+
+_NESTED = ("usage", "tool_calls")
+_tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
+
+
+def exchange_row(exchange: Exchange) -> dict[str, Any]:
+    row = msgspec.structs.asdict(exchange)
+    usage, calls = row.pop("usage"), row.pop("tool_calls")
+    row["tool_calls"] = msgspec.json.encode(calls).decode() if calls else None
+    return row | {"prompt_tokens": usage.prompt_tokens, "output_tokens": usage.output_tokens}
+
+
+def exchange_of(row: Mapping[Any, Any]) -> Exchange:
+    values = {name: row[name] for name in Exchange.__struct_fields__ if name not in _NESTED}
+    return Exchange(
+        **values,
+        usage=Usage(prompt_tokens=row["prompt_tokens"], output_tokens=row["output_tokens"]),
+        tool_calls=_tool_calls.decode(row["tool_calls"]) if row["tool_calls"] else (),
+    )
+
+
+def feedback_row(given: Feedback) -> dict[str, Any]:
+    row = msgspec.structs.asdict(given)
+    row["expected"] = None if given.expected is None else msgspec.json.encode(given.expected).decode()
+    return row
+
+
+def feedback_of(row: Mapping[Any, Any]) -> Feedback:
+    """Feedback from a joined row, whose columns carry the prefix ``feedback_``."""
+    values = {name: row[f"feedback_{name}"] for name in Feedback.__struct_fields__}
+    if values["expected"] is not None:
+        values["expected"] = msgspec.json.decode(values["expected"])
+    return Feedback(**values)
+
+
+def rule_set_row(rule_set: RuleSet, version: int) -> dict[str, Any]:
+    row = msgspec.structs.asdict(rule_set)
+    body = _Body(rules=row.pop("rules"), evidence=row.pop("evidence"))
+    return row | {"version": version, "hash": rule_set.hash, "body": msgspec.json.encode(body).decode()}
+
+
+def rule_set_of(row: Mapping[Any, Any]) -> RuleSet:
+    values = {name: row[name] for name in RuleSet.__struct_fields__ if name not in _Body.__struct_fields__}
+    body = msgspec.json.decode(row["body"], type=_Body)
+    return RuleSet(**values, rules=body.rules, evidence=body.evidence)

@@ -1,0 +1,65 @@
+"""What a history of decisions comes to."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Activation, RuleSet
+from gateway.errors import PreceptorError
+from gateway.rules.history import lanes_of, previous, standing
+
+
+def entry(version: int | None) -> Activation:
+    return Activation(task="t", version=version, created=0.0, by="test")
+
+
+def test_a_version_that_was_rolled_back_from_is_not_returned_to() -> None:
+    """After 1, 2, back to 1, another roll-back goes to no rules and not to 2."""
+    assert previous([entry(1), entry(2), entry(1)]) is None
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(1, 4)), max_size=12))
+def test_rolling_back_again_and_again_ends_at_no_rules(versions: list[int | None]) -> None:
+    """Whatever happened before, roll-back never runs in a circle."""
+    history = [entry(version) for version in versions]
+    for _ in range(5):
+        try:
+            history.append(entry(previous(history)))
+        except PreceptorError:
+            break
+    assert not history or history[-1].version is None
+
+
+def decided(version: int | None, **changes: Any) -> Activation:
+    return msgspec.structs.replace(entry(version), **changes)
+
+
+def test_a_trial_stands_beside_what_is_live_until_something_goes_live() -> None:
+    """Its share is the newest one; a live decision ends it, whatever it decides."""
+    trial = [decided(2, kind="canary", share=0.05), decided(2, kind="canary", share=0.25)]
+    now = standing([entry(1), *trial])
+    assert (now.live, now.canary) == (entry(1), trial[1])
+    assert standing([entry(1), *trial, entry(1)]).canary is None
+
+
+def test_a_share_of_nothing_ends_a_trial() -> None:
+    """What was live stays live."""
+    now = standing([entry(1), decided(2, kind="canary", share=0.05), decided(2, kind="canary", share=0.0)])
+    assert (now.live, now.canary) == (entry(1), None)
+
+
+def test_rolling_back_passes_over_trials_and_shares() -> None:
+    """Only what was live can be live again."""
+    trial = decided(3, kind="canary", share=0.5)
+    assert previous([entry(1), entry(2), trial, decided(None, kind="share", share=0.1)]) == 1
+
+
+def test_lanes_hold_the_rule_sets_and_shares_in_effect() -> None:
+    """A decision for no rules leaves the lane empty."""
+    first, second = (RuleSet(task="t", version=version) for version in (1, 2))
+    history = [entry(1), decided(2, kind="canary", share=0.25), decided(None, kind="share", share=0.1)]
+    lanes = lanes_of(standing(history), {1: first, 2: second})
+    assert (lanes.live, lanes.canary, lanes.canary_share, lanes.weak_share) == (first, second, 0.25, 0.1)
+    assert lanes_of(standing([entry(1), entry(None)]), {1: first}).live is None
