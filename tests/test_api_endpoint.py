@@ -510,3 +510,16 @@ async def test_embeddings_are_handed_on_byte_for_byte() -> None:
         exchange = await gateway.exchange(reply)
     assert reply.content == body
     assert (exchange.usage.prompt_tokens, exchange.reply) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"), [("off", False), ("Off", False), ("false", False), ("on", True), ("", True)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_can_keep_its_words_to_itself(header: str, kept: bool, stream: bool) -> None:
+    """``x-preceptor-learn: off``: answered as ever, and of the exchange only the numbers are recorded."""
+    async with served(four()) as gateway:
+        reply = await gateway.client.post(PATH, json=asked(stream=stream), headers={"x-preceptor-learn": header})
+        exchange = await gateway.exchange(reply)
+    assert "4" in reply.text and exchange.usage.output_tokens == 3
+    assert (exchange.reply is not None, exchange.request != b"{}") == (kept, kept)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import Usage
+from gateway.domain import ToolCall, Usage
 from gateway.errors import UpstreamBroken, UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.chat_reply import ChatReader, open_completion
@@ -238,3 +238,17 @@ def test_the_functions_that_a_reply_calls_are_read(calls: Any, expected: list[tu
     body = {"choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}}]}
     opened = open_completion(json.dumps(body).encode())
     assert [(call.name, call.arguments) for call in opened.tool_calls] == expected
+
+
+def test_the_calls_of_a_stream_are_read() -> None:
+    """Complete when the reply has ended; every event passes."""
+    transcript = Transcript()
+    reader = ChatReader(transcript, "ex-1", hand_on_usage=False, tags=None)
+    for delta, finish in (
+        ({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "add", "arguments": ""}}]}, None),
+        ({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}, None),
+        ({}, "tool_calls"),
+    ):
+        data = json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode()
+        assert reader.read(data, sse.event_of(data)) is not None
+    assert transcript.tool_calls == (ToolCall(name="add", arguments="{}"),)

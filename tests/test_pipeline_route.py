@@ -6,9 +6,9 @@ import pytest
 from gateway.domain import Rule, RuleSet
 from gateway.errors import ModelNotFound
 from gateway.pipeline.chat import open_chat
-from gateway.pipeline.envelope import Envelope, raw
+from gateway.pipeline.envelope import Conversation, Envelope, raw
 from gateway.pipeline.inject import compile_rules
-from gateway.pipeline.route import Lane, Snapshot, plan_for, route
+from gateway.pipeline.route import Lane, Snapshot, choose, plan_for, route
 from gateway.settings import Settings, parse
 
 CONFIG = """
@@ -109,3 +109,73 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     assert (with_tools.form, with_tools.injection, with_tools.rules_version) == ("none", None, None)
     plain = route(asked("gpt"), "sums", Snapshot(lanes={"sums": Lane(live=rules)}), settings())
     assert (plain.form, plain.rules_version) == ("two_pass", 3)
+
+
+TRIAL = compile_rules(RuleSet(task="sums", version=4, rules=(Rule(text="Check."),)))
+
+
+def arms(lane: Lane, more: str, count: int = 2000) -> dict[int, str]:
+    """The arm of each of many conversations."""
+    section = parse(CONFIG.replace("rollout = { holdback = 0 }", more), source="test", environment={}).tasks["sums"]
+    return {number: choose(conversation(number), "sums", section, lane)[0] for number in range(count)}
+
+
+def conversation(number: int) -> Conversation:
+    return open_chat(bytes(raw({"model": "gpt", "messages": [{"role": "user", "content": f"What is {number} + 2?"}]})))
+
+
+def test_a_trial_gets_its_share_of_the_conversations() -> None:
+    """The others keep the live rule set; each arm gets the rules that it is named for."""
+    lane = Lane(live=RULES, canary=TRIAL, canary_share=0.25)
+    found = arms(lane, "rollout = { holdback = 0 }")
+    assert set(found.values()) == {"weak", "canary"}
+    assert 420 < list(found.values()).count("canary") < 580
+    on_trial = next(number for number, arm in found.items() if arm == "canary")
+    plan = route(conversation(on_trial), "sums", Snapshot(lanes={"sums": lane}), settings())
+    assert (plan.arm, plan.rules_version, plan.model) == ("canary", 4, "small")
+
+
+def test_a_conversation_stays_on_trial_while_the_share_grows() -> None:
+    """Nobody's prompt cache is lost, nobody sees two versions by turns."""
+    small, large = (
+        arms(Lane(live=RULES, canary=TRIAL, canary_share=share), "rollout = { holdback = 0 }") for share in (0.05, 0.25)
+    )
+    assert all(large[number] == "canary" for number, arm in small.items() if arm == "canary")
+
+
+def test_some_conversations_are_held_back_for_good() -> None:
+    """The same ones whatever is live or on trial, so that the benefit of rules stays measured."""
+    held = [
+        {number for number, arm in arms(lane, "rollout = { holdback = 0.1 }").items() if arm == "holdback"}
+        for lane in (Lane(live=RULES), Lane(live=TRIAL), Lane(live=RULES, canary=TRIAL, canary_share=1.0))
+    ]
+    assert held[0] == held[1] == held[2]
+    assert 140 < len(held[0]) < 260
+
+
+def test_without_rules_nobody_is_held_back() -> None:
+    """There is nothing to hold back."""
+    assert set(arms(Lane(), "rollout = { holdback = 0.5 }").values()) == {"weak"}
+
+
+def test_both_models_serve_in_the_shares_that_were_decided() -> None:
+    """``serve = "canary"``: the first step until somebody decides, then what was decided, none included."""
+    rollout = 'serve = "canary"\nrollout = { steps = [0.1, 1.0], holdback = 0 }'
+    first, half, none = (arms(Lane(live=RULES, weak_share=share), rollout) for share in (None, 0.5, 0.0))
+    assert 140 < list(first.values()).count("weak") < 260
+    assert 900 < list(half.values()).count("weak") < 1100
+    assert set(none.values()) == {"strong"}
+    assert all(half[number] == "weak" for number, arm in first.items() if arm == "weak")
+
+
+def test_a_shadowed_task_is_served_by_its_strong_model() -> None:
+    """Without rules: they were made for the weak one."""
+    plan = route(asked("gpt"), "sums", LIVE, settings('serve = "shadow"'))
+    assert (plan.arm, plan.model, plan.injection) == ("strong", "large", None)
+
+
+def test_the_kill_switch_keeps_every_rule_out() -> None:
+    """Live ones and those on trial."""
+    for lane in (Lane(live=RULES), Lane(live=RULES, canary=TRIAL, canary_share=1.0)):
+        plan = route(asked("gpt"), "sums", Snapshot(lanes={"sums": lane}, injecting=False), settings())
+        assert (plan.model, plan.injection) == ("small", None)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain import Activation, Evidence, Exchange, Feedback, Measured, Rule, RuleSet, Usage
-from gateway.errors import NotFound
-from gateway.store.base import Graded, Store, TaskCounts
+from gateway.domain import Activation, Evidence, Exchange, Feedback, Lanes, Measured, Rule, RuleSet, ToolCall, Usage
+from gateway.errors import Conflict, NotFound
+from gateway.store.base import MAX_FEEDBACK, Graded, Store, TaskCounts
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
 
@@ -298,3 +298,121 @@ def test_ending_an_unknown_cycle_is_an_error(store: Store) -> None:
     """NotFound rather than silence."""
     with pytest.raises(NotFound):
         store.end_cycle(1, 2.0, b"{}")
+
+
+def test_the_tool_calls_of_a_reply_survive(store: Store) -> None:
+    """In order, arguments as they came."""
+    called = exchange("a", tool_calls=(ToolCall(name="add", arguments='{"a":1'), ToolCall(name="é", arguments="")))
+    store.record([called])
+    assert store.exchange("a") == called
+
+
+def test_a_client_s_word_counts_before_a_shadow_s_and_that_before_an_outcome_s(store: Store) -> None:
+    """Whatever came later; among a client's own, the newest counts."""
+    store.record([exchange("a")])
+    for said in (
+        feedback("a", created=9.0, source="outcome"),
+        feedback("a", created=8.0, source="shadow", expected=4),
+        feedback("a", created=3.0, correct=True),
+        feedback("a", created=2.0, correct=False),
+    ):
+        assert store.add_feedback(said)
+        counts = feedback("a", created=3.0, correct=True) if said.created < 3.0 else said
+        assert store.graded("sums", limit=10)[0].feedback == counts
+
+
+@pytest.mark.parametrize("source", ["shadow", "outcome"])
+def test_what_is_found_twice_counts_once(store: Store, source: Any) -> None:
+    """A look at traffic may be repeated: the first finding stands."""
+    store.record([exchange("a")])
+    assert store.add_feedback(feedback("a", source=source, comment="first"))
+    assert store.add_feedback(feedback("a", source=source, comment="second", created=5.0))
+    assert [one.feedback.comment for one in store.graded("sums", limit=10)] == ["first"]
+    assert store.counts()["sums"].feedback == 1
+
+
+def test_a_flood_of_feedback_for_one_exchange_is_stopped(store: Store) -> None:
+    """So much and no more; what was acknowledged stays."""
+    store.record([exchange("a"), exchange("b")])
+    for _ in range(MAX_FEEDBACK):
+        assert store.add_feedback(feedback("a"))
+    with pytest.raises(Conflict):
+        store.add_feedback(feedback("a"))
+    assert store.add_feedback(feedback("b"))
+    assert store.counts()["sums"].feedback == MAX_FEEDBACK + 1
+
+
+def test_recorded_exchanges_are_read_on_from_a_position(store: Store) -> None:
+    """In the order of recording, whatever their times and tasks; nothing twice, nothing left out."""
+    store.record([exchange("late", created=9.0), exchange("early", created=1.0, task=None)])
+    found, position = store.recorded(0, limit=1)
+    assert [one.id for one in found] == ["late"]
+    store.record([exchange("late"), exchange("next")])
+    found, position = store.recorded(position, limit=10)
+    assert [one.id for one in found] == ["early", "next"]
+    assert store.recorded(position, limit=10) == ([], position)
+
+
+def test_observed_are_the_newest_oldest_first(store: Store) -> None:
+    """Since a time, of one task, each with what is known of its worth."""
+    store.record([exchange(f"x{number}", created=float(number)) for number in range(5)])
+    store.record([exchange("other", task="other", created=4.0)])
+    store.add_feedback(feedback("x4", source="outcome", comment="empty"))
+    store.add_feedback(feedback("x3", correct=None, score=0.75))
+    found = store.observed("sums", since=1.0, limit=3)
+    assert [one.id for one in found] == ["x2", "x3", "x4"]
+    assert [(one.correct, one.source, one.signals) for one in found] == [
+        (None, None, ""), (True, "client", ""), (False, "outcome", "empty")
+    ]  # fmt: skip
+    assert store.observed("sums", since=9.0, limit=3) == []
+
+
+def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
+    """Live, on trial, and shares, for every task that has a history; the kill switch is no task."""
+    for _ in range(2):
+        store.publish(RULES)
+    store.publish(msgspec.structs.replace(RULES, task="other"))
+    for entry in (
+        Activation(task="sums", version=1, created=1.0, by="t"),
+        Activation(task="sums", version=2, created=2.0, by="t", kind="canary", share=0.25),
+        Activation(task="sums", version=None, created=3.0, by="t", kind="share", share=0.5),
+        Activation(task="other", version=1, created=4.0, by="t"),
+        Activation(task="other", version=None, created=5.0, by="t"),
+        Activation(task="*", version=None, created=6.0, by="t", kind="injection", share=0.0),
+    ):
+        store.activate(entry)
+    assert store.lanes() == {
+        "sums": Lanes(
+            live=store.rule_set("sums", 1), canary=store.rule_set("sums", 2), canary_share=0.25, weak_share=0.5
+        ),
+        "other": Lanes(),
+    }
+    assert list(store.active()) == ["sums"]
+    assert not store.injecting()
+
+
+def test_rules_are_injected_until_somebody_says_otherwise(store: Store) -> None:
+    """The last word counts."""
+    assert store.injecting()
+    for share, injecting in ((0.0, False), (1.0, True)):
+        store.activate(Activation(task="*", version=None, created=1.0, by="t", kind="injection", share=share))
+        assert store.injecting() is injecting
+
+
+def test_a_decision_goes_by_the_history_that_it_saw(store: Store) -> None:
+    """Two that decide at once: the second one is told, and nothing is changed."""
+    store.publish(RULES)
+    entry = Activation(task="sums", version=1, created=1.0, by="t")
+    store.activate(entry, after=0)
+    with pytest.raises(Conflict):
+        store.activate(Activation(task="sums", version=None, created=2.0, by="t"), after=0)
+    assert store.history("sums") == [entry]
+    store.activate(Activation(task="sums", version=None, created=2.0, by="t"), after=1)
+
+
+def test_a_note_is_kept_until_it_is_overwritten(store: Store) -> None:
+    """Bytes as they were; an unknown one is none."""
+    assert store.note("k") is None
+    for value in (b"one", b"\x00two"):
+        store.put_note("k", value)
+        assert store.note("k") == value

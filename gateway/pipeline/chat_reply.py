@@ -12,20 +12,12 @@ from msgspec import Raw
 from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
+from gateway.pipeline.calls import CallPieces, whole_calls
 from gateway.pipeline.envelope import decode_object, raw
 from gateway.pipeline.reply import broken, decoded, from_upstream, id_replaced
 from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields, recounted
-
-
-class _Function(msgspec.Struct):
-    name: str = ""
-    arguments: str = ""
-
-
-class _Call(msgspec.Struct):
-    function: _Function | None = None
 
 
 class _Content(msgspec.Struct):
@@ -51,13 +43,7 @@ class _Choice(msgspec.Struct):
         """The functions that a whole reply calls; what is none, such as a custom tool's call, is left out."""
         if self.message is None or not self.message.tool_calls:
             return ()
-        try:
-            calls = msgspec.convert(self.message.tool_calls, list[_Call])
-        except msgspec.ValidationError:
-            return ()
-        return tuple(
-            ToolCall(name=call.function.name, arguments=call.function.arguments) for call in calls if call.function
-        )
+        return whole_calls(self.message.tool_calls)
 
 
 class _Completion(msgspec.Struct):
@@ -137,6 +123,7 @@ class ChatReader:
         self._exchange_id = exchange_id
         self._hand_on_usage = hand_on_usage
         self._tags = tags
+        self._calls = CallPieces()
 
     def read(self, data: bytes, event: bytes) -> bytes | None:
         if data == sse.DONE_DATA:
@@ -166,8 +153,11 @@ class ChatReader:
         if first is None:
             return event
         text = first.said() or ""
+        if first.delta is not None and first.delta.tool_calls:
+            self._calls.add(first.delta.tool_calls)
         if first.finish_reason is not None:
             self.finished = True
+            self._transcript.tool_calls = self._calls.whole()
             self._transcript.finish_reason = first.finish_reason
         if self._tags is None:
             self._transcript.add_text(text)

@@ -141,6 +141,7 @@ class ResponsesReader:
             return event
         self.finished = True
         transcript.finish_reason = response.finish_reason()
+        transcript.tool_calls = response.calls()
         transcript.usage = self._before + response.counted()
         if self._before == Usage():
             return event

@@ -11,7 +11,7 @@ class Transcript:
         self.usage = Usage()
         self.finish_reason: str | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
-        """What an unstreamed reply asks its caller to do."""
+        """What the reply asks its caller to do."""
         self.reply_id: str | None = None
         """The id of a reply that keeps the upstream's, because later requests refer to it."""
 

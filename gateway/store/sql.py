@@ -96,6 +96,7 @@ class SqlStore:
         given = (feedback.c.correct, feedback.c.score, feedback.c.source, feedback.c.comment)
         statement = (
             sa.select(*(exchanges.c[name] for name in known), *given)
+            .select_from(exchanges)
             .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _counts()))
             .where(exchanges.c.task == task, exchanges.c.created >= since)
             .order_by(exchanges.c.created.desc())

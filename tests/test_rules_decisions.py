@@ -1,0 +1,79 @@
+"""Decisions about rule sets, as entries in a history."""
+
+import pytest
+
+from gateway.domain import ALL_TASKS, Activation, Rule, RuleSet
+from gateway.errors import Conflict, NotFound, PreceptorError
+from gateway.rules.decisions import named, put_live, roll_back, set_share, switch_injection, told
+from gateway.store.memory import MemoryStore
+
+
+class Meddled(MemoryStore):
+    """Somebody else decides between the look at the history and the decision."""
+
+    def history(self, task: str) -> list[Activation]:
+        found = super().history(task)
+        self.activate(Activation(task=task, version=1, created=9.0, by="somebody"))
+        return found
+
+
+def store(kind: type[MemoryStore] = MemoryStore) -> MemoryStore:
+    made = kind()
+    for text in ("First.", "Second."):
+        made.publish(RuleSet(task="t", rules=(Rule(text=text),)))
+    return made
+
+
+def trial(made: MemoryStore, version: int, share: float) -> None:
+    made.activate(Activation(task="t", version=version, created=2.0, by="cycle", kind="canary", share=share))
+
+
+def test_a_roll_back_ends_a_trial_first() -> None:
+    """What was live stays live; a second roll-back takes that off, too; then there is nothing left."""
+    made = store()
+    put_live(made, "t", 1, now=1.0, by="ann", why="because")
+    trial(made, 2, 0.25)
+    assert told(roll_back(made, "t", now=3.0, by="ann")) == "the trial of version 2 is over"
+    assert made.active()["t"].version == 1 and made.lanes()["t"].canary is None
+    assert told(roll_back(made, "t", now=4.0, by="ann")) == "no rules is live"
+    with pytest.raises(PreceptorError, match="nothing to roll back"):
+        roll_back(made, "t", now=5.0, by="ann")
+
+
+def test_a_roll_back_goes_by_what_it_saw() -> None:
+    """Where somebody else decided at the same moment, nothing is decided on top of it."""
+    made = store(Meddled)
+    made.activate(Activation(task="t", version=2, created=1.0, by="ann"))
+    with pytest.raises(Conflict):
+        roll_back(made, "t", now=2.0, by="watch")
+
+
+def test_a_version_that_is_not_there_cannot_go_live() -> None:
+    """The history stays as it was."""
+    made = store()
+    with pytest.raises(NotFound):
+        put_live(made, "t", 7, now=1.0, by="ann", why="")
+    assert made.history("t") == []
+
+
+def test_the_kill_switch_is_for_every_task_and_goes_both_ways() -> None:
+    """It changes no task's own history, and moves the revision that gateways follow."""
+    made = store()
+    put_live(made, "t", 1, now=1.0, by="ann", why="")
+    before = made.revision()
+    switch_injection(made, False, now=2.0, by="ann")
+    assert not made.injecting() and made.revision() > before
+    switch_injection(made, True, now=3.0, by="ann")
+    assert made.injecting() and len(made.history("t")) == 1 and len(made.history(ALL_TASKS)) == 2
+
+
+def test_decisions_are_told_in_words() -> None:
+    """For histories and logs."""
+    made = store()
+    assert (
+        told(set_share(made, "t", 0.25, now=1.0, by="watch", why="")) == "the weak model gets 25% of the conversations"
+    )
+    assert told(switch_injection(made, False, now=1.0, by="ann")) == "injection is off"
+    trial(made, 2, 0.05)
+    assert told(made.history("t")[-1]) == "version 2 is on trial with 5% of the conversations"
+    assert (named(None), named(3)) == ("no rules", "version 3")
