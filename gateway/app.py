@@ -14,6 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
 from gateway.api import failures
+from gateway.api.admin import admin
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
 from gateway.api.health import livez, metrics, readyz
@@ -175,7 +176,16 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         "/v1/messages": Messages(services),
     }
     rest = Litestar(
-        route_handlers=[everything_else, list_models, get_model, give_feedback, livez, readyz, metrics],
+        route_handlers=[
+            everything_else,
+            list_models,
+            get_model,
+            give_feedback,
+            livez,
+            readyz,
+            metrics,
+            admin(services),
+        ],
         lifespan=[lifespan],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers={Exception: failures.on_error},

@@ -31,7 +31,11 @@ def command_line() -> click.Group:
         preceptor.add_command(command)
     for plugin in installed():
         for command in plugin.commands():
-            preceptor.add_command(command)
+            known = preceptor.commands.get(command.name or "")
+            if isinstance(known, click.Group) and isinstance(command, click.Group):
+                known.commands.update(command.commands)
+            else:
+                preceptor.add_command(command)
     return preceptor
 
 

@@ -7,6 +7,7 @@
     ├── BadRequest                     400  invalid_request_error
     │   ├── NotFound                   404
     │   │   └── ModelNotFound          404  code model_not_found
+    │   ├── Unauthorized               401  code invalid_api_key
     │   ├── MethodNotAllowed           405
     │   ├── Conflict                   409  the state is no longer what the request was made for
     │   └── BodyTooLarge               413
@@ -108,6 +109,13 @@ class ModelNotFound(NotFound):
             " server.default_upstream to pass unknown names through.",
             param="model",
         )
+
+
+class Unauthorized(BadRequest):
+    """The key is missing or wrong."""
+
+    status = 401
+    code = "invalid_api_key"
 
 
 class MethodNotAllowed(BadRequest):

@@ -17,7 +17,7 @@ class Plugin(Protocol):
     """What an entry point of the group names: commands for the command line, and a part of the running gateway."""
 
     def commands(self) -> Sequence[click.Command]:
-        """Commands that are added to ``preceptor``."""
+        """Commands that are added to ``preceptor``; those of a group join the gateway's group of that name."""
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
         """What the plugin cannot work with in a configuration that is valid otherwise, each with its key."""

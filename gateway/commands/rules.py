@@ -1,6 +1,5 @@
 """``preceptor rules``: the rule sets of a task, and which of them is live."""
 
-import difflib
 import time
 from pathlib import Path
 
@@ -8,11 +7,9 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
-from gateway.domain import RuleSet
-from gateway.errors import NotFound
 from gateway.rules.decisions import named, put_live, roll_back, switch_injection, told
 from gateway.rules.files import read_rule_set, written
-from gateway.store.base import Store
+from gateway.rules.versions import difference, found, gain
 
 _BY = "command line"
 
@@ -20,15 +17,6 @@ _BY = "command line"
 @click.group()
 def rules() -> None:
     """List, compare, import, export, activate and roll back rule sets."""
-
-
-def _found(store: Store, task: str, version: int | None) -> RuleSet:
-    """A version, or the active one. Raises ``NotFound``."""
-    rule_set = store.active().get(task) if version is None else store.rule_set(task, version)
-    if rule_set is None:
-        what = "no active rule set" if version is None else f"no version {version}"
-        raise NotFound(f"task {task!r} has {what}: see 'preceptor rules list {task}'")
-    return rule_set
 
 
 @rules.command("list", epilog="Example: preceptor rules list arithmetic")
@@ -47,22 +35,11 @@ def list_(config: Path | None, as_json: bool, task: str) -> None:
     for rule_set in versions:
         mark = "*" if active is not None and active.version == rule_set.version else " "
         click.echo(f"{mark} {rule_set.version:>3}  {len(rule_set.rules)} rules, {rule_set.scratchpad:<8}"
-                   f"  {rule_set.decided_by:<8} {_gain(rule_set)}")  # fmt: skip
+                   f"  {rule_set.decided_by:<8} {gain(rule_set)}")  # fmt: skip
     if not versions:
         click.echo(f"task {task!r} has no rule sets yet")
     elif active is None:
         click.echo("none is active: requests go out without rules")
-
-
-def _gain(rule_set: RuleSet) -> str:
-    evidence = rule_set.evidence
-    if evidence is None:
-        return "not verified"
-    low, high = evidence.interval
-    return (
-        f"{evidence.verdict}: {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
-        f" (95% interval of the change {low:+.0%}..{high:+.0%}, {evidence.items_used} items)"
-    )
 
 
 @rules.command(epilog="Example: preceptor rules show arithmetic 2")
@@ -74,12 +51,12 @@ def show(config: Path | None, as_json: bool, task: str, version: int | None) -> 
     """A version (default: the active one) with its evidence."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        rule_set = _found(store, known_task(settings, task), version)
+        rule_set = found(store, known_task(settings, task), version)
     if as_json:
         print_json(written(rule_set))
         return
     click.echo(f"{task} version {rule_set.version}, scratchpad {rule_set.scratchpad}, by {rule_set.decided_by}")
-    click.echo(_gain(rule_set))
+    click.echo(gain(rule_set))
     for rule in rule_set.rules:
         click.echo(f"- {rule.text}" + (f"\n    because: {rule.reason}" if rule.reason else ""))
 
@@ -93,13 +70,9 @@ def diff(config: Path | None, task: str, a: int, b: int) -> None:
     """What changed between two versions."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        old, new = (_found(store, known_task(settings, task), version) for version in (a, b))
-    for line in difflib.unified_diff(_lines(old), _lines(new), f"version {a}", f"version {b}", lineterm=""):
+        old, new = (found(store, known_task(settings, task), version) for version in (a, b))
+    for line in difference(old, new):
         click.echo(line)
-
-
-def _lines(rule_set: RuleSet) -> list[str]:
-    return [f"scratchpad: {rule_set.scratchpad}", *(rule.text for rule in rule_set.rules)]
 
 
 @rules.command("import", epilog="Example: preceptor rules import arithmetic rules.json")
@@ -128,7 +101,7 @@ def export(config: Path | None, task: str, version: int | None) -> None:
     """Write a version (default: the active one) as JSON to stdout."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        rule_set = _found(store, known_task(settings, task), version)
+        rule_set = found(store, known_task(settings, task), version)
     click.echo(msgspec.json.format(msgspec.json.encode(written(rule_set)), indent=2))
 
 

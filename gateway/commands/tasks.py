@@ -9,6 +9,11 @@ import msgspec
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.store.base import TaskCounts
 
+_COUNTED = 1_000
+"""Requests without a task that are counted."""
+_WORTH_A_WORD = 20
+"""Fewer of them are not mentioned."""
+
 
 @click.group()
 def tasks() -> None:
@@ -23,6 +28,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         counts, active = store.counts(), store.active()
+        unclaimed = 0 if as_json else len(store.unclaimed(limit=_COUNTED))
     rows = [
         {
             "task": name,
@@ -45,6 +51,9 @@ def list_(config: Path | None, as_json: bool) -> None:
         )
     if not rows:
         click.echo("no task is configured")
+    if unclaimed >= _WORTH_A_WORD:
+        number = f"{unclaimed:,}" if unclaimed < _COUNTED else f"{unclaimed:,} or more"
+        click.echo(f"{number} requests belong to no task: see 'preceptor tasks discover'")
 
 
 @tasks.command(epilog="Example: preceptor tasks show arithmetic")

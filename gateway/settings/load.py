@@ -18,6 +18,7 @@ from gateway.settings.document import Mistakes, check, convert, expanded, meant,
 from gateway.settings.sections import Settings
 
 DEFAULT_FILE = "preceptor.toml"
+_SHORTEST_KEY = 16
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -86,6 +87,8 @@ def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
                     re.compile(value)
                 except (re.error, OverflowError, RecursionError) as error:
                     mistakes.note(key, f"not a regular expression: {error}")
+            case ("server", "admin_key") if len(value) < _SHORTEST_KEY:
+                mistakes.note(key, f"must have at least {_SHORTEST_KEY} characters: guessing must be hopeless")
             case ("upstreams", name, "kind") if value == "openai" and "base_url" not in found["upstreams"][name]:
                 mistakes.note(f"upstreams.{name}.base_url", "is missing")
 

@@ -23,8 +23,15 @@ class Server(Section, frozen=True):
     default_upstream: Annotated[
         str | None, doc("Upstream to which unknown model names pass through untouched; none answers 404.")
     ] = None
+    admin_key: Annotated[
+        str | None,
+        doc("Key of the admin API (`/admin`), at least 16 characters; write `${VAR}`, not the key. None: it is off."),
+    ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
     drain_s: Annotated[Positive, doc("Seconds that running requests get to finish when the gateway stops.")] = 10.0
+
+    def __repr__(self) -> str:
+        return f"Server(host={self.host!r}, port={self.port})"  # the admin key is a secret
 
 
 class Upstream(Section, frozen=True):

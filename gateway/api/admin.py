@@ -1,0 +1,226 @@
+"""``/admin``: what the commands ``preceptor rules`` and ``tasks`` do, over HTTP, for whoever has the admin key.
+
+Everything here is refused until ``server.admin_key`` is set. A decision takes effect on the next request of this
+gateway; others on the same store follow within a second.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Request, Router, get, post
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
+from litestar.params import FromQuery, QueryParameter
+
+from gateway.domain import Activation, Lanes
+from gateway.errors import BadRequest, NotFound, Unauthorized
+from gateway.rules.decisions import put_live, roll_back, set_share, switch_injection, told
+from gateway.rules.files import written
+from gateway.rules.versions import difference, found
+from gateway.rules.watch import refresh
+from gateway.services import Services
+
+_BY = "admin API"
+_MAX_BODY = 10**5
+
+
+class _About(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    task: str
+    why: str = ""
+
+
+class _Version(_About, kw_only=True, forbid_unknown_fields=True):
+    version: int | None
+    """``null``: no rules."""
+
+
+class _Share(_About, kw_only=True, forbid_unknown_fields=True):
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Switch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    on: bool
+    why: str = ""
+
+
+_Body = TypeVar("_Body", _About, _Version, _Share, _Switch)
+
+
+def admin(services: Services) -> Router:
+    """The routes, behind the key that is configured now."""
+
+    def only_its_holder(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        authorise(connection.headers.get("authorization"), services.settings.server.admin_key)
+
+    return Router(
+        path="/admin",
+        guards=[only_its_holder],
+        route_handlers=[
+            list_tasks, list_rules, show_rules, diff_rules, rules_history, activate, rollback, share, get_injection,
+            switch,
+        ],
+    )  # fmt: skip
+
+
+def authorise(header: str | None, key: str | None) -> None:
+    """Let only the holder of the key pass. Raises ``Unauthorized``; takes the same time for every wrong key."""
+    if key is None:
+        raise Unauthorized("The admin API is off: set server.admin_key.", code="admin_api_off")
+    scheme, _, given = (header or "").partition(" ")
+    right = hmac.compare_digest(_digest(given.strip()), _digest(key))
+    if scheme.lower() != "bearer" or not right:
+        raise Unauthorized("Incorrect admin key provided.", code="invalid_api_key")
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+@get("/tasks")
+async def list_tasks(services: NamedDependency[Services]) -> list[dict[str, Any]]:
+    """Every task: its models, what serves it now, and what the watch last made of it."""
+    store = services.store
+
+    def read() -> list[dict[str, Any]]:
+        lanes = store.lanes()
+        return [_state(services, task, lanes.get(task, Lanes())) for task in services.settings.tasks]
+
+    return await asyncio.to_thread(read)
+
+
+def _state(services: Services, task: str, lanes: Lanes) -> dict[str, Any]:
+    section, canary = services.settings.tasks[task], lanes.canary
+    return {
+        "task": task,
+        "weak": section.weak,
+        "strong": section.strong,
+        "serve": section.serve,
+        "policy": section.rollout.policy,
+        "rules": lanes.live.version if lanes.live is not None else None,
+        "canary": None if canary is None else {"version": canary.version, "share": lanes.canary_share},
+        "weak_share": lanes.weak_share,
+        "live": msgspec.json.decode(services.store.note(f"live/{task}") or b"null"),
+    }
+
+
+@get("/rules")
+async def list_rules(services: NamedDependency[Services], task: FromQuery[str]) -> dict[str, Any]:
+    """All versions of a task with their evidence, and which one is live."""
+    store = services.store
+    versions, active = await asyncio.to_thread(lambda: (store.rule_sets(_known(services, task)), store.active()))
+    live = active.get(task)
+    return {"task": task, "active": live.version if live else None, "rule_sets": [written(one) for one in versions]}
+
+
+@get("/rules/show")
+async def show_rules(
+    services: NamedDependency[Services], task: FromQuery[str], version: FromQuery[int | None] = None
+) -> dict[str, Any]:
+    """A version (default: the live one), as an export holds it."""
+    return written(await asyncio.to_thread(found, services.store, _known(services, task), version))
+
+
+@get("/rules/diff")
+async def diff_rules(
+    services: NamedDependency[Services],
+    task: FromQuery[str],
+    old: Annotated[int, QueryParameter(name="from")],
+    new: Annotated[int, QueryParameter(name="to")],
+) -> dict[str, Any]:
+    """What changed between two versions."""
+    store = services.store
+    _known(services, task)
+    before, after = await asyncio.to_thread(lambda: (found(store, task, old), found(store, task, new)))
+    return {"task": task, "from": old, "to": new, "diff": difference(before, after)}
+
+
+@get("/rules/history")
+async def rules_history(services: NamedDependency[Services], task: FromQuery[str]) -> dict[str, Any]:
+    """Every decision about a task, oldest first."""
+    entries = await asyncio.to_thread(services.store.history, _known(services, task))
+    return {"task": task, "history": [_entry(entry) for entry in entries]}
+
+
+@post("/rules/activate", status_code=200, request_max_body_size=_MAX_BODY)
+async def activate(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
+    """Make a version live, or none."""
+    body = parse(await request.body(), _Version)
+    why = body.why or "activated by hand"
+    return await _decided(
+        services,
+        lambda: put_live(
+            services.store, _known(services, body.task), body.version, now=services.wall_clock(), by=_BY, why=why
+        ),
+    )
+
+
+@post("/rules/rollback", status_code=200, request_max_body_size=_MAX_BODY)
+async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
+    """End the trial under way or, if there is none, make live again what was live before."""
+    body = parse(await request.body(), _About)
+    return await _decided(
+        services,
+        lambda: roll_back(services.store, _known(services, body.task), now=services.wall_clock(), by=_BY, why=body.why),
+    )
+
+
+@post("/rules/share", status_code=200, request_max_body_size=_MAX_BODY)
+async def share(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
+    """Give the weak model a share of the conversations, where both models serve."""
+    body = parse(await request.body(), _Share)
+    why = body.why or "set by hand"
+    return await _decided(
+        services,
+        lambda: set_share(
+            services.store, _known(services, body.task), body.share, now=services.wall_clock(), by=_BY, why=why
+        ),
+    )
+
+
+@get("/injection")
+async def get_injection(services: NamedDependency[Services]) -> dict[str, bool]:
+    """Whether rule sets are injected: as the switch stands, and whether the environment lets it."""
+    return {"on": await asyncio.to_thread(services.store.injecting), "environment": services.settings.injection}
+
+
+@post("/injection", status_code=200, request_max_body_size=_MAX_BODY)
+async def switch(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
+    """The kill switch, for every task."""
+    body = parse(await request.body(), _Switch)
+    return await _decided(
+        services, lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=_BY, why=body.why)
+    )
+
+
+def parse(body: bytes, kind: type[_Body]) -> _Body:
+    """A request's body. Raises ``BadRequest`` with what is wrong in it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The body cannot be used: {error}") from None
+
+
+def _known(services: Services, task: str) -> str:
+    if task not in services.settings.tasks:
+        raise NotFound(f"There is no task {task!r}.", param="task", code="task_not_found")
+    return task
+
+
+async def _decided(services: Services, decide: Callable[[], Activation]) -> dict[str, Any]:
+    """Decide, and let this gateway's very next request go by it."""
+
+    def work() -> Activation:
+        decision = decide()
+        refresh(services.store, services.rules)
+        return decision
+
+    return _entry(await asyncio.to_thread(work))
+
+
+def _entry(decision: Activation) -> dict[str, Any]:
+    return {**msgspec.to_builtins(decision), "told": told(decision)}

@@ -1,0 +1,38 @@
+"""Versions of a task's rule sets: found by number, compared, and what their evidence says in one line."""
+
+import difflib
+
+from gateway.domain import RuleSet
+from gateway.errors import NotFound
+from gateway.store.base import Store
+
+
+def found(store: Store, task: str, version: int | None) -> RuleSet:
+    """A version, or the live one. Blocks; raises ``NotFound``."""
+    rule_set = store.active().get(task) if version is None else store.rule_set(task, version)
+    if rule_set is None:
+        what = "no active rule set" if version is None else f"no version {version}"
+        raise NotFound(f"task {task!r} has {what}: see 'preceptor rules list {task}'")
+    return rule_set
+
+
+def difference(old: RuleSet, new: RuleSet) -> list[str]:
+    """What changed from one version to another, as the lines of a unified diff; none if nothing did."""
+    names = f"version {old.version}", f"version {new.version}"
+    return list(difflib.unified_diff(_lines(old), _lines(new), *names, lineterm=""))
+
+
+def _lines(rule_set: RuleSet) -> list[str]:
+    return [f"scratchpad: {rule_set.scratchpad}", *(rule.text for rule in rule_set.rules)]
+
+
+def gain(rule_set: RuleSet) -> str:
+    """What verification found."""
+    evidence = rule_set.evidence
+    if evidence is None:
+        return "not verified"
+    low, high = evidence.interval
+    return (
+        f"{evidence.verdict}: {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
+        f" (95% interval of the change {low:+.0%}..{high:+.0%}, {evidence.items_used} items)"
+    )
