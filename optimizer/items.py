@@ -16,6 +16,7 @@ from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from gateway.store.base import Graded
 from optimizer.graders import GraderFailed, contradict, examine, grade, grades_records, label
+from optimizer.recorded import chat_of
 
 # What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
@@ -82,13 +83,20 @@ class Split(Value, frozen=True):
 
 
 def item_of(body: dict[str, Any], expected: Any) -> Item:
-    """An item from a chat body. Raises ``BadData`` if it holds no messages."""
+    """An item from a chat body, or a recorded one that asks what a chat can ask.
+
+    Raises ``BadData`` if it holds no messages, and what ``chat_of`` raises.
+    """
+    body = chat_of(body)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise BadData("'messages' must be a list of at least one message")
     request = {name: value for name, value in body.items() if name not in _DELIVERY}
-    digest = hashlib.sha256(msgspec.json.encode(_folded(messages), order="sorted")).hexdigest()
-    return Item(id=digest[:24], request=msgspec.json.encode(request), expected=expected)
+    try:
+        digest = hashlib.sha256(msgspec.json.encode(_folded(messages), order="sorted")).hexdigest()
+        return Item(id=digest[:24], request=msgspec.json.encode(request), expected=expected)
+    except RecursionError:
+        raise BadData("'messages' are nested too deep") from None
 
 
 def load_jsonl(path: Path, grader: Grader, *, labelled: bool = True) -> Examples:
@@ -146,6 +154,8 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
                     mistakes.append(Mistake(request=item_of(body_of(exchange.request), None).request, reply=reply))
                 continue
             item = item_of(body_of(exchange.request), label(grader, reply) if expected is None else expected)
+            if one.feedback.source == "shadow":
+                item = msgspec.structs.replace(item, labelled_by=one.feedback.comment or "")
             right = _right(grader, item, reply, correct)
         except PreceptorError as error:
             complaints.append(f"exchange {exchange.id}: {error}")
@@ -210,9 +220,13 @@ def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
     elif "messages" not in body:
         raise BadData("'input' (a text) or 'messages' is missing")
     item = item_of({name: body[name] for name in _ASKED if name in body}, body.get("expected"))
-    if "expected" in body:
-        examine(grader, item.expected)
-    return item
+    if "expected" not in body:
+        return item
+    examine(grader, item.expected)
+    labelled_by = body.get("labelled_by", "")
+    if not isinstance(labelled_by, str):
+        raise BadData("'labelled_by' must be the name of the model whose answer 'expected' is")
+    return msgspec.structs.replace(item, labelled_by=labelled_by)
 
 
 def body_of(data: bytes) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def test_the_smallest_gain_and_the_smallest_loss_that_can_be_shown_are_told(caps
     assert "gains from" in text and "can be ruled out" in text and "margin is 5%" in text
 
 
+def test_what_rules_tried_one_by_one_may_take_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """It cannot be known before, so it stands beside the estimate."""
+    assert "if several rules help, up to 80 answers more" in told(capsys)
+
+
 def test_money_is_told_where_a_model_has_a_price(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing about it where none has; longer replies in the log make it dearer."""
     assert "$" not in told(capsys)

@@ -1,5 +1,6 @@
 """``preceptor migrate``, against a real server on loopback."""
 
+import json
 from pathlib import Path
 
 from gateway.domain import Feedback
@@ -98,6 +99,17 @@ async def test_too_few_examples_are_refused_before_anything_is_paid(shell: Shell
     code, _, err = await shell("migrate", "arithmetic", "--data", examples(tmp_path, 30))
     assert code == 1 and "about 60" in err.splitlines()[-1]
     assert not shell.asked
+
+
+async def test_cut_short_it_ends_with_an_object_that_says_so(shell: Shell, tmp_path: Path) -> None:
+    """Scripts need not read the errors; people get one line that says how to go on."""
+    text = shell.config.read_text()
+    start = text.index('base_url = "') + len('base_url = "')
+    shell.config.write_text(text[:start] + "http://127.0.0.1:9/v1" + text[text.index('"', start) :])
+    code, out, err = await shell("migrate", "arithmetic", "--data", examples(tmp_path, 200), "--json")
+    found = json.loads(out)
+    assert code == 1 and found["resumable"] and not found["adopted"] and found["note"].startswith("interrupted: ")
+    assert "run the same command again" in err.splitlines()[-1]
 
 
 async def test_the_text_and_the_report_say_the_same(shell: Shell, tmp_path: Path) -> None:

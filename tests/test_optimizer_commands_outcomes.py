@@ -2,10 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 
 from gateway.domain import Measured, Rule
-from optimizer.commands.outcomes import print_outcome
+from gateway.errors import PreceptorError
+from optimizer.commands.outcomes import cut_short, print_outcome
+from optimizer.gate.noise import Noise
 from optimizer.induction.induce import Rejected
 from optimizer.outcome import Outcome
 
@@ -29,3 +32,21 @@ def test_for_people_it_says_what_was_taken_and_what_was_not(capsys: pytest.Captu
     out = capsys.readouterr().out
     for told in ("better", "20.0% -> 55.0%", "+10.0% to +60.0%", "8 fixed, 1 broken", "Work in steps.", "Be nice."):
         assert told in out
+
+
+def test_for_people_it_says_how_strict_the_test_was_and_how_much_was_chance(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the report does."""
+    noise = Noise(items=20, differing=3, interval=(0.05, 0.36))
+    print_outcome(msgspec.structs.replace(OUTCOME, level=0.05, noise=noise), as_json=False)
+    out = capsys.readouterr().out
+    assert "adopts at most 5%." in out and "right once and wrong once on 3 of 20" in out
+
+
+def test_a_run_that_was_cut_short_ends_with_an_object_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says that it may be resumed; people get the one line of the error."""
+    outcome = msgspec.structs.replace(OUTCOME, note="interrupted: gone", resumable=True)
+    for as_json in (True, False):
+        with pytest.raises(PreceptorError, match="interrupted: gone; run the same command again"):
+            cut_short(outcome, as_json, stopped=False)
+        out = capsys.readouterr().out
+        assert (json.loads(out)["resumable"] is True) if as_json else not out

@@ -140,9 +140,10 @@ def graded(name: str, **feedback: Any) -> Graded:
 
 
 def test_ratings_are_read_from_feedback_that_judges_and_says_what_is_right() -> None:
-    """One without the other compares nothing."""
+    """One without the other compares nothing; and what no person said is nothing to hold a judge against."""
     found = ratings_from(
-        [graded("a", correct=True, expected="Oslo"), graded("b", score=0.0, expected="Rome"), graded("c", correct=True),
+        [graded("s", correct=True, expected="Oslo", source="shadow"),
+         graded("a", correct=True, expected="Oslo"), graded("b", score=0.0, expected="Rome"), graded("c", correct=True),
          graded("d", expected="Rome"), graded("e", score=0.5, expected="Rome"), graded("f", correct=True, expected="")],
         GRADER,
     )  # fmt: skip

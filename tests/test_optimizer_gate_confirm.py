@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+
 from gateway.domain import Rule, RuleSet
-from optimizer.gate.accept import Gate
+from optimizer.gate.accept import Gate, smallest_detectable
 from optimizer.gate.confirm import confirm, in_hash_order, measure, verify
 from optimizer.items import Item
 from optimizer.outcome import Outcome
@@ -44,6 +46,17 @@ async def test_verification_says_better_worse_or_that_it_cannot_tell(tmp_path: P
     assert (same.verdict, same.adopted, same.items_used) == ("cannot tell", False, 40)
     many = await verified(tmp_path, questions(200), IDLE)
     assert (many.verdict, many.adopted, many.items_used) == ("non-inferior", False, 200)
+
+
+async def test_where_chance_has_a_say_its_part_is_measured(tmp_path: Path) -> None:
+    """The incumbent answers twenty of the items again, and what they can show is told with that in mind."""
+    steady = await verified(tmp_path, questions(40), GOOD)
+    warm = [msgspec.structs.replace(item, request=item.request[:-1] + b',"temperature":0.7}') for item in questions(40)]
+    noisy = await verified(tmp_path, warm, GOOD)
+    assert steady.noise is None and steady.detectable == smallest_detectable(40)
+    assert noisy.noise is not None and (noisy.noise.items, noisy.noise.differing) == (20, 0)
+    assert noisy.calls == steady.calls + 20
+    assert (noisy.verdict, noisy.fixed, noisy.broken) == (steady.verdict, steady.fixed, steady.broken)
 
 
 async def test_too_few_items_end_before_anything_is_spent(tmp_path: Path) -> None:

@@ -66,6 +66,19 @@ def test_what_the_model_may_call_belongs_to_the_question(tmp_path: Path) -> None
     }  # fmt: skip
 
 
+def test_a_line_may_say_which_model_its_label_is_from(tmp_path: Path) -> None:
+    """So that whoever measures on it can say what the numbers mean."""
+    path = written(
+        tmp_path,
+        {"input": "a", "expected": 1, "labelled_by": "large"},
+        {"input": "b", "expected": 2},
+        {"input": "c", "expected": 3, "labelled_by": 4},
+    )
+    examples = load_jsonl(path, GRADER)
+    assert [item.labelled_by for item in examples.items] == ["large", ""]
+    assert examples.complaints[0].startswith("line 3: 'labelled_by' must be")
+
+
 def test_reading_examples_runs_no_code(tmp_path: Path) -> None:
     """Tests and own functions wait for replies; what cannot be tests is listed."""
     path = written(tmp_path, {"input": "a", "expected": "import nowhere"}, {"input": "b", "expected": 5})

@@ -1,9 +1,10 @@
 """What a run may cost and what it can show."""
 
+import msgspec
 import pytest
 
 from optimizer.items import Split
-from optimizer.migration.forecast import excludable, expected
+from optimizer.migration.forecast import JUDGED, excludable, expected
 from tests.fakes import CONFIG, settings
 from tests.scripted import questions
 
@@ -35,6 +36,32 @@ def test_one_model_in_both_roles_is_counted_once() -> None:
     alone = settings(CONFIG.replace('strong = "large"', 'strong = "small"'))
     found = expected(PARTS, (), alone.tasks["arithmetic"], alone.models)
     assert set(found.used) == {"small"} and found.answers == 110 + 4
+
+
+def test_what_is_left_to_chance_is_asked_again() -> None:
+    """The noise floor: the incumbent once more, on as many selection items as it takes."""
+    warm = msgspec.structs.replace(ITEMS[10], request=b'{"temperature":0.7}')
+    noisy = msgspec.structs.replace(PARTS, selection=(warm, *ITEMS[11:20]))
+    assert expected(noisy, (), TASK, SETTINGS.models).used["small"].answers == 110 + 10
+
+
+def test_a_judge_is_asked_twice_about_every_reply() -> None:
+    """Of its own, and in tokens; it is the strong model here."""
+    judged = settings(CONFIG.replace('kind = "numeric"', 'kind = "judge"'))
+    found, without = (
+        expected(PARTS, ITEMS[40:], one.tasks["arithmetic"], one.models, recorded=5) for one in (judged, SETTINGS)
+    )
+    weak = without.used["small"].answers + 10  # a judge leaves grades to chance: the noise floor
+    assert found.used["small"].answers == weak
+    assert found.used["large"].answers == without.used["large"].answers + 2 * (weak + 15)
+    assert found.used["large"].usage.prompt_tokens > 2 * weak * JUDGED.prompt_tokens
+
+
+def test_rules_tried_one_by_one_are_told_beside_the_rest() -> None:
+    """Nobody knows before how many there are; on few selection items none is."""
+    assert expected(PARTS, (), TASK, SETTINGS.models).more == 0
+    enough = msgspec.structs.replace(PARTS, selection=ITEMS[10:30], confirmation=ITEMS[30:45])
+    assert expected(enough, (), TASK, SETTINGS.models).more == 4 * 15
 
 
 @pytest.mark.parametrize(("n", "least"), [(50, 0.177), (500, 0.056), (628, 0.05)])

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from optimizer.gate.accept import LEVEL
+from optimizer.gate.noise import Noise
 from optimizer.outcome import Outcome
 from optimizer.report.distilled import distilled
 from tests.reports import FACTS, outcome
@@ -43,6 +45,21 @@ def test_a_run_that_came_to_no_test_shows_no_arms() -> None:
     report = distilled(Outcome(task="sums", note="too few mistakes"), FACTS)
     assert not report.columns and not report.quality
     assert "too few mistakes" in report.verdicts[0][1]
+
+
+def test_how_strict_the_test_was_and_how_much_was_chance_is_told() -> None:
+    """In plain words; nothing where nothing is known of it."""
+    assert distilled(outcome(), FACTS).notes == ()
+    noise = Noise(items=20, differing=3, interval=(0.05, 0.36))
+    strict, chance = distilled(
+        msgspec.structs.replace(outcome(), level=0.015, noise=noise, detectable=0.14), FACTS
+    ).notes  # fmt: skip
+    assert "at most 1.5%, not 5%, because it is one of many" in strict
+    assert (
+        "right once and wrong once on 3 of 20 examples (95% interval 5% to 36%)" in chance and "from 14% up" in chance
+    )
+    (alone,) = distilled(msgspec.structs.replace(outcome(), level=LEVEL), FACTS).notes
+    assert alone == "Of changes that change nothing, the gate's test adopts at most 5%."
 
 
 def test_numbers_are_not_changed_on_the_way() -> None:

@@ -1,5 +1,7 @@
 """The report of a migration."""
 
+import msgspec
+
 from optimizer.report.migrated import migrated
 from tests.reports import FACTS, migration
 
@@ -44,3 +46,11 @@ def test_examples_show_what_each_arm_replied() -> None:
     fixed, broken, lost = migrated(migration(), FACTS).blocks
     assert (fixed.count, broken.count, lost.count) == (26, 0, 2)
     assert [reply.who for reply in fixed.examples[0].replies] == ["strong", "weak", "weak + rules"]
+
+
+def test_how_strict_the_gate_was_is_told_last() -> None:
+    """What quality means comes first."""
+    found = migration(references=9)
+    outcome = msgspec.structs.replace(found.outcome, level=0.05)
+    meaning, level = migrated(msgspec.structs.replace(found, outcome=outcome), FACTS).notes
+    assert "agreement with large" in meaning and "adopts at most 5%" in level

@@ -7,10 +7,10 @@ import click
 from gateway.commands.options import config_option, json_option, settings_of
 from optimizer.commands.arguments import data_option, known, loaded, narrowed, report_option, writable, write_report
 from optimizer.commands.estimate import announce
-from optimizer.commands.outcomes import print_outcome
+from optimizer.commands.outcomes import cut_short, print_outcome
 from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
-from optimizer.commands.workbench import Workbench, unfinished, work_on
+from optimizer.commands.workbench import Workbench, work_on
 from optimizer.lineage import ANY_TIME
 from optimizer.outcome import Outcome, plan_for
 from optimizer.trials.ledger import Stopped
@@ -47,11 +47,11 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     try:
         done = work_on(settings, work)
     except Stopped as stopped:
-        unfinished(str(stopped), stopped=True)
+        cut_short(Outcome(task=task, note=f"interrupted: {stopped}", resumable=True), as_json, stopped=True)
     outcome = done.result
-    print_outcome(outcome, as_json)
     if outcome.resumable:
-        unfinished(outcome.note, stopped=done.ledger.stopped)
+        cut_short(outcome, as_json, stopped=done.ledger.stopped)
+    print_outcome(outcome, as_json)
     if report is not None:
         from optimizer.report.distilled import distilled
         from optimizer.report.page import page

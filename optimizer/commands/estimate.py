@@ -52,8 +52,9 @@ def announce(
     found = expected(parts, untouched, settings.tasks[task], settings.models, reply_tokens=reply, recorded=recorded)
     money = "" if found.usd is None else f", {usd(found.usd)}"
     budget = settings.optimizer
+    more = f"; if several rules help, up to {found.more:,} answers more to try them one by one" if found.more else ""
     say(
-        f"about {found.answers:,} answers and {found.tokens:,} tokens{money}, less what was answered before;"
+        f"about {found.answers:,} answers and {found.tokens:,} tokens{money}, less what was answered before{more};"
         f" the budget ends it at {budget.budget_calls:,} calls or {budget.budget_tokens:,} tokens"
     )
     if ask and found.usd is not None and found.usd >= ASK_FROM_USD:

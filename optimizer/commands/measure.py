@@ -1,4 +1,4 @@
-"""``preceptor eval``: one arm on a data file."""
+"""``preceptor eval``: one arm on a data file; or, with ``--calibrate``, the task's judge held against people."""
 
 from pathlib import Path
 from typing import Any
@@ -7,20 +7,52 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, print_json, settings_of
-from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
+from gateway.errors import ConfigurationError
+from gateway.settings import Settings
+from gateway.settings.graders import JudgeGrader
+from optimizer.commands.arguments import FORM, chosen, loaded, narrowed, with_store
+from optimizer.commands.progress import say
 from optimizer.commands.workbench import Workbench, work_on
+from optimizer.gate.calibrate import Calibration, calibrate, load_ratings, ratings_from
 from optimizer.gate.confirm import measure
+from optimizer.trials.reference import meaning
 
 
-@click.command("eval", epilog="Example: preceptor eval arithmetic --data examples.jsonl --rules none")
+@click.command(
+    "eval",
+    epilog="Example: preceptor eval arithmetic --data examples.jsonl --rules none"
+    "\n\nOf a judge: preceptor eval summaries --data labels.jsonl --calibrate",
+)
 @config_option
 @json_option
-@data_option
-@click.option("--rules", default="active", show_default=True, help="VERSION, active or none.")
+@click.option(
+    "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f'{FORM} To calibrate, each line also has what was replied and whether a person called it right: "reply": '
+    '"text", "correct": true | false; without a file, the log\'s feedback has both.',
+)  # fmt: skip
+@click.option("--rules", help="VERSION, active (default) or none.")
+@click.option(
+    "--calibrate", "calibrating", is_flag=True,
+    help="Measure the judge instead: how far it agrees with people, and which gains its errors hide. Fails if it is"
+    " not to be trusted.",
+)  # fmt: skip
 @click.argument("task")
-def evaluate(config: Path | None, as_json: bool, data: Path, rules: str, task: str) -> None:
+def evaluate(
+    config: Path | None, as_json: bool, data: Path | None, rules: str | None, calibrating: bool, task: str
+) -> None:
     """Measure the weak model on a data file, as callers would see it."""
     settings = narrowed(settings_of(config), task)
+    if calibrating:
+        if rules is not None:
+            raise click.UsageError("--calibrate is about recorded replies and takes no --rules")
+        _calibrated(settings, task, data, as_json)
+    elif data is None:
+        raise click.UsageError("Missing option '--data'")
+    else:
+        _measured(settings, task, data, rules or "active", as_json)
+
+
+def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bool) -> None:
     section, examples = settings.tasks[task], loaded(data, settings, task)
     rule_set = with_store(settings, lambda store: chosen(store, task, rules, "--rules"))
 
@@ -31,7 +63,7 @@ def evaluate(config: Path | None, as_json: bool, data: Path, rules: str, task: s
         version = rule_set.version if rule_set is not None else None
         return {
             "task": task, "rules": version, "model": section.weak, **msgspec.to_builtins(found.measured),
-            "interval": found.interval, "left_out": len(examples.complaints),
+            "interval": found.interval, "left_out": len(examples.complaints), "reference": meaning(examples.items),
         }  # fmt: skip
 
     result = work_on(settings, work).result
@@ -44,3 +76,35 @@ def evaluate(config: Path | None, as_json: bool, data: Path, rules: str, task: s
         f" {result['n']} (95% interval {low:.1%} to {high:.1%}), {result['output_tokens']:.0f} output tokens and"
         f" {result['latency_s']:.2f} s per reply"
     )
+    if result["ungraded"]:
+        click.echo(f"  {result['ungraded']} of them could not be graded and count as wrong")
+    if result["reference"]:
+        click.echo(f"  {result['reference']}")
+
+
+def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool) -> None:
+    grader, limits = settings.tasks[task].grader, settings.optimizer
+    if not isinstance(grader, JudgeGrader):
+        kind = grader.__struct_config__.tag
+        raise ConfigurationError(f"tasks.{task}.grader", [f"only a judge can be calibrated, and this one is {kind!r}"])
+    ratings = (
+        load_ratings(data, grader)
+        if data is not None
+        else with_store(settings, lambda store: ratings_from(store.graded(task, limit=limits.max_items), grader))
+    )
+    for complaint in ratings.complaints:
+        say(f"{data or 'the log'}: {complaint}")
+
+    async def work(bench: Workbench) -> Calibration:
+        return await calibrate(bench.bench, grader, ratings.rated, items=limits.confirmation_items)
+
+    found = work_on(settings, work).result
+    if as_json:
+        print_json({
+            "task": task, "judge": grader.model, "trusted": found.trusted, "note": found.note,
+            **msgspec.to_builtins(found), "left_out": len(ratings.complaints),
+        })  # fmt: skip
+    else:
+        click.echo(f"{task}, judged by {grader.model}: {found.note}")
+    if not found.trusted:
+        raise click.exceptions.Exit(1)

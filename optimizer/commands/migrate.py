@@ -10,9 +10,10 @@ from gateway.settings import Settings
 from gateway.store.base import Store
 from optimizer.commands.arguments import FORM, known, narrowed, report_option, with_store, writable, write_report
 from optimizer.commands.estimate import announce
+from optimizer.commands.outcomes import cut_short
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
-from optimizer.commands.workbench import Workbench, unfinished, work_on
+from optimizer.commands.workbench import Workbench, work_on
 from optimizer.lineage import ANY_TIME
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
@@ -86,10 +87,10 @@ def migrate(
     try:
         done = work_on(settings, work)
     except Stopped as stopped:
-        unfinished(str(stopped), stopped=True)
+        cut_short(Outcome(task=task, note=f"interrupted: {stopped}", resumable=True), as_json, stopped=True)
     found = done.result
     if isinstance(found, Outcome):
-        unfinished(found.note, stopped=done.ledger.stopped)
+        cut_short(found, as_json, stopped=done.ledger.stopped)
     command = ["migrate", task, *(["--data", str(data)] if data else [])]
     command += [] if calls_per_month is None else ["--calls-per-month", f"{calls_per_month:g}"]
     facts = provenance(settings, task, done, command=command, examples=f"{len(source.examples.items)} of {source.name}")

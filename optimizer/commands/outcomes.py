@@ -1,9 +1,13 @@
 """An outcome on stdout: one object for scripts, a few lines for people."""
 
+from typing import NoReturn
+
 import click
 
 from gateway.commands.options import print_json
+from optimizer.commands.workbench import unfinished
 from optimizer.outcome import Outcome
+from optimizer.report.distilled import caveats_of
 
 
 def print_outcome(outcome: Outcome, as_json: bool) -> None:
@@ -20,8 +24,17 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
             f" {outcome.fixed} fixed, {outcome.broken} broken; output tokens {outcome.before.output_tokens:.0f} ->"
             f" {outcome.after.output_tokens:.0f} per reply"
         )
+    for caveat in caveats_of(outcome):
+        click.echo(f"  {caveat}")
     click.echo(f"  scratchpad {outcome.scratchpad}, {len(outcome.rules)} rules; {outcome.calls} calls paid")
     for rule in outcome.rules:
         click.echo(f"  - {rule.text}")
     for rejected in outcome.rejected:
         click.echo(f"  not taken: {rejected.what} ({rejected.why})")
+
+
+def cut_short(outcome: Outcome, as_json: bool, *, stopped: bool) -> NoReturn:
+    """End a command whose run did not come to its end: the object for scripts, and for people how to go on."""
+    if as_json:
+        print_json(outcome)
+    unfinished(outcome.note, stopped=stopped)

@@ -21,6 +21,7 @@ BOUNDARIES = (3.49, 2.47, 2.01, 1.74)
 """Boundaries for z at the four looks, at 25, 50, 75 and 100% of the planned items."""
 LEVEL = 0.05
 """The exact p-value above which nothing is adopted at any look: where few pairs differ, z alone promises too much."""
+_TINY = 1e-12  # below every p-value that could be seen, above what has no z
 FUTILE_BELOW = 0.3
 """From the second look on, a z below this ends the test: the gain that it was made for is out of reach."""
 MINIMUM = 10
@@ -66,12 +67,14 @@ class Gate(Value, frozen=True):
     """A test of ``planned`` items; ``margin`` is the loss of accuracy (0..1) that still counts as non-inferior.
 
     Without ``futility`` the test goes on to the last look unless a boundary is crossed: more calls, and the verdicts
-    worse and non-inferior can be told apart.
+    worse and non-inferior can be told apart. One of many tests is held to a ``level`` below 5% (``levels``): a gain
+    then needs a higher z at each look and a lower exact p-value; a loss is told as ever.
     """
 
     planned: int
     margin: float
     futility: bool = True
+    level: float = LEVEL
 
     def looks(self) -> tuple[int, ...]:
         """Items that each look has seen in all."""
@@ -80,6 +83,7 @@ class Gate(Value, frozen=True):
     def judge(self, look: int, pairs: Pairs) -> Finding | None:
         """The finding at look 1..4, or ``None`` to go on to the next one."""
         boundary = BOUNDARIES[look - 1]
+        needed = boundary * (_NORMAL.inv_cdf(max(self.level, _TINY)) / _NORMAL.inv_cdf(LEVEL))
         better, worse = mcnemar(pairs.fixed, pairs.broken), mcnemar(pairs.broken, pairs.fixed)
         interval = paired_interval(pairs)
 
@@ -87,14 +91,21 @@ class Gate(Value, frozen=True):
             at = f"look {look} of {len(BOUNDARIES)}, {pairs.n} items: {note}"
             return Finding(verdict=verdict, pairs=pairs, p_value=better, interval=interval, look=look, note=at)
 
-        if pairs.z >= boundary and better <= LEVEL:
-            return finding("better", f"z = {pairs.z:.2f}, at least {boundary} was needed, and p = {better:.2g}")
+        if pairs.z >= needed and better <= self.level:
+            return finding("better", f"z = {pairs.z:.2f}, at least {needed:.2f} was needed, and p = {better:.2g}")
         if -pairs.z >= boundary and worse <= LEVEL:
             return finding("worse", f"z = {pairs.z:.2f}, a loss from -{boundary} down, and p = {worse:.2g} for it")
         if look == len(BOUNDARIES):
-            if interval[0] > -self.margin:
-                return finding("non-inferior", f"no gain shown, and a loss of more than {self.margin:.0%} is ruled out")
-            return finding("cannot tell", "neither a gain nor a loss is shown")
+            safe = interval[0] > -self.margin
+            note = f"no gain shown, and a loss of more than {self.margin:.0%} is ruled out"
+            if pairs.z >= boundary and better <= LEVEL:
+                note = (
+                    f"z = {pairs.z:.2f}, p = {better:.2g}: one test could call this a gain, but of all scheduled ones"
+                    f" this was allowed {self.level:.2g} (z of {needed:.2f})"
+                )
+            elif not safe:
+                note = "neither a gain nor a loss is shown"
+            return finding("non-inferior" if safe else "cannot tell", note)
         if self.futility and look > 1 and pairs.z < FUTILE_BELOW:
             return finding("cannot tell", "stopped early, a gain is out of reach")
         return None

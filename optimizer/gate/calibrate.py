@@ -96,12 +96,12 @@ def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
 
 
 def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
-    """Rated replies from exchanges whose feedback says both whether the reply was right and what is right."""
+    """Rated replies from exchanges of which a client said both whether the reply was right and what is right."""
     rated: list[Rated] = []
     complaints: list[str] = []
     for one in graded:
         correct, expected, reply = judgement(one), one.feedback.expected, one.exchange.reply
-        if correct is None or expected is None or reply is None:
+        if correct is None or expected is None or reply is None or one.feedback.source != "client":
             continue
         try:
             examine(grader, expected)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gateway.domain import Measured, RuleSet, Value
 from gateway.settings import Grader
 from optimizer.gate.accept import MINIMUM, Gate, smallest_detectable, wilson
+from optimizer.gate.noise import detectable, left_to_chance, noise_floor
 from optimizer.items import Item
 from optimizer.outcome import Outcome, Tested
 from optimizer.selection.candidate import pairs_of
@@ -64,13 +65,17 @@ async def verify(
         return outcome
     gate = Gate(planned=len(items), margin=margin, futility=False)
     tested = await confirm(bench, weak, grader, gate, in_hash_order(items), incumbent=incumbent, candidate=candidate)
+    noise = None
+    if left_to_chance(items, grader):
+        noise = await noise_floor(bench, weak, grader, tested.before, incumbent=incumbent)
     return tested.on(
         Outcome(
             task=task,
             note=tested.finding.note,
             adopted=tested.finding.verdict == "better",
             against=outcome.against,
-            detectable=outcome.detectable,
+            detectable=detectable(len(items), noise),
+            noise=noise,
             calls=bench.ledger.calls,
             tokens=bench.ledger.tokens,
         )

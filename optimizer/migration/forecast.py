@@ -6,9 +6,12 @@ from statistics import NormalDist
 
 from gateway.domain import Usage, Value
 from gateway.settings import Model, Task
+from gateway.settings.graders import JudgeGrader
+from optimizer.gate import noise
 from optimizer.induction.sample import ENOUGH
 from optimizer.items import Item, Split
 from optimizer.migration.money import cost_of
+from optimizer.selection.ablation import MIN_ITEMS
 from optimizer.selection.candidate import MOST_RACED
 from optimizer.trials.evaluate import BYTES_PER_TOKEN
 from optimizer.trials.ledger import Used
@@ -19,6 +22,8 @@ WORKING = 150
 """Output tokens that a candidate's working may add (docs/experiments.md: 119 to 214)."""
 INDUCTION = Usage(prompt_tokens=2500, output_tokens=600)
 """One call of induction: at most 6,000 characters of examples, and a list of rules."""
+JUDGED = Usage(prompt_tokens=350, output_tokens=80)
+"""One verdict of a judge: what it is told beside the request and the two answers, and what it says."""
 _NORMAL = NormalDist()
 
 
@@ -28,6 +33,9 @@ class Expected(Value, frozen=True):
     used: Mapping[str, Used]
     usd: float | None
     """``None`` where no model has a price."""
+    more: int = 0
+    """Answers of the weak model that come on top at most, where several rules are worth trying alone and leaving out:
+    ``used`` does not hold them, because they depend on what is found."""
 
     @property
     def answers(self) -> int:
@@ -50,24 +58,33 @@ def expected(
     """What distillation on ``parts`` and a comparison of three arms on ``untouched`` may need.
 
     ``reply_tokens`` is what a reply of the task has been seen to take, ``recorded`` how many untouched items the strong
-    model has answered already.
+    model has answered already. A judge is counted as asked twice about each reply: no more than it is.
     """
     left = list(untouched)
     sampled, ranked, tested = list(parts.induction), list(parts.selection), list(parts.confirmation)
     reply = reply_tokens or REPLY
-    plain = [*sampled, *ranked, *tested, *left]
+    again = ranked[: noise.ITEMS] if noise.left_to_chance(ranked, section.grader) else []
+    plain = [*sampled, *ranked, *again, *tested, *left]
     with_rules = [*ranked * (MOST_RACED - 1), *tested, *left]
-    weak = _used(plain, reply) + _used(with_rules, reply + WORKING)
-    strong = _used(left[recorded:], reply)
+    asked = left[recorded:]
     groups = round(math.sqrt(ENOUGH)) if sampled else 0
     induction = Usage(prompt_tokens=groups * INDUCTION.prompt_tokens, output_tokens=groups * INDUCTION.output_tokens)
-    taught = Used(answers=len(left[recorded:]) + groups, usage=strong + induction)
-    learnt = Used(answers=len(plain) + len(with_rules), usage=weak)
-    if section.weak == section.strong:
-        used = {section.weak: Used(answers=learnt.answers + taught.answers, usage=learnt.usage + taught.usage)}
-    else:
-        used = {section.weak: learnt, section.strong: taught}
-    return Expected(used=used, usd=cost_of(used, models))
+    weak = _used(plain, reply) + _used(with_rules, reply + WORKING)
+    parties = [
+        (section.weak, Used(answers=len(plain) + len(with_rules), usage=weak)),
+        (section.strong, Used(answers=len(asked) + groups, usage=_used(asked, reply) + induction)),
+    ]
+    if isinstance(section.grader, JudgeGrader):
+        graded = 2 * [*plain, *with_rules, *asked]
+        told = JUDGED.prompt_tokens + round(2 * reply)
+        usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=told * len(graded))
+        parties.append((section.grader.model or section.strong, Used(answers=len(graded), usage=usage)))
+    used: dict[str, Used] = {}
+    for name, one in parties:
+        before = used.get(name, Used())
+        used[name] = Used(answers=before.answers + one.answers, usage=before.usage + one.usage)
+    more = 2 * 2 * len(tested) if len(ranked) >= MIN_ITEMS else 0
+    return Expected(used=used, usd=cost_of(used, models), more=more)
 
 
 def excludable(n: int, *, discordant: float = 0.2, power: float = 0.8) -> float:

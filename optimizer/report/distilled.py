@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.domain import Measured, RuleRecord
-from optimizer.gate.accept import wilson
+from optimizer.gate.accept import LEVEL, wilson
 from optimizer.graders.ungradable import text_of
 from optimizer.outcome import Example, Outcome
 from optimizer.report.charts import Bar, Interval, Point
@@ -35,7 +35,7 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
     return Report(
         title=f"Rules for {outcome.task}",
         answer=f"{outcome.verdict.capitalize()}: {outcome.note}",
-        notes=(),
+        notes=caveats_of(outcome),
         measures=("right", "95% interval", "examples", "output tokens per call", "latency, mean"),
         columns=tuple(
             Column(title=name, subtitle=what, kind=kind, cells=_cells(one)) for name, what, kind, one in arms
@@ -76,6 +76,22 @@ def gate_of(outcome: Outcome) -> Fact:
         f" {outcome.items_used} examples, {outcome.fixed} fixed, {outcome.broken} broken, p = {outcome.p_value:.2g};"
         f" {change(outcome.interval)}. {sentence(outcome.note)}"
     )
+
+
+def caveats_of(outcome: Outcome) -> tuple[str, ...]:
+    """How strict the gate's test was, and how much of what it saw was chance: what its numbers must be read with."""
+    told = []
+    if outcome.level is not None:
+        many = "" if outcome.level >= LEVEL else f", not {LEVEL:.0%}, because it is one of many scheduled tests"
+        told.append(f"Of changes that change nothing, the gate's test adopts at most {100 * outcome.level:.2g}%{many}.")
+    if (noise := outcome.noise) is not None:
+        low, high = noise.interval
+        told.append(
+            f"Asked twice, the incumbent was right once and wrong once on {noise.differing} of {noise.items} examples"
+            f" (95% interval {low:.0%} to {high:.0%}): so much is chance, and beside it the gate can show gains from"
+            f" {outcome.detectable:.0%} up."
+        )
+    return tuple(told)
 
 
 def rules_of(outcome: Outcome) -> tuple[RuleLine, ...]:

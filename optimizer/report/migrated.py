@@ -7,7 +7,7 @@ from optimizer.migration.arms import Arm, Comparison, Shown
 from optimizer.migration.money import Savings, usd
 from optimizer.migration.run import Migration
 from optimizer.report.charts import Bar, Interval
-from optimizer.report.distilled import candidates_of, gate_of, refused_by, rules_of
+from optimizer.report.distilled import candidates_of, caveats_of, gate_of, refused_by, rules_of
 from optimizer.report.view import FORMS, Block, Changed, Column, Fact, Reply, Report, change, seconds, sentence
 
 _KINDS = {"strong": "strong", "weak": "weak", "weak + rules": "rules"}
@@ -114,7 +114,7 @@ def _notes(found: Migration) -> tuple[str, ...]:
         notes.append("A model without a price in the configuration counts as free.")
     if found.savings.calls_per_month is None:
         notes.append("Calls per month are not known: give --calls-per-month, or let the log span a day.")
-    return tuple(notes)
+    return (*notes, *caveats_of(found.outcome))
 
 
 def _changed(one: Shown) -> Changed:

@@ -21,6 +21,7 @@ from optimizer.graders.tool_call import shown
 from optimizer.items import Item
 from optimizer.trials.evaluations import Answer, Evaluations, key_of
 from optimizer.trials.ledger import Ledger
+from optimizer.trials.shape import shaped_or_free
 
 __all__ = ["Answer", "Bench", "Model", "Progress", "Trial", "measured", "quiet"]
 
@@ -29,9 +30,6 @@ TRIES = 2
 RETRY_AFTER_S = 1.0
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
-
-SHAPE_REFUSED = frozenset({400, 415, 422, 501})
-"""Statuses with which an upstream may refuse a ``response_format``; the others are about something else."""
 
 _ADDED: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
 """What every request gets, and under which name a model that refuses it may take it instead."""
@@ -112,7 +110,6 @@ class Bench:
         self._max_output_tokens = max_output_tokens
         self._retry_after_s = retry_after_s
         self._models = models
-        self._unstructured: set[str] = set()
         self._unwanted: dict[str, set[str]] = {}
 
     async def trials(
@@ -187,17 +184,11 @@ class Bench:
         model = self._models.get(grader.model or "")
         if model is None:
             raise ConfigurationError("grader", [f"model: there is no model {grader.model!r} to judge"])
-        structured = model.identity not in self._unstructured
-        body = judge.question(
-            grader, item.request, item.expected, reply, reply_first=reply_first, structured=structured
+        shaped, free = (
+            judge.question(grader, item.request, item.expected, reply, reply_first=reply_first, structured=structured)
+            for structured in (True, False)
         )
-        try:
-            written = await self.ask(model, body, None, purpose="judge")
-        except UpstreamRefused as error:
-            if not structured or error.status not in SHAPE_REFUSED:
-                raise
-            self._unstructured.add(model.identity)
-            return await self.finds_as_good(grader, item, reply, reply_first=reply_first)
+        written = await self.ask_shaped(model, shaped, free, purpose="judge")
         return judge.finds_as_good(written.text, reply_first=reply_first)
 
     async def _judged(self, grader: JudgeGrader, item: Item, reply: str) -> bool:
@@ -208,6 +199,13 @@ class Bench:
         return await self.finds_as_good(grader, item, reply, reply_first=True) and await self.finds_as_good(
             grader, item, reply, reply_first=False
         )
+
+    async def ask_shaped(self, model: Model, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
+        """One answer to ``shaped``, or to ``free`` where the upstream takes no ``response_format``."""
+        return await shaped_or_free(
+            lambda body: self.ask(model, body, None, purpose=purpose), shaped, free,
+            identity=model.identity, evaluations=self.evaluations,
+        )  # fmt: skip
 
     async def ask(self, model: Model, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """One answer, from the cache or paid for."""
