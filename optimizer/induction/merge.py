@@ -11,8 +11,11 @@ from collections.abc import Sequence
 
 from gateway.domain import Rule, Value
 
-SAME_RULE = 0.6
-"""Share of common words from which on two rules are about the same."""
+SAME_RULE = 0.75
+"""Share of common words, fillers aside, from which on two rules say the same. "Double the second number before you add
+it" and "Halve ..." share 0.71: to merge them would lose one, where two that say the same cost a candidate more."""
+SAME_MATTER = 0.6
+"""Share of common words from which on two rules are about the same, and may be opposites."""
 _NEGATIONS = frozenset(
     ("not", "no", "never", "neither", "nor", "without", "avoid", "cannot", "can't", "don't", "doesn't", "mustn't",
      "shouldn't", "won't", "refrain")
@@ -74,7 +77,7 @@ def compatible(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 def alike(one: Rule, other: Rule) -> bool:
     """Whether two rules say the same, in nearly the same words."""
-    return not opposite(one, other) and _shared(_words(one), _words(other)) >= SAME_RULE
+    return not opposite(one, other) and _shared(_words(one) - _FILLERS, _words(other) - _FILLERS) >= SAME_RULE
 
 
 def opposite(one: Rule, other: Rule) -> bool:
@@ -83,7 +86,7 @@ def opposite(one: Rule, other: Rule) -> bool:
     negated = bool(words & _NEGATIONS) != bool(others & _NEGATIONS)
     turned = _turned(words, others)
     plain = [found - _NEGATIONS - _FILLERS - turned for found in (words, others)]
-    return (negated or bool(turned)) and _shared(*plain) >= SAME_RULE
+    return (negated or bool(turned)) and _shared(*plain) >= SAME_MATTER
 
 
 def _turned(words: set[str], others: set[str]) -> set[str]:
