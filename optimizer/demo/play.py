@@ -131,7 +131,7 @@ async def play(
         ),
         encoding="utf-8",
     )  # fmt: skip
-    async with _gateway(config, folder / "gateway.log") as (address, process):
+    async with serving(config, folder / "gateway.log") as (address, process):
         client = Client(address)
         opened = store()
         try:
@@ -165,7 +165,7 @@ async def play(
 
 
 @contextlib.asynccontextmanager
-async def _gateway(config: Path, log: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+async def serving(config: Path, log: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """``preceptor serve`` as a child process, ready to answer."""
     port = _free_port()
     with log.open("wb") as out:
