@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from gateway import __version__
+from gateway.commands.keys import keys
 from gateway.commands.models import models
 from gateway.commands.rules import rules
 from gateway.commands.serve import check, init, serve
@@ -27,7 +28,7 @@ def preceptor() -> None:
 
 def command_line() -> click.Group:
     """The group with the commands of every plugin."""
-    for command in (serve, check, init, models, tasks, rules):
+    for command in (serve, check, init, models, keys, tasks, rules):
         preceptor.add_command(command)
     for plugin in installed():
         for command in plugin.commands():

@@ -13,32 +13,36 @@ class OptimizerPlugin:
     """Implements ``gateway.plugins.Plugin``."""
 
     def commands(self) -> Sequence[click.Command]:
-        """``distill``, ``eval``, ``verify``, ``optimize`` and ``demo``."""
+        """``distill``, ``migrate``, ``eval``, ``verify``, ``optimize``, ``demo``, and more of ``tasks``."""
         from optimizer.commands import COMMANDS
 
         return COMMANDS
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
-        """A schedule that is no cron expression, and graders that cannot be used."""
+        """Schedules that are no cron expressions, and graders that cannot be used."""
         from optimizer import graders
         from optimizer.schedule import trigger
 
         found = graders.mistakes(settings.tasks)
-        try:
-            trigger(settings.optimizer.schedule)
-        except ValueError as error:
-            found.append(f"optimizer.schedule: not a cron expression: {error}")
+        given = {f"tasks.{name}.schedule": task.schedule for name, task in settings.tasks.items()}
+        for key, expression in {"optimizer.schedule": settings.optimizer.schedule, **given}.items():
+            try:
+                if expression is not None:
+                    trigger(expression)
+            except ValueError as error:
+                found.append(f"{key}: not a cron expression: {error}")
         return found
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
-        """Cycles by schedule, if the configuration wants them."""
+        """Sweeps and cycles, if the configuration wants them."""
         if not services.settings.optimizer.enabled:
             yield
             return
+        from optimizer.learner import learner
         from optimizer.schedule import scheduled
 
-        async with scheduled(services):
+        async with learner(services) as teacher, scheduled(services, teacher):
             yield
 
 

@@ -22,7 +22,9 @@ def test_every_command_of_the_contract_is_there() -> None:
     """Others script against these names."""
     names = {name for name, _ in commands(command_line())}
     wanted = "serve,demo,check,init,models list,models pull,tasks list,tasks show,distill,eval,verify,rules list"
-    wanted += ",rules show,rules diff,rules import,rules export,rules activate,rules rollback"
+    wanted += (
+        ",tasks discover,tasks adopt,rules show,rules diff,rules import,rules export,rules activate,rules rollback"
+    )
     assert set(wanted.split(",")) <= names
 
 

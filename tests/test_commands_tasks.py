@@ -7,6 +7,7 @@ import pytest
 
 from gateway.cli import run
 from gateway.store.sql import SqlStore
+from tests.unclaimed import chat, exchange
 
 
 @pytest.fixture
@@ -45,3 +46,17 @@ def test_an_unknown_task_is_one_line(config: str, capsys: pytest.CaptureFixture[
     """It names the tasks that there are."""
     assert run(["tasks", "show", "-c", config, "nosuch"]) == 1
     assert "sums" in capsys.readouterr().err
+
+
+def test_traffic_without_a_task_is_worth_a_line(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From twenty requests on; one in passing is not."""
+    store = SqlStore.open(tmp_path)
+    store.record([exchange(0, chat("Help."))])
+    assert run(["tasks", "list", "-c", config]) == 0
+    assert "discover" not in capsys.readouterr().out
+    store.record([exchange(number, chat("Help.")) for number in range(24)])
+    store.close()
+    assert run(["tasks", "list", "-c", config]) == 0
+    assert "24 requests belong to no task: see 'preceptor tasks discover'" in capsys.readouterr().out

@@ -416,3 +416,21 @@ def test_a_note_is_kept_until_it_is_overwritten(store: Store) -> None:
     for value in (b"one", b"\x00two"):
         store.put_note("k", value)
         assert store.note("k") == value
+
+
+def test_what_belongs_to_no_task_comes_back_newest_first(store: Store) -> None:
+    """Without failures, and without what may not be learnt from."""
+    body = b'{"model":"gpt-4o"}'
+    plain = {"task": None, "request": body}
+    store.record(
+        [
+            exchange("old", created=1.0, **plain),
+            exchange("new", created=3.0, **plain),
+            exchange("mid", created=2.0, **plain),
+            exchange("failed", status="error", **plain),
+            exchange("objected", task=None, request=b"{}"),
+            exchange("claimed", request=body),
+        ]
+    )
+    assert [one.id for one in store.unclaimed(limit=9)] == ["new", "mid", "old"]
+    assert [one.id for one in store.unclaimed(limit=1)] == ["new"]

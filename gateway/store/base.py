@@ -96,6 +96,16 @@ class Store(Protocol):
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         """The newest ``limit`` exchanges of a task's arm that ended ``ok``, newest first."""
 
+    def unclaimed(self, *, limit: int) -> list[Exchange]:
+        """The newest ``limit`` exchanges without a task that ended ``ok`` and may be learnt from, newest first."""
+
+    def forget(self, before: float, *, limit: int) -> int:
+        """Delete up to ``limit`` exchanges that arrived before a time, oldest first, with their feedback.
+
+        Returns how many it found. The exchange that was recorded last stays, whatever its age: positions are counted
+        from it (``recorded``).
+        """
+
     def counts(self) -> dict[str, TaskCounts]:
         """Counts per task that has exchanges."""
 

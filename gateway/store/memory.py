@@ -28,6 +28,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._exchanges: dict[str, Exchange] = {}
+        self._positions: dict[str, int] = {}
         self._feedback: dict[str, list[Feedback]] = {}
         self._rule_sets: dict[str, list[RuleSet]] = {}
         self._activations: list[Activation] = []
@@ -37,7 +38,13 @@ class MemoryStore:
     def record(self, batch: Sequence[Exchange]) -> None:
         with self._lock:
             for exchange in batch:
-                self._exchanges.setdefault(exchange.id, exchange)
+                if exchange.id not in self._exchanges:
+                    self._exchanges[exchange.id] = exchange
+                    self._positions[exchange.id] = self._newest() + 1
+
+    def _newest(self) -> int:
+        """The position of the exchange that was recorded last."""
+        return next(reversed(self._positions.values()), 0)
 
     def add_feedback(self, feedback: Feedback) -> bool:
         with self._lock:
@@ -67,8 +74,8 @@ class MemoryStore:
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         with self._lock:
-            found = list(self._exchanges.values())[after : after + limit]
-        return found, after + len(found)
+            found = [id_ for id_, position in self._positions.items() if position > after][:limit]
+            return [self._exchanges[id_] for id_ in found], self._positions[found[-1]] if found else after
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
         with self._lock:
@@ -83,6 +90,24 @@ class MemoryStore:
         with self._lock:
             found = [one for one in self._exchanges.values() if (one.task, one.arm, one.status) == (task, arm, "ok")]
         return sorted(found, key=attrgetter("created"), reverse=True)[:limit]
+
+    def unclaimed(self, *, limit: int) -> list[Exchange]:
+        with self._lock:
+            found = [one for one in self._exchanges.values() if (one.task, one.status) == (None, "ok")]
+        learnable = [one for one in found if one.request != b"{}"]
+        return sorted(learnable, key=attrgetter("created"), reverse=True)[:limit]
+
+    def forget(self, before: float, *, limit: int) -> int:
+        with self._lock:
+            newest = self._newest()
+            old = sorted(
+                (one for one in self._exchanges.values() if one.created < before and self._positions[one.id] < newest),
+                key=attrgetter("created"),
+            )[:limit]
+            for exchange in old:
+                del self._exchanges[exchange.id], self._positions[exchange.id]
+                self._feedback.pop(exchange.id, None)
+            return len(old)
 
     def counts(self) -> dict[str, TaskCounts]:
         with self._lock:

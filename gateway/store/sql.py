@@ -116,6 +116,32 @@ class SqlStore:
         with self._database.read() as connection:
             return [exchange_of(row) for row in connection.execute(statement).mappings()]
 
+    def unclaimed(self, *, limit: int) -> list[Exchange]:
+        statement = (
+            sa.select(exchanges)
+            .where(exchanges.c.task.is_(None), exchanges.c.status == "ok", exchanges.c.request != b"{}")
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [exchange_of(row) for row in connection.execute(statement).mappings()]
+
+    def forget(self, before: float, *, limit: int) -> int:
+        newest = sa.select(sa.func.max(_POSITION)).select_from(exchanges).scalar_subquery()
+        old = (
+            sa.select(exchanges.c.id)
+            .where(exchanges.c.created < before, newest > _POSITION)
+            .order_by(exchanges.c.created)
+            .limit(limit)
+        )
+        with self._database.read() as connection:  # found before others are kept from writing
+            ids = connection.execute(old).scalars().all()
+        if ids:
+            with self._database.write() as connection:
+                connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_(ids)))
+                connection.execute(sa.delete(exchanges).where(exchanges.c.id.in_(ids)))
+        return len(ids)
+
     def counts(self) -> dict[str, TaskCounts]:
         of_exchanges = (
             sa.select(

@@ -1,13 +1,14 @@
-"""What the shell can ask of the optimizer, one module per command.
+"""What the shell can ask of the optimizer, one module per command or group of commands.
 
 ``workbench``, ``arguments``, ``estimate``, ``progress``, ``outcomes`` and ``provenance`` are what they share.
 """
 
 from optimizer.commands.demo import demo
+from optimizer.commands.discover import tasks
 from optimizer.commands.distill import distill
 from optimizer.commands.measure import evaluate
 from optimizer.commands.migrate import migrate
 from optimizer.commands.optimize import optimize
 from optimizer.commands.verify import verify
 
-COMMANDS = (distill, migrate, evaluate, verify, optimize, demo)
+COMMANDS = (distill, migrate, evaluate, verify, optimize, demo, tasks)

@@ -1,0 +1,101 @@
+"""A text as words, in which numbers, addresses, names and documents look the same: they differ between requests.
+
+What differs and cannot be told by its form (a tone of voice, a document without a mark around it) is for ``partition``
+to find. The same words are what people are shown of a request, so that a listing gives nobody away.
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+
+VALUE = "\u2022"
+"""What stands for a number, an address, a date, a name, or a document between tags."""
+HEAD, TAIL = 4800, 1800
+"""Characters that are looked at, from both ends of a text: instructions stand there, documents between them."""
+_LONGEST = 60
+"""Characters of a word; longer ones are data."""
+_ELEMENT = re.compile(
+    r"<(document|documents|doc|docs|context|passage|article|manual|source|sources|data|input|email|message|history"
+    r"|conversation|transcript|profile|ticket|chunk|chunks|result|results|search_results|text|content|page|file|code"
+    r"|diff)(?:\s[^<>]*)?>",
+    re.IGNORECASE,
+)
+"""Marks of what is filled into a prompt; what is between other tags may be instructions."""
+_DATE = re.compile(
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\W*",
+    re.IGNORECASE,
+)
+_ENDS = (".", "!", "?", ":", '."', '?"', "-", "*", "#", ">", "|")
+"""After these a capital letter begins a sentence, a heading or a list, and no name."""
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text as they are compared; neighbouring values are one, the middle of a long text is left out."""
+    text = _emptied(text)
+    if len(text) <= HEAD + TAIL:
+        return tuple(_forms(text))
+    return (*_forms(text[:HEAD].rpartition(" ")[0]), VALUE, *_forms(text[-TAIL:].partition(" ")[2]))
+
+
+def shortened(text: str, most: int) -> str:
+    """How a text begins and ends, at most ``most`` characters, without its values."""
+    return abridged(" ".join(words(text)), most)
+
+
+def abridged(told: str, most: int) -> str:
+    """The same for words that are free of values already."""
+    half = (most - 3) // 2
+    return told if len(told) <= most else f"{told[:half].rstrip()} \u2026 {told[-half:].lstrip()}"
+
+
+def _emptied(text: str) -> str:
+    """The text with a value in place of what stands between tags that mark data."""
+    pieces: list[str] = []
+    unclosed: set[str] = set()
+    kept = 0
+    for found in _ELEMENT.finditer(text):
+        name = found[1]
+        if found.start() < kept or name in unclosed:
+            continue
+        close = text.find(f"</{name}", found.end())
+        if close < 0:
+            unclosed.add(name)
+            continue
+        pieces += [text[kept : found.end()], f" {VALUE} "]
+        kept = close
+    return "".join([*pieces, text[kept:]])
+
+
+def _forms(text: str) -> Iterator[str]:
+    value = False
+    for line in text.splitlines():
+        begins = True
+        for token in line.split():
+            if _is_value(token) or (not begins and _is_name(token)):
+                if not value:
+                    yield VALUE
+                value = True
+            else:
+                yield token
+                value = False
+            begins = token.endswith(_ENDS)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _is_value(token: str) -> bool:
+    return (
+        token == VALUE
+        or len(token) > _LONGEST
+        or any(letter.isdigit() for letter in token)
+        or "@" in token[1:]
+        or "://" in token
+        or token.startswith("www.")
+        or (token[0].isupper() and _DATE.fullmatch(token) is not None)
+    )
+
+
+@functools.lru_cache(maxsize=100_000)
+def _is_name(token: str) -> bool:
+    bare = token.strip("()[]{}<>\"'\u201c\u201d\u2018\u2019.,;:!?")
+    return len(bare) > 1 and (bare.istitle() or bare.capitalize() == bare != bare.casefold())
