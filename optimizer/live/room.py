@@ -1,0 +1,31 @@
+"""What an upstream has left for calls that nobody waits for. Callers come first; other processes' are not seen."""
+
+from gateway.domain import Value
+from gateway.services import Serving
+from gateway.upstream.guarded import Guarded
+
+
+class Room(Value, frozen=True):
+    """A model's upstream, as the background sees it at one moment."""
+
+    places: int
+    """Calls that the background may have under way at once: half of what the upstream works on, at least one."""
+    free: bool
+    """Whether fewer calls than that are under way, the callers' included."""
+    resting: str | None = None
+    """Why it cannot be called at all."""
+
+
+def room_of(serving: Serving, model: str) -> Room:
+    """The room for calls of a configured model.
+
+    What runs on this machine works on few requests at once (``parallel``): there one more is begun only while nothing
+    else is under way.
+    """
+    section = serving.settings.models.get(model)
+    if section is None:
+        return Room(places=1, free=False, resting=f"there is no model {model!r} any more")
+    settings, upstream = serving.settings.upstreams[section.upstream], serving.upstreams[section.upstream]
+    places = max(1, (settings.max_connections if settings.kind == "openai" else settings.parallel) // 2)
+    free = not isinstance(upstream, Guarded) or upstream.in_flight < places
+    return Room(places=places, free=free, resting=upstream.ready())
