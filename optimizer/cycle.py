@@ -15,12 +15,14 @@ from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
 from optimizer.gate.accept import MINIMUM, Gate
+from optimizer.gate.breadth import one_sided
 from optimizer.gate.confirm import confirm
 from optimizer.gate.noise import ITEMS, detectable, left_to_chance, noise_floor
 from optimizer.graders.ungradable import text_of
 from optimizer.induction.induce import Induced, Rejected, conversation, induce, tool_names
 from optimizer.induction.lint import Corpus, corpus
 from optimizer.induction.sample import ENOUGH, Sample, sample
+from optimizer.intake import conversations
 from optimizer.outcome import Outcome, Plan, Tested, forecast
 from optimizer.publish import Published, publish
 from optimizer.records import settled
@@ -110,8 +112,9 @@ class _Cycle:
             return None
         tested = await self._confirm(candidate)
         self.outcome = tested.on(self.outcome)
-        if not self._adoptable(tested):
-            self.ended(f"no rule set published: {tested.finding.note}")
+        reason = self._objection(tested)
+        if reason:
+            self.ended(f"no rule set published: {reason}")
             return None
         return tested
 
@@ -144,12 +147,13 @@ class _Cycle:
         self._economy = True
         return selected.best.rule_set
 
-    def _adoptable(self, tested: Tested) -> bool:
-        """Whether the gate's verdict is what the objective asks for."""
+    def _objection(self, tested: Tested) -> str:
+        """Why a candidate is not published; empty if the gate's verdict is what the objective asks for."""
         if tested.finding.verdict == "better":
-            return True
+            return one_sided(tested.before, tested.after, self._plan.tenants)
         cheaper = tokens_of(tested.after) < tokens_of(tested.before)
-        return self._economy and tested.finding.verdict == "non-inferior" and cheaper
+        as_good = self._economy and tested.finding.verdict == "non-inferior" and cheaper
+        return "" if as_good else tested.finding.note
 
     def ended(self, note: str, *, resumable: bool = False) -> Outcome:
         """The outcome so far, with the reason for ending here."""
@@ -191,13 +195,14 @@ class _Cycle:
 
     async def _induce(self, sampled: Sample) -> Induced:
         incumbent = self._plan.incumbent
+        known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
         induced = await induce(
             self._bench,
             self._strong,
             mistakes=sampled.mistakes,
             successes=sampled.successes,
             existing=incumbent.rules if incumbent is not None else (),
-            known=known_to_users(self._plan),
+            known=known,
             max_rules=self._settings.max_rules,
             shaped=self._strong.identity != self._weak.identity,
         )
@@ -268,13 +273,19 @@ class _Cycle:
         self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
 
 
-def known_to_users(plan: Plan) -> Corpus:
-    """Everything in a plan that users wrote or that answers their questions, and the tools that they bring."""
+def known_to_users(plan: Plan, least: int) -> Corpus:
+    """Everything in a plan that users wrote or that answers their questions, and the tools that they bring.
+
+    What fewer than ``least`` conversations hold is a user's own.
+    """
     requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
     told, asked = zip(*map(conversation, requests), strict=True)
     return corpus(
         asked,
         [text_of(item.expected) for item in plan.items],
+        conversations=conversations(requests),
+        tenants=[plan.tenants.get(item.id) for item in plan.items],
+        least=least,
         tools={name for request in requests for name in tool_names(request)},
         told=" ".join(told),
     )

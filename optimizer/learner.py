@@ -1,33 +1,47 @@
-"""Runs cycles for a gateway's tasks: decides whether there is something to learn, keeps the plan in the store while the
-cycle runs, and takes up again what was interrupted. When to look is the schedule's business."""
+"""Runs cycles for a gateway's tasks: begins one where there is a reason to learn (``triggers``), keeps the plan in the
+store while the cycle runs, and takes up again what was interrupted. When to look is the schedule's business."""
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from gateway.domain import CycleRecord, RuleSet, Value
+from gateway.domain import CycleRecord, Value
+from gateway.rules.history import standing
 from gateway.services import Services
-from gateway.settings import Rollout, Task
+from gateway.settings import Task
 from gateway.store.base import Graded
 from optimizer.cycle import run_cycle
 from optimizer.gate.levels import Spent, next_level
+from optimizer.intake import READ, admitted
 from optimizer.items import Examples, from_graded
+from optimizer.live.conversation import tenant_of
 from optimizer.outcome import Outcome, Plan, plan_for
 from optimizer.trials.evaluate import Bench, Progress, quiet
 from optimizer.trials.evaluations import Evaluations
 from optimizer.trials.ledger import Ledger
 from optimizer.trials.served import ServedModel
+from optimizer.triggers import (
+    Occasion,
+    Served,
+    drift_in,
+    items_of,
+    may_be_wrong,
+    mistakes_in,
+    occasion,
+    own,
+    served_now,
+    suspects,
+)
 
 log = logging.getLogger(__name__)
 
 GIVE_UP_S = 24 * 3600.0
 """Seconds after which an interrupted cycle is not taken up again: its examples are yesterday's."""
 _HISTORY = 1000  # cycles whose confirmation items count as spent
+_ANOTHER = ""  # no configured model is called so
 
 
 class Learner:
@@ -36,6 +50,8 @@ class Learner:
     def __init__(self, services: Services, evaluations: Evaluations) -> None:
         self._services = services
         self._evaluations = evaluations
+        self._trials: dict[str, int | None] = {}
+        """The versions on trial for which a task was said to wait."""
 
     def bench(self, progress: Progress = quiet) -> Bench:
         """A bench with a fresh budget."""
@@ -56,7 +72,7 @@ class Learner:
     async def learn(self, task: str) -> Outcome | None:
         """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
 
-        Raises ``StoreError``.
+        None begins while a rule set is on trial: it would be compared with what may not stay. Raises ``StoreError``.
         """
         store = self._services.store
         record = await asyncio.to_thread(store.open_cycle, task)
@@ -67,7 +83,7 @@ class Learner:
                 return None
             record = await asyncio.to_thread(store.begin_cycle, task, plan.started, plan.encoded())
         log.info("cycle begins", extra={"action": "cycle.begin", "task": task, "cycle": record.id})
-        outcome = await self.run(plan, self.bench(), share=_first_share(self._services.settings.tasks[task].rollout))
+        outcome = await self.run(plan, self.bench(), share=first_share(self._services.settings.tasks[task]))
         if not outcome.resumable:
             await self._end(record, outcome)
         log.info(
@@ -107,25 +123,72 @@ class Learner:
         await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
 
     def _new_plan(self, task: str) -> Plan | None:
-        """A plan from the newest graded exchanges, if there are enough mistakes since the last cycle. Blocks."""
-        services, section = self._services, self._services.settings.tasks[task]
-        settings, store = services.settings.optimizer, services.store
-        graded = store.graded(task, limit=settings.max_items)
-        incumbent = store.active().get(task)
-        cycles = store.cycles(task, limit=_HISTORY)
-        since = cycles[0].started if cycles else 0.0
-        fresh = [one for one in graded if one.feedback.created > since]
-        if mistakes_in(_examples(fresh, section, incumbent)) < settings.min_mistakes:
+        """A plan from graded exchanges, if there is a reason to learn from them. Blocks; raises ``StoreError``."""
+        services, settings, store = self._services, self._services.settings.optimizer, self._services.store
+        now = services.wall_clock()
+        if self._waits_for_trial(task):
             return None
+        served, is_new = self._served(task, now)
+        incumbent = store.active().get(task)
+        version = incumbent.version if incumbent is not None else None
+        cycles = store.cycles(task, limit=_HISTORY)
+        reason = occasion(
+            cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
+            drifted=drift_in(store.note(f"drift/{task}"), version), new_model=is_new,
+        )  # fmt: skip
+        read = store.graded(task, limit=READ * settings.max_items)
+        if sum(may_be_wrong(one) for one in read if one.feedback.created > reason.since) < reason.needed:
+            return None
+        graded = admitted(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
+        examples = self._examples(task, graded, version, served, reason)
+        if examples is None:
+            return None
+        log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
+        store.put_note(_served_note(task), msgspec.json.encode(served))
+        items = items_of(graded)
+        named = {items.get(one.exchange.id): tenant_of(one.exchange.request) for one in graded}
         return plan_for(
             task,
-            _examples(graded, section, incumbent),
+            examples,
             incumbent=incumbent,
-            started=services.wall_clock(),
+            started=now,
             by="cycle",
             spent=[item for cycle in cycles if cycle.outcome for item in _spent(cycle.outcome)],
             level=next_level(self._tests()),
+            tenants={item: tenant for item, tenant in named.items() if item is not None and tenant is not None},
         )
+
+    def _examples(
+        self, task: str, graded: Sequence[Graded], version: int | None, served: Served, reason: Occasion
+    ) -> Examples | None:
+        """The exchanges as examples, if enough of them are new mistakes."""
+        section = self._services.settings.tasks[task]
+        fresh = [one for one in graded if one.feedback.created > reason.since]
+        told = [one if own(one, section, version, served) else _by_another(one) for one in graded]
+        examples = from_graded(told, section.grader, model=section.weak, rules=version)
+        items = items_of(fresh)
+        own_fresh = [one for one in fresh if own(one, section, version, served)]
+        found = mistakes_in(examples, set(items.values())) + suspects(own_fresh, section.grader)
+        return examples if examples.items and found >= reason.needed else None
+
+    def _waits_for_trial(self, task: str) -> bool:
+        """Whether one of the task's rule sets is on trial; the log says so once of each."""
+        trial = standing(self._services.store.history(task)).canary
+        waits_for = trial.version if trial is not None else None
+        if trial is not None and self._trials.get(task) != waits_for:
+            log.info("no cycle while version %s is on trial", waits_for, extra={"action": "cycle.waits", "task": task})
+        self._trials[task] = waits_for
+        return trial is not None
+
+    def _served(self, task: str, now: float) -> tuple[Served, bool]:
+        """The upstream's model under the weak model's name, and whether it is another one than was noted."""
+        settings, store = self._services.settings, self._services.store
+        weak = settings.models[settings.tasks[task].weak]
+        noted = store.note(_served_note(task))
+        served, is_new = served_now(noted, f"{weak.upstream} {weak.model}", now)
+        if noted is None:
+            store.put_note(_served_note(task), msgspec.json.encode(served))
+        return served, is_new
 
     def _tests(self) -> list[Spent]:
         """Every scheduled test of every task, in the order in which they were begun. Blocks.
@@ -138,19 +201,20 @@ class Learner:
         return [one for one in tests if one is not None]
 
 
-def _first_share(rollout: Rollout) -> float:
-    """What a rule set gets when it is published."""
-    return {"manual": 0.0, "at_once": 1.0, "canary": rollout.steps[0]}[rollout.policy]
+def first_share(section: Task) -> float:
+    """What a rule set gets when it is published. While only the strong model serves, no caller could be on trial."""
+    if section.rollout.policy == "canary":
+        return section.rollout.steps[0] if section.serve in ("weak", "canary") else 1.0
+    return 1.0 if section.rollout.policy == "at_once" else 0.0
 
 
-def _examples(graded: Sequence[Graded], section: Task, incumbent: RuleSet | None) -> Examples:
-    version = incumbent.version if incumbent is not None else None
-    return from_graded(graded, section.grader, model=section.weak, rules=version)
+def _by_another(one: Graded) -> Graded:
+    """The same exchange, its reply no longer counted as the incumbent's: question and label stay of use."""
+    return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, model=_ANOTHER))
 
 
-def mistakes_in(examples: Examples) -> int:
-    """Replies of the incumbent that were wrong."""
-    return len(examples.mistakes) + sum(not seen.correct for seen in examples.seen.values())
+def _served_note(task: str) -> str:
+    return f"served/{task}"
 
 
 def _spent(outcome: bytes) -> tuple[str, ...]:
@@ -188,15 +252,3 @@ async def learner(services: Services) -> AsyncIterator[Learner]:
         yield Learner(services, evaluations)
     finally:
         await asyncio.to_thread(evaluations.close)
-
-
-@contextlib.contextmanager
-def leading(data_dir: Path) -> Iterator[bool]:
-    """Whether this process may run cycles on the data folder now: one at a time does, and a killed one lets go."""
-    with (data_dir / "optimizer.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

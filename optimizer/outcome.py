@@ -3,7 +3,8 @@
 Both are stored as JSON. Nothing here decides anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -37,6 +38,8 @@ class Plan(Value, frozen=True):
     """Ids of items that confirmed something in an earlier cycle of the task: they confirm nothing again."""
     level: float = LEVEL
     """The share of useless changes that this cycle's test may adopt (``levels``)."""
+    tenants: dict[str, str] = msgspec.field(default_factory=dict)
+    """On whose behalf an item was asked, by its id, where the client said so."""
 
     def parts(self, *, selection: int, confirmation: int) -> Split:
         """The items in three parts, at most so many for selection and confirmation."""
@@ -63,6 +66,7 @@ def plan_for(
     by: str,
     spent: Sequence[str] = (),
     level: float = LEVEL,
+    tenants: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """The plan of a new cycle."""
     return Plan(
@@ -75,6 +79,7 @@ def plan_for(
         incumbent=incumbent,
         spent=tuple(spent),
         level=level,
+        tenants=dict(tenants),
     )
 
 

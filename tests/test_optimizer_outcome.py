@@ -21,7 +21,7 @@ def plan() -> Plan:
         mistakes=(Mistake(request=items[1].request, reply="6"),),
     )
     incumbent = RuleSet(task="t", version=2, rules=(Rule(text="Be brief."),))
-    return plan_for("t", examples, incumbent=incumbent, started=5.0, by="cycle", spent=["a"])
+    return plan_for("t", examples, incumbent=incumbent, started=5.0, by="cycle", spent=["a"], tenants={"a": "t1"})
 
 
 def test_a_plan_is_the_same_after_a_restart() -> None:

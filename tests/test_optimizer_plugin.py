@@ -22,6 +22,10 @@ def test_a_schedule_that_is_none_is_found_by_check() -> None:
     assert plugin.mistakes(learning_settings()) == []
     (mistake,) = plugin.mistakes(learning_settings('schedule = "every day"\n'))
     assert mistake.startswith("optimizer.schedule: ")
+    configured = learning_settings()
+    own = msgspec.structs.replace(configured.tasks["arithmetic"], schedule="at noon")
+    (mistake,) = plugin.mistakes(msgspec.structs.replace(configured, tasks={"arithmetic": own}))
+    assert mistake.startswith("tasks.arithmetic.schedule: ")
 
 
 def test_a_grader_that_cannot_be_used_is_found_by_check() -> None:

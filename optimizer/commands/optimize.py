@@ -1,6 +1,7 @@
 """``preceptor optimize``: the scheduler on its own."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import click
@@ -8,23 +9,33 @@ import click
 from gateway import logs
 from gateway.commands.options import config_option, settings_of
 from optimizer.commands.workbench import learner_on
-from optimizer.schedule import look, scheduled
+from optimizer.live.leader import Leader
+from optimizer.schedule import Rota, scheduled
 
 
 @click.command(epilog="Example: preceptor optimize --once")
 @config_option
-@click.option("--once", is_flag=True, help="Look once at every task instead of by schedule.")
+@click.option("--once", is_flag=True, help="Look once at traffic and every task instead of by schedule.")
 def optimize(config: Path | None, once: bool) -> None:
-    """Run the scheduler on its own, for gateways with optimizer.enabled = false."""
+    """Run the scheduler on its own, for gateways with optimizer.enabled = false.
+
+    Of several on one data folder one works and the others wait; with --once the command then fails.
+    """
     settings = settings_of(config)
     logs.configure()
+    folder = settings.server.data_dir
+    if once and folder.exists():  # said before models are started for nothing
+        leader = Leader(folder)
+        leader.insist()
+        leader.release()
 
     async def work() -> None:
         async with learner_on(settings) as (services, teacher):
             if once:
-                await look(services, teacher)
-                return
-            async with scheduled(services):
-                await asyncio.Event().wait()
+                async with contextlib.aclosing(Rota(services, teacher)) as rota:
+                    await rota.once()
+            else:
+                async with scheduled(services, teacher):
+                    await asyncio.Event().wait()
 
     asyncio.run(work())

@@ -2,7 +2,8 @@
 
 Mistakes are shown in groups of about the square root of their number, because one call with all of them yields worse
 rules than several with a few. Reasons come before rules, as in Hypotheses-to-Theories (arXiv
-2310.07064, section 3). What users wrote is shown as data, shortened and delimited. Does not measure any rule.
+2310.07064, section 3). What users wrote is shown as data, without secrets, shortened and delimited. Does not measure
+any rule.
 """
 
 import math
@@ -20,6 +21,7 @@ from optimizer.induction.lint import Corpus, problems
 from optimizer.induction.merge import Merger, merged
 from optimizer.induction.structured import ask_for_rules
 from optimizer.items import Mistake, item_of
+from optimizer.redact import redacted
 from optimizer.trials.evaluate import Answer, Bench, Model
 
 SHOWN_CHARACTERS = 6000
@@ -34,7 +36,7 @@ _AS_LIST = 'Write the rules as a JSON list at the end: [{"rule": "...", "reason"
 _AS_OBJECT = 'Reply with one JSON object, step 1 in "why": {"why": "...", "rules": [{"rule": "...", "reason": "..."}]}'
 _AT_ONCE = " It replied at once, without any working."
 _REASON_LENGTH = 200  # characters
-_TAGS = re.compile(r"<(?=/?(?:instruction|mistake|success|question|reply|expected)\b)", re.IGNORECASE)
+_TAGS = re.compile(r"[<\uff1c](?=\s*/?\s*(?:instruction|mistake|success|question|reply|expected)\b)", re.IGNORECASE)
 
 
 class Rejected(Value, frozen=True):
@@ -102,9 +104,9 @@ async def induce(
 def _proposed(written: str) -> list[Rule]:
     """The rules of one reply; one without a reason gets the explanation that stands before them."""
     first = written.strip().partition("\n")[0].removeprefix("Step 1: ")
-    explanation = "" if first.startswith(("{", "[", "`")) else _clipped(first, _REASON_LENGTH)
+    explanation = "" if first.startswith(("{", "[", "`")) else _clipped(redacted(first)[0], _REASON_LENGTH)
     return [
-        Rule(text=rule.text, reason=_clipped(rule.reason, _REASON_LENGTH) or explanation)
+        Rule(text=rule.text, reason=_clipped(redacted(rule.reason)[0], _REASON_LENGTH) or explanation)
         for rule in parser.rules_in(written)
     ]
 
@@ -161,7 +163,7 @@ def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
 def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], form: str) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
     told, _ = conversation(group.mistakes[0].request)
-    instruction = told.strip() if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
+    instruction = redacted(told.strip())[0] if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
     if existing:
         instruction += "\n\nRules that it has already:\n" + "\n".join(f"- {rule.text}" for rule in existing)
     right = "\n".join(_example("success", one, room) for one in group.successes)
@@ -177,9 +179,10 @@ def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], f
 def _example(kind: str, one: Mistake, room: int) -> str:
     _, question = conversation(one.request)
     expected = "(not known, but the reply was called wrong)" if one.expected is None else text_of(one.expected)
+    question, reply, expected = redacted(question, one.reply, expected)
     return (
         f"<{kind}>\n<question>{_as_data(question, room // 2)}</question>\n"
-        f"<reply>{_as_data(one.reply, room // 4)}</reply>\n"
+        f"<reply>{_as_data(reply, room // 4)}</reply>\n"
         f"<expected>{_as_data(expected, room // 4)}</expected>\n</{kind}>"
     )
 

@@ -1,13 +1,16 @@
 """What no rule may hold, whatever it might gain: rules go into a system prompt, and user text shaped them.
 
 A rule that quotes users would leak one user's text to all others; one that carries an instruction, a link or a secret
-may have been planted in the text that the strong model read. Does not judge whether a rule helps: the gate does.
+may have been planted in the text that the strong model read. What counts is how many conversations hold a text, not how
+often it was sent: one that is sent a thousand times in one conversation is still one user's. Does not judge whether a
+rule helps: the gate does.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 from gateway.domain import Value
 
@@ -15,12 +18,17 @@ MIN_LENGTH = 8  # characters
 MAX_LENGTH = 300  # characters
 QUOTE_WORDS = 6
 """A run of so many words that occurs in a user's text is a quote."""
+CONVERSATIONS = 3
+"""What fewer conversations hold is quoted from a user, whatever their share is."""
 _FIGURE_WORDS = 4  # a run of so many words, two of them with digits, is one too
 _LONG_NUMBER = 4  # digits
 _OWN_SCRIPT = "LATIN"  # of the prompt that asks for rules
 
 _FORBIDDEN = {
-    "holds a link or an address": r"https?:|\bwww\.|\b[\w.-]+@[\w-]+\.|\b[\w-]+\.(?:com|org|net|io|dev)\b",
+    "holds a link or an address": (
+        r"h(?:tt|xx)ps?:|\bwww\.|\b[\w.-]+@[\w-]+\.|\w ?[\[(] ?(?:\.|dot) ?[\])] ?\w|\bdot (?:com|org|net|io|dev|ai)\b"
+        r"|\b[\w-]+\.(?:com|org|net|io|dev|ai|app|biz|cn|info|link|ly|online|ru|shop|site|top|xyz)\b"
+    ),
     "holds what looks like a secret": (
         r"\b(?:sk|pk|ghp|xox[bp])[-_]\w{6,}|\bbearer\s+\S{8,}"
         r"|\b(?=[\w+/=-]*\d)(?=[\w+/=-]*[a-z])[\w+/=-]{20,}"
@@ -33,7 +41,9 @@ _FORBIDDEN = {
         r"(?:^|\s)(?:system|user|assistant|developer)\s*:|<\|?[/\w]+\|?>|\[/?INST\]|^#{2,}\s"
     ),
     "holds a code fence": r"```|~~~",
-    "holds a blank that nobody fills": r"\{\{?\s*\w+\s*\}|\$\{|%\(\w+\)s|\[(?:insert|your|name|answer|placeholder)\b",
+    "holds a blank that nobody fills": (
+        r"\{\{?\s*\w+\s*\}|\$\{|%\(\w+\)s|\[(?:insert|your|name|answer|placeholder)\b|\[[a-z -]+ \d+\]"
+    ),
     "speaks of its writer instead of to the model": (
         r"^(?:i(?:['\u2019](?:m|ve|ll|d))?\s|(?:sorry|unfortunately|as an ai|as a language model)\b)"
         r"|\bi (?:cannot|can['\u2019]t|am unable)\b"
@@ -41,6 +51,9 @@ _FORBIDDEN = {
 }
 _PATTERNS = [(why, re.compile(pattern, re.IGNORECASE)) for why, pattern in _FORBIDDEN.items()]
 _WORD = re.compile(r"\w+(?:['\u2019.,]\w+)*")
+_DIGIT = re.compile(r"\d")
+
+Word = TypeVar("Word")
 
 
 class Corpus(Value, frozen=True):
@@ -56,31 +69,61 @@ class Corpus(Value, frozen=True):
     """The scripts in which requests are written, such as ``LATIN``; none if nothing is known of them."""
 
 
-def corpus(texts: Sequence[str], answers: Sequence[str], *, tools: Iterable[str] = (), told: str = "") -> Corpus:
-    """Index users' texts (one per item), expected answers, names of tools, and what the operator told the model.
+def corpus(
+    texts: Sequence[str],
+    answers: Sequence[str],
+    *,
+    conversations: Sequence[Hashable] = (),
+    tenants: Sequence[str | None] = (),
+    least: int = CONVERSATIONS,
+    tools: Iterable[str] = (),
+    told: str = "",
+) -> Corpus:
+    """Index users' texts, the expected answers (to the first texts), names of tools, and what the operator told.
 
-    A run of words that stands in more than half of the texts is the operator's template, and an answer that more than
-    a tenth of the items share is a class label: neither gives anyone away.
+    ``conversations`` and ``tenants`` say of each text where it comes from; without them each is a conversation. A run
+    of words in at least ``least`` conversations, and in more than half of all, is the operator's template. An answer
+    that ``least`` share, more than a tenth of all, and more than one tenant if there are several, is a class label.
+    Neither gives anyone away, and no tenant makes them.
     """
+    keys = list(conversations) or list(range(len(texts)))
+    by_conversation: dict[Hashable, list[list[str]]] = {}
+    for key, text in zip(keys, texts, strict=True):
+        by_conversation.setdefault(key, []).append(_words(text))
     quotes: Counter[tuple[str, ...]] = Counter()
-    figures: set[tuple[str, ...]] = set()
+    figures: Counter[tuple[str, ...]] = Counter()
     numbers: Counter[str] = Counter()
-    for text in texts:
-        words = _words(text)
-        quotes.update(set(_runs(words, QUOTE_WORDS)))
-        figures.update(run for run in _runs(words, _FIGURE_WORDS) if _is_figures(run))
-        numbers.update({word for word in words if _is_long_number(word)})
-    often = max(1, len(texts) // 2)
-    labels = Counter(" ".join(_words(answer)) for answer in answers)
+    for said in by_conversation.values():
+        quotes.update({run for words in said for run in _runs(words, QUOTE_WORDS)})
+        figures.update({run for words in said for run in _figures(words)})
+        numbers.update({word for words in said for word in words if len(_DIGIT.findall(word)) >= _LONG_NUMBER})
+    rare = max(least - 1, len(by_conversation) // 2)
     return Corpus(
-        quotes=frozenset(run for run, count in quotes.items() if count <= often),
-        figures=frozenset(figures),
-        numbers=frozenset(word for word, count in numbers.items() if count <= often),
-        answers=frozenset(
-            label for label, count in labels.items() if len(label) > 1 and count <= max(1, len(answers) // 10)
-        ),
+        quotes=frozenset(run for run, count in quotes.items() if count <= rare),
+        figures=frozenset(run for run, count in figures.items() if count <= rare),
+        numbers=frozenset(word for word, count in numbers.items() if count <= rare),
+        answers=_telling(answers, keys, tenants, least),
         tools=frozenset(tools),
         scripts=_scripts(told).union(*map(_scripts, texts)),
+    )
+
+
+def _telling(
+    answers: Sequence[str], conversations: Sequence[Hashable], tenants: Sequence[str | None], least: int
+) -> frozenset[str]:
+    """The answers that are no class labels."""
+    shared: dict[str, set[Hashable]] = {}
+    used_by: dict[str, set[str | None]] = {}
+    for place, answer in enumerate(answers):
+        label = " ".join(_words(answer))
+        shared.setdefault(label, set()).add(conversations[place])
+        used_by.setdefault(label, set()).add(tenants[place] if tenants else None)
+    rare = max(least - 1, len(set(conversations[: len(answers)])) // 10)
+    several = len(set(tenants[: len(answers)])) > 1
+    return frozenset(
+        label
+        for label, where in shared.items()
+        if len(label) > 1 and (len(where) <= rare or (several and len(used_by[label]) == 1))
     )
 
 
@@ -91,7 +134,8 @@ def problems(rule: str, known: Corpus) -> list[str]:
         found.append(f"has {len(rule)} characters, not {MIN_LENGTH} to {MAX_LENGTH}")
     if not _is_text(rule):
         found.append("is not a readable sentence")
-    found += [why for why, pattern in _PATTERNS if pattern.search(rule)]
+    plain = unicodedata.normalize("NFKC", rule)
+    found += [why for why, pattern in _PATTERNS if pattern.search(plain)]
     strange = _scripts(rule, least=2) - known.scripts - {_OWN_SCRIPT}
     if known.scripts and strange:
         found.append(f"is written in a script that no request uses ({', '.join(sorted(strange)).lower()})")
@@ -126,19 +170,22 @@ def _scripts(text: str, *, least: int = 1) -> frozenset[str]:
 
 
 def _words(text: str) -> list[str]:
+    """The words in one form: what only looks different (wide letters, marks without width) is no other word."""
+    if not text.isascii():
+        wide = unicodedata.normalize("NFKC", text)
+        text = "".join(letter for letter in wide if unicodedata.category(letter) != "Cf")
     return _WORD.findall(text.casefold())
 
 
-def _runs(words: Sequence[str], length: int) -> Iterable[tuple[str, ...]]:
+def _runs(words: Sequence[Word], length: int) -> Iterable[tuple[Word, ...]]:
     return zip(*(words[start:] for start in range(length)), strict=False)
 
 
-def _is_figures(run: Sequence[str]) -> bool:
-    return sum(any(letter.isdigit() for letter in word) for word in run) >= 2
-
-
-def _is_long_number(word: str) -> bool:
-    return sum(letter.isdigit() for letter in word) >= _LONG_NUMBER
+def _figures(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """The short runs of which two words hold digits."""
+    marks = [_DIGIT.search(word) is not None for word in words]
+    runs = zip(_runs(words, _FIGURE_WORDS), _runs(marks, _FIGURE_WORDS), strict=True)
+    return (run for run, marked in runs if sum(marked) >= 2)
 
 
 def _is_text(rule: str) -> bool:

@@ -1,4 +1,5 @@
-"""The weak model's mistakes to learn from, and some successes for contrast. Does not explain them.
+"""The weak model's mistakes to learn from, and some successes for contrast: recent ones and older ones, of many
+conversations. Does not explain them.
 
 What the incumbent replied in recorded exchanges costs nothing and comes first; the rest of the induction items are
 answered in small batches, only until there are mistakes enough.
@@ -8,11 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
+from optimizer.intake import capped, conversations, spread
 from optimizer.items import Item, Mistake, Seen
 from optimizer.trials.evaluate import Bench, Model
 
 ENOUGH = 16
 """Mistakes that one cycle learns from: four groups of four."""
+PER_CONVERSATION = 2
+"""Of them, and of the successes: what one conversation may show."""
 _BATCH = 10  # items answered between two looks at whether there are enough
 
 
@@ -37,9 +41,12 @@ async def sample(
 ) -> Sample:
     """Collect at most ``ENOUGH`` mistakes from recorded replies and from the weak model under the incumbent.
 
-    Mistakes without an expected answer (``unlabelled``) fill up what is missing. Raises what ``Bench.trials`` raises.
+    Half of the recorded ones are the newest (``seen`` and ``unlabelled`` begin with these), the others are spread over
+    the time before. Mistakes without an expected answer (``unlabelled``) fill up what is missing. Raises what
+    ``Bench.trials`` raises.
     """
-    replies = [(item, seen[item.id].reply, seen[item.id].correct) for item in items if item.id in seen]
+    known = {item.id: item for item in items}
+    replies = [(known[key], one.reply, one.correct) for key, one in seen.items() if key in known]
     waiting = [item for item in items if item.id not in seen]
     while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
@@ -47,10 +54,19 @@ async def sample(
         replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials]
     mistakes = [_shown(item, reply) for item, reply, correct in replies if not correct]
     return Sample(
-        mistakes=tuple([*mistakes, *unlabelled][:ENOUGH]),
-        successes=tuple(_shown(item, reply) for item, reply, correct in replies if correct)[:ENOUGH],
+        mistakes=tuple(_chosen(mistakes, unlabelled)),
+        successes=tuple(_chosen([_shown(item, reply) for item, reply, correct in replies if correct])),
         looked_at=len(replies) + len(unlabelled),
     )
+
+
+def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
+    """Those to learn from, newest first; ``then`` fills up what is missing."""
+    both = [*first, *then]
+    where = conversations([one.request for one in both])
+    marked = capped(list(enumerate(both)), where, PER_CONVERSATION)
+    chosen = spread([one for place, one in marked if place < len(first)], ENOUGH)
+    return chosen + spread([one for place, one in marked if place >= len(first)], ENOUGH - len(chosen))
 
 
 def _shown(item: Item, reply: str) -> Mistake:
