@@ -42,6 +42,19 @@ def test_the_last_cycles_say_what_came_of_them(config: str, tmp_path: Path, caps
     assert len(json.loads(capsys.readouterr().out)["cycles"]) == 2
 
 
+def test_where_a_roll_out_stands_is_told_in_a_few_lines(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the watch noted it last; with ``--json`` all of it."""
+    store = SqlStore.open(tmp_path)
+    store.put_note("live/sums", b'{"looked":1.0,"lines":["serves weak","harm: it broke"],"wrong":["harm: it broke"]}')
+    store.close()
+    assert run(["tasks", "show", "-c", config, "sums"]) == 0
+    assert "  serves weak\n  harm: it broke\n" in capsys.readouterr().out
+    assert run(["tasks", "show", "--json", "-c", config, "sums"]) == 0
+    assert json.loads(capsys.readouterr().out)["live"]["wrong"] == ["harm: it broke"]
+
+
 def test_an_unknown_task_is_one_line(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It names the tasks that there are."""
     assert run(["tasks", "show", "-c", config, "nosuch"]) == 1

@@ -61,17 +61,20 @@ def list_(config: Path | None, as_json: bool) -> None:
 @json_option
 @click.argument("task")
 def show(config: Path | None, as_json: bool, task: str) -> None:
-    """One task: configuration, traffic, rule set, and the last cycles of the optimizer."""
+    """One task: configuration, traffic, rule set, where its roll-out stands, the last cycles of the optimizer."""
     settings = settings_of(config)
     section = settings.tasks[known_task(settings, task)]
     with store_of(settings) as store:
         counts = store.counts().get(task, TaskCounts())
         active = store.active().get(task)
         cycles = store.cycles(task, limit=5)
+        note = store.note(f"live/{task}")
+    live = msgspec.json.decode(note) if note is not None else None
     outcomes = [msgspec.json.decode(cycle.outcome) if cycle.outcome else None for cycle in cycles]
     if as_json:
         print_json(
             {"task": task, "configuration": section, "counts": counts, "rules": active.version if active else None,
+             "live": live,
              "cycles": [{"started": cycle.started, "ended": cycle.ended, "outcome": outcome}
                         for cycle, outcome in zip(cycles, outcomes, strict=True)]}
         )  # fmt: skip
@@ -79,6 +82,15 @@ def show(config: Path | None, as_json: bool, task: str) -> None:
     click.echo(f"{task}: {section.weak} (taught by {section.strong}), serves {section.serve}")
     click.echo(f"{counts.exchanges} exchanges, {counts.errors} errors, {counts.feedback} with feedback")
     click.echo(f"active rule set: {active.version if active else 'none'}")
+    if live is not None:
+        click.echo(f"roll-out, looked at {_when(live['looked'])}:")
+        for line in live["lines"]:
+            click.echo(f"  {line}")
     for cycle, outcome in zip(cycles, outcomes, strict=True):
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(cycle.started))
-        click.echo(f"cycle {when}: " + (f"{outcome['verdict']}: {outcome['note']}" if outcome else "not ended"))
+        click.echo(
+            f"cycle {_when(cycle.started)}: " + (f"{outcome['verdict']}: {outcome['note']}" if outcome else "not ended")
+        )
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
