@@ -1,8 +1,10 @@
 """``/chat/completions``: a conversation as a list of messages."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
+import msgspec
 from msgspec import Raw
 
 from gateway.domain import Value
@@ -25,6 +27,24 @@ from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 
 _SYSTEM = ("system", "developer")
+
+
+class _Turn(msgspec.Struct):
+    role: Any = None
+    content: Raw = Raw()
+
+
+_turn = msgspec.json.Decoder(_Turn)
+
+
+def first_said(messages: Sequence[Raw]) -> bytes:
+    """The content of the first message that a user wrote, as it came; else the first message. Empty without any."""
+    for message in messages:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            turn = _turn.decode(message)
+            if turn.role == "user":
+                return bytes(turn.content)
+    return bytes(messages[0]) if messages else b""
 
 
 class CompletionRequest(Envelope, frozen=True, kw_only=True):
@@ -67,9 +87,7 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
         return first.text() if first.role in _SYSTEM else None
 
     def opening(self) -> bytes:
-        opened = (open_message(message) for message in self.messages)
-        first = next((message for message in opened if message.role == "user"), None)
-        return bytes(first.fields.get("content", b"")) if first is not None else bytes(self.messages[0])
+        return first_said(self.messages)
 
     def with_system(self, text: str) -> Changes:
         if not text:

@@ -4,13 +4,14 @@ A conversation keeps its place from turn to turn and from process to process, so
 share grows, and upstreams' prompt caches keep hitting. Nothing is remembered: the place is a hash.
 """
 
+import functools
 import hashlib
 
 from gateway.pipeline.envelope import Conversation
 
 _KEYS = ("prompt_cache_key", "conversation", "previous_response_id")
 """Fields by which a client itself says what belongs together; the last one at least keeps two turns together."""
-_MOST = 4096
+_MOST = 1024
 """Bytes of a first message that are looked at."""
 
 
@@ -25,5 +26,10 @@ def key_of(envelope: Conversation) -> bytes:
 
 def place(key: bytes, salt: str) -> float:
     """A number in [0, 1), evenly spread over conversations; other salts give independent numbers."""
-    digest = hashlib.blake2b(key, digest_size=8, salt=hashlib.blake2b(salt.encode(), digest_size=16).digest()).digest()
+    digest = hashlib.blake2b(key, digest_size=8, salt=_salted(salt)).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+@functools.lru_cache(4096)
+def _salted(salt: str) -> bytes:
+    return hashlib.blake2b(salt.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.pipeline.chat import only_text, text_of
+from gateway.pipeline.chat import first_said, only_text, text_of
 from gateway.pipeline.envelope import (
     Changes,
     Conversation,
@@ -52,9 +52,7 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     def opening(self) -> bytes:
         if not self.items:
             return bytes(self.fields.get("input", b""))
-        opened = (decode_object(bytes(item)) for item in self.items)
-        first = next((item for item in opened if bytes(item.get("role", b"")) == b'"user"'), None)
-        return bytes(first.get("content", b"")) if first is not None else bytes(self.items[0])
+        return first_said(self.items)
 
     def with_system(self, text: str) -> Changes:
         if not text:
