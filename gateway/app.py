@@ -17,11 +17,13 @@ from gateway.api import failures
 from gateway.api.admin import admin
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
+from gateway.api.gate import admit, refuse
 from gateway.api.health import livez, metrics, readyz
 from gateway.api.messages import Messages
 from gateway.api.models import get_model, list_models
 from gateway.api.passthrough import PassThrough
 from gateway.completion import Completions
+from gateway.errors import PreceptorError
 from gateway.modelfiles import resolve
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.classify import Classifier
@@ -33,6 +35,7 @@ from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
 from gateway.settings import Settings, models_dir
 from gateway.store.base import Store
+from gateway.store.retention import keep_clear
 from gateway.store.writer import Writer
 from gateway.telemetry import Telemetry
 from gateway.upstream.base import Upstream
@@ -121,6 +124,10 @@ async def running(
             await upstream.open()
         watcher = asyncio.create_task(watch(services.store, services.rules))
         stack.push_async_callback(_cancelled, watcher)
+        retention = asyncio.create_task(
+            keep_clear(services.store, lambda: services.settings.server.retention_days, services.wall_clock)
+        )
+        stack.push_async_callback(_cancelled, retention)
         if reloader is not None:
             await stack.enter_async_context(reloader.following())
         for plugin in plugins:
@@ -141,18 +148,25 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 
 class Application:
-    """The whole HTTP application. Paths that ask models go straight to their endpoints, all others to Litestar.
+    """The whole HTTP application: behind the gate, paths that ask models go straight to their endpoints, all others to
+    Litestar.
 
     Its routing and middleware cost 12 us of CPU a request, a quarter of what the gateway itself needs
     (``tests.bench.gateway``).
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], rest: Litestar) -> None:
+    def __init__(self, services: Services, endpoints: Mapping[str, Endpoint], rest: Litestar) -> None:
+        self._services = services
         self.rest = rest
         self.endpoints = endpoints
         self._by_path = {**endpoints, **{f"{path}/": endpoint for path, endpoint in endpoints.items()}}
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        if scope["type"] != "lifespan":
+            try:
+                admit(scope, self._services)
+            except PreceptorError as error:
+                return refuse(error, scope, send)
         return self._by_path.get(scope.get("path"), self.rest)(scope, receive, send)
 
 
@@ -192,4 +206,4 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         openapi_config=None,
         logging_config=None,
     )
-    return Application(endpoints, rest)
+    return Application(services, endpoints, rest)

@@ -188,6 +188,8 @@ class Exchange(Value, frozen=True):
     latency_ms: float = 0.0
     first_byte_ms: float | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    key: str | None = None
+    """Name of the key that the client showed; ``None`` where nobody is asked for one."""
 
 
 class Feedback(Value, frozen=True):

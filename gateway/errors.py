@@ -8,6 +8,7 @@
     │   ├── NotFound                   404
     │   │   └── ModelNotFound          404  code model_not_found
     │   ├── Unauthorized               401  code invalid_api_key
+    │   ├── Forbidden                  403  the key is right, and not for that
     │   ├── MethodNotAllowed           405
     │   ├── Conflict                   409  the state is no longer what the request was made for
     │   └── BodyTooLarge               413
@@ -116,6 +117,12 @@ class Unauthorized(BadRequest):
 
     status = 401
     code = "invalid_api_key"
+
+
+class Forbidden(BadRequest):
+    """The key is right and does not allow that."""
+
+    status = 403
 
 
 class MethodNotAllowed(BadRequest):

@@ -4,7 +4,9 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from gateway.auth import Keyring
 from gateway.completion import Completions
 from gateway.pipeline.classify import Classifier
 from gateway.rules.snapshot import LiveRules
@@ -31,6 +33,11 @@ class Serving:
     upstreams: Mapping[str, Upstream]
     completions: Completions
     classifier: Classifier
+
+    @cached_property
+    def keys(self) -> Keyring:
+        """The keys that clients show."""
+        return Keyring(self.settings.keys)
 
     @property
     def body_limit(self) -> int:

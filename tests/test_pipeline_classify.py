@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.pipeline.chat import open_chat
@@ -67,6 +69,34 @@ def test_the_first_task_of_the_configuration_wins(order: tuple[str, str]) -> Non
     matches = {"by_model": Match(model="gpt"), "by_header": Match(header={"x-a": "1"})}
     tasks = classifier(**{name: matches[name] for name in order})
     assert task_of(tasks, model="gpt", headers={"x-a": "1"}) == order[0]
+
+
+PARTS = [None, r"summarise the contract", r"^translate\ the text$", r"(?i)summarise", "short", r"\d+ of the contract"]
+TEXTS = ["", "translate the text", "please summarise the contract", "3 of the contract", "Summarise", "short"]
+
+
+@given(data=st.data())
+def test_thousands_of_tasks_are_recognised_as_few_are(data: st.DataObject) -> None:
+    """However many there are and whatever they match by: the first that fits, as one look at each would find it."""
+    match = st.builds(
+        Match,
+        model=st.sampled_from([None, "gpt", "other"]),
+        header=st.dictionaries(st.sampled_from(["x-a", "x-b"]), st.sampled_from(["", "1", "2"])),
+        system_prompt=st.sampled_from(PARTS),
+    )
+    some = data.draw(st.lists(match, max_size=6))
+    places = data.draw(st.permutations(range(200)))
+    noise = [Match(model=model, header={"x-c": str(number)}) if number % 2 else
+             Match(model=model, system_prompt=f"nobody asks for number {number:05d}")
+             for model in (None, "gpt") for number in range(150)]  # fmt: skip
+    matches = dict(zip((f"some-{place}" for place in places), some, strict=False))
+    many = {f"none-{number}": match for number, match in enumerate(noise)}
+    mixed = dict(data.draw(st.permutations([*matches.items(), *many.items()])))
+    few = classifier(**{name: match for name, match in mixed.items() if name in matches})
+    model, system = data.draw(st.sampled_from(["gpt", "none"])), data.draw(st.sampled_from([None, *TEXTS]))
+    headers = data.draw(st.dictionaries(st.sampled_from(["x-a", "x-b"]), st.sampled_from(["", "1", "2"])))
+    asked: dict[str, Any] = {"model": model, "system": system, "headers": headers}
+    assert task_of(classifier(**mixed), **asked) == task_of(few, **asked)
 
 
 def test_a_task_without_a_match_is_only_named() -> None:

@@ -56,6 +56,7 @@ FULL = exchange(
     usage=Usage(prompt_tokens=10, output_tokens=4),
     latency_ms=12.5,
     first_byte_ms=3.25,
+    key="team-a",
 )
 
 RULES = RuleSet(
@@ -365,6 +366,33 @@ def test_observed_are_the_newest_oldest_first(store: Store) -> None:
         (None, None, ""), (True, "client", ""), (False, "outcome", "empty")
     ]  # fmt: skip
     assert store.observed("sums", since=9.0, limit=3) == []
+
+
+def test_what_is_forgotten_is_gone_with_its_feedback(store: Store) -> None:
+    """Oldest first and no more than asked for, of every task and of none; younger ones stay as they are."""
+    store.record([exchange("b", created=2.0), exchange("a", created=1.0, task=None), exchange("c", created=3.0)])
+    store.record([exchange("late", created=2.5, task="other"), exchange("last", created=9.0)])
+    for id_ in ("b", "c"):
+        store.add_feedback(feedback(id_))
+    assert store.forget(3.0, limit=2) == 2
+    assert [one.id for one in store.recorded(0, limit=9)[0]] == ["c", "late", "last"]
+    assert [one.exchange.id for one in store.graded("sums", limit=9)] == ["c"]
+    assert not store.add_feedback(feedback("b"))
+    assert store.forget(3.0, limit=2) == 1
+    assert store.forget(3.0, limit=2) == 0
+    assert {task: counts.exchanges for task, counts in store.counts().items()} == {"sums": 2}
+
+
+def test_forgetting_moves_no_position(store: Store) -> None:
+    """A reader goes on where it was, also when all that it read is gone: the last exchange stays for that."""
+    store.record([exchange(f"x{number}", created=float(number)) for number in range(3)])
+    _, middle = store.recorded(0, limit=2)
+    _, end = store.recorded(0, limit=9)
+    assert store.forget(9.0, limit=9) == 2
+    assert [one.id for one in store.recorded(middle, limit=9)[0]] == ["x2"]
+    store.record([exchange("new", created=10.0)])
+    assert [one.id for one in store.recorded(end, limit=9)[0]] == ["new"]
+    assert store.forget(9.0, limit=9) == 1
 
 
 def test_lanes_are_what_the_histories_come_to(store: Store) -> None:

@@ -80,6 +80,29 @@ def test_what_is_no_json_is_left_out_with_an_error(spool: Spool, caplog: pytest.
     assert [getattr(record, "action", None) for record in caplog.records] == ["spool_refused"]
 
 
+def test_two_processes_never_append_to_one_file(spool: Spool) -> None:
+    """What a file that is taken cannot have goes beside it; both are found afterwards, and are private."""
+    spool.append([exchange("a")])
+    with spool.taken() as mine:
+        assert mine
+        spool.append([exchange("b")])
+    spool.append([exchange("c")])
+    left = spool.left()
+    assert sorted([found.id for found in one.read()] for one in left) == [["a", "c"], ["b"]]
+    assert {stat.S_IMODE(one.path.stat().st_mode) for one in left} == {0o600}
+
+
+def test_a_file_is_taken_by_one_at_a_time(spool: Spool) -> None:
+    """The others let it be, and a file that is not there is nobody's."""
+    with spool.taken() as nothing:
+        assert not nothing
+    spool.append([PLAIN])
+    with spool.taken() as first, Spool(spool.path).taken() as second:
+        assert (first, second) == (True, False)
+    with spool.taken() as again:
+        assert again
+
+
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(garbage=st.binary(max_size=200))
 @example(garbage=b'{"id":"\xff"}')

@@ -127,8 +127,11 @@ def test_errors_carry_no_prompt(store: SqlStore, tmp_path: Path) -> None:
         (lambda store: store.graded("sums", limit=10), ["INDEX feedback_task_created", "INDEX feedback_exchange"]),
         (lambda store: store.open_cycle("sums"), ["INDEX cycles_task"]),
         (lambda store: store.history("sums"), ["INDEX activations_task"]),
+        (lambda store: store.observed("sums", since=1.0, limit=9), ["INDEX exchanges_task_created"]),
+        (lambda store: store.answered("sums", arm="weak", limit=9), ["INDEX exchanges_task_created"]),
+        (lambda store: store.forget(1.0, limit=9), ["INDEX exchanges_created"]),
     ],
-    ids=["counts", "graded", "open_cycle", "history"],
+    ids=["counts", "graded", "open_cycle", "history", "observed", "answered", "forget"],
 )
 def test_the_indexes_serve_the_reads(store: SqlStore, read: Callable[[SqlStore], object], indexes: list[str]) -> None:
     """Ten million exchanges are neither walked through nor sorted."""

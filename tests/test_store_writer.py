@@ -352,6 +352,18 @@ def test_what_cannot_be_written_at_close_is_written_at_the_next_start(store: Moo
     assert store.exchange("a") == exchange("a", request=b'{"n":1}', reply="é")
 
 
+def test_what_another_process_left_is_written_at_the_next_start(store: MoodyStore, tmp_path: Path) -> None:
+    """Every file beside the spool is taken up, but none that somebody has."""
+    spool = Spool(tmp_path / "spool.jsonl")
+    spool.append([exchange("a")])
+    with spool.taken():
+        spool.append([exchange("b")])
+        with writing(store, spool.path) as writer:
+            assert writer.flush(PATIENCE_S)
+    assert store.asked == ["b"]
+    assert [one.path for one in spool.left()] == [spool.path]
+
+
 def test_reading_the_spool_back_waits_for_the_store(store: MoodyStore, tmp_path: Path) -> None:
     """A start does not fail because the store is down, and the spool stays until it has been stored."""
     spool = tmp_path / "spool.jsonl"

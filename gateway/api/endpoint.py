@@ -11,8 +11,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from litestar.types import HTTPScope, Receive, Send
 
+from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import EVENTS, Header, error_headers, header, header_value, piece, read_body, respond, start
+from gateway.auth import Holder
 from gateway.completion import Tally
 from gateway.domain import Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
@@ -41,7 +43,7 @@ class Endpoint:
         self._prefix = prefix
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        exchange = Running(self._services, self._services.new_id(self._prefix))
+        exchange = Running(self._services, self._services.new_id(self._prefix), holder_of(scope))
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
@@ -66,6 +68,8 @@ class Endpoint:
         task = None
         if isinstance(envelope, Conversation):
             task = serving.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
+        if exchange.holder is not None:
+            exchange.holder.check(task, envelope.model)
         exchange.learn = learnable(header(scope, LEARN_HEADER))
         plan = route(envelope, task, services.rules.current, serving.settings)
         exchange.tally.plan = plan
@@ -127,9 +131,10 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
 class Running:
     """An exchange under way: collects what its record needs and hands it to the writer once."""
 
-    def __init__(self, services: Services, id_: str) -> None:
+    def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
         self._services = services
         self.id = id_
+        self.holder = holder
         self._created = services.wall_clock()
         self._began = services.clock()
         self._first_byte_ms: float | None = None
@@ -189,6 +194,7 @@ class Running:
             latency_ms=(services.clock() - self._began) * 1000,
             first_byte_ms=self._first_byte_ms,
             tool_calls=self.tally.tool_calls if self.learn else (),
+            key=self.holder.name if self.holder is not None else None,
         )
         services.writer.put(exchange)
         services.telemetry.exchange(exchange, self._overhead_s)

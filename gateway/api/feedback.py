@@ -1,5 +1,6 @@
 """``POST /v1/feedback``: what a client says of a reply, keyed by the reply's ``id``. Acknowledged once it is stored."""
 
+import asyncio
 import re
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from gateway.errors import BadRequest, NotFound
 from gateway.services import Services
 
 _MAX_BODY = 10**6
+_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
+"""Between attempts, while another worker may have the exchange in its queue."""
 
 
 class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +64,16 @@ async def give_feedback(
 ) -> Response[dict[str, Any]]:
     """Store feedback. 404 for an id that no exchange has."""
     feedback = parse(await request.body(), services.wall_clock())
-    if not await services.writer.feedback(feedback):
+    if not await _stored(services, feedback):
         raise NotFound(f"There is no exchange {feedback.exchange_id!r}.", param="id", code="exchange_not_found")
     return Response({"id": feedback.exchange_id, "object": "feedback", "stored": True})
+
+
+async def _stored(services: Services, feedback: Feedback) -> bool:
+    """Whether the exchange is known. What this process recorded is written before; another's takes its time."""
+    pauses = _PAUSES_S if services.settings.server.workers > 1 else ()
+    for pause in pauses:
+        if await services.writer.feedback(feedback):
+            return True
+        await asyncio.sleep(pause)
+    return await services.writer.feedback(feedback)

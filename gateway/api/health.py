@@ -1,5 +1,6 @@
 """``/livez``, ``/readyz`` and ``/metrics``."""
 
+import asyncio
 from typing import Any
 
 from litestar import MediaType, Response, get
@@ -7,6 +8,7 @@ from litestar.di import NamedDependency
 
 from gateway.services import Services
 from gateway.upstream.guarded import Guarded
+from gateway.workers.counts import families
 
 
 @get("/livez")
@@ -30,11 +32,19 @@ async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(services: NamedDependency[Services]) -> bytes:
-    """Prometheus' text format."""
+    """Prometheus' text format: what all workers counted, whichever of them is asked."""
+    look_at_gauges(services)
+    telemetry = services.telemetry
+    if telemetry.counts is None:
+        return telemetry.text()
+    return await asyncio.to_thread(telemetry.counts.total, families(telemetry.registry.collect()))
+
+
+def look_at_gauges(services: Services) -> None:
+    """Bring up to date what is not counted but looked at when somebody asks."""
     for task in services.settings.tasks:
         lane = services.rules.current.lanes.get(task)
         services.telemetry.rules(task, lane.live.rule_set.version if lane and lane.live else 0)
     for name, upstream in services.serving.upstreams.items():
         if isinstance(upstream, Guarded):
             services.telemetry.upstream_calls(name, in_flight=upstream.in_flight, waiting=upstream.waiting)
-    return services.telemetry.text()

@@ -1,15 +1,18 @@
 """``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
 
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from gateway import logs
-from gateway.app import llamacpp_models
 from gateway.commands.options import config_option, settings_of
 from gateway.errors import ConfigurationError, PreceptorError
+from gateway.listener import bind
 from gateway.modelfiles import resolve
 from gateway.plugins import installed
 from gateway.settings import DEFAULT_FILE, Settings, config_path, example_file, models_dir
@@ -22,25 +25,35 @@ if TYPE_CHECKING:
 @config_option
 @click.option("--host", help="Address to listen on, instead of server.host.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of server.port.")
-def serve(config: Path | None, host: str | None, port: int | None) -> None:
+@click.option("--workers", type=click.IntRange(1), help="Processes that serve, instead of server.workers.")
+def serve(config: Path | None, **options: str | int | None) -> None:
     """Run the gateway until Ctrl-C or SIGTERM."""
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-
-    def read() -> Settings:
-        settings = _usable_settings(config)
-        return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
-
+    given = {name: value for name, value in options.items() if value is not None}
+    read = reader(config, given)
     settings = read()
     server = settings.server
-    # uvicorn and Litestar are imported here: the other commands start faster without them.
-    from gateway.server import bind
-    from gateway.server import serve as run
-
     logs.configure()
     listener = bind(server.host, server.port)
     address = "{}:{}".format(*listener.getsockname()[:2])
     click.echo(f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
-    run(settings, config_path(config), read, installed(), listener)
+    # What serves is imported where it is used: the other commands, and a supervisor, start faster and smaller.
+    if server.workers > 1:
+        from gateway.workers.supervisor import supervise
+
+        supervise(settings, config, given, listener)
+    else:
+        from gateway.server import serve as run
+
+        run(settings, config_path(config), read, installed(), listener)
+
+
+def reader(config: Path | None, given: Mapping[str, str | int]) -> Callable[[], Settings]:
+    """Reads the configuration, with what the command line set in ``server``. Raises ``ConfigurationError``."""
+
+    def read() -> Settings:
+        return _usable_settings(config, given)
+
+    return read
 
 
 @click.command(epilog="Example: preceptor check -c preceptor.toml")
@@ -57,17 +70,36 @@ def check(config: Path | None) -> None:
     )
 
 
-def _usable_settings(config: Path | None) -> Settings:
-    """Valid settings that every plugin can work with. Raises ``ConfigurationError``."""
+def _usable_settings(config: Path | None, given: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Valid settings that can be served and that every plugin can work with. Raises ``ConfigurationError``."""
     settings = settings_of(config)
-    mistakes = [mistake for plugin in installed() for mistake in plugin.mistakes(settings)]
+    settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
+    mistakes = _worker_mistakes(settings)
+    mistakes += [mistake for plugin in installed() for mistake in plugin.mistakes(settings)]
     if mistakes:
         raise ConfigurationError(str(config_path(config)), mistakes)
     return settings
 
 
+def _worker_mistakes(settings: Settings) -> list[str]:
+    """What several workers cannot do."""
+    if settings.server.workers == 1:
+        return []
+    found = [
+        f"upstreams.{name}: each of {settings.server.workers} workers would load its models: set server.workers = 1, or"
+        " run a model server of your own (kind openai)"
+        for name, upstream in settings.upstreams.items()
+        if upstream.kind == "llamacpp"
+    ]
+    if sys.platform != "linux":
+        found.append("server.workers: more than one needs Linux, which deals connections out to them")
+    return found
+
+
 def _missing_models(settings: Settings) -> list[str]:
     """What is wrong with the embedded models' files."""
+    from gateway.app import llamacpp_models
+
     lines = []
     for name, upstream in settings.upstreams.items():
         if upstream.kind == "llamacpp":

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 from gateway.domain import Value
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.pipeline.envelope import Conversation
+from gateway.pipeline.phrases import PIECE, Phrases, phrase_of
 from gateway.settings import Match, Task
 
 TASK_HEADER = "x-preceptor-task"
@@ -15,10 +17,63 @@ Headers = Callable[[str], str | None]
 """Looks up a request header by its lower-case name."""
 
 
+_MANY = 100
+"""Tasks from which on a look at each of them takes longer than finding those that are worth a look."""
+
+
 class _Matcher(Value, frozen=True):
+    position: int
     task: str
     headers: Sequence[tuple[str, str]]
     system_prompt: re.Pattern[str] | None
+
+    def fits(self, header: Headers, text: str) -> bool:
+        return all(header(name) == value for name, value in self.headers) and (
+            self.system_prompt is None or self.system_prompt.search(text) is not None
+        )
+
+
+class _Group:
+    """Tasks among which the first that fits counts. Where there are many, only those are looked at that may fit."""
+
+    def __init__(self, matchers: Sequence[_Matcher]) -> None:
+        self._prompts = any(matcher.system_prompt is not None for matcher in matchers)
+        self._each: list[_Matcher] = []
+        self._filed: list[_Matcher] = []
+        self._by_header: dict[str, dict[str, list[_Matcher]]] = {}
+        phrases: list[str] = []
+        for matcher in matchers:
+            prompt = matcher.system_prompt
+            phrase = phrase_of(prompt.pattern) if prompt is not None and len(matchers) >= _MANY else None
+            if phrase is not None and len(phrase) >= PIECE:
+                self._filed.append(matcher)
+                phrases.append(phrase)
+            elif matcher.headers and len(matchers) >= _MANY:
+                name, value = matcher.headers[0]
+                self._by_header.setdefault(name, {}).setdefault(value, []).append(matcher)
+            else:
+                self._each.append(matcher)
+        self._phrases = Phrases(phrases) if phrases else None
+
+    def first(self, envelope: Conversation, header: Headers) -> _Matcher | None:
+        """The first task that fits, in the order of the configuration."""
+        text = (envelope.system_text() or "") if self._prompts else ""
+        for matcher in self._worth_a_look(header, text):
+            if matcher.fits(header, text):
+                return matcher
+        return None
+
+    def _worth_a_look(self, header: Headers, text: str) -> list[_Matcher]:
+        """Every task that fits and some that do not, in the order of the configuration."""
+        found: list[_Matcher] = []
+        for name, by_value in self._by_header.items():
+            found += by_value.get(header(name) or "", ())
+        if self._phrases is not None:
+            found += (self._filed[position] for position in self._phrases.possible(text))
+        return sorted([*self._each, *found], key=_position) if found else self._each
+
+
+_position = attrgetter("position")
 
 
 class Classifier:
@@ -26,21 +81,12 @@ class Classifier:
 
     def __init__(self, tasks: Mapping[str, Task]) -> None:
         self._names = frozenset(tasks)
-        self._by_model: dict[str, list[_Matcher]] = {}
-        self._any_model: list[_Matcher] = []
-        self._order = {name: position for position, name in enumerate(tasks)}
-        for name, task in tasks.items():
+        by_model: dict[str | None, list[_Matcher]] = {}
+        for position, (name, task) in enumerate(tasks.items()):
             if task.match != Match():
-                self._add(name, task.match)
-
-    def _add(self, name: str, match: Match) -> None:
-        matcher = _Matcher(
-            task=name,
-            headers=tuple((header.lower(), value) for header, value in match.header.items()),
-            system_prompt=re.compile(match.system_prompt) if match.system_prompt is not None else None,
-        )
-        bucket = self._any_model if match.model is None else self._by_model.setdefault(match.model, [])
-        bucket.append(matcher)
+                by_model.setdefault(task.match.model, []).append(_matcher(position, name, task.match))
+        self._any_model = _Group(by_model.pop(None, []))
+        self._by_model = {model: _Group(matchers) for model, matchers in by_model.items()}
 
     def task_of(self, envelope: Conversation, header: Headers) -> str | None:
         """The task of a request, or ``None``.
@@ -66,12 +112,15 @@ class Classifier:
         return name if isinstance(name, str) and name in self._names else None
 
     def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
-        candidates = self._by_model.get(envelope.model, [])
-        if self._any_model:
-            candidates = sorted([*candidates, *self._any_model], key=lambda matcher: self._order[matcher.task])
-        for matcher in candidates:
-            if all(header(name) == value for name, value in matcher.headers) and (
-                matcher.system_prompt is None or matcher.system_prompt.search(envelope.system_text() or "") is not None
-            ):
-                return matcher.task
-        return None
+        groups = (self._by_model.get(envelope.model), self._any_model)
+        found = [first for group in groups if group is not None and (first := group.first(envelope, header))]
+        return min(found, key=_position).task if found else None
+
+
+def _matcher(position: int, task: str, match: Match) -> _Matcher:
+    return _Matcher(
+        position=position,
+        task=task,
+        headers=tuple((header.lower(), value) for header, value in match.header.items()),
+        system_prompt=re.compile(match.system_prompt) if match.system_prompt is not None else None,
+    )

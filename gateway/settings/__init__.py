@@ -1,6 +1,7 @@
 """The configuration: its sections, and how it is read."""
 
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
+from gateway.settings.keys import Key
 from gateway.settings.load import DEFAULT_FILE, config_path, example_file, load, models_dir, parse
 from gateway.settings.rollout import Rollout, Shadow
 from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task, Upstream
@@ -9,6 +10,7 @@ __all__ = [
     "DEFAULT_FILE",
     "ExactGrader",
     "Grader",
+    "Key",
     "Match",
     "Model",
     "NumericGrader",

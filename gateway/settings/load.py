@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.errors import ConfigurationError
 from gateway.settings.document import Mistakes, check, convert, expanded, meant, texts
+from gateway.settings.keys import note_mistakes as note_mistakes_of_keys
 from gateway.settings.sections import Settings
 
 DEFAULT_FILE = "preceptor.toml"
@@ -73,6 +74,8 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
 
 def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
     """Names that point nowhere and values that do not fit together, whatever else is wrong in the document."""
+    note_mistakes_of_keys(found.get("keys"), mistakes)
+    passing = "default_upstream" in found.get("server", {})
     for path, value in texts(found):
         key = ".".join(path)
         match path:
@@ -87,7 +90,11 @@ def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
                     re.compile(value)
                 except (re.error, OverflowError, RecursionError) as error:
                     mistakes.note(key, f"not a regular expression: {error}")
-            case ("server", "admin_key") if len(value) < _SHORTEST_KEY:
+            case ("keys", _, "tasks", _):
+                _check_reference(key, value, "tasks", found, mistakes)
+            case ("keys", _, "models", _) if not passing:
+                _check_reference(key, value, "models", found, mistakes)
+            case ("server", "admin_key") | ("keys", _, "key") if len(value) < _SHORTEST_KEY:
                 mistakes.note(key, f"must have at least {_SHORTEST_KEY} characters: guessing must be hopeless")
             case ("upstreams", name, "kind") if value == "openai" and "base_url" not in found["upstreams"][name]:
                 mistakes.note(f"upstreams.{name}.base_url", "is missing")

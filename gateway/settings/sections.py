@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from gateway.settings.base import Count, Name, Positive, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
+from gateway.settings.keys import Key
 from gateway.settings.rollout import Rollout, Shadow
 
 
@@ -28,7 +29,18 @@ class Server(Section, frozen=True):
         doc("Key of the admin API (`/admin`), at least 16 characters; write `${VAR}`, not the key. None: it is off."),
     ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
+    retention_days: Annotated[
+        Positive | None,
+        doc("Days after which an exchange and its feedback are deleted; none: they are kept for ever."),
+    ] = None
     drain_s: Annotated[Positive, doc("Seconds that running requests get to finish when the gateway stops.")] = 10.0
+    workers: Annotated[
+        Count,
+        doc(
+            "Processes that serve, one for each core that it may use; Linux only. Limits on calls under way and"
+            " breakers hold for each of them. Read at the start."
+        ),
+    ] = 1
 
     def __repr__(self) -> str:
         return f"Server(host={self.host!r}, port={self.port})"  # the admin key is a secret
@@ -162,7 +174,20 @@ class Optimizer(Section, frozen=True):
         Positive, doc("Seconds between two looks at new traffic: signs of failure, shadows, roll-outs.")
     ] = 5.0
     min_mistakes: Annotated[Count, doc("New mistakes that a scheduled cycle waits for.")] = 5
-    max_items: Annotated[Count, doc("Graded exchanges that one cycle looks at, newest first.")] = 600
+    max_items: Annotated[
+        Count, doc("Graded exchanges that one cycle looks at: the newest, and some from the time before.")
+    ] = 600
+    max_share_per_tenant: Annotated[
+        float,
+        Meta(gt=0, le=1),
+        doc(
+            "Share of those that one end user may bring, where requests name them (`user`, `safety_identifier`,"
+            " `metadata.user_id`); with too few users for that, each brings at most an equal share."
+        ),
+    ] = 0.25
+    quote_conversations: Annotated[
+        Count, doc("Conversations that must hold some words of their users before a rule may say them, at the least.")
+    ] = 3
     max_rules: Annotated[Count, doc("Rules in a rule set.")] = 8
     selection_items: Annotated[Count, doc("Items on which candidates are ranked.")] = 40
     confirmation_items: Annotated[
@@ -191,6 +216,7 @@ class Settings(Section, frozen=True):
     upstreams: dict[Name, Upstream] = field(default_factory=dict)
     models: dict[Name, Model] = field(default_factory=dict)
     tasks: dict[Name, Task] = field(default_factory=dict)
+    keys: dict[Name, Key] = field(default_factory=dict)
     optimizer: Optimizer = Optimizer()
     injection: bool = True
     """``PRECEPTOR_INJECTION=off`` turns every rule set off."""

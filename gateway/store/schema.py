@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. A database that says so is opened without loading Alembic."""
 
 metadata = MetaData()
@@ -46,6 +46,9 @@ exchanges = Table(
     Column("request", LargeBinary, nullable=False),
     Column("reply", Text),
     Column("tool_calls", Text),
+    Column("key", Text),
+    # For what is too old; rows that were recorded together lie together, so a batch of them is quick to delete.
+    Index("exchanges_created", "created"),
     # The last two columns let the counts of a task be taken from the index alone.
     Index("exchanges_task_created", "task", "created", "status", "output_tokens"),
 )

@@ -37,10 +37,10 @@ class _Ticket:
 class Writer:
     """Takes exchanges and feedback from any thread, and writes them to a store on its own.
 
-    ``spool`` is the file for what ``close`` could not write; the next ``start`` reads it back. Bounds: ``max_rows``
-    entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows`` exchanges or what ``linger_s``
-    seconds bring. ``backoff_s`` is the first and the longest pause between attempts. ``deadline_s`` bounds the wait
-    for feedback to be stored.
+    ``spool`` is the file for what ``close`` could not write; the next ``start`` of any process reads it back. Bounds:
+    ``max_rows`` entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows`` exchanges or what
+    ``linger_s`` seconds bring. ``backoff_s`` is the first and the longest pause between attempts. ``deadline_s`` bounds
+    the wait for feedback to be stored.
     """
 
     def __init__(
@@ -84,10 +84,9 @@ class Writer:
         return len(self._queue)
 
     def start(self) -> None:
-        """Start the thread; what an earlier process spooled is written before anything else."""
-        if self._spool is not None and self._spool.path.exists():
-            with self._lock:
-                self._queue.appendleft(self._spool)
+        """Start the thread; what processes before it spooled is written before anything else."""
+        with self._lock:
+            self._queue.extendleft(reversed(self._spool.left() if self._spool is not None else []))
         self._thread.start()
 
     def put(self, exchange: Exchange) -> None:
@@ -252,12 +251,12 @@ class Writer:
         ticket.answer.set_result(answer)
 
     def _replay(self, spool: Spool) -> None:
-        exchanges = spool.read()
         try:
-            while not self._stopped and (batch := list(islice(exchanges, self._batch_rows))):
-                self._record(batch)
-            with self._lock:
-                if not self._stopped:  # else ``close`` may be adding to it
+            with spool.taken() as mine:
+                exchanges = spool.read() if mine else iter(())
+                while not self._stopped and (batch := list(islice(exchanges, self._batch_rows))):
+                    self._record(batch)
+                if mine and not self._stopped:
                     spool.remove()
         except OSError as error:
             log.warning("%s cannot be read back: %s", spool.path, error, extra={"action": "spool_failed"})

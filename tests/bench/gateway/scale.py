@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.auth import Keyring
 from gateway.domain import Value
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.classify import Classifier
@@ -27,12 +28,22 @@ from gateway.pipeline.route import route
 from gateway.rules.snapshot import LiveRules
 from gateway.settings import load
 from gateway.store.database import FILE
+from gateway.store.retention import BATCH
 from gateway.store.sql import SqlStore
 from tests.bench.gateway.machine import machine
 from tests.bench.gateway.process import GATEWAY_CORE, ROOT, free_port, process, wait_for
-from tests.bench.gateway.scale_data import Size, activate_one, exchange_id, fill, task_name, write_settings
+from tests.bench.gateway.scale_data import (
+    Size,
+    activate_one,
+    client_key,
+    exchange_id,
+    fill,
+    task_name,
+    write_settings,
+)
+from tests.bench.gateway.scale_retention import beside_retention
 
-LITTLE = Size(tasks=10, rule_sets=10, exchanges=1000)
+LITTLE = Size(tasks=10, rule_sets=10, exchanges=1000, keys=10)
 FLAT = 2.0
 """How many times as long a look-up on the request path may take where there is much."""
 LOOKUP_FLOOR_US = 5.0
@@ -82,9 +93,10 @@ def measure(size: Size, folder: Path) -> tuple[list[Timing], float]:
         per_exchange = (database_bytes(data) - empty) / size.exchanges
         timings += requests(file, store, size)
         timings += listings(store, size)
+        timings += starts(file, folder)
+        timings += retention(store)
     finally:
         store.close()
-    timings += starts(file, folder)
     return timings, per_exchange
 
 
@@ -100,6 +112,13 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     yield timed("build the classifier", lambda: Classifier(settings.tasks), limit_ms=1000)
     classifier, live = Classifier(settings.tasks), LiveRules()
     live.swap(store.lanes(), 1)
+    yield timed("build the look-up of keys", lambda: Keyring(settings.keys), limit_ms=100)
+    keys = Keyring(settings.keys)
+    shown = itertools.cycle(
+        [(b"authorization", f"Bearer {client_key(number)}".encode())]
+        for number in range(0, size.keys, max(1, size.keys // 10))
+    )
+    yield timed("* tell whose key it is", lambda: keys.holder(next(shown)), limit_ms=None, times=2000)
     names = [task_name(number) for number in range(0, size.tasks, max(1, size.tasks // 10))]
     bodies = itertools.cycle([asked(name, "Be brief.") for name in names])
     yield timed(
@@ -145,6 +164,16 @@ def listings(store: SqlStore, size: Size) -> Iterator[Timing]:
     yield timed("last cycles of a task", lambda: store.cycles(busy, limit=5), limit_ms=50)
 
 
+def retention(store: SqlStore) -> Iterator[Timing]:
+    """What deleting old exchanges costs those who record new ones."""
+    beside = beside_retention(store)
+    yield Timing(name="writer alone, p99 of its batches", ms=beside.alone.p99, limit_ms=100)
+    yield Timing(name="writer while old exchanges are deleted, p99", ms=beside.meanwhile.p99, limit_ms=100)
+    yield Timing(name="writer while old exchanges are deleted, longest", ms=beside.meanwhile.longest, limit_ms=250)
+    yield Timing(name="delete 1,000 old exchanges, pauses included", ms=1e6 / beside.deleted_per_s, limit_ms=1000)
+    yield timed(f"delete {BATCH} old exchanges", lambda: store.forget(time.time(), limit=BATCH), limit_ms=100)
+
+
 def starts(file: Path, folder: Path) -> Iterator[Timing]:
     """A gateway until it is ready, and the command that lists tasks: processes, whose insides are not profiled."""
     yield Timing(name="start-up until ready", ms=min(start_ms(file, folder) for _ in range(3)), limit_ms=3000)
@@ -184,11 +213,12 @@ def report(little: Sequence[Timing], much: Sequence[Timing]) -> Iterator[str]:
 @click.command()
 @click.option("--tasks", default=10_000, show_default=True)
 @click.option("--rule-sets", default=1000, show_default=True, help="Tasks with an active rule set of five rules.")
+@click.option("--keys", default=1000, show_default=True)
 @click.option("--exchanges", default=1_000_000, show_default=True, help="About 1.3 GB of disk for a million.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the timings to a file.")
-def main(tasks: int, rule_sets: int, exchanges: int, file: Path | None) -> None:
+def main(tasks: int, rule_sets: int, keys: int, exchanges: int, file: Path | None) -> None:
     """Measure at two sizes and print a table in Markdown; exit 1 if something is slow."""
-    size = Size(tasks=tasks, rule_sets=rule_sets, exchanges=exchanges)
+    size = Size(tasks=tasks, rule_sets=rule_sets, exchanges=exchanges, keys=keys)
     found = []
     for at in (LITTLE, size):
         with tempfile.TemporaryDirectory(prefix="preceptor-scale-") as folder:

@@ -4,7 +4,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.auth import new_key
 from gateway.domain import Activation, Exchange, Feedback, Rule, RuleSet, Usage, Value
+from gateway.settings.keys import digest
 from gateway.store.sql import SqlStore
 from tests.bench.gateway.upstreams import request_body
 
@@ -22,20 +24,28 @@ class Size(Value, frozen=True):
     tasks: int
     rule_sets: int
     exchanges: int
+    keys: int = 0
 
 
 def task_name(number: int) -> str:
     return f"task-{number:05d}"
 
 
+def client_key(number: int) -> str:
+    """A client's key."""
+    return new_key(number.to_bytes(32, "big"))
+
+
 def write_settings(file: Path, data: Path, size: Size) -> None:
-    """A configuration whose tasks are recognised by their model."""
+    """A configuration whose tasks are recognised by their model, and whose clients have keys."""
     lines = ["[server]", f'data_dir = "{data}"', "[optimizer]", "enabled = false"]
     lines += ["[upstreams.mock]", 'kind = "openai"', 'base_url = "http://127.0.0.1:9/v1"']
     lines += ["[models.small]", 'upstream = "mock"', 'model = "tiny"']
     for number in range(size.tasks):
         name = task_name(number)
         lines += [f"[tasks.{name}]", f'match = {{ model = "{name}" }}', 'weak = "small"', 'strong = "small"']
+    for number in range(size.keys):
+        lines += [f"[keys.key-{number:05d}]", f'hash = "{digest(client_key(number))}"']
     file.write_text("\n".join(lines), encoding="utf-8")
 
 

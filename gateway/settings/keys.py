@@ -1,0 +1,70 @@
+"""The section ``[keys.NAME]``: a key that a client shows. Holds the digest of a key, never the key itself."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from gateway.settings.base import Section, doc
+from gateway.settings.document import Mistakes
+
+_SCHEME = "sha256:"
+
+
+def digest(key: str) -> str:
+    """What is kept of a key: ``sha256:`` and 64 hex digits.
+
+    No salt: it would help against tables of likely words, and a key of 256 random bits, as ``preceptor keys new`` makes
+    them, stands in none.
+    """
+    return _SCHEME + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class Key(Section, frozen=True):
+    """A key that a client shows; its name is recorded with every exchange. Where there is one such section, every path
+    but `/livez` and `/readyz` wants a key. A key with `tasks` or `models` may use what these name and nothing else."""
+
+    hash: Annotated[
+        Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None,
+        doc("SHA-256 of the key; `preceptor keys new NAME` makes a key and prints it with this line."),
+    ] = None
+    key: Annotated[
+        str | None,
+        doc("Or the key itself, at least 16 characters; write `${VAR}`, not the key. Only its hash is kept."),
+    ] = None
+    tasks: Annotated[tuple[str, ...] | None, doc("Tasks that it may use.")] = None
+    models: Annotated[
+        tuple[str, ...] | None, doc("Names that it may use as `model` in requests that belong to no task.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.key is not None:
+            force_setattr(self, "hash", digest(self.key))
+            force_setattr(self, "key", None)
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest, 32 bytes."""
+        assert self.hash is not None, "checked by settings"
+        return bytes.fromhex(self.hash.removeprefix(_SCHEME))
+
+    def __repr__(self) -> str:
+        return f"Key(tasks={self.tasks!r}, models={self.models!r})"
+
+
+def note_mistakes(keys: Any, mistakes: Mistakes) -> None:
+    """Sections that say no key or two, and two that say the same one; types are somebody else's to check."""
+    names: dict[str, str] = {}
+    for name, section in keys.items() if isinstance(keys, Mapping) else ():
+        if not isinstance(section, Mapping):
+            continue
+        given = [section[field] for field in ("hash", "key") if field in section]
+        if len(given) != 1:
+            mistakes.note(f"keys.{name}", "needs either hash or key: 'preceptor keys new NAME' makes one")
+        elif isinstance(given[0], str):
+            known = given[0] if "hash" in section else digest(given[0])
+            other = names.setdefault(known, name)
+            if other != name:
+                mistakes.note(f"keys.{name}", f"is the same key as keys.{other}: whose it is could not be told")

@@ -1,0 +1,27 @@
+"""Values as rows, and back: nothing is lost on the way."""
+
+import msgspec
+import pytest
+
+from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage
+from gateway.store.rows import exchange_of, exchange_row, rule_set_of, rule_set_row
+from gateway.store.schema import exchanges
+from tests.test_store_sql import EXCHANGE
+
+CALLED = msgspec.structs.replace(
+    EXCHANGE, key="team", usage=Usage(prompt_tokens=3, output_tokens=4), tool_calls=(ToolCall(name="a", arguments="{"),)
+)
+
+
+@pytest.mark.parametrize("exchange", [EXCHANGE, CALLED], ids=["plain", "full"])
+def test_an_exchange_comes_back_from_its_row(exchange: Exchange) -> None:
+    """Its row has the table's columns, all and no other."""
+    row = exchange_row(exchange)
+    assert set(row) == set(exchanges.c.keys())
+    assert exchange_of(row) == exchange
+
+
+def test_a_rule_set_comes_back_with_its_version() -> None:
+    """The version is the row's."""
+    made = RuleSet(task="sums", rules=(Rule(text="Check the sign.", reason="It was lost."),))
+    assert rule_set_of(rule_set_row(made, 3)) == msgspec.structs.replace(made, version=3)
