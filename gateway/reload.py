@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 _BETWEEN_PASSES_S = 1.0
-_AT_START_ONLY = ("host", "port", "data_dir", "drain_s")
+_AT_START_ONLY = ("host", "port", "data_dir", "drain_s", "workers")
 
 Build = Callable[[Settings, Serving], Serving]
 """Makes what a configuration needs, with the upstreams of the old one where they are the same."""

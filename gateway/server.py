@@ -1,4 +1,4 @@
-"""Runs the application on uvicorn: binds first, so that a port in use is said in one line; serves until a signal."""
+"""Runs the application on uvicorn, on a socket that is bound already; serves until a signal."""
 
 import asyncio
 import contextlib
@@ -19,28 +19,6 @@ from gateway.reload import Reloader
 from gateway.services import Serving
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
-
-
-class PortTaken(PreceptorError):
-    """The address cannot be listened on."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ``PortTaken`` with what to do."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named, asyncio sends small answers at once (TCP_NODELAY) on what it accepts here.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        # A refused port shows only here when another process listens with SO_REUSEADDR.
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port or server.port"
-        ) from error
-    return listener
 
 
 def serve(

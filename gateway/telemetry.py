@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from gateway.domain import Exchange
+from gateway.workers.counts import Counts
 
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
@@ -23,6 +24,8 @@ class Telemetry(Collector):
     """Every metric of the gateway. Label ``task`` is empty where no task was recognised. For one event loop."""
 
     def __init__(self) -> None:
+        self.counts: Counts | None = None
+        """Where several workers keep what they count; ``None`` where this process is the only one."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._exchanges: dict[tuple[str, str, str], int] = defaultdict(int)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from gateway.api.feedback import parse
 from gateway.domain import Feedback
 from gateway.errors import BadRequest
-from tests.fakes import FakeUpstream, MoodyStore, Served, asked, served
+from gateway.store.memory import MemoryStore
+from tests.fakes import CONFIG, FakeUpstream, MoodyStore, Served, asked, served
 
 PATH = "/v1/feedback"
 
@@ -45,6 +46,27 @@ async def test_an_unknown_id_is_404() -> None:
         reply = await gateway.client.post(PATH, json={"id": "chatcmpl-nobody", "correct": True})
     error = reply.json()["error"]
     assert (reply.status_code, error["param"], error["code"]) == (404, "id", "exchange_not_found")
+
+
+class Behind(MemoryStore):
+    """A store in which every exchange appears only after somebody has asked for it in vain."""
+
+    asked_in_vain = False
+
+    def add_feedback(self, feedback: Feedback) -> bool:
+        if self.asked_in_vain:
+            return super().add_feedback(feedback)
+        self.asked_in_vain = True
+        return False
+
+
+@pytest.mark.parametrize(("workers", "status"), [(1, 404), (2, 200)])
+async def test_feedback_waits_for_what_another_worker_has_in_its_queue(workers: int, status: int) -> None:
+    """A moment; one worker alone has nobody to wait for."""
+    text = CONFIG.replace("port = 0", f"port = 0\nworkers = {workers}")
+    async with served(FakeUpstream(lambda body: "4"), text, Behind()) as gateway:
+        reply = await gateway.client.post(PATH, json={"id": await answered(gateway), "correct": True})
+    assert reply.status_code == status
 
 
 WRONG: dict[str, tuple[bytes, str | None]] = {

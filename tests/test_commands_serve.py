@@ -48,6 +48,28 @@ def test_a_port_that_is_no_port_is_wrong_usage() -> None:
     assert run(["serve", "--port", "123456"]) == 2
 
 
+EMBEDDED = """
+[server]
+workers = 2
+[upstreams.local]
+kind = "llamacpp"
+"""
+
+
+def test_an_embedded_model_has_one_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each would load it: ``check`` says so, and so does a start, also when only the command line asks for more."""
+    file = tmp_path / "preceptor.toml"
+    file.write_text(EMBEDDED)
+    assert run(["check", "-c", str(file)]) == 1
+    assert "upstreams.local: each of 2 workers would load its models" in capsys.readouterr().err
+    assert run(["serve", "-c", str(file), "--workers", "1", "--host", "203.0.113.1"]) == 1
+    assert "cannot listen" in capsys.readouterr().err
+    file.write_text(EMBEDDED.replace("workers = 2", ""))
+    assert run(["check", "-c", str(file)]) == 0
+    assert run(["serve", "-c", str(file), "--workers", "3"]) == 1
+    assert "each of 3 workers" in capsys.readouterr().err
+
+
 LITELLM = """
 model_list:
   - model_name: fast

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
+from gateway.listener import bind
 from gateway.protocol import MAX_HEAD, BoundedProtocol
-from gateway.server import bind
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 

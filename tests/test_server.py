@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -14,46 +13,14 @@ import httpx
 import pytest
 
 from gateway.app import build_app
-from gateway.server import PortTaken, bind, uvicorn_config
+from gateway.listener import bind
+from gateway.server import uvicorn_config
 from gateway.store.sql import SqlStore
 from tests.fakes import asked, events, raw_server, read_request, services, settings
 
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 20
 """Seconds after which a process that should have spoken or ended is a failure."""
-
-
-def test_a_free_port_is_listened_on_at_once() -> None:
-    """Port 0 takes any; a client can connect before the first request is served."""
-    with contextlib.closing(bind("127.0.0.1", 0)) as listener:
-        socket.create_connection(listener.getsockname(), timeout=1).close()
-
-
-def test_a_taken_port_is_said_in_one_line() -> None:
-    """With the address and what to do."""
-    with contextlib.closing(bind("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port}: Address already in use; choose another") as raised:
-            bind("127.0.0.1", port)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid"])
-def test_an_address_that_is_not_here_is_said_in_one_line(host: str) -> None:
-    """An address of another machine, and a name that nobody knows."""
-    with pytest.raises(PortTaken, match=host):
-        bind(host, 0)
-
-
-def test_a_port_is_free_again_right_after_its_server() -> None:
-    """A restart does not wait for old connections to time out."""
-    with contextlib.closing(bind("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        client = socket.create_connection(("127.0.0.1", port))
-        served, _ = first.accept()
-        served.close()
-    bind("127.0.0.1", port).close()
-    client.close()
 
 
 @pytest.mark.parametrize(("drain_s", "seconds"), [("10", 10), ("0.2", 1), ("1.5", 2)])

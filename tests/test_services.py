@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from gateway.services import new_exchange_id
-from tests.fakes import services, settings
+from gateway.settings.keys import digest
+from tests.fakes import CONFIG, services, settings
 
 
 def test_an_exchange_s_id_looks_like_a_completion_s_and_is_unique() -> None:
@@ -21,3 +22,10 @@ async def test_what_a_configuration_makes_is_replaced_whole_or_not_at_all() -> N
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.serving.settings = settings()  # type: ignore[misc]  # which is the point
     assert made.settings is made.serving.settings
+
+
+async def test_the_keys_are_those_of_the_configuration() -> None:
+    """Built once for it, and anew for another."""
+    serving = services(settings(CONFIG + f'[keys.team]\nhash = "{digest("x" * 16)}"\n'), {}).serving
+    assert serving.keys is serving.keys and serving.keys
+    assert not dataclasses.replace(serving, settings=settings()).keys

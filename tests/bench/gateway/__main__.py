@@ -48,11 +48,12 @@ class Words(click.ParamType[list[str]]):
 @click.option("--rounds", default=5, show_default=True, help="In a round, every target is loaded once in each case.")
 @click.option("--seconds", default=5.0, show_default=True, help="Length of one run.")
 @click.option("--wobble", default=0.15, show_default=True, help="How far direct runs may be from their median (share).")
+@click.option("--workers", default=1, show_default=True, help="Measure our gateway with so many workers, too.")
 @click.option("--soak", "minutes", default=0.0, help="Minutes of load on our gateway in the end, to see memory grow.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write every run to a file.")
 @click.option("--plot", "plotted", type=click.Path(dir_okay=False, path_type=Path), help="Write an SVG.")
 def main(
-    wanted: list[str], only: list[str], rounds: int, seconds: float, wobble: float, minutes: float,
+    wanted: list[str], only: list[str], rounds: int, seconds: float, wobble: float, workers: int, minutes: float,
     file: Path | None, plotted: Path | None,
 ) -> None:  # fmt: skip
     """Measure the gateway beside its peers, and print tables in Markdown."""
@@ -63,7 +64,7 @@ def main(
     keep_off()
     with tempfile.TemporaryDirectory(prefix="preceptor-bench-") as name, contextlib.ExitStack() as stack:
         ground, direct = stack.enter_context(stage.model_servers(Path(name), CACHE))
-        targets = stack.enter_context(stage.everybody(ground, wanted))
+        targets = stack.enter_context(stage.everybody(ground, wanted, workers))
         idle = {name: rss_mb(target.pid) for name, target in targets.items()}
         runs: list[Run] = []
         found = Results(machine=where, rounds=rounds, seconds=seconds, wobble=wobble)

@@ -5,6 +5,7 @@ A part is switched by configuration or environment, as a user would; what has no
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -69,8 +70,10 @@ def _served(variant: Variant, name: str) -> str:
 
 
 @contextlib.contextmanager
-def preceptor(ground: Ground, name: str = "preceptor", variant: Variant = FULL) -> Iterator[Target]:
-    """A gateway whose rule sets are live."""
+def preceptor(
+    ground: Ground, name: str = "preceptor", variant: Variant = FULL, *, workers: int = 1
+) -> Iterator[Target]:
+    """A gateway whose rule sets are live. One worker has a core; several have all there are, the load's with them."""
     port = free_port()
     folder = Path(f"{ground.folder}/{port}")
     folder.mkdir()
@@ -78,8 +81,9 @@ def preceptor(ground: Ground, name: str = "preceptor", variant: Variant = FULL) 
     file.write_text(configuration(variant, ground, data, port), encoding="utf-8")
     if variant.rules:
         publish(data)
-    command = (sys.executable, "-m", "gateway", "serve", "-c", str(file))
-    with process(GATEWAY_CORE, *command, log=log, environment=variant.environment) as pid:
+    command = (sys.executable, "-m", "gateway", "serve", "-c", str(file), "--workers", str(workers))
+    cores = GATEWAY_CORE if workers == 1 else ",".join(map(str, range(os.cpu_count() or 1)))
+    with process(cores, *command, log=log, environment=variant.environment) as pid:
         wait_for(f"http://127.0.0.1:{port}/readyz", pid, log)
         yield Target(name=name, pid=pid, base_url=lambda model: f"http://127.0.0.1:{port}/v1", expected=variant.says)
 

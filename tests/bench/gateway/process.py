@@ -30,8 +30,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(core: int, *command: str, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """A process on one core whose output goes to a file; yields its id and ends it afterwards."""
+def process(core: int | str, *command: str, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """A process on one core, or on several as ``taskset`` writes them; its output goes to a file.
+
+    Yields its id and ends it afterwards.
+    """
     pinned = ("taskset", "-c", str(core), *command)
     with log.open("ab") as file:
         running = subprocess.Popen(  # noqa: S603  # the commands stand in this benchmark

@@ -33,10 +33,11 @@ def model_servers(folder: Path, cache: Path) -> Iterator[tuple[Ground, Target]]:
 
 
 @contextlib.contextmanager
-def everybody(ground: Ground, peers: Sequence[str]) -> Iterator[Targets]:
-    """Our gateway with everything on, and its peers."""
+def everybody(ground: Ground, peers: Sequence[str], workers: int = 1) -> Iterator[Targets]:
+    """Our gateway with everything on, the same with several workers if there are to be some, and its peers."""
     with contextlib.ExitStack() as stack:
-        starts = [preceptor(ground), *(STARTS[peer](ground) for peer in peers)]
+        several = [preceptor(ground, f"preceptor, {workers} workers", workers=workers)] if workers > 1 else []
+        starts = [preceptor(ground), *several, *(STARTS[peer](ground) for peer in peers)]
         targets = [stack.enter_context(start) for start in starts]
         for target in targets:
             target.check()
