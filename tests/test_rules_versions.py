@@ -1,0 +1,43 @@
+"""Versions: found, compared, and told in a line."""
+
+import pytest
+
+from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
+from gateway.errors import NotFound
+from gateway.rules.versions import difference, found, gain
+from gateway.store.memory import MemoryStore
+
+FIRST = RuleSet(task="t", version=1, rules=(Rule(text="Add."), Rule(text="Be brief.")))
+SECOND = RuleSet(task="t", version=2, scratchpad="tags", rules=(Rule(text="Add."), Rule(text="Check.")))
+
+
+def test_a_version_is_found_by_number_and_the_live_one_without() -> None:
+    """What is not there is said with what to do."""
+    store = MemoryStore()
+    with pytest.raises(NotFound, match="no active rule set"):
+        found(store, "t", None)
+    store.publish(FIRST)
+    store.publish(SECOND)
+    store.activate(Activation(task="t", version=2, created=1.0, by="test"))
+    assert (found(store, "t", 1).version, found(store, "t", None).version) == (1, 2)
+    with pytest.raises(NotFound, match="no version 3: see 'preceptor rules list t'"):
+        found(store, "t", 3)
+
+
+def test_a_difference_names_versions_rules_and_form() -> None:
+    """As a unified diff; equal versions have none."""
+    lines = difference(FIRST, SECOND)
+    assert lines[:2] == ["--- version 1", "+++ version 2"]
+    assert {"-scratchpad: none", "+scratchpad: tags", "-Be brief.", "+Check.", " Add."} <= set(lines)
+    assert difference(FIRST, FIRST) == []
+
+
+def test_evidence_is_told_in_a_line() -> None:
+    """A rule set from elsewhere has none."""
+    evidence = Evidence(
+        verdict="better", before=Measured(accuracy=0.2, n=50), after=Measured(accuracy=0.7, n=50), fixed=25, broken=0,
+        items_used=50, p_value=0.001, interval=(0.35, 0.65),
+    )  # fmt: skip
+    told = gain(RuleSet(task="t", evidence=evidence))
+    assert told == "better: 20% -> 70% (95% interval of the change +35%..+65%, 50 items)"
+    assert gain(FIRST) == "not verified"
