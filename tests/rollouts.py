@@ -83,7 +83,7 @@ class Town:
         for at in range(count):
             self.rows.append(self._exchange(self.now + seconds * at / count))
         self.now += seconds
-        del self.rows[:-2000]
+        del self.rows[:-1000]
 
     def look(self) -> None:
         """What ``watch.look`` does, without a store."""

@@ -1,6 +1,6 @@
 """What bad rules cost callers until the watch takes them off: seeded simulation; no model needed.
 
-    python -m tests.bench.live.rollouts --runs 100
+    python -m tests.bench.live.rollouts --runs 60
 
 A run is a task with 4 exchanges a second, looked at every five seconds, with the default settings (alpha 1%, hold-back
 2%, steps of 5, 25 and 100%). Prints a table in Markdown; ``docs/rollout.md`` says what stands in it.
