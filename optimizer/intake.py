@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from gateway.domain import Value
 from gateway.store.base import Graded
-from optimizer.live.conversation import body_of, conversation_of, folded, tenant_of, turns_of
+from optimizer.signals.conversation import body_of, conversation_of, folded, tenant_of, turns_of
 
 READ = 4
 """How many times more graded exchanges are read than a cycle takes, so that there is a choice."""

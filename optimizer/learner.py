@@ -17,8 +17,8 @@ from optimizer.cycle import run_cycle
 from optimizer.gate.levels import Spent, next_level
 from optimizer.intake import READ, admitted
 from optimizer.items import Examples, from_graded
-from optimizer.live.conversation import tenant_of
 from optimizer.outcome import Outcome, Plan, plan_for
+from optimizer.signals.conversation import tenant_of
 from optimizer.trials.evaluate import Bench, Progress, quiet
 from optimizer.trials.evaluations import Evaluations
 from optimizer.trials.ledger import Ledger

@@ -10,8 +10,8 @@ from gateway.domain import Activation, Arm, RuleSet, Source, Usage
 from gateway.rules.history import standing
 from gateway.settings import Rollout, Task
 from gateway.store.base import Observed
-from optimizer.live.memory import Memory
-from optimizer.live.rollout import Course, decide, weak_share
+from optimizer.rollout.decide import Course, decide, weak_share
+from optimizer.rollout.memory import Memory
 
 Chance = Callable[[Arm, int | None, float], float]
 """Arm, rule set and time -> chance of a bad reply."""

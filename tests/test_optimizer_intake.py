@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.domain import Exchange, Feedback
 from gateway.store.base import Graded
 from optimizer.intake import PER_CONVERSATION, admitted, capped, conversations, spread
-from optimizer.live.conversation import tenant_of
+from optimizer.signals.conversation import tenant_of
 
 
 def asked(*turns: str, **fields: Any) -> bytes:

@@ -16,9 +16,9 @@ from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
-from optimizer.live.allowance import account_of
 from optimizer.live.observe import NOTE as PLACE
 from optimizer.live.sweep import NOTE, Sweep
+from optimizer.shadow.allowance import account_of
 from tests.fakes import FakeReply, FakeUpstream
 from tests.traffic import NOW, TASK, Clock, background, both, exchange, gateway_of, live
 

@@ -12,7 +12,7 @@ from gateway.domain import Exchange
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Store
-from optimizer.live.shadow import Shadows
+from optimizer.shadow.shadows import Shadows
 from optimizer.trials.evaluate import Bench
 from optimizer.trials.evaluations import Evaluations
 from optimizer.trials.ledger import Ledger

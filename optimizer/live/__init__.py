@@ -1,7 +1,7 @@
-"""The live loop: what happens to a task while its traffic flows, and the evidence for every step of it.
+"""The live loop: every few seconds one process looks at the traffic of all gateways on a store. Nothing here is on the way
+of a request.
 
-Nothing here is on the way of a request. A sweep, every few seconds and on one process, reads what was recorded, writes
-what it learns from it as feedback, and decides on roll-outs; a sweep that runs twice does nothing twice. In production
-somebody always looks, so everything that decides is valid at every moment it is looked at: ``evidence`` compares two
-arms and bounds a proportion, ``drift`` notices that the live arm is worse than it was.
+``leader`` says which process it is; ``sweep`` is one look: ``observe`` what was recorded, have a share of it compared
+(``optimizer.shadow``), review every task's roll-out (``optimizer.rollout``). What is learnt goes into the store as
+feedback, so that a sweep that runs twice does nothing twice, and a killed one is no loss.
 """

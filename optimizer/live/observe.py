@@ -12,8 +12,8 @@ from typing import Protocol
 from gateway.domain import Exchange, Feedback
 from gateway.services import Services
 from gateway.store.base import Store
-from optimizer.live.recent import MOST, Recent
-from optimizer.live.signals import signals
+from optimizer.signals.recent import MOST, Recent
+from optimizer.signals.reply import signals
 
 NOTE = "sweep/position"
 """The position in the store up to which nothing needs to be read again, as a decimal number."""

@@ -14,8 +14,8 @@ import msgspec
 from gateway.errors import PreceptorError, StoreError
 from gateway.services import Services
 from optimizer.live.observe import Observer
-from optimizer.live.shadow import Shadows
-from optimizer.live.watch import review
+from optimizer.rollout.watch import review
+from optimizer.shadow.shadows import Shadows
 from optimizer.trials.evaluate import Bench, Model
 
 NOTE = "sweep/state"

@@ -1,0 +1,72 @@
+"""gepa, in an environment where nothing of this project is installed: ``python gepa_child.py IN.json OUT.json``.
+
+Its defaults stand (minibatch of three, strict improvement, Pareto selection), its own adapter asks. The grader is
+everybody's; what it says of a mistake is as plain as gepa's own evaluator. Stops once its budget of tokens is spent.
+"""
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import gepa  # type: ignore[import-not-found, unused-ignore]
+from gepa.adapters.default_adapter.default_adapter import (  # type: ignore[import-not-found, unused-ignore]
+    EvaluationResult,
+)
+
+
+def post(url: str, body: dict[str, Any] | None = None) -> Any:
+    """What a server on loopback answers."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=1800) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+def main(told: dict[str, Any]) -> dict[str, Any]:
+    """Optimise the prompt on the training items, then answer the test items with the best one."""
+
+    def chat(stage: str, messages: Any, **more: Any) -> str:
+        body = {"messages": list(messages), "max_tokens": told["most_output"], **more}
+        return post(f"{told[stage]}/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
+
+    def reflect(prompt: Any) -> str:
+        return chat("search", [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt)
+
+    def evaluated(data: Any, response: str) -> Any:
+        if post(told["grade"], {"reply": response, "expected": data["answer"]})["right"]:
+            return EvaluationResult(1.0, f"The reply is right: it is the number {data['answer']} and no other number.")
+        return EvaluationResult(
+            0.0,
+            f"The reply is wrong. The right answer is {data['answer']}, and the reply must contain this number and no"
+            " other number: the program that reads it cannot tell which one is meant.",
+        )
+
+    items = [{"input": one["question"], "answer": one["expected"], "additional_context": {}} for one in told["train"]]
+    half = len(items) // 2
+    result = gepa.optimize(
+        seed_candidate={"system_prompt": told["prompt"]},
+        trainset=items[:half],
+        valset=items[half:],
+        task_lm=lambda messages: chat("search", messages, temperature=0),
+        evaluator=evaluated,
+        reflection_lm=reflect,
+        stop_callbacks=[lambda state: post(f"{told['search']}/used")["tokens"] >= told["budget"]],
+        seed=told["seed"],
+    )
+    best = result.best_candidate["system_prompt"]
+    replies = [
+        chat("test", [{"role": "system", "content": best}, {"role": "user", "content": one["question"]}], temperature=0)
+        for one in told["items"]
+    ]
+    found = {
+        "prompt": best, "candidates": [one["system_prompt"] for one in result.candidates],
+        "scores": list(result.val_aggregate_scores), "metric_calls": result.total_metric_calls,
+    }  # fmt: skip
+    return {"replies": replies, "found": found}
+
+
+if __name__ == "__main__":
+    answer = main(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
