@@ -310,6 +310,23 @@ async def test_no_child_is_left_after_closing(model: Path, body: str) -> None:
         await ask(local)
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_child_that_ends_as_it_is_closed_is_not_started_again(model: Path, turns: int) -> None:
+    """A signal to the whole process group ends the child and stops the gateway at the same moment."""
+    async with opened(
+        LlamaCppUpstream("local", SETTINGS, {"tiny": model}, Connections(), command=child(SERVE))
+    ) as local:
+        await ask(local)
+        pid = lives(model)[0]["pid"]
+        assert isinstance(pid, int)
+        os.kill(pid, signal.SIGTERM)
+        for _ in range(turns):
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            await local.aclose()
+    assert len(lives(model)) == 1
+
+
 async def test_a_child_that_ignores_sigterm_is_killed(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time to stop, here shortened."""
     monkeypatch.setattr("gateway.upstream.llamacpp._STOP_S", 0.1)

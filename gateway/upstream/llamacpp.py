@@ -103,6 +103,8 @@ class LlamaCppUpstream:
 
     async def aclose(self) -> None:
         """End every child: SIGTERM, and SIGKILL five seconds later. None is left."""
+        for child in self._children.values():
+            child.wanted = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -128,6 +130,9 @@ class _Child:
         """Why there is no upstream, to be read after the file's name."""
         self.settled = asyncio.Event()
         """Set while there is no point in waiting: it serves, it is hopeless, or it was stopped."""
+        self.wanted = True
+        """``False`` once it is to stop. A cancellation alone does not say so: ``asyncio.wait_for`` loses one that comes
+        at the moment at which the child ends, as it does where both are sent a signal."""
         self._settings = settings
         self._connect = connect
         self._command = command
@@ -139,8 +144,10 @@ class _Child:
     async def supervise(self) -> None:
         """Keep the child alive until cancelled."""
         try:
-            while True:
+            while self.wanted:
                 self.why = await self._live()
+                if not self.wanted:
+                    break
                 self._deaths += 1
                 log.warning(
                     "%s %s", self.path.name, self.why, extra={"action": "llamacpp.died", "deaths": self._deaths}
