@@ -119,6 +119,8 @@ async def scheduled(services: Services, teacher: Learner, sweep: Ticking | None 
                               misfire_grace_time=None)  # fmt: skip
 
     declare()
+    # A task whose turn comes while its last one still runs is no news: its runs are merged.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     scheduler.start()
     begin(rota.sweeps())
     services.on_reload.append(declare)
