@@ -120,7 +120,8 @@ async def test_everything_that_a_page_about_rules_needs_is_there() -> None:
     [("rules/activate", {"task": "arithmetic"}, 400), ("rules/activate", {"task": "arithmetic", "version": "1"}, 400),
      ("rules/activate", {"task": "arithmetic", "version": 9}, 404),
      ("rules/activate", {"task": "x", "version": 1}, 404),
-     ("rules/share", {"task": "arithmetic", "share": 2}, 400), ("rules/rollback", {"task": "x"}, 404),
+     ("rules/share", {"task": "arithmetic", "share": 2}, 400),
+     ("rules/share", {"task": "arithmetic", "share": 0.5}, 409), ("rules/rollback", {"task": "x"}, 404),
      ("rules/rollback", {"task": "arithmetic", "more": 1}, 400), ("injection", {}, 400), ("injection", [], 400)],
 )  # fmt: skip
 async def test_a_wrong_body_decides_nothing(path: str, body: Any, status: int) -> None:

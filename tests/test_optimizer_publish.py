@@ -1,6 +1,9 @@
 """Publishing: once per run, as the incumbent's child, and live only where the evidence still holds."""
 
+import pytest
+
 from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
+from gateway.rules.decisions import roll_back
 from gateway.store.memory import MemoryStore
 from optimizer.publish import Published, publish
 
@@ -61,3 +64,24 @@ def test_a_share_between_puts_it_on_trial() -> None:
     lanes = store.lanes()["t"]
     assert (lanes.live, lanes.canary, lanes.canary_share) == (None, published.rule_set, 0.05)
     assert len(store.history("t")) == 1
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_rules_that_were_taken_off_do_not_come_back_under_another_number(share: float) -> None:
+    """Whoever took them off had a reason: a person decides; the number is new, the evidence too."""
+    store = MemoryStore()
+    run(store, share=share)
+    roll_back(store, "t", now=25.0, by="ann")
+    again = run(store, share=share, started=30.0)
+    assert again.rule_set.version == 2 and not again.activated and "as version 1" in again.note
+    assert store.lanes()["t"].live is None and store.lanes()["t"].canary is None
+
+
+def test_rules_that_were_replaced_may_come_back() -> None:
+    """Nobody objected to them."""
+    store = MemoryStore()
+    run(store)
+    other = store.publish(RuleSet(task="t", rules=(Rule(text="Be brief."),)))
+    store.activate(Activation(task="t", version=other.version, created=26.0, by="ann"))
+    again = run(store, incumbent=other, started=30.0)
+    assert again.rule_set.version == 3 and again.activated

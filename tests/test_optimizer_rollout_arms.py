@@ -1,5 +1,6 @@
 """Which exchanges are compared, and what counts as bad."""
 
+import msgspec
 import pytest
 
 from gateway.domain import Source
@@ -43,8 +44,17 @@ def test_a_share_begins_where_there_was_none() -> None:
 
 def test_before_the_first_version_there_were_no_rules() -> None:
     """After it, what was live last."""
-    assert live_before([entry("live", 1)]) is None
-    assert live_before([entry("live", 1), entry("canary", 3, share=0.1), entry("live", 2)]) == 1
+    assert live_before([entry("live", 1, 5.0)]) == (None, 0.0)
+    assert live_before([entry("live", 1, 5.0), entry("canary", 3, share=0.1), entry("live", 2)]) == (1, 5.0)
+
+
+def test_the_past_begins_where_what_was_live_went_live() -> None:
+    """Older requests without rules are another past; its own trial belongs to it."""
+    past = msgspec.structs.replace(PAST, since=START - 100)
+    assert past.precedes(observed(1, START - 99, "weak", None), "small")
+    assert not past.precedes(observed(1, START - 101, "weak", None), "small")
+    assert past.precedes(observed(1, START - 101, "canary", 1), "small")
+    assert not past.precedes(observed(1, START - 99, "canary", 2), "small")
 
 
 def test_an_arm_is_compared_whole() -> None:

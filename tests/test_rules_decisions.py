@@ -35,7 +35,7 @@ def test_a_roll_back_ends_a_trial_first() -> None:
     trial(made, 2, 0.25)
     assert told(roll_back(made, "t", now=3.0, by="ann")) == "the trial of version 2 is over"
     assert made.active()["t"].version == 1 and made.lanes()["t"].canary is None
-    assert told(roll_back(made, "t", now=4.0, by="ann")) == "no rules is live"
+    assert told(roll_back(made, "t", now=4.0, by="ann")) == "no rules are live"
     with pytest.raises(PreceptorError, match="nothing to roll back"):
         roll_back(made, "t", now=5.0, by="ann")
 

@@ -35,6 +35,7 @@ def exchange(id_: str, **changes: Any) -> Exchange:
         stream=False,
         status="ok",
         http_status=200,
+        reply="4",
     )
     return msgspec.structs.replace(plain, **changes)
 
@@ -462,3 +463,11 @@ def test_what_belongs_to_no_task_comes_back_newest_first(store: Store) -> None:
     )
     assert [one.id for one in store.unclaimed(limit=9)] == ["new", "mid", "old"]
     assert [one.id for one in store.unclaimed(limit=1)] == ["new"]
+
+
+def test_of_an_exchange_that_is_kept_out_of_learning_nothing_is_stored(store: Store) -> None:
+    """Neither what would have been right, nor a comment."""
+    store.record([exchange("a", request=b"{}", reply=None)])
+    with pytest.raises(Conflict, match="kept out of learning"):
+        store.add_feedback(feedback("a", expected="secret"))
+    assert store.graded("sums", limit=9) == []

@@ -83,6 +83,7 @@ def exchange(id_: str, **changes: Any) -> Exchange:
         stream=False,
         status="ok",
         http_status=200,
+        reply="",
     )
     return msgspec.structs.replace(plain, **changes)
 

@@ -19,7 +19,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from gateway.domain import Activation, Lanes
 from gateway.errors import BadRequest, NotFound, Unauthorized
-from gateway.rules.decisions import put_live, roll_back, set_share, switch_injection, told
+from gateway.rules.decisions import put_live, roll_back, served_by_both, set_share, switch_injection, told
 from gateway.rules.files import written
 from gateway.rules.versions import difference, found
 from gateway.rules.watch import refresh
@@ -173,6 +173,7 @@ async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Se
 async def share(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
     """Give the weak model a share of the conversations, where both models serve."""
     body = parse(await request.body(), _Share)
+    served_by_both(_known(services, body.task), services.settings.tasks[body.task].serve)
     why = body.why or "set by hand"
     return await _decided(
         services,
@@ -192,9 +193,10 @@ async def get_injection(services: NamedDependency[Services]) -> dict[str, bool]:
 async def switch(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
     """The kill switch, for every task."""
     body = parse(await request.body(), _Switch)
-    return await _decided(
+    decision = await _decided(
         services, lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=_BY, why=body.why)
     )
+    return {**decision, "environment": services.settings.injection}
 
 
 def parse(body: bytes, kind: type[_Body]) -> _Body:

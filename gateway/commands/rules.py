@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
-from gateway.rules.decisions import named, put_live, roll_back, switch_injection, told
+from gateway.rules.decisions import named, put_live, roll_back, served_by_both, set_share, switch_injection, told
 from gateway.rules.files import read_rule_set, written
 from gateway.rules.versions import difference, found, gain
 
@@ -117,7 +117,7 @@ def activate(config: Path | None, task: str, version: str) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         put_live(store, known_task(settings, task), number, now=time.time(), by=_BY, why="activated by hand")
-    click.echo(f"{task}: {named(number)} is live")
+    click.echo(f"{task}: {named(number)} {'are' if number is None else 'is'} live")
 
 
 @rules.command(epilog="Example: preceptor rules rollback arithmetic")
@@ -142,6 +142,19 @@ def history(config: Path | None, task: str) -> None:
     for entry in entries:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
         click.echo(f"{when}  {told(entry):<28} {entry.by}: {entry.why}")
+
+
+@rules.command(epilog="Example: preceptor rules share arithmetic 0.25")
+@config_option
+@click.argument("task")
+@click.argument("share", type=click.FloatRange(0, 1))
+def share(config: Path | None, task: str, share: float) -> None:
+    """Give the weak model a share of the conversations, where both models serve."""
+    settings = settings_of(config)
+    served_by_both(known_task(settings, task), settings.tasks[task].serve)
+    with store_of(settings) as store:
+        done = set_share(store, task, share, now=time.time(), by=_BY, why="set by hand")
+    click.echo(f"{task}: {told(done)}")
 
 
 @rules.command(epilog="Example: preceptor rules injection off")

@@ -4,6 +4,7 @@ Each blocks on the store and raises ``StoreError``; ``Conflict`` where somebody 
 """
 
 from gateway.domain import ALL_TASKS, Activation
+from gateway.errors import Conflict
 from gateway.rules.history import previous, standing
 from gateway.store.base import Store
 
@@ -43,6 +44,12 @@ def set_share(store: Store, task: str, share: float, *, now: float, by: str, why
     return decision
 
 
+def served_by_both(task: str, serve: str) -> None:
+    """Raises ``Conflict`` unless a task is served by both models: only then is there something to share out."""
+    if serve != "canary":
+        raise Conflict(f"task {task!r} has serve = {serve!r}: shares are for serve = 'canary'", param="share")
+
+
 def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = "") -> Activation:
     """The kill switch: whether any task's rule set is injected."""
     share = 1.0 if on else 0.0
@@ -60,7 +67,7 @@ def told(decision: Activation) -> str:
     """An entry of a history in words."""
     match decision.kind:
         case "live":
-            return f"{named(decision.version)} is live"
+            return f"{named(decision.version)} {'are' if decision.version is None else 'is'} live"
         case "canary" if decision.share == 0:
             return f"the trial of {named(decision.version)} is over"
         case "canary":

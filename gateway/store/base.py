@@ -25,6 +25,7 @@ from gateway.domain import (
 
 MAX_FEEDBACK = 20
 """How often clients may speak of one exchange."""
+WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): nothing that is said of it is stored"
 
 
 class Graded(Value, frozen=True):
@@ -73,7 +74,8 @@ class Store(Protocol):
         """Add feedback; ``False`` (and nothing written) if the exchange is unknown.
 
         Of a shadow and of an outcome the first counts for an exchange, later ones are left out. Raises ``Conflict``
-        where clients have said ``MAX_FEEDBACK`` things of one exchange.
+        where clients have said ``MAX_FEEDBACK`` things of one exchange, and for one that is kept out of learning: what
+        its client said is not to be stored.
         """
 
     def exchange(self, exchange_id: str) -> Exchange | None: ...

@@ -4,6 +4,7 @@ Writers begin with ``BEGIN IMMEDIATE``, so that two processes take turns instead
 Knows nothing of what is stored.
 """
 
+import logging
 import os
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.errors import StoreError
 from gateway.store.schema import HEAD
+
+log = logging.getLogger(__name__)
 
 FILE = "preceptor.db"
 
@@ -96,6 +99,11 @@ class Database:
             if current != HEAD:
                 with _MIGRATING:
                     _upgrade(connection, current, self._name)
+                if current is not None:
+                    log.warning(
+                        "%s was brought from %s to %s: an older version of preceptor cannot open it any more",
+                        self._name, current, HEAD, extra={"action": "store.migrated"},
+                    )  # fmt: skip
 
 
 def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:

@@ -19,7 +19,7 @@ from gateway.domain import (
 )
 from gateway.errors import Conflict, NotFound
 from gateway.rules.history import lanes_of, standing
-from gateway.store.base import MAX_FEEDBACK, Graded, Observed, TaskCounts
+from gateway.store.base import MAX_FEEDBACK, WITHHELD, Graded, Observed, TaskCounts
 
 
 class MemoryStore:
@@ -50,6 +50,9 @@ class MemoryStore:
         with self._lock:
             if feedback.exchange_id not in self._exchanges:
                 return False
+            exchange = self._exchanges[feedback.exchange_id]
+            if exchange.reply is None and exchange.request == b"{}":
+                raise Conflict(WITHHELD, param="id", code="exchange_withheld")
             given = self._feedback.setdefault(feedback.exchange_id, [])
             said = sum(one.source == feedback.source for one in given)
             if said and feedback.source != "client":

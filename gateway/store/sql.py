@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 from gateway.domain import ALL_TASKS, SOURCES, Activation, Arm, CycleRecord, Exchange, Feedback, Lanes, RuleSet, Usage
 from gateway.errors import Conflict, NotFound
 from gateway.rules.history import lanes_of, standing
-from gateway.store.base import MAX_FEEDBACK, Graded, Observed, TaskCounts
+from gateway.store.base import MAX_FEEDBACK, WITHHELD, Graded, Observed, TaskCounts
 from gateway.store.database import Database
 from gateway.store.rows import exchange_of, exchange_row, feedback_of, feedback_row, rule_set_of, rule_set_row
 from gateway.store.schema import activations, cycles, exchanges, feedback, notes, rule_sets
@@ -48,7 +48,9 @@ class SqlStore:
             connection.execute(statement, [exchange_row(exchange) for exchange in batch])
 
     def add_feedback(self, given: Feedback) -> bool:
-        known = sa.select(exchanges.c.task, exchanges.c.created).where(exchanges.c.id == given.exchange_id)
+        # Of an exchange that is kept out of learning no text was stored.
+        withheld = sa.and_(exchanges.c.reply.is_(None), exchanges.c.request == b"{}").label("withheld")
+        known = sa.select(exchanges.c.task, exchanges.c.created, withheld).where(exchanges.c.id == given.exchange_id)
         same = sa.select(sa.func.count()).where(
             feedback.c.exchange_id == given.exchange_id, feedback.c.source == given.source
         )
@@ -56,6 +58,8 @@ class SqlStore:
             exchange = connection.execute(known).one_or_none()
             if exchange is None:
                 return False
+            if exchange.withheld:
+                raise Conflict(WITHHELD, param="id", code="exchange_withheld")
             said = connection.execute(same).scalar_one()
             if said and given.source != "client":
                 return True

@@ -109,7 +109,7 @@ def adopt(
     for model in chosen.models:
         if model not in (strong, settings.models[strong].model):
             say(f"callers asked for {model!r}; from now on {strong!r} answers them")
-    say(f"appended to {path}; a running gateway reads it on SIGHUP, then try: preceptor migrate {name}")
+    say(f"appended to {path}; a running gateway reads it by itself; then try: preceptor migrate {name}")
 
 
 def _known(settings: Settings, last: int) -> Known:

@@ -33,6 +33,8 @@ class Pairing(Value, frozen=True):
     """``None``: the past, which has ended."""
     before: int | None = None
     """The rule set of the past."""
+    since: float = 0.0
+    """Seconds since the epoch, when that one went live."""
 
     @property
     def name(self) -> str:
@@ -57,9 +59,13 @@ class Pairing(Value, frozen=True):
         return False if one.arm == self.incumbent else None
 
     def precedes(self, one: Observed, weak: str) -> bool:
-        """Whether an exchange is of the past that the challenger is compared with."""
-        same = one.arm == "weak" and one.model == weak and one.rules in (self.before, None)
-        return same and self.began - 7 * PAST_S <= one.created < self.began
+        """Whether an exchange is of the past that the challenger is compared with: what was live until then, also while
+        it was on trial, and requests that had no room for it; nothing from before it."""
+        if one.model != weak or not self.began - 7 * PAST_S <= one.created < self.began:
+            return False
+        if one.arm == "canary":
+            return self.before is not None and one.rules == self.before
+        return one.arm == "weak" and one.created >= self.since and one.rules in (self.before, None)
 
     def bad(self, one: Observed) -> bool | None:
         """Whether a reply failed as far as anybody knows; ``None`` where that cannot be compared.
@@ -100,7 +106,8 @@ def pairings(history: Sequence[Activation], section: Task) -> list[Pairing]:
     if live is not None and live.version is not None:
         both = {"version": live.version, "began": live.created, "challenger": "weak"}
         found.append(Pairing(subject="holdback", incumbent="holdback", **both))  # type: ignore[arg-type]
-        found.append(Pairing(subject="past", incumbent=None, before=live_before(history), **both))  # type: ignore[arg-type]
+        before, since = live_before(history)
+        found.append(Pairing(subject="past", incumbent=None, before=before, since=since, **both))  # type: ignore[arg-type]
     if section.serve == "canary":
         version = live.version if live is not None else None
         since = max(share_began(history), live.created if live is not None else 0.0)
@@ -129,10 +136,10 @@ def share_began(history: Sequence[Activation]) -> float:
     return began
 
 
-def live_before(history: Sequence[Activation]) -> int | None:
-    """The version that was live before the present one; ``None`` for no rules."""
-    lives = [entry.version for entry in history if entry.kind == "live"]
-    return lives[-2] if len(lives) > 1 else None
+def live_before(history: Sequence[Activation]) -> tuple[int | None, float]:
+    """The version that was live before the present one, ``None`` for no rules, and since when (seconds, epoch)."""
+    lives = [entry for entry in history if entry.kind == "live"]
+    return (lives[-2].version, lives[-2].created) if len(lives) > 1 else (None, 0.0)
 
 
 TRUSTED: tuple[Source, ...] = ("client", "shadow")

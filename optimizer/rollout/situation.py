@@ -91,7 +91,7 @@ def situation(
     if drift is not None and drift.noticed_at is not None:
         wrong = (*wrong, f"drift: {drift.why}")
     lines = [f"serves {section.serve}: {_lanes(serving, section)}"]
-    lines += [_line(one) for one in comparisons if one.challenger.seen]
+    lines += [_line(one) for one in comparisons if one.challenger.seen or one.challenger.labelled]
     if bound is not None:
         lines.append(
             f"agreement with the strong model: {agreement.agreed} of {compared}, at least {bound:.1%} for certain"
