@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.store.base import TaskCounts
+from gateway.unclaimed import still_unclaimed
 
 _COUNTED = 1_000
 """Requests without a task that are counted."""
@@ -28,7 +29,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         counts, active = store.counts(), store.active()
-        unclaimed = 0 if as_json else len(store.unclaimed(limit=_COUNTED))
+        unclaimed = 0 if as_json else len(still_unclaimed(store.unclaimed(limit=_COUNTED), settings.tasks))
     rows = [
         {
             "task": name,

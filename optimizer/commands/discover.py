@@ -15,6 +15,7 @@ from gateway.commands.options import config_option, json_option, print_json, set
 from gateway.domain import Value
 from gateway.errors import ConfigurationError, Conflict, NotFound, PreceptorError
 from gateway.settings import Settings, config_path, load
+from gateway.unclaimed import still_unclaimed
 from optimizer.commands.progress import say
 from optimizer.discovery.groups import Group, groups
 from optimizer.discovery.section import KINDS, grader_for, section, sign
@@ -114,7 +115,7 @@ def adopt(
 
 def _known(settings: Settings, last: int) -> Known:
     with store_of(settings) as store:
-        exchanges = store.unclaimed(limit=last)
+        exchanges = still_unclaimed(store.unclaimed(limit=last), settings.tasks)
     found = groups(exchanges, taken=settings.tasks)
     return Known(looked_at=sum(len(one.members) for one in found), groups=tuple(found))
 
