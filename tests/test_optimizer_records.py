@@ -36,3 +36,11 @@ def test_rules_of_the_candidate_are_kept_and_the_others_say_why_not() -> None:
     assert [one.text for one in records.of(candidate, settled)] == [OLD.text, A.text]
     lost = records.settled(BOOKS, candidate=candidate, tried=[RuleSet(task="t", rules=(C,))], effects={})
     assert next(one for one in lost if one.text == C.text).status == "tried"
+
+
+def test_a_rule_that_stays_without_having_helped_says_so() -> None:
+    """Whoever reads the record must not take the form's gain for the rule's."""
+    (kept,) = records.settled((), candidate=RuleSet(task="t", rules=(A,)), tried=[], effects={A.id: NOTHING})
+    assert kept.status == "kept" and "without it no fewer were right (+0% on 20 items)" in kept.why
+    (helped,) = records.settled((), candidate=RuleSet(task="t", rules=(A,)), tried=[], effects={A.id: LOSS})
+    assert helped.why == ""

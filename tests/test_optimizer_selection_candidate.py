@@ -33,7 +33,17 @@ async def test_a_form_without_rules_is_no_candidate(tmp_path: Path) -> None:
     selected = await best_of(tmp_path, Weak(forms_that_cure=["two_pass"]), IDLE, Rule(text="Use short words only."))
     assert selected.best.rule_set.scratchpad == "two_pass"
     assert len(selected.best.rule_set.rules) == 1
-    assert all(one.rule_set.rules for one in selected.others)
+
+
+async def test_a_rule_is_not_credited_with_what_its_form_does(tmp_path: Path) -> None:
+    """The only rule of a winner is compared with its form alone, which is shown beside it."""
+    selected = await best_of(tmp_path, Weak(forms_that_cure=["two_pass"]), IDLE)
+    bare = next(one for one in selected.others if not one.rule_set.rules)
+    assert bare.rule_set.scratchpad == "two_pass" and bare.measured.accuracy == selected.best.measured.accuracy == 1.0
+    effect = selected.effects[IDLE.id]
+    assert (effect.change, effect.against, effect.items) == (0.0, "the set without it", 20)
+    honest = await best_of(tmp_path, Weak(), GOOD)
+    assert honest.best.rule_set.scratchpad == "none" and honest.effects[GOOD.id].change == 0.75
 
 
 async def test_a_harmful_rule_does_not_drag_a_good_one_down(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def _rule_line(record: RuleRecord) -> RuleLine:
         effect="not measured by itself"
         if effect is None
         else f"{100 * effect.change:+.1f} points ({100 * effect.interval[0]:+.0f} to {100 * effect.interval[1]:+.0f}),"
-        f" {effect.tokens:+.0f} tokens per call against {effect.against}, on {effect.items} selection examples",
+        f" {effect.tokens:+.0f} tokens per call against {effect.against}, on {effect.items} selection examples"
+        + (f"; {record.why}" if record.why else ""),
     )
 
 
