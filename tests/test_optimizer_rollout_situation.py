@@ -49,3 +49,16 @@ def test_harm_is_among_what_is_wrong() -> None:
     course = Course(harm=(Harm(subject="trial", version=1, why="bad replies"),))
     made = situation(section(), standing([]), [], Agreement(), None, course, None, [], START)
     assert made.wrong == ("harm: bad replies",) and made.agreement is None
+
+
+def test_it_is_said_when_the_past_has_no_labels_left() -> None:
+    """Then wrong replies can hide."""
+    history = [entry("live", 1), entry("live", 2, START)]
+    past = [observed(at, START - 50 + at, "weak", 1, bad=False, source="client") for at in range(2)]
+    rows = [*past, *(observed(2 + at, START + at, "weak", 2, bad=False, source="client") for at in range(8))]
+    memory = Memory().after(section(), history, lambda version: None, rows, full=False, now=START + 100)
+    course = decide("t", section(), history, memory.comparisons, memory.steps, memory.agreement, START + 100)
+    made = situation(
+        section(), standing(history), memory.comparisons, Agreement(), None, course, history[-1], [], START + 100
+    )
+    assert any("are used up" in line for line in made.lines)

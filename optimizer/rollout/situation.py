@@ -70,6 +70,14 @@ class Situation(Value, frozen=True):
     """The same in a few lines for people."""
 
 
+_USED_UP = "the labelled replies from before are used up: wrong replies without other signs are compared no longer"
+
+
+def _used_up(one: Comparison) -> bool:
+    """Whether labels of the present have nothing left of the past to be compared with."""
+    return one.pairing.subject == "past" and one.challenger.labelled > 0 and not one.past.labels
+
+
 def situation(
     section: Task,
     serving: Standing,
@@ -92,6 +100,7 @@ def situation(
         wrong = (*wrong, f"drift: {drift.why}")
     lines = [f"serves {section.serve}: {_lanes(serving, section)}"]
     lines += [_line(one) for one in comparisons if one.challenger.seen or one.challenger.labelled]
+    lines += [_USED_UP for one in comparisons if _used_up(one)]
     if bound is not None:
         lines.append(
             f"agreement with the strong model: {agreement.agreed} of {compared}, at least {bound:.1%} for certain"
