@@ -87,16 +87,20 @@ class Keyring:
         return found
 
 
+def bearer(authorization: bytes) -> bytes | None:
+    """The token of an ``authorization`` header; ``None`` for one of another scheme."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
+
+
 def key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The key that a request shows: a bearer token, else ``x-api-key``, else ``api-key``; of each the first."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _HEADERS:
             found.setdefault(name, value)
-    scheme, _, token = found.get(_AUTHORIZATION, b"").partition(b" ")
-    if scheme.lower() == b"bearer":
-        return token.strip()
-    return next((found[name].strip() for name in _PLAIN if name in found), None)
+    token = bearer(found.get(_AUTHORIZATION, b""))
+    return token if token is not None else next((found[name].strip() for name in _PLAIN if name in found), None)
 
 
 def new_key(random: bytes) -> str:

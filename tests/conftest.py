@@ -1,11 +1,14 @@
 """What every test gets: property tests that never depend on the clock, and recorded data only where it lies."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from gateway.store.base import Store
+from gateway.store.memory import MemoryStore
+from gateway.store.sql import SqlStore
 from tests.shell import Shell, open_shell
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -31,3 +34,11 @@ async def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIter
     """The command line on a scripted upstream."""
     async with open_shell(tmp_path, capsys) as opened:
         yield opened
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Every implementation of a store in turn, empty."""
+    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
+    yield opened
+    opened.close()

@@ -1,6 +1,6 @@
 """Reading the traffic once, in order, and what is written down of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,6 @@ from optimizer.live.observe import LOOK_BACK, NOTE, PAGE, PAGES, Observer
 from tests.traffic import NOW, TASK, Clock, asked, exchange, gateway_of, live
 
 REFUSAL = "I'm sorry, but I can't help with that."
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 class Taken:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ from tests.fakes import FakeReply, FakeUpstream
 from tests.traffic import NOW, TASK, Clock, background, both, exchange, gateway_of, live
 
 REFUSAL = "I'm sorry, but I can't help with that."
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 @contextlib.asynccontextmanager

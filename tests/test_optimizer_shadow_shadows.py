@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from gateway.rules.decisions import switch_injection
 from gateway.settings import Settings
 from gateway.store.base import Graded, Store
 from gateway.store.memory import MemoryStore
-from gateway.store.sql import SqlStore
 from optimizer.items import from_graded
 from optimizer.learner import learner
 from optimizer.shadow.allowance import account_of
@@ -23,13 +21,6 @@ from optimizer.shadow.shadows import TOO_OLD_S, WAITING
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion
 from tests.learning import STRONG, WEAK, sums
 from tests.traffic import NOW, TASK, Clock, asked, background, both, exchange, gateway_of, live, right_reply
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 def known(store: Store) -> dict[str, Graded]:

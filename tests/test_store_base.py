@@ -1,7 +1,5 @@
 """What every store promises: the same specification, run against each implementation."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,15 +10,6 @@ from hypothesis import strategies as st
 from gateway.domain import Activation, Evidence, Exchange, Feedback, Lanes, Measured, Rule, RuleSet, ToolCall, Usage
 from gateway.errors import Conflict, NotFound
 from gateway.store.base import MAX_FEEDBACK, Graded, Store, TaskCounts
-from gateway.store.memory import MemoryStore
-from gateway.store.sql import SqlStore
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
-    yield opened
-    opened.close()
 
 
 def exchange(id_: str, **changes: Any) -> Exchange:

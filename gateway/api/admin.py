@@ -5,7 +5,6 @@ gateway; others on the same store follow within a second.
 """
 
 import asyncio
-import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -17,6 +16,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery, QueryParameter
 
+from gateway.auth import bearer
 from gateway.domain import Activation, Lanes
 from gateway.errors import BadRequest, NotFound, Unauthorized
 from gateway.rules.decisions import put_live, roll_back, served_by_both, set_share, switch_injection, told
@@ -24,6 +24,7 @@ from gateway.rules.files import written
 from gateway.rules.versions import difference, found
 from gateway.rules.watch import refresh
 from gateway.services import Services
+from gateway.settings.keys import digest
 
 _BY = "admin API"
 _MAX_BODY = 10**5
@@ -71,14 +72,9 @@ def authorise(header: str | None, key: str | None) -> None:
     """Let only the holder of the key pass. Raises ``Unauthorized``; takes the same time for every wrong key."""
     if key is None:
         raise Unauthorized("The admin API is off: set server.admin_key.", code="admin_api_off")
-    scheme, _, given = (header or "").partition(" ")
-    right = hmac.compare_digest(_digest(given.strip()), _digest(key))
-    if scheme.lower() != "bearer" or not right:
+    given = bearer((header or "").encode("latin-1", "replace"))
+    if not hmac.compare_digest(digest((given or b"").decode("latin-1")), digest(key)) or given is None:
         raise Unauthorized("Incorrect admin key provided.", code="invalid_api_key")
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 @get("/tasks")

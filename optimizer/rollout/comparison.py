@@ -6,7 +6,7 @@ that a look that is taken twice counts nothing twice. Decides nothing; the stati
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -202,29 +202,28 @@ class _Book:
         self._tallies[side] = msgspec.structs.replace(tally, **{k: getattr(tally, k) + n for k, n in more.items()})
 
     def _outcome(self, side: bool, bad: bool) -> None:
-        if self._of_past:
-            n = self._past.dealt[0]
-            dealt, rest = self._past.outcomes[:n], self._past.outcomes[n:]
-            self._past = msgspec.structs.replace(self._past, outcomes=rest)
-            self._outcomes.append(dealt + _letter(True, bad) if dealt else "")
-        else:
-            self._outcomes.append(_letter(side, bad))
+        self._outcomes.append(self._beside("outcomes", 0, side, bad))
 
     def _label(self, side: bool, wrong: bool) -> None:
-        if self._of_past:
-            n = self._past.dealt[1]
-            dealt, rest = self._past.labels[:n], self._past.labels[n:]
-            self._past = msgspec.structs.replace(self._past, labels=rest)
-            self._labels.append(dealt + _letter(True, wrong) if dealt else "")
-        else:
-            self._labels.append(_letter(side, wrong))
+        self._labels.append(self._beside("labels", 1, side, wrong))
+
+    def _beside(self, what: str, place: int, side: bool, bad: bool) -> str:
+        """A letter, behind those of the past that go with it; nothing once the past is used up."""
+        if not self._of_past:
+            return _letter(side, bad)
+        dealt: str = self._take(what, place)
+        return dealt + _letter(True, bad) if dealt else ""
+
+    def _take(self, what: str, place: int) -> Any:
+        """What of the past goes with one of the present; it is gone from there."""
+        left, count = getattr(self._past, what), self._past.dealt[place]
+        self._past = msgspec.structs.replace(self._past, **{what: left[count:]})
+        return left[:count]
 
     def _amounts(self, side: bool, one: Observed) -> None:
         sign = 1 if side else -1
         if self._of_past:
-            n = self._past.dealt[2]
-            self._tokens += self._past.tokens[:n]
-            self._past = msgspec.structs.replace(self._past, tokens=self._past.tokens[n:])
+            self._tokens += self._take("tokens", 2)
         self._latencies.append(sign * max(round(one.latency_ms), 1))
         self._tokens.append(sign * max(one.usage.output_tokens, 1))
 
