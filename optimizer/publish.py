@@ -37,10 +37,11 @@ def publish(
     went live meanwhile, the evidence says nothing against that, so the new version waits for a human.
     """
     parent = incumbent.version if incumbent is not None else None
+    versions = store.rule_sets(candidate.task)
     stored = next(
         (
             known
-            for known in store.rule_sets(candidate.task)
+            for known in versions
             if known.hash == candidate.hash and known.parent == parent and known.created >= started
         ),
         None,
@@ -56,7 +57,7 @@ def publish(
     live = now_serving.live.version if now_serving.live is not None else None
     if live == stored.version:
         return Published(rule_set=stored, activated=True)
-    if (same := _taken_off(store.rule_sets(candidate.task), stored, history)) is not None:
+    if (same := _taken_off(versions, stored, history)) is not None:
         note = f"the same rules were taken off the air as version {same}: it waits for 'preceptor rules activate'"
         return Published(rule_set=stored, activated=False, note=note)
     on_trial = f"it is on trial with {share:.0%} of the conversations"
