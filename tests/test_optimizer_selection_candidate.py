@@ -46,6 +46,14 @@ async def test_a_rule_is_not_credited_with_what_its_form_does(tmp_path: Path) ->
     assert honest.best.rule_set.scratchpad == "none" and honest.effects[GOOD.id].change == 0.75
 
 
+async def test_a_form_is_not_dropped_for_the_rules_that_were_tried_in_it(tmp_path: Path) -> None:
+    """With all of them it fails, as every form does; with the best one it wins."""
+    weak = Weak(cure="never", forms_that_cure=["two_pass"])
+    selected = await best_of(tmp_path, weak, IDLE, BAD)
+    assert (selected.best.rule_set.scratchpad, selected.best.rule_set.rules) == ("two_pass", (IDLE,))
+    assert selected.best.measured.accuracy == 1.0
+
+
 async def test_a_harmful_rule_does_not_drag_a_good_one_down(tmp_path: Path) -> None:
     """Rules are also tried alone."""
     selected = await best_of(tmp_path, Weak(), BAD, GOOD)

@@ -62,9 +62,11 @@ class Selection:
         self._seen: dict[str, Standing] = {}
 
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
-        """The form first, with all rules; then, in that form, single rules; then the winner without each of its rules.
+        """The form first, with the best rule; then, in that form, all rules and single ones; then the winner without
+        each of its rules.
 
-        ``rules`` are best first. They are added to the incumbent's while there is room; a full rule set is challenged
+        ``rules`` are best first. All of them at once are no measure of a form: what spoils one spoils them all, and a
+        small model that follows one rule in a form may follow four in none (``docs/benchmark.md``). They are added to the incumbent's while there is room; a full rule set is challenged
         by the new ones alone. Rules that say the opposite of each other never stand together: the later one is tried
         in the other's place. A form without rules is no candidate: nothing in it was learnt from mistakes. But it is
         run where one rule wins in a form, because else that rule would be credited with what the form does
@@ -73,10 +75,11 @@ class Selection:
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
         every = compatible((*old, *rules))[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
-        leader = (await self.race([self._candidate(form, every) for form in _FORMS]))[0].rule_set
+        best = _challenging(old, rules[0])
+        form = (await self.race([self._candidate(form, best) for form in _FORMS]))[0].rule_set.scratchpad
         singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
-        smaller = [self._candidate(leader.scratchpad, _challenging(old, rule)) for rule in singles]
-        winner = (await self.race([leader, *smaller]))[0]
+        sets = (every, *(_challenging(old, rule) for rule in singles))
+        winner = (await self.race([self._candidate(form, some) for some in sets]))[0]
         left = await ablated(winner, self._run_all, answers=self._spare)
         return self._selected(left.standing, base, left.effects | await self._against_bare_form(left.standing))
 
