@@ -66,11 +66,11 @@ class Selection:
         each of its rules.
 
         ``rules`` are best first. All of them at once are no measure of a form: what spoils one spoils them all, and a
-        small model that follows one rule in a form may follow four in none (``docs/benchmark.md``). They are added to the incumbent's while there is room; a full rule set is challenged
-        by the new ones alone. Rules that say the opposite of each other never stand together: the later one is tried
-        in the other's place. A form without rules is no candidate: nothing in it was learnt from mistakes. But it is
-        run where one rule wins in a form, because else that rule would be credited with what the form does
-        (``docs/benchmark.md``).
+        small model that follows one rule in a form may follow four in none (``docs/benchmark.md``). They are added to
+        the incumbent's while there is room; a full rule set is challenged by the new ones alone. Rules that say the
+        opposite of each other never stand together: the later one is tried in the other's place. A form without rules
+        is no candidate: nothing in it was learnt from mistakes. But it is run where one rule wins in a form, because
+        else that rule would be credited with what the form does.
         """
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
         every = compatible((*old, *rules))[:max_rules]
