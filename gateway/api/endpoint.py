@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import lru_cache
 
 from litestar.types import HTTPScope, Receive, Send
 
@@ -16,7 +17,7 @@ from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import EVENTS, Header, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.auth import Holder
 from gateway.completion import Tally
-from gateway.domain import Exchange, Status
+from gateway.domain import Arm, Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.pipeline import sse
 from gateway.pipeline.envelope import Conversation, Envelope
@@ -26,6 +27,8 @@ from gateway.services import Services
 log = logging.getLogger(__name__)
 
 LEARN_HEADER = b"x-preceptor-learn"
+_PLANS = 1024
+"""Plans whose headers are remembered."""
 
 
 def learnable(header: str | None) -> bool:
@@ -128,6 +131,17 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
     await piece(send, b"", more=False)
 
 
+@lru_cache(_PLANS)
+def _told(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
+    """What an answer says of its plan."""
+    return (
+        (b"x-preceptor-task", (task or "none").encode()),
+        (b"x-preceptor-rules", str(rules or "none").encode()),
+        (b"x-preceptor-arm", arm.encode()),
+        (b"x-preceptor-model", header_value(model)),
+    )
+
+
 class Running:
     """An exchange under way: collects what its record needs and hands it to the writer once."""
 
@@ -160,13 +174,8 @@ class Running:
         headers = [(b"x-request-id", self.id.encode())]
         plan = self.plan
         if plan is not None:
-            headers += [
-                (b"x-preceptor-task", (plan.task or "none").encode()),
-                (b"x-preceptor-rules", str(plan.rules_version or "none").encode()),
-                (b"x-preceptor-arm", plan.arm.encode()),
-                (b"x-preceptor-model", header_value(plan.model)),
-                (b"x-preceptor-overhead-ms", f"{self._overhead_s * 1000:.3f}".encode()),
-            ]
+            headers += _told(plan.task, plan.rules_version, plan.arm, plan.model)
+            headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
         return headers
 
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:

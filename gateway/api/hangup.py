@@ -1,18 +1,18 @@
 """Ends a request's work as soon as its client hangs up, also before the first byte.
 
 Servers tell a handler of a closed connection only through ``receive()``, which a handler that awaits its upstream does
-not call; without this, generation runs on and is billed. Our own server says it directly (``gateway.protocol``): a
-task that waits in ``receive()`` costs a tenth of a request. On any other one, such a task is made.
+not call; without this, generation runs on and is billed. Our own server says it directly (``gateway.cycle``): a task
+that waits in ``receive()`` costs a tenth of a request. On any other one, such a task is made.
 """
 
 import asyncio
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from litestar.types import HTTPScope, Receive
 
-CONNECTION = "preceptor.connection"
-"""Where a scope holds the connection, which has a place ``on_lost`` for whom to tell."""
+from gateway.cycle import CYCLE, Cycle
 
 
 class ClientGone(Exception):
@@ -23,20 +23,21 @@ class HangUp:
     """Context that cancels its body when the client disconnects, and then raises ``ClientGone``."""
 
     def __init__(self, scope: HTTPScope, receive: Receive) -> None:
-        self._connection: Any = scope.get(CONNECTION)
+        self._cycle: Cycle | None = cast("Mapping[str, Any]", scope).get(CYCLE)
         self._receive = receive
         self._gone = False
 
     async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
+        cycle = self._cycle
+        task = asyncio.current_task() if cycle is None else cycle.task
         assert task is not None
         self._body = task
-        if self._connection is None:
+        if cycle is None:
             self._watch = asyncio.create_task(self._wait())
-        elif self._connection.transport.is_closing():
+        elif cycle.disconnected:
             raise ClientGone
         else:
-            self._connection.on_lost = self._lost
+            cycle.on_lost = self._lost
         return self
 
     async def _wait(self) -> None:
@@ -51,10 +52,10 @@ class HangUp:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._connection is None:
+        if self._cycle is None:
             self._watch.cancel()
         else:
-            self._connection.on_lost = None
+            self._cycle.on_lost = None
         # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything. What the
         # body raised while a hang-up cancelled it has nobody to hear of it.
         if self._gone and kind is not None and self._body.uncancel() == 0:

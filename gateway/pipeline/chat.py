@@ -1,7 +1,6 @@
 """``/chat/completions``: a conversation as a list of messages."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,18 +14,21 @@ from gateway.pipeline.envelope import (
     Changes,
     Conversation,
     Envelope,
+    Field,
     decode_object,
     decoded,
     extended,
     model_of,
     raw,
     stream_of,
-    typed,
 )
+from gateway.pipeline.remembered import remembered
 from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 
 _SYSTEM = ("system", "developer")
+_messages = Field("messages", list[Raw] | None, "an array")
+_stream_options = Field("stream_options", dict[str, Any] | None, "an object")
 
 
 class _Turn(msgspec.Struct):
@@ -40,10 +42,12 @@ _turn = msgspec.json.Decoder(_Turn)
 def first_said(messages: Sequence[Raw]) -> bytes:
     """The content of the first message that a user wrote, as it came; else the first message. Empty without any."""
     for message in messages:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
             turn = _turn.decode(message)
-            if turn.role == "user":
-                return bytes(turn.content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if turn.role == "user":
+            return bytes(turn.content)
     return bytes(messages[0]) if messages else b""
 
 
@@ -83,8 +87,7 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     messages: tuple[Raw, ...]
 
     def system_text(self) -> str | None:
-        first = open_message(self.messages[0])
-        return first.text() if first.role in _SYSTEM else None
+        return _system_text(bytes(self.messages[0]))
 
     def opening(self) -> bytes:
         return first_said(self.messages)
@@ -92,9 +95,9 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}
-        first = open_message(self.messages[0])
-        if first.role in _SYSTEM:
-            return {"messages": raw([first.extended("\n\n" + text), *self.messages[1:]])}
+        instructed = _instructed(bytes(self.messages[0]), text)
+        if instructed is not None:
+            return {"messages": raw([instructed, *self.messages[1:]])}
         return {"messages": raw([raw({"role": "system", "content": text}), *self.messages])}
 
     def with_question(self, text: str) -> Changes:
@@ -114,7 +117,7 @@ def open_chat(body: bytes) -> ChatRequest:
     """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
     fields = decode_object(body)
     model = model_of(fields)
-    messages: list[Raw] = typed(fields, "messages", list[Raw] | None, "an array")
+    messages: list[Raw] | None = _messages(fields)
     if not messages:
         raise BadRequest("'messages' must be an array of at least one message.", param="messages")
     for index, message in enumerate(messages):
@@ -132,7 +135,7 @@ def open_chat(body: bytes) -> ChatRequest:
 
 def wants_usage(fields: dict[str, Raw]) -> bool:
     """Whether a client asks for usage in its stream. Raises ``BadRequest``."""
-    options = typed(fields, "stream_options", dict[str, Any] | None, "an object")
+    options: dict[str, Any] | None = _stream_options(fields)
     return bool(options and options.get("include_usage"))
 
 
@@ -163,6 +166,20 @@ def open_message(message: Raw) -> Message:
     fields = decode_object(bytes(message))
     role = decoded(fields["role"]) if "role" in fields else None
     return Message(fields=fields, role=role if isinstance(role, str) else None)
+
+
+@remembered
+def _system_text(message: bytes) -> str | None:
+    """The text of a message that gives instructions; ``None`` for any other."""
+    opened = open_message(Raw(message))
+    return opened.text() if opened.role in _SYSTEM else None
+
+
+@remembered
+def _instructed(message: bytes, text: str) -> Raw | None:
+    """A message that gives instructions, with more of them; ``None`` for any other."""
+    opened = open_message(Raw(message))
+    return opened.extended("\n\n" + text) if opened.role in _SYSTEM else None
 
 
 def text_of(content: Any, types: Sequence[str]) -> str | None:

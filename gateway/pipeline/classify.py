@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 
 from gateway.domain import Value
@@ -19,6 +20,12 @@ Headers = Callable[[str], str | None]
 
 _MANY = 100
 """Tasks from which on a look at each of them takes longer than finding those that are worth a look."""
+_REMEMBERED = 1024
+"""Findings that are remembered: most requests come with instructions that others came with."""
+_LONGEST = 16_384
+"""Characters of instructions beyond which nothing is remembered."""
+_MOST_HEADERS = 8
+"""Headers that are looked at in advance; a finding depends on all of them."""
 
 
 class _Matcher(Value, frozen=True):
@@ -54,10 +61,20 @@ class _Group:
             else:
                 self._each.append(matcher)
         self._phrases = Phrases(phrases) if phrases else None
+        self._headers = sorted({name for matcher in matchers for name, _ in matcher.headers})
+        self._remembered = lru_cache(_REMEMBERED)(self._found)
 
     def first(self, envelope: Conversation, header: Headers) -> _Matcher | None:
         """The first task that fits, in the order of the configuration."""
         text = (envelope.system_text() or "") if self._prompts else ""
+        if len(text) > _LONGEST or len(self._headers) > _MOST_HEADERS:
+            return self._first(text, header)
+        return self._remembered(text, *[header(name) for name in self._headers])
+
+    def _found(self, text: str, *values: str | None) -> _Matcher | None:
+        return self._first(text, dict(zip(self._headers, values, strict=True)).get)
+
+    def _first(self, text: str, header: Headers) -> _Matcher | None:
         for matcher in self._worth_a_look(header, text):
             if matcher.fits(header, text):
                 return matcher

@@ -121,15 +121,37 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 def typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
     """A field as a type; absent is ``null``. Raises ``BadRequest`` that says what was ``wanted``."""
+    return _typed(fields.get(name, _NULL), name, _decoder(kind), wanted)
+
+
+def _typed(given: Raw, name: str, decoder: msgspec.json.Decoder[Any], wanted: str) -> Any:
     try:
-        return _decoder(kind).decode(fields.get(name, _NULL))
+        return decoder.decode(given)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(f"Invalid type for '{name}': expected {wanted}.", param=name) from None
 
 
+class Field:
+    """An optional field of every request of a kind: ``typed`` with its decoder at hand. A call reads it."""
+
+    def __init__(self, name: str, kind: Any, wanted: str) -> None:
+        self._name = name
+        self._wanted = wanted
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def __call__(self, fields: dict[str, Raw]) -> Any:
+        """The field's value; ``None`` if it is absent. Raises ``BadRequest``."""
+        given = fields.get(self._name)
+        return None if given is None else _typed(given, self._name, self._decoder, self._wanted)
+
+
+_model = Field("model", str | None, "a string")
+_stream = Field("stream", bool | None, "a boolean")
+
+
 def model_of(fields: dict[str, Raw]) -> str:
     """The model that a request names. Raises ``BadRequest``."""
-    model: str | None = typed(fields, "model", str | None, "a string")
+    model: str | None = _model(fields)
     if not model:
         raise BadRequest("You must provide a model parameter.", param="model")
     return model
@@ -137,7 +159,7 @@ def model_of(fields: dict[str, Raw]) -> str:
 
 def stream_of(fields: dict[str, Raw]) -> bool:
     """Whether a request wants a stream. Raises ``BadRequest``."""
-    return bool(typed(fields, "stream", bool | None, "a boolean"))
+    return bool(_stream(fields))
 
 
 def raw(value: Any) -> Raw:

@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -87,13 +85,19 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
             raise msgspec.DecodeError(str(error)) from error
 
 
-@contextmanager
-def from_upstream(what: str) -> Iterator[None]:
+class from_upstream:  # noqa: N801 - used as a function is; one made of a generator costs every event of a stream
     """Bytes read in here came from the upstream: what cannot be read raises ``UpstreamGarbage``."""
-    try:
-        yield
-    except (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamGarbage(f"the upstream sent something that is not {what}") from None
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, BadRequest | msgspec.DecodeError | UnicodeDecodeError | RecursionError):
+            raise UpstreamGarbage(f"the upstream sent something that is not {self._what}") from None
 
 
 def broken(error: object) -> UpstreamBroken:

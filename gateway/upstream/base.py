@@ -29,8 +29,10 @@ class Reply(Protocol):
     """An answer whose status is known and whose body is still to come. Close it, read or not."""
 
     status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
 
     async def read(self) -> bytes:
         """The whole body. Raises ``UpstreamBroken`` or ``UpstreamTimeout``."""

@@ -12,6 +12,7 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Literal
 
 from gateway.errors import Overloaded, UpstreamBroken, UpstreamError, UpstreamResting, UpstreamTimeout
@@ -224,7 +225,10 @@ class _GuardedReply:
         self.begun = False
         """Whether a piece of the body has arrived."""
         self.status = reply.status
-        self.headers: Mapping[str, str] = reply.headers
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        return self._reply.headers
 
     @property
     def is_event_stream(self) -> bool:

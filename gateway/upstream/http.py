@@ -12,7 +12,7 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import unquote_to_bytes
 
 import httpx
@@ -181,7 +181,10 @@ class _HttpReply:
         self._idle_s = settings.first_byte_timeout_s
         self._deadline = deadline
         self.status = answer.status
-        self.headers: Mapping[str, str] = _mapping(answer.headers)
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        return _mapping(self._answer.headers)
 
     async def read(self) -> bytes:
         pieces = []

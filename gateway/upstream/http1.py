@@ -37,12 +37,15 @@ class Http1Transport(Wire):
         self._places = Places(max_connections)
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._open: set[_Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def send(self, request: Request) -> Answer:
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
         sent = _head(request.method, request.target, request.headers) + _length(request, body) + body
-        deadline = asyncio.get_running_loop().time() + request.answer_s
+        if self._loop is None:  # to ask for it again takes as long as to find a connection
+            self._loop = asyncio.get_running_loop()
+        deadline = self._loop.time() + request.answer_s
         if not self._places.take():
             await self._turn(deadline)
         try:
