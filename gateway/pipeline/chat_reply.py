@@ -14,7 +14,7 @@ from gateway.errors import UpstreamGarbage
 from gateway.pipeline import sse
 from gateway.pipeline.calls import CallPieces, whole_calls
 from gateway.pipeline.envelope import decode_object, raw
-from gateway.pipeline.reply import broken, decoded, from_upstream, id_replaced
+from gateway.pipeline.reply import UNREADABLE, broken, decoded, from_upstream, garbage, id_replaced
 from gateway.pipeline.tags import TagFilter
 from gateway.pipeline.transcript import Transcript
 from gateway.pipeline.usage import UsageFields, recounted
@@ -96,8 +96,10 @@ class Completion(Value, frozen=True):
 
 def open_completion(body: bytes) -> Completion:
     """Decode a completion; raises ``UpstreamGarbage`` if it is none."""
-    with from_upstream("a chat completion"):
+    try:
         completion = decoded(_completion, body)
+    except UNREADABLE:
+        raise garbage("a chat completion") from None
     first = _first(completion.choices)
     if first is not None and first.message is None and first.text is None:
         raise UpstreamGarbage("the upstream sent a completion whose choice says nothing")
@@ -129,8 +131,10 @@ class ChatReader:
         if data == sse.DONE_DATA:
             self.finished = True
             return None
-        with from_upstream("a chunk of a chat completion"):
+        try:  # not with from_upstream: this is done for every token
             chunk = decoded(_chunk, data)
+        except UNREADABLE:
+            raise garbage("a chunk of a chat completion") from None
         if chunk.error is not None:
             raise broken(chunk.error)
         if chunk.usage is not None:
@@ -171,7 +175,10 @@ class ChatReader:
 
 
 def _first(choices: "list[_Choice] | tuple[()]") -> _Choice | None:
-    return next((choice for choice in choices if choice.index == 0), None)
+    for choice in choices:
+        if choice.index == 0:
+            return choice
+    return None
 
 
 def with_text(data: bytes, text: str) -> bytes:

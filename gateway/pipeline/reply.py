@@ -2,6 +2,9 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -11,7 +14,11 @@ from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
 
 T = TypeVar("T")
 
+UNREADABLE = (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading an upstream's bytes may raise."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STREAMS = 1024
+"""Streams under way whose ids are remembered, so that not every event of one has to be told anew."""
 _LONGEST = 500
 """Characters of an upstream's own words about an error that are handed on."""
 
@@ -62,11 +69,17 @@ def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes
     first hit is the field.
     """
     if upstream_id is not None:
-        for key in (b'"id":', b'"id": '):
-            before, found, after = data.partition(key + msgspec.json.encode(upstream_id))
-            if found:
-                return before + key + msgspec.json.encode(exchange_id) + after
+        for theirs, ours in _id_fields(upstream_id, exchange_id):
+            if theirs in data:
+                return data.replace(theirs, ours, 1)
     return None
+
+
+@lru_cache(_STREAMS)
+def _id_fields(upstream_id: str, exchange_id: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The field with the upstream's id and with ours, as the two usual ways of writing JSON have it."""
+    ids = msgspec.json.encode(upstream_id), msgspec.json.encode(exchange_id)
+    return tuple((key + ids[0], key + ids[1]) for key in (b'"id":', b'"id": '))
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
@@ -85,19 +98,18 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
             raise msgspec.DecodeError(str(error)) from error
 
 
-class from_upstream:  # noqa: N801 - used as a function is; one made of a generator costs every event of a stream
+@contextmanager
+def from_upstream(what: str) -> Iterator[None]:
     """Bytes read in here came from the upstream: what cannot be read raises ``UpstreamGarbage``."""
+    try:
+        yield
+    except UNREADABLE:
+        raise garbage(what) from None
 
-    __slots__ = ("_what",)
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, BadRequest | msgspec.DecodeError | UnicodeDecodeError | RecursionError):
-            raise UpstreamGarbage(f"the upstream sent something that is not {self._what}") from None
+def garbage(what: str) -> UpstreamGarbage:
+    """What cannot be read as what it should be."""
+    return UpstreamGarbage(f"the upstream sent something that is not {what}")
 
 
 def broken(error: object) -> UpstreamBroken:

@@ -43,6 +43,8 @@ class Events:
 
 def data_of(event: bytes) -> bytes | None:
     """The data of an event, its lines joined; ``None`` for a comment or an event whose data is empty."""
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:  # nearly every one
+        return event[6:-2] or None
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines) or None
 
