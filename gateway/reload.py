@@ -77,6 +77,12 @@ class Reloader:
             log.error("the configuration stays as it was: %s", error, extra={"action": "reload.refused"})
             return False
         services.serving = new
+        if old.settings.keys and not settings.keys:
+            log.warning(
+                "the last client key is gone from the configuration: from now on nobody is asked for a key, and whoever"
+                " reaches the gateway may use it",
+                extra={"action": "reload.opened"},
+            )
         for told in services.on_reload:
             told()
         for upstream in old.upstreams.values():

@@ -14,7 +14,7 @@ import uvicorn
 from gateway.app import Application, build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.plugins import Plugin
-from gateway.protocol import BoundedProtocol
+from gateway.protocol import HttpProtocol
 from gateway.reload import Reloader
 from gateway.services import Serving
 from gateway.settings import Settings
@@ -27,10 +27,12 @@ def serve(
     read: Callable[[], Settings],
     plugins: Sequence[Plugin],
     listener: socket.socket,
+    ready: Callable[[], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks.
 
-    ``read`` reads the configuration at ``path`` again, whenever it changes.
+    ``read`` reads the configuration at ``path`` again, whenever it changes. ``ready`` is called once requests are
+    answered. Raises ``PreceptorError`` if the gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
     """
     store = SqlStore.open(settings.server.data_dir)
     try:
@@ -40,7 +42,7 @@ def serve(
             return build_serving(changed, services.telemetry, old)
 
         app = build_app(services, plugins, Reloader(path, read, services, build))
-        server = uvicorn.Server(uvicorn_config(app, settings))
+        server = _Server(uvicorn_config(app, settings), ready)
         with (
             # uvicorn raises the signal that stopped it once more when it is done.
             contextlib.suppress(KeyboardInterrupt),
@@ -48,10 +50,24 @@ def serve(
         ):
             _settle()
             runner.run(server.serve(sockets=[listener]))
-        if not server.started:
-            raise PreceptorError("the gateway could not start: see the log above")
     finally:
         store.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers. A signal while it starts is for the end of its start, which then is not said."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        with contextlib.suppress(SystemExit):
+            await super().startup(sockets)
+        if not self.started:
+            raise PreceptorError("the gateway could not start: see the log above")
+        if not self.should_exit:
+            self._ready()
 
 
 def _settle() -> None:
@@ -71,7 +87,7 @@ def uvicorn_config(app: Application, settings: Settings) -> uvicorn.Config:
         app,
         interface="asgi3",
         loop="uvloop",
-        http=BoundedProtocol,
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

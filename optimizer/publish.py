@@ -1,12 +1,10 @@
 """A confirmed candidate becomes a numbered rule set, and goes live if it may. Decides nothing about its worth."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from gateway.domain import Activation, Evidence, RuleSet, Value
 from gateway.errors import Conflict
-from gateway.rules.history import standing
+from gateway.rules.history import standing, taken_off
 from gateway.store.base import Store
 
 
@@ -57,8 +55,9 @@ def publish(
     live = now_serving.live.version if now_serving.live is not None else None
     if live == stored.version:
         return Published(rule_set=stored, activated=True)
-    if (same := _taken_off(versions, stored, history)) is not None:
-        note = f"the same rules were taken off the air as version {same}: it waits for 'preceptor rules activate'"
+    off = taken_off(history)
+    if same := [one.version for one in versions if one.hash == stored.hash and one.version in off]:
+        note = f"the same rules were taken off the air as version {same[-1]}: it waits for 'preceptor rules activate'"
         return Published(rule_set=stored, activated=False, note=note)
     on_trial = f"it is on trial with {share:.0%} of the conversations"
     if now_serving.canary is not None and now_serving.canary.version == stored.version:
@@ -75,21 +74,3 @@ def publish(
     except Conflict:
         return changed
     return Published(rule_set=stored, activated=share == 1, note="" if share == 1 else on_trial)
-
-
-def _taken_off(versions: Sequence[RuleSet], stored: RuleSet, history: Sequence[Activation]) -> int | None:
-    """An older version with the same rules that served and does not any more, because it was ended or rolled back."""
-    now = standing(history)
-    serving = {one.version for one in (now.live, now.canary) if one is not None}
-    same = {one.version for one in versions if one.hash == stored.hash and one.version != stored.version} - serving
-    served: list[int | None] = [None]
-    for entry in history:
-        if entry.kind == "canary" and entry.share == 0 and entry.version in same:
-            return entry.version
-        if entry.kind == "live":
-            if entry.version in served:
-                left = served[served.index(entry.version) + 1 :]
-                if found := next((version for version in left if version in same), None):
-                    return found
-            served.append(entry.version)
-    return None

@@ -1,5 +1,7 @@
 """``/livez``, ``/readyz`` and ``/metrics``: what an orchestrator and a dashboard read."""
 
+import httpx
+
 from gateway.domain import Activation, Rule, RuleSet
 from gateway.rules.watch import refresh
 from gateway.store.memory import MemoryStore
@@ -35,6 +37,20 @@ async def test_it_is_not_ready_while_an_upstream_is_not_there() -> None:
     assert (waiting.status_code, waiting.json()["upstreams"]) == (503, {"mock": "the model is loading"})
     assert waiting.json()["status"] == "not ready"
     assert (alive.status_code, ready.status_code) == (200, 200)
+
+
+async def test_a_load_balancer_may_ask_for_the_head_alone() -> None:
+    """The same status and headers without the body, on a connection that can be used again."""
+    upstream = Waking()
+    async with served(upstream) as gateway:
+        for path, status in (("/livez", 200), ("/readyz", 503)):
+            head, whole = await gateway.client.head(path), await gateway.client.get(path)
+            assert (head.status_code, head.content) == (status, b"")
+            assert _stated(head) == _stated(whole)
+
+
+def _stated(reply: httpx.Response) -> tuple[str, str]:
+    return reply.headers["content-type"], reply.headers["content-length"]
 
 
 async def test_a_failing_store_degrades_it_only() -> None:

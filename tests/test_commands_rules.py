@@ -49,7 +49,7 @@ def test_an_export_can_be_imported_again(config: str, tmp_path: Path, capsys: py
     assert imported(config, tmp_path, exported) == 0
     capsys.readouterr()
     run(["rules", "diff", "-c", config, "arithmetic", "1", "2"])
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == "version 1 and version 2 are the same\n"
 
 
 def test_show_and_diff_say_what_a_version_holds(

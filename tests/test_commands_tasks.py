@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.cli import run
@@ -25,6 +26,17 @@ def test_a_task_without_traffic_is_listed_with_zeros(config: str, capsys: pytest
     assert run(["tasks", "list", "--json", "-c", config]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["task"], row["exchanges"], row["rules"]) == ("sums", 0, None)
+
+
+def test_a_shadow_is_no_traffic(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in the list nor where one task is shown: nobody asked for it."""
+    store = SqlStore.open(tmp_path)
+    asked = msgspec.structs.replace(exchange(0, chat("2 + 2")), task="sums")
+    store.record([asked, msgspec.structs.replace(asked, id="shadow", arm="shadow")])
+    store.close()
+    assert run(["tasks", "list", "-c", config]) == 0
+    assert run(["tasks", "show", "-c", config, "sums"]) == 0
+    assert capsys.readouterr().out.count("1 exchanges") == 2
 
 
 def test_the_last_cycles_say_what_came_of_them(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

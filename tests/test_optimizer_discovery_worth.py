@@ -15,6 +15,10 @@ PRICED = settings(
     )
 )
 UNPRICED = settings(CONFIG)
+AT_HOME = settings(
+    CONFIG + '\n[upstreams.home]\nkind = "ollama"\n'
+    '[models.own]\nupstream = "home"\nmodel = "q"\n[models.other]\nupstream = "home"\nmodel = "p"'
+)
 
 
 def group(model: str = "large", count: int = 31, step: float = DAY) -> Group:
@@ -50,6 +54,29 @@ def test_a_log_of_an_hour_says_nothing_of_a_month() -> None:
     assert found.per_month_usd is None and found.per_thousand_usd is not None
 
 
+@pytest.mark.parametrize(
+    ("configured", "model"),
+    [(PRICED, "small"), (PRICED, "tiny-1b"), (AT_HOME, "own"), (AT_HOME, "q"), (AT_HOME, "other")],
+)
+def test_what_the_cheapest_answers_already_can_save_nothing(configured: Settings, model: str) -> None:
+    """By whichever name: neither that model is recommended, nor another that costs as much."""
+    found = worth(group(model), configured)
+    assert (found.weak, found.savings.per_thousand_usd, found.savings.per_month_usd) == (None, None, None)
+
+
+def test_what_the_cheapest_answers_in_part_saves_on_the_rest() -> None:
+    """15 of 30 requests cost $0.12 a thousand already, the others $2.00."""
+    exchanges = [exchange(number, chat("Help."), model=("small", "large")[number % 2]) for number in range(30)]
+    found = worth(groups(exchanges)[0], PRICED)
+    assert found.weak == "small" and found.savings.per_thousand_usd == pytest.approx(0.94)
+
+
+def test_a_model_that_somebody_names_is_compared_whatever_it_costs() -> None:
+    """Also where it saves nothing, or costs more."""
+    assert worth(group("small"), PRICED, "small").savings.per_thousand_usd == pytest.approx(0.0)
+    assert worth(group("small"), PRICED, "large").savings.per_thousand_usd == pytest.approx(-1.88)
+
+
 def test_without_a_price_nothing_is_claimed() -> None:
     """The models that lack one are named."""
     found = worth(group("gpt-4o"), PRICED)
@@ -61,7 +88,7 @@ def test_without_a_price_nothing_is_claimed() -> None:
     [
         (PRICED, "small"),
         (UNPRICED, None),
-        (settings(CONFIG + '\n[upstreams.home]\nkind = "ollama"\n[models.own]\nupstream = "home"\nmodel = "q"'), "own"),
+        (AT_HOME, "own"),
     ],
 )
 def test_the_cheapest_model_is_compared_with(configured: Settings, model: str | None) -> None:

@@ -64,6 +64,14 @@ def test_rules_tried_one_by_one_are_told_beside_the_rest() -> None:
     assert expected(enough, (), TASK, SETTINGS.models).more == 4 * 15
 
 
+def test_a_judge_is_asked_about_rules_that_are_tried_one_by_one_too() -> None:
+    """Twice about each reply, as anywhere else."""
+    judged = settings(CONFIG.replace('kind = "numeric"', 'kind = "judge"'))
+    enough = msgspec.structs.replace(PARTS, selection=ITEMS[10:30], confirmation=ITEMS[30:45])
+    assert expected(enough, (), judged.tasks["arithmetic"], judged.models).more == 4 * 15 * 3
+    assert expected(PARTS, (), judged.tasks["arithmetic"], judged.models).more == 0
+
+
 @pytest.mark.parametrize(("n", "least"), [(50, 0.177), (500, 0.056), (628, 0.05)])
 def test_the_loss_that_can_be_ruled_out_shrinks_with_the_root_of_the_examples(n: int, least: float) -> None:
     """A margin of five points takes 628 of them; none rule out nothing."""

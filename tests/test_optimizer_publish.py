@@ -77,6 +77,28 @@ def test_rules_that_were_taken_off_do_not_come_back_under_another_number(share: 
     assert store.lanes()["t"].live is None and store.lanes()["t"].canary is None
 
 
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_a_run_that_goes_on_does_not_undo_a_roll_back(share: float) -> None:
+    """It was killed after it had published; meanwhile somebody took its version off."""
+    store = MemoryStore()
+    published = run(store, share=share)
+    roll_back(store, "t", now=25.0, by="ann")
+    again = run(store, share=share)
+    assert again.rule_set == published.rule_set and not again.activated and "as version 1" in again.note
+    assert store.lanes()["t"].live is None and store.lanes()["t"].canary is None
+
+
+def test_rules_that_somebody_put_back_may_come_back() -> None:
+    """Taken off, activated again by a person, and only then replaced: the objection was withdrawn."""
+    store = MemoryStore()
+    run(store)
+    roll_back(store, "t", now=25.0, by="ann")
+    other = store.publish(RuleSet(task="t", rules=(Rule(text="Be brief."),)))
+    for version in (1, other.version):
+        store.activate(Activation(task="t", version=version, created=26.0, by="ann"))
+    assert run(store, incumbent=other, started=30.0).activated
+
+
 def test_rules_that_were_replaced_may_come_back() -> None:
     """Nobody objected to them."""
     store = MemoryStore()

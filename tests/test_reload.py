@@ -125,6 +125,25 @@ async def test_what_only_a_start_can_change_stays_and_is_said(tmp_path: Path, ca
     assert "server.port" in caplog.text
 
 
+async def test_a_gateway_that_opens_to_everybody_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once the last key is gone, and at no other change of the keys."""
+
+    def opened() -> list[str]:
+        return [one.levelname for one in caplog.records if getattr(one, "action", "") == "reload.opened"]
+
+    one, other = (f'[keys.{name}]\nkey = "{name}-0123456789abcdef"\n' for name in ("ann", "bob"))
+    async with followed(tmp_path) as file:
+        for keys in (one + other, other, one):
+            file.write(CONFIG + keys)
+            assert await file.reloader.reload()
+        assert opened() == []
+        for text in (CONFIG, TWO_TASKS):
+            file.write(text)
+            assert await file.reloader.reload()
+        assert opened() == ["WARNING"]
+    assert "nobody is asked for a key" in caplog.text
+
+
 async def test_whoever_wants_to_know_is_told(tmp_path: Path) -> None:
     """After the swap, so that they read the new configuration."""
     async with followed(tmp_path) as file:

@@ -3,21 +3,61 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Activation, RuleSet
 from gateway.errors import PreceptorError
-from gateway.rules.history import lanes_of, previous, standing
+from gateway.rules.history import lanes_of, previous, standing, taken_off
 
 
 def entry(version: int | None) -> Activation:
     return Activation(task="t", version=version, created=0.0, by="test")
 
 
+def decided(version: int | None, **changes: Any) -> Activation:
+    return msgspec.structs.replace(entry(version), **changes)
+
+
 def test_a_version_that_was_rolled_back_from_is_not_returned_to() -> None:
     """After 1, 2, back to 1, another roll-back goes to no rules and not to 2."""
     assert previous([entry(1), entry(2), entry(1)]) is None
+
+
+def ended(version: int) -> Activation:
+    return decided(version, kind="canary", share=0.0)
+
+
+def on_trial(version: int) -> Activation:
+    return decided(version, kind="canary", share=0.05)
+
+
+@pytest.mark.parametrize(
+    ("history", "off"),
+    [
+        ([entry(1), entry(2), entry(3), entry(1)], {2, 3}),  # rolled back from
+        ([entry(1), entry(None)], {1}),
+        ([entry(1), on_trial(2), ended(2)], {2}),  # a trial that was ended
+        ([entry(1), entry(2)], set()),  # replaced
+        ([entry(1), on_trial(2), entry(3)], set()),
+        ([entry(1), entry(1), entry(2), entry(1), entry(3)], {2}),  # activated twice, and only replaced in the end
+        ([entry(1), entry(2), entry(1), entry(2), entry(3)], set()),  # put back
+        ([on_trial(2), ended(2), on_trial(2)], set()),
+        ([on_trial(2), ended(2), entry(2), entry(3)], set()),
+        ([entry(1), entry(2), entry(1), entry(2), entry(1)], {2}),  # and taken off once more
+    ],
+)
+def test_what_was_taken_off_is_what_somebody_objected_to_last(history: list[Activation], off: set[int]) -> None:
+    """Not what was only replaced, and not what was put back since."""
+    assert taken_off(history) == off
+
+
+@given(st.lists(st.sampled_from([kind(version) for version in (1, 2, 3) for kind in (entry, on_trial, ended)])))
+def test_what_serves_was_not_taken_off(history: list[Activation]) -> None:
+    """Live or on trial, whatever happened before."""
+    now = standing(history)
+    assert not taken_off(history) & {one.version for one in (now.live, now.canary) if one is not None}
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, 4)), max_size=12))
@@ -30,10 +70,6 @@ def test_rolling_back_again_and_again_ends_at_no_rules(versions: list[int | None
         except PreceptorError:
             break
     assert not history or history[-1].version is None
-
-
-def decided(version: int | None, **changes: Any) -> Activation:
-    return msgspec.structs.replace(entry(version), **changes)
 
 
 def test_a_trial_stands_beside_what_is_live_until_something_goes_live() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -80,13 +81,99 @@ def configuration(folder: Path, port: int, upstream: str = "http://127.0.0.1:9/v
 async def ready(config: Path) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
     """A gateway process that answers, and a client of it."""
     async with preceptor(config) as process:
-        line = await read_line(process)
-        assert line.startswith("preceptor serves http://"), line
+        while not (line := await read_line(process)).startswith("preceptor serves http://"):
+            assert line, "it ended"
         url = line.split()[2].removesuffix("/v1")
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=LIMIT_S) as client:
-            # The port is bound before the application is up: the first request waits for it.
             assert (await client.get("/readyz")).status_code == 200
             yield process, client
+
+
+STARTING = """
+import asyncio, contextlib, signal, sys
+from pathlib import Path
+from gateway.errors import PreceptorError
+from gateway.listener import bind
+from gateway.server import serve
+from tests.fakes import settings
+class Slow:
+    @contextlib.asynccontextmanager
+    async def lifespan(self, services):
+        print("starts", flush=True)
+        if await asyncio.to_thread(input) == "fail":
+            raise ValueError
+        print("started", flush=True)
+        yield
+        print("closed", flush=True)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+made = settings(f'[server]\\ndata_dir = "{sys.argv[1]}"')
+try:
+    serve(made, Path("none"), lambda: made, [Slow()], bind("127.0.0.1", 0), lambda: print("answers", flush=True))
+except PreceptorError as error:
+    sys.exit(f"preceptor: {error.message}")
+"""
+
+
+@contextlib.asynccontextmanager
+async def starting(data_dir: Path) -> AsyncIterator[Process]:
+    """A gateway that waits, while it starts, for a line; it says how far it is."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTING, str(data_dir), stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def told(process: Process, line: bytes, how: signal.Signals | None = None) -> tuple[list[bytes], str]:
+    """What it says on stdout and stderr to its end when its start goes on with this line, after a signal."""
+    assert process.stdout is not None
+    async with asyncio.timeout(LIMIT_S):
+        assert await process.stdout.readline() == b"starts\n"
+        if how is not None:
+            process.send_signal(how)
+        said, errors = await process.communicate(line)
+    return said.split(), errors.decode()
+
+
+async def test_it_is_ready_when_the_start_has_ended(tmp_path: Path) -> None:
+    """And not before: whoever waits for it may ask at once."""
+    async with starting(tmp_path) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"go on\n")
+        async with asyncio.timeout(LIMIT_S):
+            assert [await process.stdout.readline() for _ in range(3)] == [b"starts\n", b"started\n", b"answers\n"]
+
+
+async def test_a_start_that_fails_is_said_and_never_ready(tmp_path: Path) -> None:
+    """With exit code 1 and what to do, under the log that tells why."""
+    async with starting(tmp_path) as process:
+        said, errors = await told(process, b"fail\n")
+        assert (process.returncode, said) == (1, [])
+    assert errors.splitlines()[-1] == "preceptor: the gateway could not start: see the log above"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_while_it_starts_ends_it_in_order(tmp_path: Path, how: signal.Signals) -> None:
+    """What was opened is closed, nobody is told that it answers, and the exit code is 0."""
+    async with starting(tmp_path) as process:
+        said, errors = await told(process, b"go on\n", how)
+        assert (process.returncode, said) == (0, [b"started", b"closed"]), errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_before_anything_serves_ends_it_without_a_word(tmp_path: Path, how: signal.Signals) -> None:
+    """Here it waits for its configuration; it was asked to stop, so that is no failure."""
+    pipe = tmp_path / "preceptor.toml"
+    os.mkfifo(pipe)
+    async with preceptor(pipe) as process:
+        with await asyncio.to_thread(pipe.open, "w"):  # it reads
+            process.send_signal(how)
+            assert await ended(process) == (0, "")
 
 
 async def test_a_gateway_whose_port_is_taken_exits_with_one_line(tmp_path: Path) -> None:

@@ -197,6 +197,16 @@ def test_counts_per_task(store: Store) -> None:
     }
 
 
+def test_a_shadow_counts_for_nothing(store: Store) -> None:
+    """No client asked for it; what it found out about an exchange of a client's counts as feedback on that one."""
+    used = Usage(prompt_tokens=5, output_tokens=7)
+    store.record([exchange("a", created=5.0), exchange("s", arm="shadow", created=9.0, usage=used)])
+    store.record([exchange("t", arm="shadow", task="other")])
+    for id_ in ("a", "s", "t"):
+        store.add_feedback(feedback(id_, source="shadow"))
+    assert store.counts() == {"sums": TaskCounts(exchanges=1, feedback=1, first_seen=5.0, last_seen=5.0)}
+
+
 def test_publishing_numbers_the_versions_of_each_task(store: Store) -> None:
     """1, 2, ... per task, whatever version the argument had; nothing goes live by it."""
     other = msgspec.structs.replace(RULES, task="other", version=7)

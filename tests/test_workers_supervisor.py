@@ -46,6 +46,11 @@ class Stage:
 
     def __init__(self, notes: Path) -> None:
         self._notes = notes
+        self.said: list[list[tuple[int, int]]] = []
+        """Which workers were ready whenever it said that requests are answered."""
+
+    def ready(self) -> None:
+        self.said.append(self.notes("ready"))
 
     def notes(self, what: str) -> list[tuple[int, int]]:
         """Number and process id of the workers that noted this."""
@@ -62,16 +67,17 @@ class Stage:
 async def workers(folder: Path, play: str = "", stop_s: float = 10) -> AsyncIterator[tuple[Stage, asyncio.Task[None]]]:
     """Two workers; ended by SIGTERM, as the supervisor's own process would be, if the test did not end them."""
     notes = folder / "notes"
+    stage = Stage(notes)
 
     def told(number: int, descriptor: int) -> bytes:
         return b'{"number": %d, "listener": %d, "notes": "%s"}\n' % (number, descriptor, str(notes).encode())
 
     command = (sys.executable, "-S", "-c", WORKER.replace("PLAY", play))
-    made = Workers(2, bind("127.0.0.1", 0), told, stop_s=stop_s, pauses_s=(0.01, 0.02), command=command)
+    made = Workers(2, bind("127.0.0.1", 0), told, stage.ready, stop_s=stop_s, pauses_s=(0.01, 0.02), command=command)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     running = asyncio.create_task(made.run())
     try:
-        yield Stage(notes), running
+        yield stage, running
     finally:
         if not running.done():
             os.kill(os.getpid(), signal.SIGTERM)
@@ -89,6 +95,15 @@ async def test_the_first_worker_starts_alone(tmp_path: Path) -> None:
         await stage.until(lambda: len(stage.notes("ready")) == 2)
     assert [number for number, _ in stage.notes("ready")] == [0, 1]
     assert (tmp_path / "notes").read_text().splitlines()[1].endswith("ready")
+
+
+async def test_it_is_ready_when_the_first_worker_is(tmp_path: Path) -> None:
+    """And says so once, whatever ends and starts later."""
+    async with workers(tmp_path) as (stage, _):
+        await stage.until(lambda: len(stage.notes("ready")) == 2)
+        os.kill(stage.notes("ready")[0][1], signal.SIGKILL)
+        await stage.until(lambda: len(stage.notes("ready")) == 3)
+    assert [[number for number, _ in ready] for ready in stage.said] == [[0]]
 
 
 async def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
@@ -111,6 +126,7 @@ async def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
         with pytest.raises(PreceptorError, match=r"worker 0 could not start \(exit code 3\): see the log above"):
             await running
     assert stage.notes("ready") == []
+    assert stage.said == []
 
 
 async def test_a_worker_that_cannot_start_is_tried_again_while_another_serves(tmp_path: Path) -> None:
@@ -127,13 +143,38 @@ async def test_a_worker_that_cannot_start_is_tried_again_while_another_serves(tm
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_that_stops_it_reaches_every_worker(tmp_path: Path, how: signal.Signals) -> None:
-    """And nothing is started again."""
+    """As SIGTERM, which is silent also where Python itself is still starting; and nothing is started again."""
     async with workers(tmp_path) as (stage, running):
         await stage.until(lambda: len(stage.notes("ready")) == 2)
         os.kill(os.getpid(), how)
         async with asyncio.timeout(LIMIT_S):
             await running
-    assert sorted(stage.notes(how.name)) == sorted(stage.notes("ready"))
+    assert sorted(stage.notes("SIGTERM")) == sorted(stage.notes("ready"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_the_first_worker_starts_ends_all(tmp_path: Path, how: signal.Signals) -> None:
+    """Without a failure; nobody is told that requests are answered."""
+    async with workers(tmp_path, 'note("began")\ntime.sleep(1000)') as (stage, running):
+        await stage.until(lambda: len(stage.notes("began")) == 1)
+        os.kill(os.getpid(), how)
+        async with asyncio.timeout(LIMIT_S):
+            await running
+    assert stage.notes("SIGTERM") == stage.notes("began")
+    assert stage.said == []
+
+
+async def test_a_second_ctrl_c_reaches_every_worker(tmp_path: Path) -> None:
+    """As itself: streams that are under way end at once."""
+    waits = "signal.signal(signal.SIGTERM, lambda number, _: note('SIGTERM'))"
+    async with workers(tmp_path, waits) as (stage, running):
+        await stage.until(lambda: len(stage.notes("ready")) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        await stage.until(lambda: len(stage.notes("SIGTERM")) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(LIMIT_S):
+            await running
+    assert sorted(stage.notes("SIGINT")) == sorted(stage.notes("ready"))
 
 
 async def test_sighup_reaches_every_worker(tmp_path: Path) -> None:

@@ -1,23 +1,26 @@
 """``/livez``, ``/readyz`` and ``/metrics``."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
-from litestar import MediaType, Response, get
+from litestar import HttpMethod, MediaType, Response, get, route
 from litestar.di import NamedDependency
 
 from gateway.services import Services
 from gateway.upstream.guarded import Guarded
 from gateway.workers.counts import families
 
+_ASKED: Final = [HttpMethod.GET, HttpMethod.HEAD]
+"""Many load balancers ask for the head alone."""
 
-@get("/livez")
+
+@route("/livez", http_method=_ASKED)
 async def livez() -> dict[str, str]:
     """The process runs its loop."""
     return {"status": "ok"}
 
 
-@get("/readyz")
+@route("/readyz", http_method=_ASKED)
 async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
     upstreams = services.serving.upstreams

@@ -71,7 +71,7 @@ def diff(config: Path | None, task: str, a: int, b: int) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         old, new = (found(store, known_task(settings, task), version) for version in (a, b))
-    for line in difference(old, new):
+    for line in difference(old, new) or [f"{named(a)} and {named(b)} are the same"]:
         click.echo(line)
 
 

@@ -1,5 +1,8 @@
 """``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
 
+import contextlib
+import functools
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,22 +32,28 @@ if TYPE_CHECKING:
 def serve(config: Path | None, **options: str | int | None) -> None:
     """Run the gateway until Ctrl-C or SIGTERM."""
     given = {name: value for name, value in options.items() if value is not None}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is about to be read
+    with contextlib.suppress(KeyboardInterrupt):  # before anything serves
+        _serve(config, given)
+
+
+def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
     read = reader(config, given)
     settings = read()
     server = settings.server
     logs.configure()
     listener = bind(server.host, server.port)
     address = "{}:{}".format(*listener.getsockname()[:2])
-    click.echo(f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
+    ready = functools.partial(click.echo, f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
     # What serves is imported where it is used: the other commands, and a supervisor, start faster and smaller.
     if server.workers > 1:
         from gateway.workers.supervisor import supervise
 
-        supervise(settings, config, given, listener)
+        supervise(settings, config, given, listener, ready)
     else:
         from gateway.server import serve as run
 
-        run(settings, config_path(config), read, installed(), listener)
+        run(settings, config_path(config), read, installed(), listener, ready)
 
 
 def reader(config: Path | None, given: Mapping[str, str | int]) -> Callable[[], Settings]:

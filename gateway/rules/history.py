@@ -1,4 +1,4 @@
-"""What a task's history comes to: which version is live, which is on trial, and what was live before. Pure."""
+"""What a task's history comes to: what is live, what is on trial, what was live before, what was taken off. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -47,14 +47,33 @@ def previous(history: Iterable[Activation]) -> int | None:
     A roll-back points further back each time: versions that were rolled back from are not returned to. Raises
     ``PreceptorError`` when nothing is live.
     """
-    stack: list[int | None] = [None]
-    for entry in history:
-        if entry.kind != "live":
-            continue
-        if entry.version in stack:
-            del stack[stack.index(entry.version) + 1 :]
-        else:
-            stack.append(entry.version)
+    stack, _ = _replayed(history)
     if len(stack) == 1:
         raise PreceptorError("no rule set is live: there is nothing to roll back")
     return stack[-2]
+
+
+def taken_off(history: Iterable[Activation]) -> frozenset[int]:
+    """Versions that served and that somebody objected to since: rolled back from, or their trial ended.
+
+    Not what was only replaced; nor what went live or on trial again afterwards: that objection was withdrawn.
+    """
+    stack, off = _replayed(history)
+    return frozenset(version for version in off if version is not None and version != stack[-1])
+
+
+def _replayed(history: Iterable[Activation]) -> tuple[list[int | None], set[int | None]]:
+    """What lies on top of what, the live version last and no rules first; and what was taken off."""
+    stack: list[int | None] = [None]
+    off: set[int | None] = set()
+    for entry in history:
+        version = entry.version
+        if entry.kind == "live":
+            if version not in stack:
+                stack.append(version)
+            above = stack.index(version) + 1
+            off = (off | set(stack[above:])) - {version}
+            del stack[above:]
+        elif entry.kind == "canary":
+            off = off - {version} if entry.share > 0 else off | {version}
+    return stack, off

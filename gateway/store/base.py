@@ -109,7 +109,7 @@ class Store(Protocol):
         """
 
     def counts(self) -> dict[str, TaskCounts]:
-        """Counts per task that has exchanges."""
+        """Counts per task that has exchanges. What a shadow answered, and what is said of that, is in none."""
 
     def publish(self, rule_set: RuleSet) -> RuleSet:
         """Store an immutable rule set under the task's next version (1, 2, ...) and return it with that version.

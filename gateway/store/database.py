@@ -15,6 +15,7 @@ from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from gateway.errors import StoreError
 from gateway.store.schema import HEAD
@@ -78,6 +79,12 @@ class Database:
         """A connection within one transaction that no other writer runs beside."""
         with self._mapped(), self._writing.begin() as connection:
             yield connection
+
+    def compiled(self, statement: sa.Insert) -> SQLCompiler:
+        """A statement in this database's words."""
+        compiled = statement.compile(dialect=self._writing.dialect)
+        assert isinstance(compiled, SQLCompiler)
+        return compiled
 
     def close(self) -> None:
         """Close the idle connections; one in use closes when its transaction ends."""

@@ -116,7 +116,7 @@ class MemoryStore:
         with self._lock:
             counts: dict[str, TaskCounts] = {}
             for exchange in self._exchanges.values():
-                if exchange.task is not None:
+                if exchange.task is not None and exchange.arm != "shadow":
                     before = counts.get(exchange.task, TaskCounts())
                     counts[exchange.task] = TaskCounts(
                         exchanges=before.exchanges + 1,

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. A database that says so is opened without loading Alembic."""
 
 metadata = MetaData()
@@ -49,8 +49,8 @@ exchanges = Table(
     Column("key", Text),
     # For what is too old; rows that were recorded together lie together, so a batch of them is quick to delete.
     Index("exchanges_created", "created"),
-    # The last two columns let the counts of a task be taken from the index alone.
-    Index("exchanges_task_created", "task", "created", "status", "output_tokens"),
+    # The last three columns let the counts of a task be taken from the index alone.
+    Index("exchanges_task_created", "task", "created", "status", "output_tokens", "arm"),
 )
 
 feedback = Table(
@@ -68,7 +68,8 @@ feedback = Table(
     Column("comment", Text),
     Column("source", Text, nullable=False, server_default="client"),
     Index("feedback_exchange", "exchange_id"),
-    Index("feedback_task_created", "task", "exchange_created"),
+    # Here the last two.
+    Index("feedback_task_created", "task", "exchange_created", "source", "exchange_id"),
 )
 
 rule_sets = Table(

@@ -29,6 +29,9 @@ class SqlStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # The one construct that Postgres imports from elsewhere; its SQL is the same there.
+        insert = database.compiled(insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"]))
+        self._insert, self._inserted = insert.string, insert.positiontup or ()
 
     @classmethod
     def open(cls, data_dir: Path, *, busy_timeout_s: float = 5.0) -> Self:
@@ -42,10 +45,10 @@ class SqlStore:
     def record(self, batch: Sequence[Exchange]) -> None:
         if not batch:
             return
-        # The one construct that Postgres imports from elsewhere; its SQL is the same there.
-        statement = insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"])
+        rows = [exchange_row(exchange) for exchange in batch]
         with self._database.write() as connection:
-            connection.execute(statement, [exchange_row(exchange) for exchange in batch])
+            # What SQLAlchemy does for each row of a statement takes as long as writing it.
+            connection.exec_driver_sql(self._insert, [tuple([row[name] for name in self._inserted]) for row in rows])
 
     def add_feedback(self, given: Feedback) -> bool:
         # Of an exchange that is kept out of learning no text was stored.
@@ -156,10 +159,16 @@ class SqlStore:
                 sa.func.min(exchanges.c.created).label("first_seen"),
                 sa.func.max(exchanges.c.created).label("last_seen"),
             )
-            .where(exchanges.c.task.is_not(None))
+            .where(exchanges.c.task.is_not(None), exchanges.c.arm != "shadow")
             .group_by(exchanges.c.task)
         )
-        of_feedback = sa.select(feedback.c.task, sa.func.count().label("feedback")).group_by(feedback.c.task)
+        # Of a shadow nobody else speaks: few exchanges have to be looked up.
+        of_shadow = sa.exists().where(exchanges.c.id == feedback.c.exchange_id, exchanges.c.arm == "shadow")
+        of_feedback = (
+            sa.select(feedback.c.task, sa.func.count().label("feedback"))
+            .where(sa.or_(feedback.c.source != "shadow", ~of_shadow))
+            .group_by(feedback.c.task)
+        )
         with self._database.read() as connection:
             rows = connection.execute(of_exchanges).all()
             given = {row.task: row.feedback for row in connection.execute(of_feedback)}

@@ -45,8 +45,17 @@ class Ended(Value, frozen=True):
     how: str
 
 
-def supervise(settings: Settings, config: Path | None, given: Mapping[str, str | int], listener: socket.socket) -> None:
-    """Keep ``server.workers`` workers until a signal. Blocks; raises ``PreceptorError`` if they cannot start."""
+def supervise(
+    settings: Settings,
+    config: Path | None,
+    given: Mapping[str, str | int],
+    listener: socket.socket,
+    ready: Callable[[], None],
+) -> None:
+    """Keep ``server.workers`` workers until a signal; call ``ready`` once the first one answers requests.
+
+    Blocks; raises ``PreceptorError`` if they cannot start.
+    """
     with _counts_folder(settings.server.data_dir, listener.getsockname()[1]) as folder:
 
         def told(number: int, descriptor: int) -> bytes:
@@ -57,7 +66,7 @@ def supervise(settings: Settings, config: Path | None, given: Mapping[str, str |
             return msgspec.json.encode(parameters) + b"\n"
 
         stop_s = settings.server.drain_s + _AFTER_DRAIN_S
-        asyncio.run(Workers(settings.server.workers, listener, told, stop_s=stop_s).run())
+        asyncio.run(Workers(settings.server.workers, listener, told, ready, stop_s=stop_s).run())
 
 
 @contextlib.contextmanager
@@ -87,12 +96,13 @@ class Workers:
         count: int,
         listener: socket.socket,
         told: Told,
+        ready: Callable[[], None],
         *,
         stop_s: float,
         pauses_s: tuple[float, float] = (0.1, 10.0),
         command: Sequence[str] = WORKER,
     ) -> None:
-        self._count, self._told, self._command = count, told, command
+        self._count, self._told, self._ready, self._command = count, told, ready, command
         self._stop_s, self._pauses_s = stop_s, pauses_s
         share(listener)
         self._first: socket.socket | None = listener
@@ -103,7 +113,7 @@ class Workers:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT, which the workers get, too, as SIGHUP. Raises ``PreceptorError`` for a bad start."""
+        """Until SIGTERM or SIGINT; SIGHUP is passed on. Raises ``PreceptorError`` for a bad start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
@@ -111,6 +121,7 @@ class Workers:
         keeping = [asyncio.create_task(self._keep(0))]
         await self._one_is_ready.wait()
         if not self._stopping.is_set():
+            self._ready()
             keeping += [asyncio.create_task(self._keep(number)) for number in range(1, self._count)]
         await self._stopping.wait()
         _, late = await asyncio.wait(keeping, timeout=self._stop_s)
@@ -121,9 +132,10 @@ class Workers:
         await asyncio.gather(*keeping)
 
     def _stop(self, number: int) -> None:
+        # First SIGTERM, which ends a worker without a word before it can take signals; a second Ctrl-C ends streams.
+        _send(number if self._stopping.is_set() else signal.SIGTERM, self._running)
         self._stopping.set()
         self._one_is_ready.set()
-        _send(number, self._running)
 
     async def _keep(self, number: int) -> None:
         """One worker after the other under this number."""

@@ -41,23 +41,31 @@ _SHARE = 0.005
 def main() -> None:
     """Serve until a signal. Exits with status 1 if that cannot be; the last line on stderr says why."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is about to be read
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    parameters = msgspec.json.decode(sys.stdin.buffer.readline(), type=Parameters)
+    with contextlib.suppress(KeyboardInterrupt):  # before anything serves
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=Parameters))
+
+
+def _serve(parameters: Parameters) -> None:
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
     os.dup2(2, 1)
     logs.configure()
     config = None if parameters.config is None else Path(parameters.config)
     read = reader(config, parameters.given)
+
+    def ready() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(announce, b"ready\n")
+        os.close(announce)
+
     try:
         with socket.socket(proto=socket.IPPROTO_TCP, fileno=parameters.listener) as listener:
-            report = Report(Path(parameters.counts), parameters.number, announce)
-            serve(read(), config_path(config), read, [*installed(), report], listener)
+            report = Report(Path(parameters.counts), parameters.number)
+            serve(read(), config_path(config), read, [*installed(), report], listener, ready)
     except PreceptorError as error:
         click.echo(f"preceptor: worker {parameters.number}: {' '.join(error.message.split())}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _stop_with_parent(parent: int) -> None:
@@ -68,11 +76,10 @@ def _stop_with_parent(parent: int) -> None:
 
 
 class Report:
-    """A plugin that tells the supervisor and the other workers of this one: it is ready, and it has counted so much."""
+    """A plugin that tells the other workers what this one has counted."""
 
-    def __init__(self, folder: Path, number: int, announce: int) -> None:
+    def __init__(self, folder: Path, number: int) -> None:
         self._folder, self._number = folder, number
-        self._announce = announce
 
     def commands(self) -> Sequence[click.Command]:
         return ()
@@ -86,9 +93,6 @@ class Report:
         counts = await asyncio.to_thread(Counts, self._folder, self._number, time.time)
         services.telemetry.counts = counts
         keeping = asyncio.create_task(_kept(services, counts))
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._announce, b"ready\n")
-        os.close(self._announce)
         try:
             yield
         finally:

@@ -210,7 +210,7 @@ def _money(money: Worth) -> str:
     saved = money.savings
     told = f"cost {usd(money.usd)}"
     if money.weak is None or saved.per_thousand_usd is None:
-        return f"{told}; no other model has a price to compare with"
+        return f"{told}; no other model that has a price costs less"
     told += f"; {money.weak} would save {usd(saved.per_thousand_usd)} per thousand calls"
     if saved.per_month_usd is None or saved.calls_per_month is None:
         return f"{told} (what a month has is not known before the log spans a day)"

@@ -34,8 +34,8 @@ class Expected(Value, frozen=True):
     usd: float | None
     """``None`` where no model has a price."""
     more: int = 0
-    """Answers of the weak model that come on top at most, where several rules are worth trying alone and leaving out:
-    ``used`` does not hold them, because they depend on what is found."""
+    """Answers that come on top at most, where several rules are worth trying alone and leaving out: of the weak model,
+    and a judge's of them. ``used`` does not hold them, because they depend on what is found."""
 
     @property
     def answers(self) -> int:
@@ -74,7 +74,9 @@ def expected(
         (section.weak, Used(answers=len(plain) + len(with_rules), usage=weak)),
         (section.strong, Used(answers=len(asked) + groups, usage=_used(asked, reply) + induction)),
     ]
+    more = 2 * 2 * len(tested) if len(ranked) >= MIN_ITEMS else 0
     if isinstance(section.grader, JudgeGrader):
+        more += 2 * more
         graded = 2 * [*plain, *with_rules, *asked]
         told = JUDGED.prompt_tokens + round(2 * reply)
         usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=told * len(graded))
@@ -83,7 +85,6 @@ def expected(
     for name, one in parties:
         before = used.get(name, Used())
         used[name] = Used(answers=before.answers + one.answers, usage=before.usage + one.usage)
-    more = 2 * 2 * len(tested) if len(ranked) >= MIN_ITEMS else 0
     return Expected(used=used, usd=cost_of(used, models), more=more)
 
 
