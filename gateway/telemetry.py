@@ -8,6 +8,7 @@ tests and two gateways in one process do not share counts.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -28,9 +29,7 @@ class Telemetry(Collector):
         """Where several workers keep what they count; ``None`` where this process is the only one."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self._exchanges: dict[tuple[str, str, str], int] = defaultdict(int)
-        self._tokens: dict[tuple[str, str], int] = defaultdict(int)
-        self._latency: dict[str, _Times] = defaultdict(lambda: _Times(_LATENCY_S))
+        self._ended: dict[tuple[str, str, str], _Ended] = defaultdict(_Ended)
         self._overhead = _Times(_OVERHEAD_S)
         self._upstream_events = Counter(
             "preceptor_upstream_events",
@@ -49,11 +48,10 @@ class Telemetry(Collector):
 
     def exchange(self, exchange: Exchange, overhead_s: float) -> None:
         """Count one exchange that has ended."""
-        task, usage = exchange.task or "", exchange.usage
-        self._exchanges[task, exchange.arm, exchange.status] += 1
-        self._tokens[task, "prompt"] += usage.prompt_tokens
-        self._tokens[task, "output"] += usage.output_tokens
-        self._latency[task].add(exchange.latency_ms / 1000)
+        ended, usage = self._ended[exchange.task or "", exchange.arm, exchange.status], exchange.usage
+        ended.prompt_tokens += usage.prompt_tokens
+        ended.output_tokens += usage.output_tokens
+        ended.latency.add(exchange.latency_ms / 1000)
         self._overhead.add(overhead_s)
 
     def upstream_event(self, upstream: str, event: str) -> None:
@@ -74,15 +72,18 @@ class Telemetry(Collector):
         exchanges = CounterMetricFamily(
             "preceptor_exchanges", "Exchanges by how they ended.", labels=["task", "arm", "status"]
         )
-        for labels, count in self._exchanges.items():
-            exchanges.add_metric(labels, count)
         tokens = CounterMetricFamily(
             "preceptor_tokens", "Tokens that upstreams reported.", labels=["task", "direction"]
         )
-        for direction, total in self._tokens.items():
-            tokens.add_metric(direction, total)
         latency = HistogramMetricFamily("preceptor_latency_seconds", "Whole exchanges.", labels=["task"])
-        for task, times in self._latency.items():
+        by_task: dict[str, list[_Ended]] = defaultdict(list)
+        for labels, ended in self._ended.items():
+            exchanges.add_metric(labels, ended.latency.count)
+            by_task[labels[0]].append(ended)
+        for task, some in by_task.items():
+            tokens.add_metric((task, "prompt"), sum(ended.prompt_tokens for ended in some))
+            tokens.add_metric((task, "output"), sum(ended.output_tokens for ended in some))
+            times = _Times.of([ended.latency for ended in some])
             latency.add_metric([task], times.buckets(), times.total)
         overhead = HistogramMetricFamily(
             "preceptor_overhead_seconds",
@@ -93,6 +94,15 @@ class Telemetry(Collector):
         return exchanges, tokens, latency, overhead
 
 
+class _Ended:
+    """The exchanges of one task that ended alike: one look-up for all that is counted of one."""
+
+    def __init__(self) -> None:
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.latency = _Times(_LATENCY_S)
+
+
 class _Times:
     """A histogram of times in seconds."""
 
@@ -100,6 +110,18 @@ class _Times:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+
+    @classmethod
+    def of(cls, some: Sequence["_Times"]) -> Self:
+        """Histograms with the same bounds as one."""
+        found = cls(some[0]._bounds)
+        found._counts = [sum(counts) for counts in zip(*(one._counts for one in some), strict=True)]
+        found.total = sum(one.total for one in some)
+        return found
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
 
     def add(self, seconds: float) -> None:
         self._counts[bisect_left(self._bounds, seconds)] += 1

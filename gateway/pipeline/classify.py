@@ -102,8 +102,9 @@ class Classifier:
         for position, (name, task) in enumerate(tasks.items()):
             if task.match != Match():
                 by_model.setdefault(task.match.model, []).append(_matcher(position, name, task.match))
-        self._any_model = _Group(by_model.pop(None, []))
-        self._by_model = {model: _Group(matchers) for model, matchers in by_model.items()}
+        groups = {model: _Group(matchers) for model, matchers in by_model.items()}
+        self._any_model = groups.pop(None, None)
+        self._by_model = groups
 
     def task_of(self, envelope: Conversation, header: Headers) -> str | None:
         """The task of a request, or ``None``.

@@ -1,4 +1,4 @@
-"""What ``instructions`` counts: fixed requests through the gateway without a socket, a clock, a disk or a thread.
+"""What ``instructions`` counts: fixed requests through the gateway without a socket, a disk or a thread of its own.
 
 Runs under callgrind, which writes a count whenever ``mark`` is called. It prints what it called, and how often.
 """
@@ -13,12 +13,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import uvloop
+from uvicorn.server import ServerState
 
-from gateway.api.endpoint import Endpoint
+from gateway.app import build_app
 from gateway.domain import Exchange, Lanes, Rule, RuleSet, Usage
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.envelope import raw
 from gateway.pipeline.route import route
+from gateway.protocol import HttpProtocol
+from gateway.server import uvicorn_config
 from gateway.services import Services
 from gateway.upstream.base import Call
 from gateway.upstream.guarded import Guarded
@@ -92,35 +95,51 @@ def gateway() -> Services:
     return made
 
 
-def whole(endpoint: Endpoint, body: bytes) -> Callable[[], Awaitable[None]]:
-    """One request from its first byte to its last, as a server would hand it over."""
-    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"user-agent", b"benchmark"),
-               (b"content-length", str(len(body)).encode())]  # fmt: skip
-    scope: Any = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers}
+class Client(asyncio.Transport):
+    """The far end of a connection: takes a response and says when it is there."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def write(self, data: Any) -> None:
+        if data.startswith(b"HTTP/1.1 200 OK"):
+            self.stream = b"transfer-encoding: chunked" in data
+        if not self.stream or data.endswith(b"0\r\n\r\n"):
+            self.answered.set_result(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def whole(made: Services, body: bytes) -> Callable[[], Awaitable[None]]:
+    """One request, from the bytes that arrive to those of the response, on a connection that is kept."""
+    headers = (
+        f"host: localhost\r\ncontent-type: application/json\r\nuser-agent: benchmark\r\ncontent-length: {len(body)}"
+    )
+    sent = f"POST /v1/chat/completions HTTP/1.1\r\n{headers}\r\n\r\n".encode() + body
+    config = uvicorn_config(build_app(made), made.settings)
+    config.load()
+    server = ServerState()
+    server.default_headers = [(b"date", b"Sun, 22 Nov 2026 17:00:00 GMT")]
+    connection, client = HttpProtocol(config, server, {}), Client()
+    connection.connection_made(client)
 
     async def ask() -> None:
-        arriving = [{"type": "http.request", "body": body, "more_body": False}]
-        statuses: list[int] = []
-
-        async def receive() -> Any:
-            if arriving:
-                return arriving.pop()
-            return await asyncio.get_running_loop().create_future()  # the client stays
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                statuses.append(message["status"])
-
-        await endpoint(scope, receive, send)
+        client.answered = asyncio.get_running_loop().create_future()
+        connection.data_received(sent)
+        await client.answered
         await asyncio.sleep(0)  # what the request left behind ends now, not in the next one's count
-        assert statuses == [200]
 
     return ask
 
 
 def parts(made: Services) -> dict[str, Part]:
     """Everything that is counted, by name."""
-    endpoint = Endpoint(made, open_chat, prefix="chatcmpl-")
     body, long = (request_body("tiny", stream=False, prompt_bytes=size) for size in (0, 10**5))
     request, serving = open_chat(body), made.serving
     snapshot = made.rules.current
@@ -134,10 +153,10 @@ def parts(made: Services) -> dict[str, Part]:
     )  # fmt: skip
     answered = COMPLETION.encode()
     return {
-        "request, rules injected": (whole(endpoint, body), 100),
-        "request, passed through": (whole(endpoint, request_body("unknown", stream=False)), 100),
-        "request of 100 KB, rules injected": (whole(endpoint, long), 30),
-        "stream of 50 events, rules injected": (whole(endpoint, request_body("tiny", stream=True)), 30),
+        "request, rules injected": (whole(made, body), 100),
+        "request, passed through": (whole(made, request_body("unknown", stream=False)), 100),
+        "request of 100 KB, rules injected": (whole(made, long), 30),
+        "stream of 50 events, rules injected": (whole(made, request_body("tiny", stream=True)), 30),
         "open a request": (functools.partial(open_chat, body), 200),
         "recognise its task": (functools.partial(serving.classifier.task_of, request, lambda name: None), 200),
         "decide where it goes": (
