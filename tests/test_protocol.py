@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
 
 from gateway.listener import bind
 from gateway.protocol import MAX_HEAD, HttpProtocol
@@ -241,3 +244,74 @@ async def test_an_answer_that_comes_before_the_end_of_the_request_is_not_followe
     """The rest of the body is ignored, and the client's silence ends the connection."""
     async with serving(Impatient, application=path_of) as port:
         assert bodies(await said(port, b"POST /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")) == [b"/1"]
+
+
+class Far(asyncio.Transport):
+    """The client's end of a connection without a socket: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.got = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.got += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def measured(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answers with method, path and body."""
+    body = b""
+    while (message := await receive())["more_body"]:
+        body += message["body"]
+    told = f"{scope['method']} {scope['path']} ".encode() + body + message["body"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(told))]})
+    await send({"type": "http.response.body", "body": told, "more_body": False})
+
+
+def answered(pieces: list[bytes]) -> bytes:
+    """What a connection answers to bytes that arrive in these pieces."""
+
+    async def play() -> bytes:
+        config = uvicorn.Config(measured, http=HttpProtocol, ws="none", lifespan="off", log_config=None)
+        config.load()
+        connection, client = HttpProtocol(config, ServerState(), {}), Far()
+        connection.connection_made(client)
+        for piece in pieces:
+            if not client.closed:
+                connection.data_received(piece)
+            await asyncio.sleep(0)
+        while not client.closed:
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        return client.got
+
+    return asyncio.run(play())
+
+
+ROW = (
+    GET % b"a"
+    + HEAD
+    + b"content-length: 4\r\n\r\nbody"
+    + HEAD
+    + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    + HEAD
+    + b"connection: upgrade\r\nupgrade: h2c\r\ncontent-length: 3\r\n\r\nxyz"
+    + LAST % b"z"
+)
+
+
+@given(st.lists(st.integers(1, len(ROW) - 1), max_size=12, unique=True).map(sorted))
+def test_it_does_not_matter_how_requests_were_cut_on_the_way(cuts: list[int]) -> None:
+    """Wherever the network, or somebody who means no good, has cut them."""
+    pieces = [ROW[start:end] for start, end in zip([0, *cuts], [*cuts, len(ROW)], strict=True)]
+    assert bodies(answered(pieces)) == [b"GET /a ", b"POST / body", b"POST / abcde", b"POST / xyz", b"GET /z "]
