@@ -47,9 +47,10 @@ _ANOTHER = ""  # no configured model is called so
 class Learner:
     """The cycles of one gateway."""
 
-    def __init__(self, services: Services, evaluations: Evaluations) -> None:
+    def __init__(self, services: Services, evaluations: Evaluations, pace_s: float = 0.0) -> None:
         self._services = services
         self._evaluations = evaluations
+        self._pace_s = pace_s
         self._trials: dict[str, int | None] = {}
         """The versions on trial for which a task was said to wait."""
 
@@ -63,6 +64,7 @@ class Learner:
             max_output_tokens=settings.max_output_tokens,
             progress=progress,
             models={name: self.model(name) for name in self._services.settings.models},
+            pace_s=self._pace_s,
         )
 
     def model(self, name: str) -> ServedModel:
@@ -245,10 +247,10 @@ class _Told(Value, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def learner(services: Services) -> AsyncIterator[Learner]:
-    """A learner with its cache of evaluations in the data folder. Raises ``StoreError``."""
+async def learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
+    """A learner with its cache of evaluations in the data folder; ``pace_s`` is ``Bench``'s. Raises ``StoreError``."""
     evaluations = Evaluations(services.settings.server.data_dir / "evaluations")
     try:
-        yield Learner(services, evaluations)
+        yield Learner(services, evaluations, pace_s)
     finally:
         await asyncio.to_thread(evaluations.close)

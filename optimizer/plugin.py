@@ -8,6 +8,10 @@ import click
 from gateway.services import Services
 from gateway.settings import Settings
 
+PACE_S = 0.05
+"""Seconds that an answer takes a cycle at least, in the process that serves. Few models are faster; beside one that is,
+a cycle would take a core from those who are served (``tests.bench.gateway.learning``)."""
+
 
 class OptimizerPlugin:
     """Implements ``gateway.plugins.Plugin``."""
@@ -42,7 +46,7 @@ class OptimizerPlugin:
         from optimizer.learner import learner
         from optimizer.schedule import scheduled
 
-        async with learner(services) as teacher, scheduled(services, teacher):
+        async with learner(services, pace_s=PACE_S) as teacher, scheduled(services, teacher):
             yield
 
 

@@ -129,6 +129,7 @@ def bench(
     concurrency: int = 4,
     progress: Progress = quiet,
     models: Mapping[str, Model] | None = None,
+    pace_s: float = 0.0,
 ) -> Bench:
     """A bench over a cache in ``directory``; opened again there, it remembers."""
     return Bench(
@@ -139,6 +140,7 @@ def bench(
         progress=progress,
         retry_after_s=0.0,
         models=models or {},
+        pace_s=pace_s,
     )
 
 

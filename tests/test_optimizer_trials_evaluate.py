@@ -107,6 +107,14 @@ async def test_no_more_calls_than_allowed_are_under_way(tmp_path: Path) -> None:
     assert most == 3
 
 
+async def test_a_bench_can_be_held_to_a_pace(tmp_path: Path) -> None:
+    """Beside a model that answers at once it would take the processor from whoever else needs it."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await bench(tmp_path, concurrency=2, pace_s=0.02).trials(Weak(), questions(6), None, GRADER, stage="test")
+    assert loop.time() - began >= 3 * 0.02
+
+
 async def test_a_failure_is_tried_once_more(tmp_path: Path) -> None:
     """The second try counts."""
     desk, weak = bench(tmp_path, concurrency=1), Weak()

@@ -101,8 +101,10 @@ class Bench:
         progress: Progress = quiet,
         retry_after_s: float = RETRY_AFTER_S,
         models: Mapping[str, Model] = MappingProxyType({}),
+        pace_s: float = 0.0,
     ) -> None:
-        """``models`` are those that graders may ask, by configured name."""
+        """``models`` are those that graders may ask, by configured name; no answer counts as there in less than
+        ``pace_s`` seconds."""
         self.ledger = ledger
         self.progress = progress
         self.evaluations = evaluations
@@ -110,6 +112,7 @@ class Bench:
         self._max_output_tokens = max_output_tokens
         self._retry_after_s = retry_after_s
         self._models = models
+        self._pace_s = pace_s
         self._unwanted: dict[str, set[str]] = {}
 
     async def trials(
@@ -143,8 +146,11 @@ class Bench:
         errors: list[PreceptorError] = []
         waiting = iter(enumerate(inputs))
 
+        now = asyncio.get_running_loop().time
+
         async def worker() -> None:
             for index, one in waiting:
+                due = now() + self._pace_s
                 try:
                     results[index] = await work(one)
                 except PreceptorError as error:
@@ -152,6 +158,8 @@ class Bench:
                 if errors:
                     return
                 self.progress(stage, len(results), len(inputs))
+                if now() < due:
+                    await asyncio.sleep(due - now())
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._concurrency, len(inputs))):
