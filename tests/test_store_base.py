@@ -383,6 +383,17 @@ def test_what_is_forgotten_is_gone_with_its_feedback(store: Store) -> None:
     assert {task: counts.exchanges for task, counts in store.counts().items()} == {"sums": 2}
 
 
+def test_counts_are_of_what_is_there(store: Store) -> None:
+    """Neither what was recorded twice nor what was forgotten; a task of which nothing is left is none."""
+    used = Usage(prompt_tokens=5, output_tokens=7)
+    store.record([exchange("a", created=1.0, usage=used, status="error"), exchange("b", created=2.0, task="gone")])
+    store.record([exchange("s", created=3.0, arm="shadow", usage=used), exchange("c", created=4.0, usage=used)])
+    store.record([exchange("c", created=4.0, usage=used), exchange("d", created=5.0)])
+    assert store.counts()["sums"] == TaskCounts(exchanges=3, errors=1, output_tokens=14, first_seen=1.0, last_seen=5.0)
+    assert store.forget(3.5, limit=9) == 3
+    assert store.counts() == {"sums": TaskCounts(exchanges=2, output_tokens=7, first_seen=4.0, last_seen=5.0)}
+
+
 def test_forgetting_moves_no_position(store: Store) -> None:
     """A reader goes on where it was, also when all that it read is gone: the last exchange stays for that."""
     store.record([exchange(f"x{number}", created=float(number)) for number in range(3)])

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from gateway.domain import Activation, Exchange, Feedback, RuleSet
 from gateway.errors import StoreError
-from gateway.store.database import FILE
+from gateway.store.base import TaskCounts
+from gateway.store.database import FILE, Database
 from gateway.store.sql import SqlStore
 
 EXCHANGE = Exchange(
@@ -122,7 +123,7 @@ def test_errors_carry_no_prompt(store: SqlStore, tmp_path: Path) -> None:
     [
         (
             lambda store: store.counts(),
-            ["COVERING INDEX exchanges_task_created", "COVERING INDEX feedback_task_created"],
+            ["task_counts", "COVERING INDEX feedback_task_created"],
         ),
         (lambda store: store.graded("sums", limit=10), ["INDEX feedback_task_created", "INDEX feedback_exchange"]),
         (lambda store: store.open_cycle("sums"), ["INDEX cycles_task"]),
@@ -153,3 +154,30 @@ def test_the_indexes_serve_the_reads(store: SqlStore, read: Callable[[SqlStore],
     plan = " ".join(plans)
     assert [index for index in indexes if index not in plan] == []
     assert "TEMP B-TREE" not in plan
+
+
+def test_what_an_older_version_recorded_is_counted(tmp_path: Path) -> None:
+    """Once, when the database is brought to its new form; and what is recorded from then on."""
+    SqlStore.open(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        for name in ("exchanges_counted", "exchanges_forgotten"):
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DROP TABLE task_counts")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    older = SqlStore(Database(sa.create_engine(f"sqlite:///{tmp_path / FILE}"), "older"))
+    older.record([
+        _changed(id="a", created=2.0), _changed(id="b", created=3.0, status="error"),
+        _changed(id="s", arm="shadow"), _changed(id="n", task=None),
+    ])  # fmt: skip
+    older.close()
+    store = SqlStore.open(tmp_path)
+    try:
+        assert store.counts() == {"sums": TaskCounts(exchanges=2, errors=1, first_seen=2.0, last_seen=3.0)}
+        store.record([_changed(id="c", created=4.0)])
+        assert store.counts()["sums"].exchanges == 3
+    finally:
+        store.close()
+
+
+def _changed(**changes: Any) -> Exchange:
+    return msgspec.structs.replace(EXCHANGE, **changes)

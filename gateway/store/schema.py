@@ -49,8 +49,19 @@ exchanges = Table(
     Column("key", Text),
     # For what is too old; rows that were recorded together lie together, so a batch of them is quick to delete.
     Index("exchanges_created", "created"),
-    # The last three columns let the counts of a task be taken from the index alone.
-    Index("exchanges_task_created", "task", "created", "status", "output_tokens", "arm"),
+    Index("exchanges_task_created", "task", "created"),
+)
+
+task_counts = Table(
+    "task_counts",
+    metadata,
+    # Kept by triggers on ``exchanges`` (migration 0004), so that whoever writes them need not think of it.
+    Column("task", Text, primary_key=True),
+    Column("exchanges", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
 )
 
 feedback = Table(
@@ -68,7 +79,7 @@ feedback = Table(
     Column("comment", Text),
     Column("source", Text, nullable=False, server_default="client"),
     Index("feedback_exchange", "exchange_id"),
-    # Here the last two.
+    # The last two columns let the feedback of a task be counted from the index alone.
     Index("feedback_task_created", "task", "exchange_created", "source", "exchange_id"),
 )
 

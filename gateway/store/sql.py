@@ -18,7 +18,7 @@ from gateway.rules.history import lanes_of, standing
 from gateway.store.base import MAX_FEEDBACK, WITHHELD, Graded, Observed, TaskCounts
 from gateway.store.database import Database
 from gateway.store.rows import exchange_of, exchange_row, feedback_of, feedback_row, rule_set_of, rule_set_row
-from gateway.store.schema import activations, cycles, exchanges, feedback, notes, rule_sets
+from gateway.store.schema import activations, cycles, exchanges, feedback, notes, rule_sets, task_counts
 
 _POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
 """In the order of recording. SQLite's own; another database needs a column for it."""
@@ -150,18 +150,6 @@ class SqlStore:
         return len(ids)
 
     def counts(self) -> dict[str, TaskCounts]:
-        of_exchanges = (
-            sa.select(
-                exchanges.c.task,
-                sa.func.count().label("exchanges"),
-                sa.func.sum(sa.case((exchanges.c.status == "error", 1), else_=0)).label("errors"),
-                sa.func.sum(exchanges.c.output_tokens).label("output_tokens"),
-                sa.func.min(exchanges.c.created).label("first_seen"),
-                sa.func.max(exchanges.c.created).label("last_seen"),
-            )
-            .where(exchanges.c.task.is_not(None), exchanges.c.arm != "shadow")
-            .group_by(exchanges.c.task)
-        )
         # Of a shadow nobody else speaks: few exchanges have to be looked up.
         of_shadow = sa.exists().where(exchanges.c.id == feedback.c.exchange_id, exchanges.c.arm == "shadow")
         of_feedback = (
@@ -170,7 +158,7 @@ class SqlStore:
             .group_by(feedback.c.task)
         )
         with self._database.read() as connection:
-            rows = connection.execute(of_exchanges).all()
+            rows = connection.execute(sa.select(task_counts).where(task_counts.c.exchanges > 0)).all()
             given = {row.task: row.feedback for row in connection.execute(of_feedback)}
         return {
             row.task: TaskCounts(

@@ -6,8 +6,6 @@ configuration file, which the gateway follows.
 """
 
 import contextlib
-import json
-import re
 import sys
 import tempfile
 import time
@@ -23,10 +21,10 @@ from gateway.store.sql import SqlStore
 from tests.bench.gateway import learning_data, stage
 from tests.bench.gateway.cases import Case, Scenario, requests
 from tests.bench.gateway.learning_data import PUPILS
-from tests.bench.gateway.load import LUA, TIMEOUT_S, Meter, Values
+from tests.bench.gateway.load import Values, wrk
 from tests.bench.gateway.machine import machine
 from tests.bench.gateway.preceptor import FULL, configuration, preceptor, publish
-from tests.bench.gateway.process import GATEWAY_CORE, LOAD_CORE, free_port, keep_off, output, process, wait_for
+from tests.bench.gateway.process import GATEWAY_CORE, LOAD_CORE, free_port, keep_off, process, wait_for
 from tests.bench.gateway.rounds import DIRECT, Row, Run, noisy, play, rows
 from tests.bench.gateway.targets import Target
 from tests.bench.gateway.upstreams import FIXED, Ground
@@ -148,24 +146,9 @@ def _until(done: Callable[[], bool], otherwise: str) -> None:
 
 
 def paced(target: Target, folder: Path, seconds: float, rate: float) -> Values:
-    """About ``rate`` requests a second: every connection pauses before each of its requests, for a while that varies.
-
-    Latencies in ms, without the pause; ``core`` is the target's processor time in % of a core.
-    """
-    request = target.request(FIXED)
-    script, body = folder / "paced.lua", folder / "paced.json"
-    body.write_bytes(request.body)
-    headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
-    pause = f"function delay() return math.random(0, {round(2000 * CONNECTIONS / rate)}) end"
-    script.write_text(f"{LUA.format(headers=headers, body=body)}\n{pause}\n", encoding="utf-8")
-    command = ("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", f"{TIMEOUT_S}s")
-    meter = Meter(target)
-    said, rss = output(*command, "-s", str(script), request.url, watched=target.pid)
-    found = re.search(r"RESULT (.*)", said)
-    if found is None:
-        raise click.ClickException(f"wrk says nothing of {target.name}: {said}")
-    values: Values = json.loads(found[1])
-    values |= meter.read(values, rss)
+    """About ``rate`` requests a second; ``core`` is the target's processor time in % of a core."""
+    pause_ms = 1000 * CONNECTIONS / rate
+    values = wrk(target, target.request(FIXED), folder, CONNECTIONS, seconds, pause_ms=pause_ms)
     return values | {"core": values["cpu_us"] * values["rps"] / 1e4}
 
 

@@ -53,12 +53,18 @@ class Meter:
         return costs
 
 
-def wrk(target: Target, request: Request, folder: Path, connections: int, seconds: float) -> Values:
-    """Requests as fast as they are answered. Latencies in ms, memory in MB; ``cpu_us`` is the target's a request."""
+def wrk(
+    target: Target, request: Request, folder: Path, connections: int, seconds: float, *, pause_ms: float = 0.0
+) -> Values:
+    """Requests as fast as they are answered, or with a pause before each that varies around ``pause_ms``.
+
+    Latencies in ms, without the pause; memory in MB; ``cpu_us`` is the target's a request.
+    """
     script, body = folder / "post.lua", folder / "body.json"
     body.write_bytes(request.body)
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
-    script.write_text(LUA.format(headers=headers, body=body), encoding="utf-8")
+    pause = f"function delay() return math.random(0, {round(2 * pause_ms)}) end" if pause_ms else ""
+    script.write_text(f"{LUA.format(headers=headers, body=body)}\n{pause}\n", encoding="utf-8")
     command = ("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", f"{TIMEOUT_S}s")
     meter = Meter(target)
     said, rss = output(*command, "-s", str(script), request.url, watched=target.pid)
