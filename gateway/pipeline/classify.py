@@ -69,7 +69,7 @@ class _Group:
         text = (envelope.system_text() or "") if self._prompts else ""
         if len(text) > _LONGEST or len(self._headers) > _MOST_HEADERS:
             return self._first(text, header)
-        return self._remembered(text, *[header(name) for name in self._headers])
+        return self._remembered(text, *map(header, self._headers))
 
     def _found(self, text: str, *values: str | None) -> _Matcher | None:
         return self._first(text, dict(zip(self._headers, values, strict=True)).get)
@@ -130,9 +130,12 @@ class Classifier:
         return name if isinstance(name, str) and name in self._names else None
 
     def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
-        groups = (self._by_model.get(envelope.model), self._any_model)
-        found = [first for group in groups if group is not None and (first := group.first(envelope, header))]
-        return min(found, key=_position).task if found else None
+        named, others = self._by_model.get(envelope.model), self._any_model
+        found = named.first(envelope, header) if named is not None else None
+        other = others.first(envelope, header) if others is not None else None
+        if found is None or (other is not None and other.position < found.position):
+            found = other
+        return found.task if found is not None else None
 
 
 def _matcher(position: int, task: str, match: Match) -> _Matcher:
