@@ -181,26 +181,27 @@ class Cycle:
 
     def _headed(self, status: int, headers: Iterable[Header]) -> bytes:
         lines = [STATUS_LINE[status]]
+        left, keep_alive, bodiless = None, self.keep_alive, self._bodiless or status in _BODILESS
         for name, value in (*self._line.common_headers(), *headers):
             if name == b"content-length":
-                self._left = int(value)
+                left = int(value)
             elif name == b"connection":
-                self.keep_alive = self.keep_alive and b"close" not in value.lower()
+                keep_alive = keep_alive and b"close" not in value.lower()
                 continue
             lines.append(b"%s: %s" % (name, value))
-        if self._bodiless or status in _BODILESS:
-            self._bodiless, self._left = True, None
-        elif self._left is None and self._old:
-            self.keep_alive = False  # the end of the connection is that of the body
-        elif self._left is None:
-            self._chunked = True
+        chunked = left is None and not (bodiless or self._old)
+        if chunked:
             lines.append(b"transfer-encoding: chunked")
-        if not self.keep_alive:
+        elif left is None and not bodiless:
+            keep_alive = False  # the end of the connection is that of the body
+        if not keep_alive:
             lines.append(b"connection: close")
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
         if not head.count(b"\n") == head.count(b"\r") == len(lines) or b"\0" in head:
             raise RuntimeError("a line break in a header")  # it would begin another one
+        self._left, self._bodiless, self._chunked = None if bodiless else left, bodiless, chunked
+        self.keep_alive = keep_alive
         return head
 
     def _write(self, body: bytes, *, more: bool) -> None:
@@ -224,6 +225,7 @@ class Cycle:
 
     def _end(self) -> None:
         self.complete = True
+        self._pieces.clear()
         self._tell()
         self._line.responded(self)
 

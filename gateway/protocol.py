@@ -28,6 +28,8 @@ KEPT_S: Final = 75.0
 """Seconds that a connection is kept for another request, ``SILENCE_S`` more at most. Longer than clients keep theirs:
 who closes first while the other one asks has lost a request."""
 _TOO_LONG = "The head of the request is too long."
+_IN_A_ROW = 8
+"""Requests that wait for their turn, from which on no more are read."""
 _TARGETS = 256
 """Targets that are remembered."""
 
@@ -56,6 +58,8 @@ class HttpProtocol(asyncio.Protocol):
         """The last request whose turn it was."""
         self._renew()
         self._owed = True  # a client that connects has something to ask
+        self._deaf = False
+        """Whether nothing more is understood. Reading goes on: only who reads hears of a hang-up."""
         self._reading = True
         self.held_up = False
         self._drained = asyncio.Event()
@@ -70,6 +74,7 @@ class HttpProtocol(asyncio.Protocol):
         """Whether the client owes the rest of a request."""
         self._in_head = True
         self._head_bytes = 0
+        self._bare_bytes = 0  # of what is neither head nor body: chunks' ends, trailers
 
     # The transport's side.
 
@@ -90,21 +95,36 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._moved = self._loop.time()
+        rest = self._parse(data)
+        while rest and not self.transport.is_closing():
+            rest = self._parse(rest)
+
+    def _parse(self, data: bytes | memoryview) -> memoryview | None:
+        """Parse what has arrived. Returns what is left where a request offered to speak something else."""
+        if self._deaf:
+            return None
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._bare_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as offer:
-            if self._offered:  # not taken up: the request is read as if there were none (RFC 9110, section 7.8)
-                head = self._without_offer()
-                self._renew()
-                self.data_received(head + data[offer.args[0] :])
+            if not self._offered:
+                return None
+            # Not taken up: the request is read as if there were no offer (RFC 9110, section 7.8).
+            head = self._without_offer()
+            self._renew()
+            self._parse(head)
+            return memoryview(data)[offer.args[0] :]
         except HttpParserError:
             too_long = not self._in_head and self._owed and self._head_bytes > MAX_HEAD
             self._refuse(431, _TOO_LONG) if too_long else self._refuse(400, "This is not HTTP/1.1.")
         else:
-            if self._in_head and self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+            bare = self._head_bytes if self._in_head else self._bare_bytes
+            if bare > MAX_HEAD and not self.transport.is_closing():
                 self._refuse(431, _TOO_LONG)
+        return None
 
     def eof_received(self) -> None:
         """The client will not ask again. The transport closes."""
@@ -136,10 +156,12 @@ class HttpProtocol(asyncio.Protocol):
         cycle = self._cycle
         if cycle is not None and not cycle.complete and cycle is not self._arriving:
             cycle.keep_alive = False
-            self.read_on(False)
+            self._deaf = True
             return
         if cycle is None or cycle is not self._arriving or not cycle.written:
             self.transport.write(refusal(status, BadRequest(message)))
+        if cycle is not None and cycle is self._arriving:
+            cycle.lose()  # it is answered
         self.transport.close()
 
     # The parser's side.
@@ -154,6 +176,8 @@ class HttpProtocol(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer, which nobody wants: it must not be taken for a header (RFC 9110, section 6.5.1)
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
@@ -161,7 +185,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _without_offer(self) -> bytes:
         """The head of a request that offers to speak something else, without what says so."""
-        lines = [b"%s %s HTTP/1.1" % (self._parser.get_method(), self._url)]
+        version = self._parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
         for name, value in self._headers:
             if name == b"connection":
                 others = (one for one in value.split(b",") if one.strip().lower() != b"upgrade")
@@ -204,10 +229,11 @@ class HttpProtocol(asyncio.Protocol):
             self._begin(cycle, scope)
         else:
             self._asked.append((cycle, scope))
-            self.read_on(False)
+            self.read_on(True)
 
     def on_body(self, body: bytes) -> None:
         assert self._arriving is not None
+        self._bare_bytes = 0
         self._arriving.feed(body)
 
     def on_message_complete(self) -> None:
@@ -243,8 +269,8 @@ class HttpProtocol(asyncio.Protocol):
         await self._drained.wait()
 
     def read_on(self, wanted: bool) -> None:
-        """Whoever waits for its turn is not sent more to wait for."""
-        wanted = wanted and not self._asked
+        """Go on, unless many requests wait for their turn already. Who does not read hears of no hang-up."""
+        wanted = wanted and len(self._asked) < _IN_A_ROW
         if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
             (self.transport.resume_reading if wanted else self.transport.pause_reading)()

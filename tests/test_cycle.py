@@ -116,6 +116,17 @@ async def test_one_header_cannot_become_two(bad: bytes) -> None:
         await sent(start(200, (b"x-name", bad)))
 
 
+async def test_a_head_that_is_refused_leaves_no_trace() -> None:
+    """The next one decides about the body."""
+    wire = Wire()
+    cycle = Cycle(wire, "GET")
+    with pytest.raises(RuntimeError, match="header"):
+        await cycle.send(start(200, (b"x-name", b"a\nb"), (b"connection", b"close")))
+    await cycle.send(OK)
+    await cycle.send(piece(b"88"))
+    assert wire.body == b"88" and cycle.keep_alive
+
+
 @pytest.mark.parametrize(
     "messages", [[piece(b"88")], [OK, OK], [OK, piece(b"88"), piece(b"")], [OK, {"type": "http.response.trailers"}]]
 )

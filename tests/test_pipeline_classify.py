@@ -136,3 +136,29 @@ def test_metadata_that_names_no_task_is_the_clients_own(metadata: Any) -> None:
     """Metadata has other users: an unknown name or an odd shape falls through to the configuration."""
     assert task_of(classifier(sums=Match(model="gpt")), metadata=metadata) == "sums"
     assert task_of(classifier(sums=Match(model="other")), metadata=metadata) is None
+
+
+def test_what_is_remembered_depends_on_all_that_decides() -> None:
+    """The same instructions with another header, another model or a header that is missing are another question."""
+    tasks = classifier(
+        maths=Match(header={"x-team": "maths"}, system_prompt="sum"),
+        any=Match(model="gpt", system_prompt="sum"),
+        other=Match(model="other", system_prompt="sum"),
+    )
+    for _ in range(2):
+        assert task_of(tasks, system="sums", headers={"x-team": "maths"}) == "maths"
+        assert task_of(tasks, system="sums", headers={"x-team": "art"}) == "any"
+        assert task_of(tasks, system="sums") == "any"
+        assert task_of(tasks, model="other", system="sums") == "other"
+        assert task_of(tasks, system="tales") is None
+
+
+@pytest.mark.parametrize("long", [1, 10_000], ids=["short", "long"])
+def test_long_instructions_and_headers_are_recognised_without_being_remembered(long: int) -> None:
+    """What clients choose must not fill the memory."""
+    tasks = classifier(sums=Match(header={"x-team": "m" * long}, system_prompt="sum$"))
+    text = "x" * long + "sum"
+    for _ in range(2):
+        assert task_of(tasks, system=text, headers={"x-team": "m" * long}) == "sums"
+        assert task_of(tasks, system=text + "s", headers={"x-team": "m" * long}) is None
+    assert tasks._remembered.cache_info().currsize == (2 if long == 1 else 0)

@@ -392,6 +392,15 @@ def test_counts_are_of_what_is_there(store: Store) -> None:
     assert store.counts()["sums"] == TaskCounts(exchanges=3, errors=1, output_tokens=14, first_seen=1.0, last_seen=5.0)
     assert store.forget(3.5, limit=9) == 3
     assert store.counts() == {"sums": TaskCounts(exchanges=2, output_tokens=7, first_seen=4.0, last_seen=5.0)}
+    store.record([exchange("e", created=9.0, task="gone"), exchange("f", created=10.0, task="last")])
+    assert store.counts()["gone"] == TaskCounts(exchanges=1, first_seen=9.0, last_seen=9.0)
+
+
+def test_clients_do_not_know_of_shadows(store: Store) -> None:
+    """Whoever guesses the id of one is told that there is none."""
+    store.record([exchange("s", arm="shadow")])
+    assert store.add_feedback(feedback("s")) is False
+    assert store.add_feedback(feedback("s", source="shadow")) is True
 
 
 def test_forgetting_moves_no_position(store: Store) -> None:

@@ -22,8 +22,8 @@ _MANY = 100
 """Tasks from which on a look at each of them takes longer than finding those that are worth a look."""
 _REMEMBERED = 1024
 """Findings that are remembered: most requests come with instructions that others came with."""
-_LONGEST = 16_384
-"""Characters of instructions beyond which nothing is remembered."""
+_LONGEST = 4096
+"""Characters of instructions and headers beyond which nothing is remembered."""
 _MOST_HEADERS = 8
 """Headers that are looked at in advance; a finding depends on all of them."""
 
@@ -44,7 +44,6 @@ class _Group:
     """Tasks among which the first that fits counts. Where there are many, only those are looked at that may fit."""
 
     def __init__(self, matchers: Sequence[_Matcher]) -> None:
-        self._prompts = any(matcher.system_prompt is not None for matcher in matchers)
         self._each: list[_Matcher] = []
         self._filed: list[_Matcher] = []
         self._by_header: dict[str, dict[str, list[_Matcher]]] = {}
@@ -61,20 +60,11 @@ class _Group:
             else:
                 self._each.append(matcher)
         self._phrases = Phrases(phrases) if phrases else None
-        self._headers = sorted({name for matcher in matchers for name, _ in matcher.headers})
-        self._remembered = lru_cache(_REMEMBERED)(self._found)
+        self.prompts = any(matcher.system_prompt is not None for matcher in matchers)
+        self.headers = sorted({name for matcher in matchers for name, _ in matcher.headers})
 
-    def first(self, envelope: Conversation, header: Headers) -> _Matcher | None:
+    def first(self, text: str, header: Headers) -> _Matcher | None:
         """The first task that fits, in the order of the configuration."""
-        text = (envelope.system_text() or "") if self._prompts else ""
-        if len(text) > _LONGEST or len(self._headers) > _MOST_HEADERS:
-            return self._first(text, header)
-        return self._remembered(text, *map(header, self._headers))
-
-    def _found(self, text: str, *values: str | None) -> _Matcher | None:
-        return self._first(text, dict(zip(self._headers, values, strict=True)).get)
-
-    def _first(self, text: str, header: Headers) -> _Matcher | None:
         for matcher in self._worth_a_look(header, text):
             if matcher.fits(header, text):
                 return matcher
@@ -93,6 +83,11 @@ class _Group:
 _position = attrgetter("position")
 
 
+def _found(group: _Group, text: str, *values: str | None) -> _Matcher | None:
+    """The first task of a group that fits instructions and the values of the group's ``headers``."""
+    return group.first(text, dict(zip(group.headers, values, strict=True)).get)
+
+
 class Classifier:
     """Recognises tasks; built once per configuration. Tasks are tried in the order of the configuration."""
 
@@ -105,6 +100,7 @@ class Classifier:
         groups = {model: _Group(matchers) for model, matchers in by_model.items()}
         self._any_model = groups.pop(None, None)
         self._by_model = groups
+        self._remembered = lru_cache(_REMEMBERED)(_found)
 
     def task_of(self, envelope: Conversation, header: Headers) -> str | None:
         """The task of a request, or ``None``.
@@ -131,11 +127,20 @@ class Classifier:
 
     def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
         named, others = self._by_model.get(envelope.model), self._any_model
-        found = named.first(envelope, header) if named is not None else None
-        other = others.first(envelope, header) if others is not None else None
+        found = self._first(named, envelope, header) if named is not None else None
+        other = self._first(others, envelope, header) if others is not None else None
         if found is None or (other is not None and other.position < found.position):
             found = other
         return found.task if found is not None else None
+
+    def _first(self, group: _Group, envelope: Conversation, header: Headers) -> _Matcher | None:
+        text = (envelope.system_text() or "") if group.prompts else ""
+        if len(group.headers) > _MOST_HEADERS:
+            return group.first(text, header)
+        values = [header(name) for name in group.headers]
+        if len(text) + sum(len(value) for value in values if value is not None) > _LONGEST:
+            return group.first(text, header)
+        return self._remembered(group, text, *values)
 
 
 def _matcher(position: int, task: str, match: Match) -> _Matcher:

@@ -71,7 +71,7 @@ class Store(Protocol):
         """Add exchanges in one transaction. An id that is already there is skipped, so a retried batch is safe."""
 
     def add_feedback(self, feedback: Feedback) -> bool:
-        """Add feedback; ``False`` (and nothing written) if the exchange is unknown.
+        """Add feedback; ``False`` (and nothing written) if the exchange is unknown, as a shadow is to clients.
 
         Of a shadow and of an outcome the first counts for an exchange, later ones are left out. Raises ``Conflict``
         where clients have said ``MAX_FEEDBACK`` things of one exchange, and for one that is kept out of learning: what

@@ -51,6 +51,8 @@ class MemoryStore:
             if feedback.exchange_id not in self._exchanges:
                 return False
             exchange = self._exchanges[feedback.exchange_id]
+            if exchange.arm == "shadow" and feedback.source == "client":
+                return False
             if exchange.reply is None and exchange.request == b"{}":
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
             given = self._feedback.setdefault(feedback.exchange_id, [])

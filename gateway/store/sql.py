@@ -53,13 +53,14 @@ class SqlStore:
     def add_feedback(self, given: Feedback) -> bool:
         # Of an exchange that is kept out of learning no text was stored.
         withheld = sa.and_(exchanges.c.reply.is_(None), exchanges.c.request == b"{}").label("withheld")
-        known = sa.select(exchanges.c.task, exchanges.c.created, withheld).where(exchanges.c.id == given.exchange_id)
+        about = (exchanges.c.task, exchanges.c.created, exchanges.c.arm, withheld)
+        known = sa.select(*about).where(exchanges.c.id == given.exchange_id)
         same = sa.select(sa.func.count()).where(
             feedback.c.exchange_id == given.exchange_id, feedback.c.source == given.source
         )
         with self._database.write() as connection:
             exchange = connection.execute(known).one_or_none()
-            if exchange is None:
+            if exchange is None or (exchange.arm == "shadow" and given.source == "client"):
                 return False
             if exchange.withheld:
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
@@ -158,7 +159,7 @@ class SqlStore:
             .group_by(feedback.c.task)
         )
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(task_counts).where(task_counts.c.exchanges > 0)).all()
+            rows = connection.execute(sa.select(task_counts)).all()
             given = {row.task: row.feedback for row in connection.execute(of_feedback)}
         return {
             row.task: TaskCounts(

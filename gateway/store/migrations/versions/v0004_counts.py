@@ -30,7 +30,8 @@ UPDATE task_counts SET
     first_seen = coalesce((
         SELECT created FROM exchanges WHERE task = OLD.task AND arm != 'shadow' ORDER BY created LIMIT 1
     ), first_seen)
-WHERE task = OLD.task
+WHERE task = OLD.task;
+DELETE FROM task_counts WHERE task = OLD.task AND exchanges = 0
 """
 
 
