@@ -8,7 +8,6 @@ request after the other. Does no TLS, no HTTP/2 and no WebSockets: a reverse pro
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from uvicorn.server import ServerState
 
 from gateway.cycle import CYCLE, App, Cycle, Header, Scope, refusal
 from gateway.errors import BadRequest
+from gateway.pipeline.remembered import remembered
 
 MAX_HEAD: Final = 65_536
 """Bytes of request line and headers."""
@@ -30,8 +30,6 @@ who closes first while the other one asks has lost a request."""
 _TOO_LONG = "The head of the request is too long."
 _IN_A_ROW = 8
 """Requests that wait for their turn, from which on no more are read."""
-_TARGETS = 256
-"""Targets that are remembered."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -142,20 +140,21 @@ class HttpProtocol(asyncio.Protocol):
         still_s = self._loop.time() - self._moved
         if self._owed and self._reading and still_s >= self.silence_s:
             self._refuse(408, "The rest of the request did not come in time.")
-        elif not self._owed and self._resting and still_s >= self.kept_s:
+        elif not self._owed and self._under_way is None and still_s >= self.kept_s:
             self.transport.close()
         else:
             self._watch = self._loop.call_later(self.silence_s, self._look)
 
     @property
-    def _resting(self) -> bool:
-        return self._cycle is None or self._cycle.complete
+    def _under_way(self) -> Cycle | None:
+        """The request that is being answered."""
+        return self._cycle if self._cycle is not None and not self._cycle.complete else None
 
     def _refuse(self, status: int, message: str) -> None:
         """End the connection. What is wrong behind a request that is being answered ends it with that answer."""
-        cycle = self._cycle
-        if cycle is not None and not cycle.complete and cycle is not self._arriving:
-            cycle.keep_alive = False
+        answering, cycle = self._under_way, self._cycle
+        if answering is not None and answering is not self._arriving:
+            answering.keep_alive = False
             self._deaf = True
             return
         if cycle is None or cycle is not self._arriving or not cycle.written:
@@ -197,13 +196,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        tunnel = self._parser.get_method() == b"CONNECT"
-        self._offered = self._parser.should_upgrade() and not tunnel
+        parser = self._parser
+        tunnel = parser.get_method() == b"CONNECT"
+        self._offered = parser.should_upgrade() and not tunnel
         if self._offered:
             return  # the parser takes what follows for something else: see data_received
         if self._head_bytes > MAX_HEAD and sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD:
             raise ValueError(_TOO_LONG)  # the parser makes it an error of its own
-        parser = self._parser
         version = parser.get_http_version()
         path, raw_path, query = _target(self._url)
         server, client = self._ends
@@ -225,7 +224,7 @@ class HttpProtocol(asyncio.Protocol):
         keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel
         cycle = Cycle(self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=self._expects)
         scope[CYCLE] = self._arriving = cycle
-        if self._resting:
+        if self._under_way is None:
             self._begin(cycle, scope)
         else:
             self._asked.append((cycle, scope))
@@ -287,13 +286,14 @@ class HttpProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """uvicorn wants the connection to end, at the latest with the response that is being written."""
-        if self._cycle is None or self._cycle.complete:
+        answering = self._under_way
+        if answering is None:
             self.transport.close()
         else:
-            self._cycle.keep_alive = False
+            answering.keep_alive = False
 
 
-@lru_cache(_TARGETS)
+@remembered
 def _target(url: bytes) -> tuple[str, bytes, bytes]:
     """Path, the same as it was sent, and query. Raises what the parser makes an error of its own."""
     parsed = parse_url(url)

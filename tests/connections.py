@@ -95,3 +95,25 @@ def bodies(answer: bytes) -> list[bytes]:
         found.append(rest[:size])
         answer = rest[size:]
     return found
+
+
+class Far(asyncio.Transport):
+    """The client's end of a connection without a socket: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.got = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.got += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...

@@ -37,6 +37,7 @@ from tests import fakes
 from tests.fakes import free_port, raw_server, settings
 from tests.learning import answer_over_http
 from tests.scripted import BASE_PROMPT
+from tests.traffic import sweep_of
 from tests.world import CURES, answer, configured, models, strong_reply, weak_reply
 
 TASK = "arithmetic"
@@ -123,13 +124,11 @@ class Town:
             made = fakes.services(
                 self._settings, {"mock": self.upstream}, cast("Store", mortal), wall_clock=lambda: self._now
             )
-            async with learner(made) as teacher:
-                sweep = Sweep(made, bench=teacher.bench, model=teacher.model)
-                try:
+            try:
+                async with learner(made) as teacher, sweep_of(made, teacher) as sweep:
                     yield made, teacher, sweep
-                finally:
-                    await sweep.aclose()
-                    self.writes = mortal.writes
+            finally:
+                self.writes = mortal.writes
 
     def learnt_from(self, count: int) -> None:
         """Before it all: traffic with feedback, acknowledged."""

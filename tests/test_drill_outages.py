@@ -22,6 +22,7 @@ from optimizer.learner import learner
 from optimizer.live.sweep import NOTE, Sweep
 from tests import fakes
 from tests.fakes import Answer, FakeUpstream
+from tests.traffic import sweep_of
 from tests.world import CURES, World, answer, configured, models, strong_reply, weak_reply, world
 
 TASK = "arithmetic"
@@ -205,12 +206,8 @@ async def two_leaders(folder: Path) -> AsyncIterator[tuple[World, Sweep, Any]]:
             made = fakes.services(
                 fakes.settings(text), {"mock": upstream}, others, wall_clock=lambda: here.clock[0]
             )  # fmt: skip
-            async with learner(made) as teacher:
-                sweep = Sweep(made, bench=teacher.bench, model=teacher.model)
-                try:
-                    yield here, sweep, teacher
-                finally:
-                    await sweep.aclose()
+            async with learner(made) as teacher, sweep_of(made, teacher) as sweep:
+                yield here, sweep, teacher
 
 
 async def test_two_that_both_believe_they_lead_decide_everything_once(tmp_path: Path) -> None:

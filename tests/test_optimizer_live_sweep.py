@@ -20,7 +20,7 @@ from optimizer.live.observe import NOTE as PLACE
 from optimizer.live.sweep import NOTE, Sweep
 from optimizer.shadow.allowance import account_of
 from tests.fakes import FakeReply, FakeUpstream
-from tests.traffic import NOW, TASK, Clock, background, both, exchange, gateway_of, live
+from tests.traffic import NOW, TASK, Clock, background, both, exchange, gateway_of, live, sweep_of
 
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -28,11 +28,8 @@ REFUSAL = "I'm sorry, but I can't help with that."
 @contextlib.asynccontextmanager
 async def sweeping(directory: Path, made: Services) -> AsyncIterator[Sweep]:
     with background(directory, made) as behind:
-        sweep = Sweep(made, bench=behind.bench, model=behind.model)
-        try:
+        async with sweep_of(made, behind) as sweep:
             yield sweep
-        finally:
-            await sweep.aclose()
 
 
 def wrong(store: Store) -> dict[str, str]:

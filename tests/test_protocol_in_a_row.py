@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from gateway.protocol import MAX_HEAD, HttpProtocol
-from tests.connections import GET, HEAD, LAST, bodies, measured, path_of, said, serving
+from tests.connections import GET, HEAD, LAST, Far, bodies, measured, path_of, said, serving
 
 
 async def test_requests_in_a_row_are_answered_in_their_order() -> None:
@@ -83,28 +83,6 @@ async def test_an_old_client_that_offers_something_else_is_an_old_client_still()
     async with serving(application=path_of) as port:
         old = b"GET /1 HTTP/1.0\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
         assert bodies(await said(port, old)) == [b"/1"]
-
-
-class Far(asyncio.Transport):
-    """The client's end of a connection without a socket: keeps what it is sent."""
-
-    def __init__(self) -> None:
-        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
-        self.got = b""
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        self.got += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
 
 
 def answered(pieces: list[bytes]) -> bytes:

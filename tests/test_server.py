@@ -8,6 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
@@ -38,10 +39,10 @@ async def read_line(process: Process) -> str:
 
 
 @contextlib.asynccontextmanager
-async def preceptor(config: Path) -> AsyncIterator[Process]:
-    """``preceptor serve`` as a process of its own; killed if a test leaves it behind."""
+async def python(*arguments: str) -> AsyncIterator[Process]:
+    """A process of its own; killed if a test leaves it behind."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "-c", str(config), stdout=PIPE, stderr=PIPE, cwd=ROOT
+        sys.executable, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT
     )  # fmt: skip
     try:
         yield process
@@ -49,6 +50,11 @@ async def preceptor(config: Path) -> AsyncIterator[Process]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
+
+
+def preceptor(config: Path) -> AbstractAsyncContextManager[Process]:
+    """``preceptor serve``."""
+    return python("-m", "gateway", "serve", "-c", str(config))
 
 
 async def ended(process: Process) -> tuple[int | None, str]:
@@ -114,18 +120,9 @@ except PreceptorError as error:
 """
 
 
-@contextlib.asynccontextmanager
-async def starting(data_dir: Path) -> AsyncIterator[Process]:
+def starting(data_dir: Path) -> AbstractAsyncContextManager[Process]:
     """A gateway that waits, while it starts, for a line; it says how far it is."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", STARTING, str(data_dir), stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    return python("-c", STARTING, str(data_dir))
 
 
 async def told(process: Process, line: bytes, how: signal.Signals | None = None) -> tuple[list[bytes], str]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from gateway.domain import Exchange
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Store
+from optimizer.learner import Learner
+from optimizer.live.sweep import Sweep
 from optimizer.shadow.shadows import Shadows
 from optimizer.trials.evaluate import Bench
 from optimizer.trials.evaluations import Evaluations
@@ -112,3 +114,13 @@ def background(directory: Path, made: Services) -> Iterator[Background]:
         yield Background(made, evaluations)
     finally:
         evaluations.close()
+
+
+@contextlib.asynccontextmanager
+async def sweep_of(made: Services, behind: Background | Learner) -> AsyncIterator[Sweep]:
+    """A sweep in the background, which ends with the context."""
+    sweep = Sweep(made, bench=behind.bench, model=behind.model)
+    try:
+        yield sweep
+    finally:
+        await sweep.aclose()

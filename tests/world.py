@@ -25,6 +25,7 @@ from optimizer.live.sweep import Sweep
 from tests import fakes
 from tests.fakes import CONFIG, FakeUpstream, settings
 from tests.scripted import BASE_PROMPT
+from tests.traffic import sweep_of
 
 CURES = {
     "twice": "Double the second number before you add it.",
@@ -149,12 +150,9 @@ async def world(
         fakes.gateway(made) as url,
         httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
         learner(made) as teacher,
+        sweep_of(made, teacher) as sweep,
     ):
-        sweep = Sweep(made, bench=teacher.bench, model=teacher.model)
-        try:
-            yield World(made, store, teacher, sweep, client, clock)
-        finally:
-            await sweep.aclose()
+        yield World(made, store, teacher, sweep, client, clock)
 
 
 def traffic(randomness: random.Random, mix: Mapping[str, float]) -> str:

@@ -14,9 +14,10 @@ from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp
-from gateway.api.http import EVENTS, Header, error_headers, header, header_value, piece, read_body, respond, start
+from gateway.api.http import EVENTS, LONGEST, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.auth import Holder
 from gateway.completion import Tally
+from gateway.cycle import Header
 from gateway.domain import Arm, Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.pipeline import sse
@@ -133,7 +134,7 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
 
 @lru_cache(_PLANS)
 def _told(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
-    """What an answer says of its plan."""
+    """What an answer says of its plan. Callers shorten ``model``, which may be a client's own word: it is kept."""
     return (
         (b"x-preceptor-task", (task or "none").encode()),
         (b"x-preceptor-rules", str(rules or "none").encode()),
@@ -174,7 +175,7 @@ class Running:
         headers = [(b"x-request-id", self.id.encode())]
         plan = self.plan
         if plan is not None:
-            headers += _told(plan.task, plan.rules_version, plan.arm, plan.model)
+            headers += _told(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST])
             headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
         return headers
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone
+from gateway.cycle import Header
 from gateway.errors import BodyTooLarge, PreceptorError
 
-Header = tuple[bytes, bytes]
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 
-_LONGEST = 1024
+LONGEST = 1024
+"""Characters of text that a header carries."""
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
@@ -67,4 +68,4 @@ def error_headers(error: PreceptorError) -> list[Header]:
 
 def header_value(text: str) -> bytes:
     """Text as a header can carry it: a line break in it would begin another header, and clients refuse long ones."""
-    return _UNPRINTABLE.sub(b"?", text[:_LONGEST].encode("ascii", "replace"))
+    return _UNPRINTABLE.sub(b"?", text[:LONGEST].encode("ascii", "replace"))

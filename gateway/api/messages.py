@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.api.endpoint import Endpoint, Running
-from gateway.api.http import Header
+from gateway.cycle import Header
 from gateway.errors import PreceptorError
 from gateway.pipeline.messages import MessagesRequest, open_messages
 from gateway.pipeline.messages_reply import Wanted, error_body, to_message

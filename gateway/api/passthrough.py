@@ -10,8 +10,9 @@ from urllib.parse import unquote
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone, HangUp
-from gateway.api.http import Header, error_headers, header_value, piece, read_body, respond, start
+from gateway.api.http import error_headers, header_value, piece, read_body, respond, start
 from gateway.completion import OWN_KEY_REFUSED, refusal
+from gateway.cycle import Header
 from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
 from gateway.services import Services
 from gateway.upstream.base import Call, Reply

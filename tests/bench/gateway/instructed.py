@@ -28,6 +28,7 @@ from gateway.upstream.guarded import Guarded
 from tests.bench.gateway.mock import USAGE, event
 from tests.bench.gateway.preceptor import RULES
 from tests.bench.gateway.upstreams import COMPLETION, request_body
+from tests.connections import Far
 from tests.fakes import CONFIG, services, settings
 
 WARM: Final = 30
@@ -95,11 +96,11 @@ def gateway() -> Services:
     return made
 
 
-class Client(asyncio.Transport):
-    """The far end of a connection: takes a response and says when it is there."""
+class Client(Far):
+    """A far end that keeps nothing and says when a response is there."""
 
     def __init__(self) -> None:
-        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        super().__init__()
         self.answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def write(self, data: Any) -> None:
@@ -107,13 +108,6 @@ class Client(asyncio.Transport):
             self.stream = b"transfer-encoding: chunked" in data
         if not self.stream or data.endswith(b"0\r\n\r\n"):
             self.answered.set_result(data)
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
 
 
 def whole(made: Services, body: bytes) -> Callable[[], Awaitable[None]]:
