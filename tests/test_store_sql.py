@@ -1,5 +1,7 @@
 """The SQL store beyond the common contract: what lasts, other processes, failures, and the indexes."""
 
+import fcntl
+import os
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
@@ -79,6 +81,24 @@ def test_threads_may_open_and_publish_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         versions = [version for found in pool.map(work, range(3)) for version in found]
     assert sorted(versions) == list(range(1, 31))
+
+
+def test_one_who_opens_waits_for_another_who_is_opening(tmp_path: Path) -> None:
+    """SQLite refuses one of two who make a new file's journal a write-ahead log at once, whatever its time-out."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(_publish, tmp_path)
+        with pytest.raises(TimeoutError):
+            opening.result(0.2)
+        os.close(folder)
+        assert opening.result() == list(range(1, 11))
+
+
+def test_every_connection_writes_ahead(store: SqlStore, tmp_path: Path) -> None:
+    """The file says so: a connection that is told nothing goes by it, and readers never wait for writers."""
+    with closing(sqlite3.connect(tmp_path / FILE)) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_locked_database_is_an_error_that_says_so(store: SqlStore, tmp_path: Path) -> None:

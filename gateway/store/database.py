@@ -4,12 +4,13 @@ Writers begin with ``BEGIN IMMEDIATE``, so that two processes take turns instead
 Knows nothing of what is stored.
 """
 
+import fcntl
 import logging
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -62,6 +63,8 @@ class Database:
             raise StoreError(f"{path} cannot be opened: {error.strerror}; check server.data_dir") from error
         database = cls(_sqlite_engine(path, busy_timeout_s), str(path))
         try:
+            with database._mapped():
+                _write_ahead(path, busy_timeout_s)
             database._migrate()
         except BaseException:
             database.close()
@@ -122,7 +125,6 @@ def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
     )
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -133,6 +135,20 @@ def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
     sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", begin)
     return engine
+
+
+def _write_ahead(path: Path, busy_timeout_s: float) -> None:
+    """Have the file say that its journal is a write-ahead log, which every connection after this one goes by.
+
+    One opener at a time: of two that switch a new file at once, SQLite refuses one instead of letting it wait.
+    """
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        os.close(folder)
 
 
 def _revision(connection: sa.Connection) -> str | None:
