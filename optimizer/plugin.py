@@ -8,10 +8,6 @@ import click
 from gateway.services import Services
 from gateway.settings import Settings
 
-PACE_S = 0.05
-"""Seconds that an answer takes a cycle at least, in the process that serves. Few models are faster; beside one that is,
-a cycle would take a core from those who are served (``tests.bench.gateway.learning``)."""
-
 
 class OptimizerPlugin:
     """Implements ``gateway.plugins.Plugin``."""
@@ -39,14 +35,13 @@ class OptimizerPlugin:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
-        """Sweeps and cycles, if the configuration wants them."""
+        """Sweeps and cycles in a process of their own, if the configuration wants them."""
         if not services.settings.optimizer.enabled:
             yield
             return
-        from optimizer.learner import learner
-        from optimizer.schedule import scheduled
+        from optimizer.process.parent import learning
 
-        async with learner(services, pace_s=PACE_S) as teacher, scheduled(services, teacher):
+        async with learning(services):
             yield
 
 

@@ -8,7 +8,7 @@ and so would what takes a bad rule set off the air. No error of a sweep or a cyc
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -22,6 +22,9 @@ from optimizer.live.leader import Leader
 from optimizer.live.sweep import Sweep
 
 log = logging.getLogger(__name__)
+
+
+Leads = Callable[[], bool]
 
 
 class Ticking(Protocol):
@@ -49,8 +52,12 @@ def schedules(settings: Settings) -> dict[str, str]:
 class Rota:
     """What is to be done, and the claim to be the one who does it."""
 
-    def __init__(self, services: Services, teacher: Learner, sweep: Ticking | None = None) -> None:
+    def __init__(
+        self, services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+    ) -> None:
+        """``leads`` blocks and says whether it may do anything now; by default a ``Leader`` of its own does."""
         self.leader = Leader(services.settings.server.data_dir)
+        self._leads = leads or self.leader.claim
         self._services = services
         self._teacher = teacher
         self._sweep = sweep or Sweep(services, bench=teacher.bench, model=teacher.model)
@@ -59,7 +66,7 @@ class Rota:
     async def sweep(self) -> None:
         """One sweep, if this process leads."""
         try:
-            if await asyncio.to_thread(self.leader.claim):
+            if await asyncio.to_thread(self._leads):
                 await self._sweep.tick()
         except Exception:
             log.exception("sweep failed", extra={"action": "sweep.bug"})
@@ -73,7 +80,7 @@ class Rota:
     async def look(self, task: str) -> None:
         """The task's cycle, if there is something to learn and this process leads when its turn has come."""
         async with self._one_by_one:
-            if task not in self._services.settings.tasks or not await asyncio.to_thread(self.leader.claim):
+            if task not in self._services.settings.tasks or not await asyncio.to_thread(self._leads):
                 return
             try:
                 await self._teacher.learn(task)
@@ -96,9 +103,11 @@ class Rota:
 
 
 @contextlib.asynccontextmanager
-async def scheduled(services: Services, teacher: Learner, sweep: Ticking | None = None) -> AsyncIterator[Rota]:
+async def scheduled(
+    services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+) -> AsyncIterator[Rota]:
     """Sweeps and cycles go on while the context is open; a cycle that is under way at its end is taken up next time."""
-    rota = Rota(services, teacher, sweep)
+    rota = Rota(services, teacher, sweep, leads)
     scheduler = AsyncIOScheduler()
     running: set[asyncio.Task[None]] = set()
 

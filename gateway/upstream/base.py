@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain import Value
+from gateway.errors import NO_HEADERS
 
 
 class Call(Value, frozen=True):
@@ -42,6 +43,23 @@ class Reply(Protocol):
 
     async def aclose(self) -> None:
         """Give the connection back, or cut it if the body was not read to its end."""
+
+
+class WholeReply:
+    """A ``Reply`` whose body is here already."""
+
+    def __init__(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        self.status, self.headers = status, headers
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def aclose(self) -> None:
+        """There is no connection."""
 
 
 class Upstream(Protocol):

@@ -1,8 +1,17 @@
-"""What an upstream has left for calls that nobody waits for. Callers come first; other processes' are not seen."""
+"""What an upstream has left for calls that nobody waits for. Callers come first; other gateways' are not seen."""
+
+from typing import Protocol, runtime_checkable
 
 from gateway.domain import Value
 from gateway.services import Serving
-from gateway.upstream.guarded import Guarded
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An upstream that knows how many calls to it are under way."""
+
+    @property
+    def in_flight(self) -> int: ...
 
 
 class Room(Value, frozen=True):
@@ -27,5 +36,5 @@ def room_of(serving: Serving, model: str) -> Room:
         return Room(places=1, free=False, resting=f"there is no model {model!r} any more")
     settings, upstream = serving.settings.upstreams[section.upstream], serving.upstreams[section.upstream]
     places = max(1, (settings.max_connections if settings.kind == "openai" else settings.parallel) // 2)
-    free = not isinstance(upstream, Guarded) or upstream.in_flight < places
+    free = not isinstance(upstream, Counting) or upstream.in_flight < places
     return Room(places=places, free=free, resting=upstream.ready())

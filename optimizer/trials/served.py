@@ -6,20 +6,19 @@ them does not pay for the first one again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from gateway.completion import Completions
 from gateway.domain import RuleSet
-from gateway.errors import NO_HEADERS
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.envelope import decode_object, raw
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import plan_for
 from gateway.services import Services
-from gateway.upstream.base import Call, Reply, Upstream
+from gateway.upstream.base import Call, Reply, Upstream, WholeReply
 from optimizer.trials.evaluations import Answer, Evaluations, Pass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
@@ -99,29 +98,10 @@ class _Passes:
             await self._evaluations.keep_pass(key, kept)
         self.keys.append(key)
         self.latency_s += kept.latency_s
-        return _Kept(kept.body)
+        return WholeReply(kept.body)
 
     def ready(self) -> str | None:
         return self._upstream.ready()
 
     async def aclose(self) -> None:
         """Closed with the services."""
-
-
-class _Kept:
-    """A whole reply as an ``upstream.base.Reply``."""
-
-    status = 200
-    headers: Mapping[str, str] = NO_HEADERS
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def aclose(self) -> None:
-        """There is no connection."""

@@ -1,0 +1,126 @@
+"""What parent and child say to each other over their socket: frames of MessagePack, each behind its length.
+
+Both are of one version and one user: the parent starts the child from its own code.
+"""
+
+import asyncio
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gateway.domain import Value
+from gateway.errors import (
+    NO_HEADERS,
+    Overloaded,
+    PreceptorError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamGarbage,
+    UpstreamResting,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from gateway.settings import Settings
+from gateway.settings.document import convert
+from gateway.upstream.base import Call
+
+_LENGTH = struct.Struct(">I")
+_ERRORS: Mapping[str, type[PreceptorError]] = {
+    kind.__name__: kind
+    for kind in (
+        Overloaded, UpstreamBroken, UpstreamError, UpstreamGarbage, UpstreamResting, UpstreamTimeout,
+        UpstreamUnreachable,
+    )
+}  # fmt: skip
+
+
+class Configured(Value, frozen=True, tag=True):
+    """To the child: the configuration that is in effect now."""
+
+    settings: Mapping[str, Any]
+
+
+class Condition(Value, frozen=True, tag=True):
+    """To the child: how the upstreams are, by name; only those that are busy or cannot be called."""
+
+    in_flight: Mapping[str, int] = {}
+    resting: Mapping[str, str] = {}
+
+
+class Ask(Value, frozen=True, tag=True):
+    """To the parent: a call to one of its upstreams."""
+
+    id: int
+    upstream: str
+    call: Call
+
+
+class GiveUp(Value, frozen=True, tag=True):
+    """To the parent: nobody waits for that call any more."""
+
+    id: int
+
+
+class Answered(Value, frozen=True, tag=True):
+    """To the child: the whole reply to a call, whatever its status is."""
+
+    id: int
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Failed(Value, frozen=True, tag=True):
+    """To the child: a call that came to no reply."""
+
+    id: int
+    kind: str
+    message: str
+    headers: Mapping[str, str] = NO_HEADERS
+
+    @classmethod
+    def of(cls, number: int, error: PreceptorError) -> "Failed":
+        return cls(id=number, kind=type(error).__name__, message=error.message, headers=dict(error.headers))
+
+    def error(self) -> PreceptorError:
+        """The error as it would have been raised in the parent."""
+        return _ERRORS.get(self.kind, PreceptorError)(self.message, headers=self.headers)
+
+
+ToChild = Configured | Condition | Answered | Failed
+ToParent = Ask | GiveUp
+_decoder = msgspec.msgpack.Decoder(ToChild | ToParent)
+
+
+def frame(message: ToChild | ToParent) -> bytes:
+    """A message as it goes over the line."""
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
+    """The next message; ``None`` once the other side is gone."""
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        message: ToChild | ToParent = _decoder.decode(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+    return message
+
+
+def configured(settings: Settings) -> Configured:
+    """A configuration without what only the gateway needs: its keys, and those of its upstreams."""
+    upstreams = {
+        name: msgspec.structs.replace(section, api_key=None, headers={}) for name, section in settings.upstreams.items()
+    }
+    server = msgspec.structs.replace(settings.server, admin_key=None)
+    bare = msgspec.structs.replace(settings, server=server, upstreams=upstreams, keys={})
+    return Configured(settings=msgspec.to_builtins(bare, enc_hook=str))
+
+
+def settings_in(message: Configured) -> Settings:
+    """The configuration that a message carries."""
+    settings: Settings = convert(message.settings, Settings)
+    return settings
