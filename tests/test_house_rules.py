@@ -22,6 +22,9 @@ NO_TWIN = {
     "gateway/settings/base.py": "this file: it holds what a description is, and every setting must have one",
     "gateway/settings/sections.py": "tests/test_settings_load.py: a section is only ever made by reading a file",
     "optimizer/demo/report.py": "tests/test_optimizer_demo_play.py: it tells what a play was, and that test has one",
+    "optimizer/process/child.py": "tests/test_optimizer_process_parent.py: a real one is started there",
+    "optimizer/process/work.py": "the same: it is what a real child does",
+    "gateway/upstream/base.py": "tests/test_optimizer_process_line.py: a reply that is there was sent by somebody else",
     "gateway/store/migrations": "tests/test_store_sql.py: a migration is only ever run by the store that it prepares",
 }
 

@@ -1,0 +1,43 @@
+"""Both ends of the line between a gateway and the process that learns for it, in one event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from gateway.services import Services
+from optimizer.process.asked import answer, tell
+from optimizer.process.line import Line
+
+
+class Linked:
+    """A line, and the tasks at its ends."""
+
+    def __init__(self, line: Line, writer: asyncio.StreamWriter, answering: "asyncio.Task[None]") -> None:
+        self.line = line
+        self.answering = answering
+        """Ends when the child's end is closed."""
+        self._writer = writer
+
+    def cut(self) -> None:
+        """The gateway is gone."""
+        self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def linked(services: Services) -> AsyncIterator[Linked]:
+    """A gateway's services and a child's line, begun."""
+    ours, its = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    line = Line(*await asyncio.open_connection(sock=its))
+    answering = asyncio.create_task(answer(services, reader, writer))
+    tasks = [answering, asyncio.create_task(tell(services, writer)), asyncio.create_task(line.listen())]
+    try:
+        await line.begun.wait()
+        yield Linked(line, writer, answering)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await line.aclose()
+        writer.close()
