@@ -119,7 +119,8 @@ async def scheduled(
 
     async def job(task: str) -> None:
         # APScheduler cancels jobs without waiting for them: the work is kept, to end before its cache is closed.
-        await asyncio.wait([begin(rota.look(task))])
+        with contextlib.suppress(asyncio.CancelledError):  # it would say that the job failed
+            await asyncio.wait([begin(rota.look(task))])
 
     def declare() -> None:
         scheduler.remove_all_jobs()

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from gateway.services import Services
 from optimizer.process.asked import answer, tell
 from optimizer.process.line import Line
+from optimizer.process.messages import cut
 
 
 class Linked:
@@ -40,4 +41,4 @@ async def linked(services: Services) -> AsyncIterator[Linked]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await line.aclose()
-        writer.close()
+        await cut(writer)

@@ -168,7 +168,7 @@ class Task(Section, frozen=True):
 class Optimizer(Section, frozen=True):
     """When and how rules are learnt."""
 
-    enabled: Annotated[bool, doc("Run cycles inside the gateway; read at its start.")] = True
+    enabled: Annotated[bool, doc("Learn beside the gateway, in a process of its own; read at its start.")] = True
     schedule: Annotated[str, doc("Cron expression, five fields or six with seconds first.")] = "*/30 * * * *"
     sweep_s: Annotated[
         Positive, doc("Seconds between two looks at new traffic: signs of failure, shadows, roll-outs.")

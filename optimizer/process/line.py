@@ -1,7 +1,6 @@
 """The child's end of the line: the gateway's upstreams, as if they were here."""
 
 import asyncio
-import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from optimizer.process.messages import (
     Failed,
     GiveUp,
     ToParent,
+    cut,
     frame,
     received,
     settings_in,
@@ -72,9 +72,8 @@ class Line:
         return WholeReply(answer.body, status=answer.status, headers=answer.headers)
 
     async def aclose(self) -> None:
-        self._writer.close()
-        with contextlib.suppress(ConnectionError):
-            await self._writer.wait_closed()
+        """Cut it."""
+        await cut(self._writer)
 
     def _say(self, message: ToParent) -> None:
         self._writer.write(frame(message))

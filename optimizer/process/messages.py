@@ -4,6 +4,7 @@ Both are of one version and one user: the parent starts the child from its own c
 """
 
 import asyncio
+import contextlib
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -108,6 +109,13 @@ async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     return message
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    """End the line now, whatever was still on its way."""
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def configured(settings: Settings) -> Configured:

@@ -15,6 +15,7 @@ from typing import Final
 from gateway.services import Services
 from optimizer.live.leader import Leader
 from optimizer.process.asked import answer, tell
+from optimizer.process.messages import cut
 
 log = logging.getLogger(__name__)
 
@@ -80,43 +81,42 @@ class _Children:
 
     async def _live(self) -> str:
         """One child from its start to its end. Returns how it ended."""
-        try:
-            process, ours = await _started(self._command)
-        except OSError as error:
-            return str(error)
-        reader, writer = await asyncio.open_connection(sock=ours)
-        log.info("a process of its own learns", extra={"action": "learning.begins", "pid": process.pid})
+        async with contextlib.AsyncExitStack() as stack:
+            ours, its = map(stack.enter_context, socket.socketpair())
+            reader, writer = await asyncio.open_connection(sock=ours)
+            stack.push_async_callback(cut, writer)
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command, str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()]
+                )
+            except OSError as error:
+                return str(error)
+            its.close()  # it is the child's alone, and we hear it end
+            try:
+                log.info("a process of its own learns", extra={"action": "learning.begins", "pid": process.pid})
+                await self._until_it_ends(reader, writer)
+            finally:
+                await cut(writer)
+                code = await _ended(process, self._stop_s)
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Work for a child until it hangs up or another process leads."""
         until = [answer(self._services, reader, writer), tell(self._services, writer), self._led()]
         tasks = [asyncio.create_task(one) for one in until]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.gather(*done)
+            for error in filter(None, [task.exception() for task in done]):
+                log.error("a child cannot be served", exc_info=error, extra={"action": "learning.bug"})
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            writer.close()
-            code = await _ended(process, self._stop_s)
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     async def _led(self) -> None:
         """Return when another process leads."""
         while await asyncio.to_thread(self._leader.claim):  # noqa: ASYNC110 - a file lock tells nobody
             await asyncio.sleep(self._services.settings.optimizer.sweep_s)
-
-
-async def _started(command: Sequence[str]) -> tuple[Process, socket.socket]:
-    """A child, and the end of its line that is ours. Raises ``OSError``."""
-    ours, its = socket.socketpair()
-    with its:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command, str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()]
-            )
-        except BaseException:
-            ours.close()
-            raise
-    return process, ours
 
 
 async def _ended(process: Process, stop_s: float) -> int:
