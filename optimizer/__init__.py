@@ -20,10 +20,10 @@ paid for twice and a killed cycle resumes where it stopped, and a ledger, so tha
 compare what the caller would have received with what was expected, ``sandbox/`` runs code for them. ``migration/``
 compares models for a task, ``report/`` draws what came of it.
 
-Beside the running gateway that leads, in a process of their own (``process/``), ``schedule`` lets two things happen side
-by side: cycles (``learner``; ``triggers`` says when there is something to learn, ``intake`` what of the traffic,
-``redact`` what of its text) and sweeps (``live/``): signs of failure (``signals/``), the other model's answers (``shadow/``), and the trial,
-the promotion and the roll-back of rule sets (``rollout/``). ``discovery/`` finds tasks in traffic that has none.
+Beside the running gateway, in a process of its own (``process/``), ``schedule`` lets two things happen side by side:
+cycles (``learner``; ``triggers`` says when there is something to learn, ``intake`` what of the traffic, ``redact`` what
+of its text) and sweeps (``live/``): signs of failure (``signals/``), the other model's answers (``shadow/``), and the
+trial, the promotion and the roll-back of rule sets (``rollout/``). ``discovery/`` finds tasks in traffic that has none.
 
 This package imports ``gateway``; the gateway never imports this package.
 """
