@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from gateway.domain import CycleRecord, Value
+from gateway.errors import ModelNotFound
 from gateway.rules.history import standing
 from gateway.services import Services
-from gateway.settings import Task
+from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from optimizer.cycle import run_cycle
 from optimizer.gate.levels import Spent, next_level
@@ -68,24 +69,28 @@ class Learner:
         )
 
     def model(self, name: str) -> ServedModel:
-        """A configured model, whose answers this learner remembers."""
+        """A configured model, whose answers this learner remembers. Raises ``ModelNotFound``."""
+        if name not in self._services.settings.models:
+            raise ModelNotFound(name)
         return ServedModel(name, self._services, self._evaluations)
 
     async def learn(self, task: str) -> Outcome | None:
         """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
 
-        None begins while a rule set is on trial: it would be compared with what may not stay. Raises ``StoreError``.
+        None begins while a rule set is on trial: it would be compared with what may not stay. What is begun ends under
+        the configuration with which it began. Raises ``StoreError``, and what a cycle raises.
         """
-        store = self._services.store
+        store, settings = self._services.store, self._services.settings
         record = await asyncio.to_thread(store.open_cycle, task)
         plan = await self._resumed(record) if record is not None else None
         if record is None or plan is None:
-            plan = await asyncio.to_thread(self._new_plan, task)
+            plan = await asyncio.to_thread(self._new_plan, task, settings)
             if plan is None:
                 return None
             record = await asyncio.to_thread(store.begin_cycle, task, plan.started, plan.encoded())
         log.info("cycle begins", extra={"action": "cycle.begin", "task": task, "cycle": record.id})
-        outcome = await self.run(plan, self.bench(), share=first_share(self._services.settings.tasks[task]))
+        section = settings.tasks[task]
+        outcome = await self.run(plan, section, self.bench(), share=first_share(section))
         if not outcome.resumable:
             await self._end(record, outcome)
         log.info(
@@ -94,9 +99,9 @@ class Learner:
         )  # fmt: skip
         return outcome
 
-    async def run(self, plan: Plan, bench: Bench, *, share: float) -> Outcome:
-        """Run a plan with the task's models; ``share`` of the conversations is for what it publishes."""
-        services, section = self._services, self._services.settings.tasks[plan.task]
+    async def run(self, plan: Plan, section: Task, bench: Bench, *, share: float) -> Outcome:
+        """Run a plan with its task's models; ``share`` of the conversations is for what it publishes."""
+        services = self._services
         return await run_cycle(
             plan,
             bench=bench,
@@ -124,13 +129,14 @@ class Learner:
         now = self._services.wall_clock()
         await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
 
-    def _new_plan(self, task: str) -> Plan | None:
+    def _new_plan(self, task: str, configured: Settings) -> Plan | None:
         """A plan from graded exchanges, if there is a reason to learn from them. Blocks; raises ``StoreError``."""
-        services, settings, store = self._services, self._services.settings.optimizer, self._services.store
+        services, settings, store = self._services, configured.optimizer, self._services.store
         now = services.wall_clock()
         if self._waits_for_trial(task):
             return None
-        served, is_new = self._served(task, now)
+        section = configured.tasks[task]
+        served, is_new = self._served(task, configured, now)
         incumbent = store.active().get(task)
         version = incumbent.version if incumbent is not None else None
         cycles = store.cycles(task, limit=_HISTORY)
@@ -142,7 +148,7 @@ class Learner:
         if sum(may_be_wrong(one) for one in read if one.feedback.created > reason.since) < reason.needed:
             return None
         graded = admitted(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
-        examples = self._examples(task, graded, version, served, reason)
+        examples = self._examples(section, graded, version, served, reason)
         if examples is None:
             return None
         log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
@@ -161,10 +167,9 @@ class Learner:
         )
 
     def _examples(
-        self, task: str, graded: Sequence[Graded], version: int | None, served: Served, reason: Occasion
+        self, section: Task, graded: Sequence[Graded], version: int | None, served: Served, reason: Occasion
     ) -> Examples | None:
         """The exchanges as examples, if enough of them are new mistakes."""
-        section = self._services.settings.tasks[task]
         fresh = [one for one in graded if one.feedback.created > reason.since]
         told = [one if own(one, section, version, served) else _by_another(one) for one in graded]
         examples = from_graded(told, section.grader, model=section.weak, rules=version)
@@ -182,9 +187,9 @@ class Learner:
         self._trials[task] = waits_for
         return trial is not None
 
-    def _served(self, task: str, now: float) -> tuple[Served, bool]:
+    def _served(self, task: str, settings: Settings, now: float) -> tuple[Served, bool]:
         """The upstream's model under the weak model's name, and whether it is another one than was noted."""
-        settings, store = self._services.settings, self._services.store
+        store = self._services.store
         weak = settings.models[settings.tasks[task].weak]
         noted = store.note(_served_note(task))
         served, is_new = served_now(noted, f"{weak.upstream} {weak.model}", now)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain import Activation, Exchange, Feedback, RuleSet
+from gateway.domain import Activation, CycleRecord, Exchange, Feedback, RuleSet
 from gateway.errors import UpstreamUnreachable
 from gateway.services import Services
 from gateway.settings import Settings
@@ -67,6 +68,29 @@ async def test_mistakes_that_a_cycle_has_seen_begin_no_other(tmp_path: Path) -> 
         assert await teacher.learn("arithmetic") is None
     assert len(store.cycles("arithmetic", limit=9)) == 1
     assert store.rule_sets("arithmetic") == []
+
+
+class Reconfigured(MemoryStore):
+    """At the moment at which a cycle is begun, somebody takes its task out of the configuration."""
+
+    services: Services
+
+    def begin_cycle(self, task: str, started: float, plan: bytes) -> CycleRecord:
+        kept = self.services.serving
+        fewer = msgspec.structs.replace(kept.settings, tasks={})
+        self.services.serving = dataclasses.replace(kept, settings=fewer)
+        return super().begin_cycle(task, started, plan)
+
+
+async def test_a_cycle_ends_under_the_configuration_with_which_it_began(tmp_path: Path) -> None:
+    """As a request does. None is left open for a task that nobody looks at any more."""
+    store = Reconfigured()
+    fill(store, 150)
+    store.services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
+    async with learner(store.services) as teacher:
+        outcome = await teacher.learn("arithmetic")
+    assert outcome is not None and outcome.adopted
+    assert store.open_cycle("arithmetic") is None
 
 
 async def test_an_interrupted_cycle_is_taken_up_with_its_own_plan(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Children:
 
     def __init__(self, folder: Path, play: str) -> None:
         self._notes = folder / "notes"
-        self.command = (sys.executable, "-S", "-c", PLAY + play, str(self._notes))
+        self.command = [sys.executable, "-S", "-c", PLAY + play, str(self._notes)]
 
     @property
     def pids(self) -> list[int]:
@@ -80,6 +80,17 @@ async def test_a_process_that_ends_is_followed_by_another(tmp_path: Path) -> Non
             os.kill(children.pids[-1], signal.SIGKILL)
         await until(lambda: len(children.pids) == 4)
     assert not any(map(alive, children.pids))
+
+
+async def test_the_metrics_tell_whether_somebody_learns(tmp_path: Path) -> None:
+    """For an alarm: a gateway that serves says by nothing else that it has stopped learning."""
+    children = Children(tmp_path, UNTIL_CUT)
+    async with gateway(tmp_path, children.command) as services:
+        await until(lambda: len(children.pids) == 1 and b"preceptor_learning 1.0" in services.telemetry.text())
+        children.command.clear()
+        children.command.append(str(tmp_path / "nowhere"))
+        os.kill(children.pids[0], signal.SIGKILL)
+        await until(lambda: b"preceptor_learning 0.0" in services.telemetry.text())
 
 
 async def test_a_process_that_cannot_start_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

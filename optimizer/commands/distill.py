@@ -38,7 +38,7 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     async def work(bench: Workbench) -> Outcome:
         store, now = bench.services.store, bench.services.wall_clock
         began = now()
-        outcome = await bench.learner.run(plan, bench.bench, share=1.0 if activate else 0.0)
+        outcome = await bench.learner.run(plan, settings.tasks[task], bench.bench, share=1.0 if activate else 0.0)
         if not outcome.resumable:
             record = store.begin_cycle(task, began, b"{}")
             store.end_cycle(record.id, now(), outcome.encoded())

@@ -37,7 +37,11 @@ async def learning(
     stop_s: float = STOP_S,
 ) -> AsyncIterator[None]:
     """Somebody learns while the context is open: a child of this process, or whoever else leads on the data folder."""
-    keeping = asyncio.create_task(_Children(services, command, pauses_s, stop_s).keep())
+    children = _Children(services, command, pauses_s, stop_s)
+    services.telemetry.gauge(
+        "preceptor_learning", "Processes that learn: 1, on whichever gateway leads.", lambda: children.alive
+    )
+    keeping = asyncio.create_task(children.keep())
     try:
         yield
     finally:
@@ -54,6 +58,7 @@ class _Children:
         self._services, self._command = services, command
         self._pauses_s, self._stop_s = pauses_s, stop_s
         self._leader = Leader(services.settings.server.data_dir)
+        self.alive = 0
 
     async def keep(self) -> None:
         """For ever."""
@@ -94,8 +99,10 @@ class _Children:
             its.close()  # it is the child's alone, and we hear it end
             try:
                 log.info("a process of its own learns", extra={"action": "learning.begins", "pid": process.pid})
+                self.alive = 1
                 await self._until_it_ends(reader, writer)
             finally:
+                self.alive = 0
                 await cut(writer)
                 code = await _ended(process, self._stop_s)
         return f"signal {-code}" if code < 0 else f"exit code {code}"
