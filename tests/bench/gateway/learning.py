@@ -1,7 +1,7 @@
 """What does learning cost those who are served meanwhile? ``python -m tests.bench.gateway.learning``.
 
 One gateway under an even load, without a cycle and with cycles under way from the first request to the last: the real
-scheduler and learner in the same process. Cycles are begun as a user would have it, by tasks with a schedule in the
+scheduler and learner, on the gateway's core. Cycles are begun as a user would have it, by tasks with a schedule in the
 configuration file, which the gateway follows.
 """
 
