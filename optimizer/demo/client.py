@@ -58,8 +58,14 @@ class Client:
             async with free:
                 return position, await self.ask(problem)
 
-        for next_done in asyncio.as_completed([one(*pair) for pair in enumerate(problems)]):
-            yield await next_done
+        asked = [asyncio.create_task(one(*pair)) for pair in enumerate(problems)]
+        try:
+            for next_done in asyncio.as_completed(asked):
+                yield await next_done
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def stream(self, problem: Problem) -> str:
         """One streamed request; the version of the rules that it began with. Raises ``openai.OpenAIError``."""
