@@ -21,7 +21,7 @@ import ollama
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
 from gateway.pipeline.sse import MAX_EVENT
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Reply, Upstream
+from gateway.upstream.base import Call, Reply, WholeReply, Upstream
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.ollama_replies import (
     ChatAnswer,
@@ -95,7 +95,7 @@ class OllamaUpstream:
         flight = _Flight(self._native(call, asked))
         try:
             if not isinstance(answer, StreamableAnswer) or not asked.stream:
-                return _Whole(200, answer.whole(await self._client.whole(flight)), _JSON)
+                return WholeReply(answer.whole(await self._client.whole(flight)), headers=_JSON)
             return await self._streamed(answer, self._client.lines(flight))
         except ollama.ResponseError as error:
             return self._refused(error, flight)
@@ -153,7 +153,7 @@ class OllamaUpstream:
         headers = {name: flight.reply.headers[name] for name in _HANDED_ON if name in flight.reply.headers}
         # An error with a good status: it failed after it had begun to answer.
         status = 500 if status < 300 else status
-        return _Whole(status, refusal(error.error, status), {**headers, **_JSON})
+        return WholeReply(refusal(error.error, status), status=status, headers={**headers, **_JSON})
 
 
 class _Flight:
@@ -255,24 +255,6 @@ class _Body(httpx.AsyncByteStream):
 
 def _escaped(lines: bytes) -> bytes:
     return lines.replace(b"\xc2\x85", b"\\u0085")
-
-
-class _Whole:
-    """An answer that is complete. Implements ``upstream.base.Reply``."""
-
-    def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self.status = status
-        self.headers = headers
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def aclose(self) -> None:
-        """Nothing is open any more."""
 
 
 class _Streamed:
