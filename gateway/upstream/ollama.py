@@ -21,7 +21,7 @@ import ollama
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
 from gateway.pipeline.sse import MAX_EVENT
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Reply, WholeReply, Upstream
+from gateway.upstream.base import Call, Reply, Upstream, WholeReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.ollama_replies import (
     ChatAnswer,
