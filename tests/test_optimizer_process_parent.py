@@ -166,12 +166,17 @@ async def test_the_real_one_learns(tmp_path: Path) -> None:
 
 
 async def test_the_real_one_gives_way(tmp_path: Path) -> None:
-    """Where there is one core for both, the gateway's requests come first."""
+    """Where there is one core for both, the gateway's requests come first; what a terminal says to all is not for it."""
     async with gateway(tmp_path, CHILD):
         here = os.getpriority(os.PRIO_PROCESS, 0)
 
-        def children() -> list[int]:
+        def below() -> list[int]:
             found = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-            return [int(pid) for pid in found.split()]
+            return [pid for pid in map(int, found.split()) if os.getpriority(os.PRIO_PROCESS, pid) == here + 10]
 
-        await until(lambda: any(os.getpriority(os.PRIO_PROCESS, pid) == here + 10 for pid in children()))
+        await until(lambda: bool(below()))
+        before = below()
+        for number in (signal.SIGINT, signal.SIGHUP):
+            os.kill(before[0], number)
+        await asyncio.sleep(0.2)
+        assert below() == before

@@ -4,5 +4,5 @@ A step of a cycle that takes the interpreter for some milliseconds is nothing to
 gateway (``parent``) starts a process (``child``) that sweeps and learns, and keeps what a request needs: the models.
 Over one line between them (``messages``) the child (``work``) asks the models through the gateway's own upstreams
 (``line`` is its end, ``asked`` the gateway's): limits, breakers and the embedded server are shared, callers come first,
-and no key of an upstream leaves the gateway. Rules travel through the store, as they do between any processes.
+and no key of an upstream is told. Rules travel through the store, as they do between any processes.
 """

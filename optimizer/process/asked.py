@@ -33,6 +33,7 @@ async def tell(services: Services, writer: asyncio.StreamWriter) -> None:
             writer.write(frame(configured(settings)))
         if condition != (condition := _condition(services)):
             writer.write(frame(condition))
+        await writer.drain()
         await asyncio.sleep(LOOK_S)
 
 

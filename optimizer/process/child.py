@@ -19,7 +19,8 @@ NICE = 10
 
 def main() -> None:
     """Learn until the gateway is gone. Exits with status 1 if it cannot; the last line on stderr says why."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the gateway
+    for number in (signal.SIGINT, signal.SIGHUP):  # what a terminal sends to all is for the gateway
+        signal.signal(number, signal.SIG_IGN)
     die_with_parent()
     with contextlib.suppress(OSError):  # a sandbox may forbid it
         os.nice(NICE)
