@@ -166,7 +166,7 @@ async def test_the_real_one_learns(tmp_path: Path) -> None:
 
 
 async def test_the_real_one_gives_way(tmp_path: Path) -> None:
-    """Where there is one core for both, the gateway's requests come first; what a terminal says to all is not for it."""
+    """On one core for both, requests come first; and what a terminal says to all, it lets pass."""
     async with gateway(tmp_path, CHILD):
         here = os.getpriority(os.PRIO_PROCESS, 0)
 
