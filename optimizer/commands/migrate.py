@@ -92,7 +92,7 @@ def migrate(
     if isinstance(found, Outcome):
         cut_short(found, as_json, stopped=done.ledger.stopped)
     command = ["migrate", task, *(["--data", str(data)] if data else [])]
-    command += [] if calls_per_month is None else ["--calls-per-month", f"{calls_per_month:g}"]
+    command += [] if calls_per_month is None else ["--calls-per-month", f"{calls_per_month:.15g}"]
     facts = provenance(settings, task, done, command=command, examples=f"{len(source.examples.items)} of {source.name}")
     view = migrated(found, facts)
     if as_json:
