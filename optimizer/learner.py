@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from gateway.domain import CycleRecord, Value
-from gateway.errors import ModelNotFound
 from gateway.rules.history import standing
 from gateway.services import Services
 from gateway.settings import Settings, Task
@@ -70,8 +69,6 @@ class Learner:
 
     def model(self, name: str) -> ServedModel:
         """A configured model, whose answers this learner remembers. Raises ``ModelNotFound``."""
-        if name not in self._services.settings.models:
-            raise ModelNotFound(name)
         return ServedModel(name, self._services, self._evaluations)
 
     async def learn(self, task: str) -> Outcome | None:

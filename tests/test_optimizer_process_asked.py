@@ -49,6 +49,20 @@ async def test_a_call_of_the_childs_own_is_over_when_it_has_its_reply() -> None:
             assert relayed.in_flight == 0
 
 
+async def test_a_caller_that_comes_as_the_childs_own_call_ends_is_seen() -> None:
+    """Whatever was told with the reply."""
+    made = guarded(FakeUpstream(lambda body: "4"))
+    async with linked(made) as link:
+        first = await made.serving.upstreams["mock"].send(CALL)
+        await busy(link, 1)
+        await first.aclose()
+        await Relayed("mock", link.line).send(CALL)
+        assert Relayed("mock", link.line).in_flight == 0
+        caller = await made.serving.upstreams["mock"].send(CALL)
+        await busy(link, 1)
+        await caller.aclose()
+
+
 async def test_an_upstream_that_rests_is_seen() -> None:
     """With the reason."""
     failing = FakeUpstream(lambda body: UpstreamUnreachable("gone"))

@@ -1,14 +1,17 @@
 """The gateway's upstreams, seen from the process that learns."""
 
 import asyncio
+import socket
 
+import msgspec
 import pytest
 
 from gateway.errors import UpstreamBroken, UpstreamTimeout
 from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Call
-from optimizer.process.line import Relayed
+from optimizer.process.line import Line, Relayed
+from optimizer.process.messages import Configured, cut, frame
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, completion, services, settings
 from tests.linked import linked
 
@@ -96,3 +99,18 @@ async def test_a_new_configuration_is_told() -> None:
         made.serving = services(settings(CONFIG + "max_rules = 1\n"), {}).serving
         async with asyncio.timeout(10):
             assert (await told.get()).optimizer.max_rules == 1
+
+
+async def test_a_configuration_that_cannot_be_read_leaves_nobody_waiting() -> None:
+    """The child ends with the reason, and another one is started."""
+    ours, its = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=ours)
+    line = Line(*await asyncio.open_connection(sock=its))
+    writer.write(frame(Configured(settings={"no such section": {}})))
+    async with asyncio.timeout(10):
+        with pytest.raises(msgspec.ValidationError):
+            await line.listen()
+        await line.begun.wait()
+    assert line.settings is None
+    await line.aclose()
+    await cut(writer)

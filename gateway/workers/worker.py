@@ -47,6 +47,7 @@ def main() -> None:
 
 
 def _serve(parameters: Parameters) -> None:
+    os.set_inheritable(parameters.listener, False)  # a child of ours would hold the port while we drain
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
     os.dup2(2, 1)

@@ -25,14 +25,13 @@ LOOK_S = 0.2
 
 
 async def tell(services: Services, writer: asyncio.StreamWriter) -> None:
-    """Tell the child what changes, for ever."""
-    settings, condition = None, None
+    """Tell the child what it is to know, for ever; how busy the upstreams are at every look, as ``answer`` does too."""
+    settings = None
     while True:
         if services.settings is not settings:
             settings = services.settings
             writer.write(frame(configured(settings)))
-        if condition != (condition := _condition(services)):
-            writer.write(frame(condition))
+        writer.write(frame(_condition(services)))
         await writer.drain()
         await asyncio.sleep(LOOK_S)
 
@@ -49,18 +48,16 @@ async def answer(services: Services, reader: asyncio.StreamReader, writer: async
     under_way: dict[int, asyncio.Task[None]] = {}
 
     async def one(ask: Ask) -> None:
-        try:
-            said: ToChild = await _answer(services, ask)
-            # How busy the upstreams are comes first: the child must not take its own last call for a caller's.
-            writer.write(frame(_condition(services)) + frame(said))
-            await writer.drain()
-        finally:
-            del under_way[ask.id]
+        said: ToChild = await _answer(services, ask)
+        # How busy the upstreams are comes first: the child must not take its own last call for a caller's.
+        writer.write(frame(_condition(services)) + frame(said))
+        await writer.drain()
 
     try:
         while (message := await received(reader)) is not None:
             if isinstance(message, Ask):
-                under_way[message.id] = asyncio.create_task(one(message))
+                task = under_way[message.id] = asyncio.create_task(one(message))
+                task.add_done_callback(lambda _, number=message.id: under_way.pop(number))  # type: ignore[misc]
             elif isinstance(message, GiveUp) and message.id in under_way:
                 under_way[message.id].cancel()
     finally:

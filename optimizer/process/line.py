@@ -14,6 +14,7 @@ from optimizer.process.messages import (
     Configured,
     Failed,
     GiveUp,
+    ToChild,
     ToParent,
     cut,
     frame,
@@ -39,21 +40,26 @@ class Line:
 
     async def listen(self) -> None:
         """Take what comes until the gateway is gone."""
-        while (message := await received(self._reader)) is not None:
-            if isinstance(message, Answered | Failed):
-                waiting = self._waiting.get(message.id)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
-            elif isinstance(message, Condition):
-                self.condition = message
-            elif isinstance(message, Configured):
-                self.settings = settings_in(message)
-                self.configured(self.settings)
-                self.begun.set()
-        self.begun.set()
-        for number, waiting in self._waiting.items():
-            if not waiting.done():
-                waiting.set_result(Failed.of(number, UpstreamBroken("the gateway is gone")))
+        try:
+            while (message := await received(self._reader)) is not None:
+                self._take(message)
+        finally:
+            self.begun.set()
+            for number, waiting in self._waiting.items():
+                if not waiting.done():
+                    waiting.set_result(Failed.of(number, UpstreamBroken("the gateway is gone")))
+
+    def _take(self, message: ToChild | ToParent) -> None:
+        if isinstance(message, Answered | Failed):
+            waiting = self._waiting.get(message.id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif isinstance(message, Condition):
+            self.condition = message
+        elif isinstance(message, Configured):
+            self.settings = settings_in(message)
+            self.configured(self.settings)
+            self.begun.set()
 
     async def ask(self, upstream: str, call: Call) -> Reply:
         """The whole reply. Raises what the gateway's upstream raised."""

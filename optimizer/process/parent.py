@@ -71,7 +71,11 @@ class _Children:
                     await asyncio.sleep(services.settings.optimizer.sweep_s)
                     continue
                 began = services.clock()
-                how = await self._live()
+                try:
+                    how = await self._live()
+                except Exception as error:
+                    log.exception("a process that learns could not be kept", extra={"action": "learning.bug"})
+                    how = str(error)
                 if not self._leader.leads:
                     continue
                 pause = first if services.clock() - began > _STEADY_S else pause
@@ -130,7 +134,10 @@ async def _ended(process: Process, stop_s: float) -> int:
     """See to it that the child is gone: its line is cut. Returns its exit code."""
     try:
         return await asyncio.wait_for(process.wait(), stop_s)
-    except TimeoutError:
+    except BaseException as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        return await process.wait()
+        code = await process.wait()
+        if not isinstance(error, TimeoutError):
+            raise
+        return code

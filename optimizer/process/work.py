@@ -27,6 +27,7 @@ async def work(end: socket.socket) -> str | None:
     try:
         await line.begun.wait()
         if line.settings is None:
+            await listening  # which says what was wrong with the configuration, if there was one
             return None
         store = await asyncio.to_thread(SqlStore.open, line.settings.server.data_dir)
         try:

@@ -13,11 +13,13 @@ import msgspec
 
 from gateway.completion import Completions
 from gateway.domain import RuleSet
+from gateway.errors import ModelNotFound, PreceptorError
 from gateway.pipeline.chat import open_chat
 from gateway.pipeline.envelope import decode_object, raw
 from gateway.pipeline.inject import compile_rules
 from gateway.pipeline.route import plan_for
 from gateway.services import Services
+from gateway.settings import Settings
 from gateway.upstream.base import Call, Reply, Upstream, WholeReply
 from optimizer.trials.evaluations import Answer, Evaluations, Pass, key_of_pass
 
@@ -28,15 +30,15 @@ class ServedModel:
     """Implements ``evaluate.Model`` over a gateway's services."""
 
     def __init__(self, name: str, services: Services, evaluations: Evaluations) -> None:
-        model = services.settings.models[name]
-        upstream = services.settings.upstreams[model.upstream]
         self.name = name
-        self.identity = f"{upstream.kind} {upstream.base_url or ''} {model.model}"
+        self.identity = _identity(name, services.settings)
         self._services = services
         self._evaluations = evaluations
 
     async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
         services = self._services
+        if _identity(self.name, services.settings) != self.identity:
+            raise PreceptorError(f"model {self.name!r} is another one since the configuration was read again")
         body = msgspec.json.encode({**decode_object(request), "model": raw(self.name)})
         injection = compile_rules(rule_set) if rule_set is not None else None
         plan = plan_for(open_chat(body), self.name, services.settings, injection=injection)
@@ -56,6 +58,15 @@ class ServedModel:
             finish_reason=tally.finish_reason,
             tool_calls=tally.tool_calls,
         )
+
+
+def _identity(name: str, settings: Settings) -> str:
+    """What stands under a configured name. Raises ``ModelNotFound``."""
+    model = settings.models.get(name)
+    if model is None:
+        raise ModelNotFound(name)
+    upstream = settings.upstreams[model.upstream]
+    return f"{upstream.kind} {upstream.base_url or ''} {model.model}"
 
 
 class _Passes:
