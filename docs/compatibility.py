@@ -13,11 +13,11 @@ from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.responses import response_create_params
 
-from gateway.pipeline import messages
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.envelope import Conversation, Envelope, raw
-from gateway.pipeline.plain import open_embeddings, open_text
-from gateway.pipeline.responses import open_responses
+from gateway.formats import messages
+from gateway.formats.chat import open_chat
+from gateway.formats.envelope import Conversation, Envelope, raw
+from gateway.formats.plain import open_embeddings, open_text
+from gateway.formats.responses import open_responses
 from gateway.upstream import ollama_requests
 
 TARGET = Path(__file__).parent / "compatibility.md"

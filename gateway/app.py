@@ -24,24 +24,24 @@ from gateway.api.models import get_model, list_models
 from gateway.api.passthrough import PassThrough
 from gateway.completion import Completions
 from gateway.errors import PreceptorError
-from gateway.modelfiles import resolve
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.classify import Classifier
-from gateway.pipeline.plain import open_embeddings, open_text
-from gateway.pipeline.responses import open_responses
+from gateway.formats.chat import open_chat
+from gateway.formats.plain import open_embeddings, open_text
+from gateway.formats.responses import open_responses
+from gateway.metrics.telemetry import Telemetry
 from gateway.plugins import Plugin
 from gateway.reload import Reloader
+from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
 from gateway.settings import Settings, models_dir
 from gateway.store.base import Store
 from gateway.store.retention import keep_clear
 from gateway.store.writer import Writer
-from gateway.telemetry import Telemetry
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
+from gateway.upstream.model_files import resolve
 
 _FLUSH_S = 5.0
 

@@ -19,12 +19,13 @@ from gateway.errors import (
     UpstreamRefused,
     error_body,
 )
-from gateway.pipeline import reply as replies
-from gateway.pipeline import scratchpad, sse
-from gateway.pipeline.envelope import Changes, Conversation, raw
-from gateway.pipeline.route import Plan
-from gateway.pipeline.tags import TagFilter
-from gateway.pipeline.transcript import Transcript
+from gateway.formats import reply as replies
+from gateway.formats import sse
+from gateway.formats.envelope import Changes, Conversation, raw
+from gateway.formats.tags import TagFilter
+from gateway.formats.transcript import Transcript
+from gateway.routing import scratchpad
+from gateway.routing.route import Plan
 from gateway.upstream.base import Call, Reply, Upstream
 
 _TAIL_S = 0.05

@@ -9,12 +9,12 @@ from functools import cached_property
 
 from gateway.auth import Keyring
 from gateway.completion import Completions
-from gateway.pipeline.classify import Classifier
-from gateway.rules.snapshot import LiveRules
+from gateway.metrics.telemetry import Telemetry
+from gateway.routing.classify import Classifier
+from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.writer import Writer
-from gateway.telemetry import Telemetry
 from gateway.upstream.base import Upstream
 
 _RANDOM_BYTES = 10

@@ -20,8 +20,8 @@ class OptimizerPlugin:
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
         """Schedules that are no cron expressions, and graders that cannot be used."""
-        from optimizer import graders
-        from optimizer.schedule import trigger
+        from optimizer.grading import graders
+        from optimizer.scheduling.scheduler import trigger
 
         found = graders.mistakes(settings.tasks)
         given = {f"tasks.{name}.schedule": task.schedule for name, task in settings.tasks.items()}
@@ -39,7 +39,7 @@ class OptimizerPlugin:
         if not services.settings.optimizer.enabled:
             yield
             return
-        from optimizer.process.parent import learning
+        from optimizer.scheduling.process.parent import learning
 
         async with learning(services):
             yield

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from gateway.listener import bind
-from gateway.protocol import HttpProtocol
+from gateway.http_server.connection import HttpProtocol
+from gateway.http_server.listener import bind
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
 

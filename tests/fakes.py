@@ -15,10 +15,10 @@ from gateway.app import build_app
 from gateway.completion import Completions
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
-from gateway.listener import bind
-from gateway.pipeline.classify import Classifier
+from gateway.http_server.listener import bind
+from gateway.http_server.server import uvicorn_config
 from gateway.plugins import Plugin
-from gateway.server import uvicorn_config
+from gateway.routing.classify import Classifier
 from gateway.services import Services, Serving
 from gateway.settings import Settings, parse
 from gateway.store.base import Store

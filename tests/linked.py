@@ -6,9 +6,9 @@ import socket
 from collections.abc import AsyncIterator
 
 from gateway.services import Services
-from optimizer.process.asked import answer, tell
-from optimizer.process.line import Line
-from optimizer.process.messages import cut
+from optimizer.scheduling.process.asked import answer, tell
+from optimizer.scheduling.process.line import Line
+from optimizer.scheduling.process.messages import cut
 
 
 class Linked:

@@ -2,14 +2,14 @@
 
 from gateway.domain import Effect, Measured, Rule, RuleRecord, Usage
 from gateway.settings.sections import Price
-from optimizer.induction.induce import Rejected
-from optimizer.items import item_of
+from optimizer.dataset.items import item_of
+from optimizer.distillation.induction.induce import Rejected
+from optimizer.distillation.outcome import Example, Outcome
+from optimizer.evaluation.candidate_score import Tried
+from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import ArmName, Run, compare, differing, run_of
 from optimizer.migration.money import savings
 from optimizer.migration.run import Labels, Migration
-from optimizer.outcome import Example, Outcome
-from optimizer.selection.standing import Tried
-from optimizer.trials.evaluate import Answer, Trial
 
 HOSTILE = (
     """</p></style><script>alert(1)</script><img src=x onerror=alert(1)>" onload="alert(1) '&amp; \u202egnp.exe \x00"""

@@ -1,4 +1,4 @@
-"""A town of callers for roll-outs: seeded exchanges on an injected clock, shared out as ``gateway.pipeline.route``
+"""A town of callers for roll-outs: seeded exchanges on an injected clock, shared out as ``gateway.routing.route``
 does, looked at by the pure half of the watch every few seconds."""
 
 import random
@@ -10,8 +10,8 @@ from gateway.domain import Activation, Arm, RuleSet, Source, Usage
 from gateway.rules.history import standing
 from gateway.settings import Rollout, Task
 from gateway.store.base import Observed
-from optimizer.rollout.decide import Course, decide, weak_share
-from optimizer.rollout.memory import Memory
+from optimizer.monitoring.rollout.decide import Course, decide, weak_share
+from optimizer.monitoring.rollout.state import Memory
 
 Chance = Callable[[Arm, int | None, float], float]
 """Arm, rule set and time -> chance of a bad reply."""

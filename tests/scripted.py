@@ -10,10 +10,10 @@ from typing import Any
 
 from gateway.domain import RuleSet, Usage
 from gateway.settings import NumericGrader, Optimizer
-from optimizer.items import Item, item_of
-from optimizer.trials.evaluate import Answer, Bench, Model, Progress, quiet
-from optimizer.trials.evaluations import Evaluations
-from optimizer.trials.ledger import Ledger
+from optimizer.dataset.items import Item, item_of
+from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.evaluator import Answer, Bench, Model, Progress, quiet
 
 GRADER = NumericGrader()
 BASE_PROMPT = "Answer the question. Reply with only the final answer."

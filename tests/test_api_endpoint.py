@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.api.endpoint import Endpoint
 from gateway.domain import Activation, Lanes, Rule, RuleSet, Usage
 from gateway.errors import UpstreamBroken, UpstreamTimeout
-from gateway.pipeline.chat import open_chat
+from gateway.formats.chat import open_chat
 from gateway.store.memory import MemoryStore
 from gateway.upstream.http import HttpUpstream
 from tests import fakes

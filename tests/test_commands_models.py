@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import modelfiles
 from gateway.cli import run
+from gateway.upstream import model_files as modelfiles
 
 
 def test_the_list_marks_what_is_here(

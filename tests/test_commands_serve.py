@@ -1,4 +1,4 @@
-"""``serve``, ``check`` and ``init`` (that ``serve`` serves is told in test_server)."""
+"""``serve``, ``check`` and ``init`` (that ``serve`` serves is told in test_http_server_server)."""
 
 from pathlib import Path
 

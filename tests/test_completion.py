@@ -20,11 +20,11 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.inject import compile_rules
-from gateway.pipeline.route import Plan
-from gateway.pipeline.scratchpad import WORKING_TOKENS, form_for
-from gateway.pipeline.tags import CLOSE_TAG, OPEN_TAG
+from gateway.formats.chat import open_chat
+from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
+from gateway.routing.inject import compile_rules
+from gateway.routing.route import Plan
+from gateway.routing.scratchpad import WORKING_TOKENS, form_for
 from gateway.upstream.base import Call
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, events
 

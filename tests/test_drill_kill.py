@@ -24,15 +24,15 @@ from typing import Any, cast
 import httpx
 
 from gateway.domain import Exchange, Feedback
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.route import Lane, choose
-from gateway.rules.snapshot import LiveRules
+from gateway.formats.chat import open_chat
+from gateway.routing.route import Lane, choose
+from gateway.routing.rule_snapshot import LiveRules
 from gateway.rules.watch import refresh
 from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore
-from optimizer.learner import Learner, learner
-from optimizer.live.sweep import Sweep
+from optimizer.monitoring.sweep import Sweep
+from optimizer.scheduling.learner import Learner, learner
 from tests import fakes
 from tests.fakes import free_port, raw_server, settings
 from tests.learning import answer_over_http

@@ -18,8 +18,8 @@ from gateway.errors import StoreError, UpstreamUnreachable
 from gateway.rules.watch import refresh
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
-from optimizer.learner import learner
-from optimizer.live.sweep import NOTE, Sweep
+from optimizer.monitoring.sweep import NOTE, Sweep
+from optimizer.scheduling.learner import learner
 from tests import fakes
 from tests.fakes import Answer, FakeUpstream
 from tests.traffic import sweep_of

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Evidence, Measured, Rule, RuleSet
-from optimizer.publish import publish
+from optimizer.distillation.publish import publish
 from tests.world import CURES, World, configured, models, traffic, weak_reply, world
 
 KEY = "an-admin-key-for-drills"

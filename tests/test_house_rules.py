@@ -22,9 +22,9 @@ NO_TWIN = {
     "gateway/settings/base.py": "this file: it holds what a description is, and every setting must have one",
     "gateway/settings/sections.py": "tests/test_settings_load.py: a section is only ever made by reading a file",
     "optimizer/demo/report.py": "tests/test_optimizer_demo_play.py: it tells what a play was, and that test has one",
-    "optimizer/process/child.py": "tests/test_optimizer_process_parent.py: a real one is started there",
-    "optimizer/process/work.py": "the same: it is what a real child does",
-    "gateway/upstream/base.py": "tests/test_optimizer_process_line.py: a reply that is there was sent by somebody else",
+    "optimizer/scheduling/process/child.py": "its parent's test: a real child is started there",
+    "optimizer/scheduling/process/work.py": "the same: it is what a real child does",
+    "gateway/upstream/base.py": "test_optimizer_scheduling_process_line.py: a whole reply was sent by somebody else",
     "gateway/store/migrations": "tests/test_store_sql.py: a migration is only ever run by the store that it prepares",
 }
 
@@ -49,7 +49,7 @@ def tree(module: Path) -> ast.Module:
 def twin(module: str) -> str:
     """The test file of a module: ``gateway/store/sql.py`` has ``tests/test_store_sql.py``.
 
-    Gateway is the house, so its name is left out; the optimizer's stays (``tests/test_optimizer_cycle.py``). A package
+    Gateway is the house, so its name is left out; the optimizer's stays (``tests/test_optimizer_plugin.py``). A package
     with code in its ``__init__.py`` has a twin under the package's own name.
     """
     parts = list(Path(module).with_suffix("").parts)

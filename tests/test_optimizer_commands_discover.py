@@ -10,8 +10,8 @@ import pytest
 from gateway.cli import run
 from gateway.domain import Exchange
 from gateway.errors import ConfigurationError, PreceptorError
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.classify import Classifier
+from gateway.formats.chat import open_chat
+from gateway.routing.classify import Classifier
 from gateway.settings import load
 from gateway.store.sql import SqlStore
 from optimizer.commands.discover import append

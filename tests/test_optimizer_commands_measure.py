@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.domain import Exchange, Feedback
-from optimizer.gate.calibrate import Calibration
+from optimizer.evaluation.judge_calibration import Calibration
 from tests.learning import STRONG, weak_reply
 from tests.scripted import GOOD_RULE, Judge
 from tests.shell import Shell, examples, open_shell, rules_file

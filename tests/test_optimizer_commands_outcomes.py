@@ -8,9 +8,9 @@ import pytest
 from gateway.domain import Measured, Rule
 from gateway.errors import PreceptorError
 from optimizer.commands.outcomes import cut_short, print_outcome
-from optimizer.gate.noise import Noise
-from optimizer.induction.induce import Rejected
-from optimizer.outcome import Outcome
+from optimizer.distillation.induction.induce import Rejected
+from optimizer.distillation.outcome import Outcome
+from optimizer.evaluation.noise import Noise
 
 OUTCOME = Outcome(
     task="sums", note="look 4 of 4", verdict="better", fixed=8, broken=1, items_used=20, p_value=0.02,

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain import Usage
 from optimizer.commands.progress import Bars, say
-from optimizer.trials.ledger import Ledger
+from optimizer.evaluation.budget import Ledger
 from tests.fakes import CONFIG, settings
 
 

@@ -2,7 +2,7 @@
 
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Done
-from optimizer.trials.ledger import Ledger
+from optimizer.evaluation.budget import Ledger
 from tests.fakes import CONFIG, settings
 
 SECRET = CONFIG.replace(

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import PreceptorError
 from optimizer.commands.workbench import ending_well, unfinished
-from optimizer.trials.ledger import Ledger, Stopped
+from optimizer.evaluation.budget import Ledger, Stopped
 
 
 def ledger() -> Ledger:

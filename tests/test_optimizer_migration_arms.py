@@ -4,9 +4,9 @@ import pytest
 
 from gateway.domain import RuleSet, Usage
 from gateway.settings.sections import Price
-from optimizer.gate.accept import Pairs
+from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import SHOWN, ArmName, Run, compare, differing, needed, run_of
-from optimizer.trials.evaluate import Answer, Trial
+from optimizer.statistics.paired_test import Pairs
 from tests.scripted import questions
 
 ITEMS = questions(100)

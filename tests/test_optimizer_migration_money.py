@@ -4,8 +4,8 @@ import pytest
 
 from gateway.domain import Usage
 from gateway.settings.sections import Model, Price
+from optimizer.evaluation.budget import Used
 from optimizer.migration.money import MONTH_S, cost, cost_of, monthly, savings, usd
-from optimizer.trials.ledger import Used
 
 MILLION = Usage(prompt_tokens=1_000_000, output_tokens=1_000_000)
 

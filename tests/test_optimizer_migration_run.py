@@ -9,10 +9,10 @@ import pytest
 from gateway.domain import RuleSet
 from gateway.errors import UpstreamUnreachable
 from gateway.store.memory import MemoryStore
-from optimizer.items import BadData, Examples
+from optimizer.dataset.items import BadData, Examples
+from optimizer.distillation.outcome import Outcome, plan_for
 from optimizer.migration.run import Migrating, Migration, migrate, set_out
 from optimizer.migration.source import Source
-from optimizer.outcome import Outcome, plan_for
 from tests.fakes import settings
 from tests.scripted import FOUND, Counting, Strong, Weak, bench, optimizer, questions
 

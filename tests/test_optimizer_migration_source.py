@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain import Feedback
 from gateway.store.base import Graded
-from optimizer.items import BadData
+from optimizer.dataset.items import BadData
 from optimizer.migration.source import from_file, from_log
 from tests.fakes import settings
 from tests.shell import log_of_strong

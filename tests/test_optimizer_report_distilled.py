@@ -2,10 +2,10 @@
 
 import msgspec
 
-from optimizer.gate.accept import LEVEL
-from optimizer.gate.noise import Noise
-from optimizer.outcome import Outcome
+from optimizer.distillation.outcome import Outcome
+from optimizer.evaluation.noise import Noise
 from optimizer.report.distilled import distilled
+from optimizer.statistics.paired_test import LEVEL
 from tests.reports import FACTS, outcome
 
 

@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from optimizer.outcome import Outcome
+from optimizer.distillation.outcome import Outcome
 from optimizer.report.distilled import distilled
 from optimizer.report.markup import seen
 from optimizer.report.migrated import migrated

@@ -15,8 +15,8 @@ import pytest
 
 from gateway.domain import Exchange, Feedback
 from gateway.store.memory import MemoryStore
-from optimizer.learner import learner
-from optimizer.outcome import Outcome
+from optimizer.distillation.outcome import Outcome
+from optimizer.scheduling.learner import learner
 from tests.fakes import FakeUpstream
 from tests.learning import STRONG, learning_settings, made
 from tests.scripted import BASE_PROMPT, GOOD_RULE

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from gateway.protocol import MAX_HEAD, HttpProtocol
+from gateway.http_server.connection import MAX_HEAD, HttpProtocol
 from tests.connections import GET, HEAD, LAST, Far, bodies, measured, path_of, said, serving
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain import Activation, Lanes, Rule, RuleSet
 from gateway.errors import StoreError
-from gateway.rules.snapshot import LiveRules
+from gateway.routing.rule_snapshot import LiveRules
 from gateway.rules.watch import refresh, watch
 from gateway.store.memory import MemoryStore
 

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
-from gateway.modelfiles import resolve
 from gateway.settings import Upstream as Settings
 from gateway.settings import models_dir
 from gateway.upstream.base import Call, Reply, Upstream
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
+from gateway.upstream.model_files import resolve
 
 SETTINGS = Settings(kind="llamacpp", first_byte_timeout_s=30.0, threads=1, parallel=2, context=512)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.modelfiles import resolve
 from gateway.settings import models_dir
 from gateway.upstream.llamacpp_child import Parameters, Serving
+from gateway.upstream.model_files import resolve
 
 COMMAND = [sys.executable, "-m", "gateway.upstream.llamacpp_child"]
 KEY = "a key that the parent made up"

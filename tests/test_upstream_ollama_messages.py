@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
-from gateway.pipeline.envelope import decode_object
+from gateway.formats.envelope import decode_object
 from gateway.upstream.ollama_messages import native_messages
 
 Message = dict[str, Any]

@@ -12,13 +12,13 @@ from gateway.domain import Exchange
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Store
-from optimizer.learner import Learner
-from optimizer.live.sweep import Sweep
-from optimizer.shadow.shadows import Shadows
-from optimizer.trials.evaluate import Bench
-from optimizer.trials.evaluations import Evaluations
-from optimizer.trials.ledger import Ledger
-from optimizer.trials.served import ServedModel
+from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.evaluator import Bench
+from optimizer.evaluation.gateway_model import ServedModel
+from optimizer.monitoring.shadow.shadows import Shadows
+from optimizer.monitoring.sweep import Sweep
+from optimizer.scheduling.learner import Learner
 from tests.fakes import CONFIG, Answer, FakeUpstream, services, settings
 from tests.learning import STRONG, sums, weak_reply
 

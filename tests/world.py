@@ -20,8 +20,8 @@ from gateway.rules.watch import refresh
 from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
-from optimizer.learner import Learner, learner
-from optimizer.live.sweep import Sweep
+from optimizer.monitoring.sweep import Sweep
+from optimizer.scheduling.learner import Learner, learner
 from tests import fakes
 from tests.fakes import CONFIG, FakeUpstream, settings
 from tests.scripted import BASE_PROMPT

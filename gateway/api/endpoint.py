@@ -17,12 +17,12 @@ from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import EVENTS, LONGEST, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.auth import Holder
 from gateway.completion import Tally
-from gateway.cycle import Header
 from gateway.domain import Arm, Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
-from gateway.pipeline import sse
-from gateway.pipeline.envelope import Conversation, Envelope
-from gateway.pipeline.route import Plan, route
+from gateway.formats import sse
+from gateway.formats.envelope import Conversation, Envelope
+from gateway.http_server.request_response import Header
+from gateway.routing.route import Plan, route
 from gateway.services import Services
 
 log = logging.getLogger(__name__)

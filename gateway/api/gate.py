@@ -9,7 +9,7 @@ from litestar.types import HTTPScope, Send
 from gateway.api.http import error_headers, respond
 from gateway.auth import Holder
 from gateway.errors import Forbidden, PreceptorError
-from gateway.pipeline.messages_reply import error_body
+from gateway.formats.messages_reply import error_body
 from gateway.services import Services
 
 HOLDER = "preceptor.holder"

@@ -1,7 +1,7 @@
 """Ends a request's work as soon as its client hangs up, also before the first byte.
 
 Servers tell a handler of a closed connection only through ``receive()``, which a handler that awaits its upstream does
-not call; without this, generation runs on and is billed. Our own server says it directly (``gateway.cycle``): a task
+not call; without this, generation runs on and is billed. Our own server says it directly (``gateway.http_server``): a task
 that waits in ``receive()`` costs a tenth of a request. On any other one, such a task is made.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 from litestar.types import HTTPScope, Receive
 
-from gateway.cycle import CYCLE, Cycle
+from gateway.http_server.request_response import CYCLE, Cycle
 
 
 class ClientGone(Exception):

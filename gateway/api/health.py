@@ -6,9 +6,9 @@ from typing import Any, Final
 from litestar import HttpMethod, MediaType, Response, get, route
 from litestar.di import NamedDependency
 
+from gateway.metrics.worker_counts import families
 from gateway.services import Services
 from gateway.upstream.guarded import Guarded
-from gateway.workers.counts import families
 
 _ASKED: Final = [HttpMethod.GET, HttpMethod.HEAD]
 """Many load balancers ask for the head alone."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone
-from gateway.cycle import Header
 from gateway.errors import BodyTooLarge, PreceptorError
+from gateway.http_server.request_response import Header
 
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")

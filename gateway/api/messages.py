@@ -4,11 +4,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.api.endpoint import Endpoint, Running
-from gateway.cycle import Header
 from gateway.errors import PreceptorError
-from gateway.pipeline.messages import MessagesRequest, open_messages
-from gateway.pipeline.messages_reply import Wanted, error_body, to_message
-from gateway.pipeline.messages_stream import MessageStream, error_event
+from gateway.formats.messages import MessagesRequest, open_messages
+from gateway.formats.messages_reply import Wanted, error_body, to_message
+from gateway.formats.messages_stream import MessageStream, error_event
+from gateway.http_server.request_response import Header
 from gateway.services import Services
 
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from gateway.api.gate import holder_of
 from gateway.auth import Holder
 from gateway.errors import ModelNotFound
-from gateway.pipeline.classify import TASK_PREFIX
+from gateway.routing.classify import TASK_PREFIX
 from gateway.services import Services
 from gateway.settings import Settings
 

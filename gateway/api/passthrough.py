@@ -12,8 +12,8 @@ from litestar.types import HTTPScope, Receive, Send
 from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import error_headers, header_value, piece, read_body, respond, start
 from gateway.completion import OWN_KEY_REFUSED, refusal
-from gateway.cycle import Header
 from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
+from gateway.http_server.request_response import Header
 from gateway.services import Services
 from gateway.upstream.base import Call, Reply
 

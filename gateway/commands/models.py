@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from gateway.modelfiles import CATALOG, is_here
-from gateway.modelfiles import pull as fetch
 from gateway.settings import models_dir
+from gateway.upstream.model_files import CATALOG, is_here
+from gateway.upstream.model_files import pull as fetch
 
 
 @click.group()

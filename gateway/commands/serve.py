@@ -15,10 +15,10 @@ import msgspec
 from gateway import logs
 from gateway.commands.options import config_option, settings_of
 from gateway.errors import ConfigurationError, PreceptorError
-from gateway.listener import bind
-from gateway.modelfiles import resolve
+from gateway.http_server.listener import bind
 from gateway.plugins import installed
 from gateway.settings import DEFAULT_FILE, Settings, config_path, example_file, models_dir
+from gateway.upstream.model_files import resolve
 
 if TYPE_CHECKING:
     from gateway.litellm.conversion import Imported
@@ -47,11 +47,11 @@ def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
     ready = functools.partial(click.echo, f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
     # What serves is imported where it is used: the other commands, and a supervisor, start faster and smaller.
     if server.workers > 1:
-        from gateway.workers.supervisor import supervise
+        from gateway.http_server.workers.supervisor import supervise
 
         supervise(settings, config, given, listener, ready)
     else:
-        from gateway.server import serve as run
+        from gateway.http_server.server import serve as run
 
         run(settings, config_path(config), read, installed(), listener, ready)
 

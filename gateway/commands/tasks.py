@@ -7,8 +7,8 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
+from gateway.routing.unclaimed import still_unclaimed
 from gateway.store.base import TaskCounts
-from gateway.unclaimed import still_unclaimed
 
 _COUNTED = 1_000
 """Requests without a task that are counted."""

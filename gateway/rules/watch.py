@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from gateway.errors import StoreError
-from gateway.rules.snapshot import LiveRules
+from gateway.routing.rule_snapshot import LiveRules
 from gateway.store.base import Store
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from functools import cached_property
 from typing import Literal
 
 from gateway.errors import Overloaded, UpstreamBroken, UpstreamError, UpstreamResting, UpstreamTimeout
-from gateway.pipeline import retry
 from gateway.settings import Upstream as UpstreamSettings
+from gateway.upstream import retry
 from gateway.upstream.base import Call, Reply, Upstream
 from gateway.upstream.breaker import Breaker, Change
-from gateway.upstream.places import Places
+from gateway.upstream.concurrency_limit import Places
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from typing import cast
 
 import httpx
 
+from gateway.upstream.concurrency_limit import Places
 from gateway.upstream.http1_answer import Http1Answer
-from gateway.upstream.places import Places
 from gateway.upstream.wire import Answer, Origin, Request, Wire
 
 _HEADS = 256

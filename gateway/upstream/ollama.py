@@ -19,7 +19,7 @@ import msgspec
 import ollama
 
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
-from gateway.pipeline.sse import MAX_EVENT
+from gateway.formats.sse import MAX_EVENT
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.upstream.base import Call, Reply, Upstream, WholeReply
 from gateway.upstream.http import HttpUpstream

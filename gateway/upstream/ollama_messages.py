@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.pipeline.envelope import typed
+from gateway.formats.envelope import typed
 
 _ROLES = {"developer": "system", "function": "tool"}
 """Roles that models' templates do not know, as those that they do."""

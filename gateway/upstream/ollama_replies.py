@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.domain import Value
 from gateway.errors import UpstreamError, UpstreamGarbage, error_body
-from gateway.pipeline.sse import DONE, event_of
+from gateway.formats.sse import DONE, event_of
 from gateway.upstream.ollama_requests import Asked
 
 _encode = msgspec.json.encode

@@ -14,7 +14,7 @@ from msgspec import Meta, Raw
 
 from gateway.domain import Value
 from gateway.errors import BadRequest
-from gateway.pipeline.envelope import decode_object, decoded, typed
+from gateway.formats.envelope import decode_object, decoded, typed
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.upstream.base import Call
 from gateway.upstream.ollama_messages import native_messages

@@ -15,8 +15,8 @@ from gateway.settings import Settings
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
-from optimizer.items import Examples, load_jsonl
-from optimizer.lineage import decided
+from optimizer.dataset.items import Examples, load_jsonl
+from optimizer.distillation.lineage import decided
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")

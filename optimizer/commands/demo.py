@@ -24,8 +24,8 @@ def demo(as_json: bool, items: int, model: str) -> None:
         from optimizer.demo.report import as_text
     except ModuleNotFoundError as error:
         raise PreceptorError(f"the demo needs the package {error.name!r}: pip install 'preceptor[demo]'") from error
-    from gateway.modelfiles import resolve
     from gateway.settings import models_dir
+    from gateway.upstream.model_files import resolve
 
     resolve(model, models_dir())
     folder = Path(tempfile.mkdtemp(prefix="preceptor-demo-"))

@@ -14,13 +14,13 @@ import click
 from gateway.commands.options import config_option, json_option, print_json, settings_of, store_of
 from gateway.domain import Value
 from gateway.errors import ConfigurationError, Conflict, NotFound, PreceptorError
+from gateway.routing.unclaimed import still_unclaimed
 from gateway.settings import Settings, config_path, load
-from gateway.unclaimed import still_unclaimed
 from optimizer.commands.progress import say
 from optimizer.discovery.groups import Group, groups
+from optimizer.discovery.savings_estimate import Worth, worth
 from optimizer.discovery.section import KINDS, grader_for, section, sign
 from optimizer.discovery.words import abridged, shortened
-from optimizer.discovery.worth import Worth, worth
 from optimizer.migration.money import usd
 
 _SHOWN = 12

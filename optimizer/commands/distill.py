@@ -11,9 +11,9 @@ from optimizer.commands.outcomes import cut_short, print_outcome
 from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.lineage import ANY_TIME
-from optimizer.outcome import Outcome, plan_for
-from optimizer.trials.ledger import Stopped
+from optimizer.distillation.lineage import ANY_TIME
+from optimizer.distillation.outcome import Outcome, plan_for
+from optimizer.evaluation.budget import Stopped
 
 
 @click.command(epilog="Example: preceptor distill arithmetic --data examples.jsonl --activate")

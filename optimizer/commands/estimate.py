@@ -7,10 +7,10 @@ import click
 from gateway.settings import Settings
 from gateway.store.base import TaskCounts
 from optimizer.commands.progress import say
-from optimizer.gate.accept import smallest_detectable
-from optimizer.items import Item, Split
+from optimizer.dataset.items import Item, Split
 from optimizer.migration.forecast import excludable, expected
 from optimizer.migration.money import usd
+from optimizer.statistics.paired_test import smallest_detectable
 
 ASK_FROM_USD = 1.0
 """A run that is expected to cost so much is begun on a terminal only when someone says yes."""

@@ -13,9 +13,9 @@ from gateway.settings.graders import JudgeGrader
 from optimizer.commands.arguments import FORM, chosen, loaded, narrowed, with_store
 from optimizer.commands.progress import say
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.gate.calibrate import Calibration, calibrate, load_ratings, ratings_from
-from optimizer.gate.confirm import measure
-from optimizer.trials.reference import meaning
+from optimizer.distillation.confirmation import measure
+from optimizer.evaluation.judge_calibration import Calibration, calibrate, load_ratings, ratings_from
+from optimizer.evaluation.reference_answers import meaning
 
 
 @click.command(

@@ -14,17 +14,17 @@ from optimizer.commands.outcomes import cut_short
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.lineage import ANY_TIME
+from optimizer.distillation.lineage import ANY_TIME
+from optimizer.distillation.outcome import Outcome, plan_for
+from optimizer.evaluation.budget import Stopped
+from optimizer.evaluation.reference_answers import meaning
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
 from optimizer.migration.source import Source, from_file, from_log
-from optimizer.outcome import Outcome, plan_for
 from optimizer.report.migrated import migrated
 from optimizer.report.page import page
 from optimizer.report.view import Report
-from optimizer.trials.ledger import Stopped
-from optimizer.trials.reference import meaning
 
 
 @click.command(epilog="Example: preceptor migrate arithmetic --data examples.jsonl --report report.html")

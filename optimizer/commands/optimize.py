@@ -9,8 +9,8 @@ import click
 from gateway import logs
 from gateway.commands.options import config_option, settings_of
 from optimizer.commands.workbench import learner_on
-from optimizer.live.leader import Leader
-from optimizer.schedule import Rota, scheduled
+from optimizer.scheduling.leader import Leader
+from optimizer.scheduling.scheduler import Rota, scheduled
 
 
 @click.command(epilog="Example: preceptor optimize --once")

@@ -6,7 +6,7 @@ import click
 
 from gateway.commands.options import print_json
 from optimizer.commands.workbench import unfinished
-from optimizer.outcome import Outcome
+from optimizer.distillation.outcome import Outcome
 from optimizer.report.distilled import caveats_of
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.settings import Model
+from optimizer.evaluation.budget import Ledger
 from optimizer.migration.money import cost_of, usd
-from optimizer.trials.ledger import Ledger
 
 
 class Bars:

@@ -9,8 +9,8 @@ from gateway.domain import RuleSet
 from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
 from optimizer.commands.outcomes import print_outcome
 from optimizer.commands.workbench import Workbench, work_on
-from optimizer.gate.confirm import verify as put_to_the_gate
-from optimizer.outcome import Outcome
+from optimizer.distillation.confirmation import verify as put_to_the_gate
+from optimizer.distillation.outcome import Outcome
 
 
 @click.command(epilog="Example: preceptor verify arithmetic --data held-out.jsonl --rules rules.json")

@@ -20,9 +20,9 @@ from gateway.errors import PreceptorError
 from gateway.services import Services
 from gateway.settings import Settings
 from optimizer.commands.progress import Bars, say
-from optimizer.learner import Learner, learner
-from optimizer.trials.evaluate import Bench
-from optimizer.trials.ledger import Ledger, Stopped
+from optimizer.evaluation.budget import Ledger, Stopped
+from optimizer.evaluation.evaluator import Bench
+from optimizer.scheduling.learner import Learner, learner
 
 GRACE_S = 5.0
 """Seconds that calls under way get to end once the run was asked to."""

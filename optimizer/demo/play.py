@@ -20,7 +20,7 @@ from gateway.settings import NumericGrader
 from gateway.store.base import Store
 from optimizer.demo.client import MODEL, Client, Reply
 from optimizer.demo.problems import Problem, problems
-from optimizer.graders import grade
+from optimizer.grading.graders import grade
 
 TASK = "word-problems"
 CONCURRENCY = 2
@@ -94,7 +94,7 @@ class Played(Value, frozen=True):
     before: Arm
     after: Arm
     outcome: dict[str, Any]
-    """The cycle's own account, ``optimizer.cycle.Outcome`` as JSON."""
+    """The cycle's own account, ``optimizer.distillation.cycle.Outcome`` as JSON."""
     rule_set: RuleSet | None
     streams: int
     """Streamed requests that ran while the cycle did and across the swap."""

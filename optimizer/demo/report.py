@@ -3,8 +3,8 @@
 from typing import Any
 
 from optimizer.demo.play import TASK, Arm, Played
-from optimizer.gate.accept import Pairs, paired_interval, wilson
 from optimizer.report.view import FORMS
+from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 
 def changes(played: Played) -> Pairs:

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.domain import Exchange, Usage, Value
 from optimizer.discovery.partition import partition
-from optimizer.discovery.shape import Shape, shape_of
+from optimizer.discovery.request_features import Shape, shape_of
 from optimizer.discovery.words import VALUE, words
 
 _QUESTION_LEAST = 8

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
 from gateway.settings.sections import Price
-from optimizer.gate.accept import Pairs, paired_interval, wilson
-from optimizer.induction.induce import conversation
+from optimizer.distillation.induction.induce import conversation
+from optimizer.evaluation.candidate_score import pairs_of
+from optimizer.evaluation.evaluator import Trial
 from optimizer.migration.money import cost
-from optimizer.selection.standing import pairs_of
-from optimizer.trials.evaluate import Trial
+from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 ArmName = Literal["strong", "weak", "weak + rules"]
 

@@ -7,14 +7,14 @@ from statistics import NormalDist
 from gateway.domain import Usage, Value
 from gateway.settings import Model, Task
 from gateway.settings.graders import JudgeGrader
-from optimizer.gate import noise
-from optimizer.induction.sample import ENOUGH
-from optimizer.items import Item, Split
+from optimizer.dataset.items import Item, Split
+from optimizer.distillation.induction.sample import ENOUGH
+from optimizer.distillation.selection.ablation import MIN_ITEMS
+from optimizer.distillation.selection.race import MOST_RACED
+from optimizer.evaluation import noise
+from optimizer.evaluation.budget import Used
+from optimizer.evaluation.evaluator import BYTES_PER_TOKEN
 from optimizer.migration.money import cost_of
-from optimizer.selection.ablation import MIN_ITEMS
-from optimizer.selection.candidate import MOST_RACED
-from optimizer.trials.evaluate import BYTES_PER_TOKEN
-from optimizer.trials.ledger import Used
 
 REPLY = 50
 """Output tokens of a reply where no log says how long they are."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gateway.domain import Usage, Value
 from gateway.settings import Model
 from gateway.settings.sections import Price
-from optimizer.trials.ledger import Used
+from optimizer.evaluation.budget import Used
 
 MONTH_S = 30 * 86400.0
 """Seconds in a month, as meant everywhere here."""

@@ -15,17 +15,17 @@ from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Model as Configured
 from gateway.settings import Optimizer, Task
 from gateway.store.base import Store
-from optimizer.cycle import run_cycle
-from optimizer.gate.accept import MINIMUM
-from optimizer.graders import grades_records
-from optimizer.items import BadData, Item, Split
+from optimizer.dataset.items import BadData, Item, Split
+from optimizer.distillation.cycle import run_cycle
+from optimizer.distillation.outcome import Outcome, Plan
+from optimizer.distillation.publish import publish
+from optimizer.evaluation.evaluator import Bench, Model, Trial
+from optimizer.evaluation.reference_answers import labelled
+from optimizer.grading.graders import grades_records
 from optimizer.migration.arms import Arm, ArmName, Comparison, Differing, Run, compare, differing, run_of
 from optimizer.migration.money import Savings, cost_of, savings
 from optimizer.migration.source import Source
-from optimizer.outcome import Outcome, Plan
-from optimizer.publish import publish
-from optimizer.trials.evaluate import Bench, Model, Trial
-from optimizer.trials.reference import labelled
+from optimizer.statistics.paired_test import MINIMUM
 
 MOST_LABELLED = 64
 """Examples to learn from that are given the strong model's answers: four times the mistakes that a run needs."""

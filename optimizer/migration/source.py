@@ -13,9 +13,9 @@ from gateway.domain import Exchange, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Task
 from gateway.store.base import Graded
-from optimizer.items import BadData, Examples, Item, body_of, from_graded, item_of, load_jsonl
-from optimizer.trials.evaluations import Answer
-from optimizer.trials.reference import with_label
+from optimizer.dataset.items import BadData, Examples, Item, body_of, from_graded, item_of, load_jsonl
+from optimizer.evaluation.answer_cache import Answer
+from optimizer.evaluation.reference_answers import with_label
 
 
 class Source(Value, frozen=True):

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from gateway.domain import Measured, RuleRecord
-from optimizer.gate.accept import LEVEL, wilson
-from optimizer.graders.ungradable import text_of
-from optimizer.outcome import Example, Outcome
+from optimizer.distillation.outcome import Example, Outcome
+from optimizer.grading.graders.ungradable import text_of
 from optimizer.report.charts import Bar, Interval, Point
 from optimizer.report.view import (
     FORMS,
@@ -21,6 +20,7 @@ from optimizer.report.view import (
     seconds,
     sentence,
 )
+from optimizer.statistics.paired_test import LEVEL, wilson
 
 _DOTS = {"incumbent": "weak", "chosen": "rules", "other": "other"}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from optimizer.graders.ungradable import text_of
+from optimizer.grading.graders.ungradable import text_of
 from optimizer.migration.arms import Arm, Comparison, Shown
 from optimizer.migration.money import Savings, usd
 from optimizer.migration.run import Migration

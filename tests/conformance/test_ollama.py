@@ -17,9 +17,9 @@ import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from gateway.errors import ConfigurationError
-from gateway.modelfiles import resolve
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.settings import models_dir
+from gateway.upstream.model_files import resolve
 from gateway.upstream.ollama import OllamaUpstream
 from tests.fakes import CONFIG, Served, free_port, served
 

@@ -15,7 +15,7 @@ import scipy
 from scipy import stats
 
 from gateway import __version__
-from optimizer.gate.accept import wilson
+from optimizer.statistics.paired_test import wilson
 from tests.bench.distillation import theory
 from tests.bench.distillation.cases import Case, Randomness, Task, read, recorded, reordered, synthetic
 from tests.bench.distillation.rules import RULES, preceptor

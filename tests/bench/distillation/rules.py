@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from optimizer.gate.accept import Gate, Pairs
+from optimizer.statistics.paired_test import Gate, Pairs
 
 Differences = npt.NDArray[np.int8]
 Counts = npt.NDArray[np.int64]

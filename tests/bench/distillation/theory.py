@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal, special
 
-from optimizer.gate.accept import Gate
+from optimizer.statistics.paired_test import Gate
 from tests.bench.distillation.rules import MARGIN, finding
 
 Chances = npt.NDArray[np.float64]

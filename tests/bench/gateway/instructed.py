@@ -17,11 +17,11 @@ from uvicorn.server import ServerState
 
 from gateway.app import build_app
 from gateway.domain import Exchange, Lanes, Rule, RuleSet, Usage
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.envelope import raw
-from gateway.pipeline.route import route
-from gateway.protocol import HttpProtocol
-from gateway.server import uvicorn_config
+from gateway.formats.chat import open_chat
+from gateway.formats.envelope import raw
+from gateway.http_server.connection import HttpProtocol
+from gateway.http_server.server import uvicorn_config
+from gateway.routing.route import route
 from gateway.services import Services
 from gateway.upstream.base import Call
 from gateway.upstream.guarded import Guarded

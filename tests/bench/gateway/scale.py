@@ -21,11 +21,11 @@ import msgspec
 
 from gateway.auth import Keyring
 from gateway.domain import Value
-from gateway.pipeline.chat import open_chat
-from gateway.pipeline.classify import Classifier
-from gateway.pipeline.envelope import Conversation
-from gateway.pipeline.route import route
-from gateway.rules.snapshot import LiveRules
+from gateway.formats.chat import open_chat
+from gateway.formats.envelope import Conversation
+from gateway.routing.classify import Classifier
+from gateway.routing.route import route
+from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import load
 from gateway.store.database import FILE
 from gateway.store.retention import BATCH

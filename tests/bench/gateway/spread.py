@@ -1,7 +1,7 @@
 """How are connections dealt out to two processes: with one socket for both, or with a socket each?
 
 ``python -m tests.bench.gateway.spread`` prints how many of so many clients each got, run by run. What rests on it
-stands in ``gateway/listener.py``.
+stands in ``gateway/http_server/listener.py``.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import cast
 import click
 import uvloop
 
-from gateway.listener import BACKLOG, beside, bind, share
+from gateway.http_server.listener import BACKLOG, beside, bind, share
 
 WORK_S = 0.0002
 """What a process does for each request, so that it can be busy when the next client comes."""

@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
-from optimizer.rollout.drift import Drift
-from optimizer.rollout.evidence import Seen, excess, harm, log_e_value
+from optimizer.statistics.drift import Drift
+from optimizer.statistics.e_process import Seen, excess, harm, log_e_value
 
 ALPHAS: Final = (0.05, 0.01)
 SHARES: Final = (0.05, 0.25, 0.5, 0.95)

@@ -28,7 +28,7 @@ from gateway.store.sql import SqlStore
 from optimizer.demo.client import Client, Reply
 from optimizer.demo.play import serving
 from optimizer.demo.problems import Problem, problems
-from optimizer.graders import grade
+from optimizer.grading.graders import grade
 
 TASK = "word-problems"
 CONCURRENCY = 2

@@ -17,7 +17,7 @@ import msgspec
 from gateway.domain import Value
 from gateway.settings import NumericGrader
 from optimizer.demo.problems import BASE_PROMPT, problems
-from optimizer.graders import GraderFailed, grade
+from optimizer.grading.graders import GraderFailed, grade
 
 GSM8K: Final = Path(__file__).parents[5] / "shared" / "data" / "gsm8k_test.jsonl.gz"
 STRICT, LENIENT = NumericGrader(), NumericGrader(take="last")

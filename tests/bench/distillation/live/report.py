@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from optimizer.gate.accept import Pairs, mcnemar, paired_interval, smallest_detectable, wilson
+from optimizer.statistics.paired_test import Pairs, mcnemar, paired_interval, smallest_detectable, wilson
 from tests.bench.distillation.live.data import Questions, right
 from tests.bench.distillation.live.rows import Row
 

@@ -1,0 +1,205 @@
+"""``/chat/completions``: a conversation as a list of messages."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import Raw
+
+from gateway.domain import Value
+from gateway.errors import BadRequest
+from gateway.formats import sse
+from gateway.formats.chat_reply import ChatReader, Completion, open_completion
+from gateway.formats.envelope import (
+    Changes,
+    Conversation,
+    Envelope,
+    Field,
+    decode_object,
+    decoded,
+    extended,
+    model_of,
+    raw,
+    stream_of,
+)
+from gateway.formats.tags import TagFilter
+from gateway.formats.transcript import Transcript
+from gateway.memo import remembered
+
+_SYSTEM = ("system", "developer")
+_messages = Field("messages", list[Raw] | None, "an array")
+_stream_options = Field("stream_options", dict[str, Any] | None, "an object")
+
+
+class _Turn(msgspec.Struct):
+    role: Any = None
+    content: Raw = Raw()
+
+
+_turn = msgspec.json.Decoder(_Turn)
+
+
+def first_said(messages: Sequence[Raw]) -> bytes:
+    """The content of the first message that a user wrote, as it came; else the first message. Empty without any."""
+    for message in messages:
+        try:
+            turn = _turn.decode(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if turn.role == "user":
+            return bytes(turn.content)
+    return bytes(messages[0]) if messages else b""
+
+
+class CompletionRequest(Envelope, frozen=True, kw_only=True):
+    """A request whose reply is choices of text, whole or in chunks: a chat's, or a legacy completion's."""
+
+    closing: ClassVar[bytes] = sse.DONE
+
+    include_usage: bool = False
+    """Whether the client itself asked for usage in the stream."""
+
+    def counting(self) -> Changes:
+        """Estimates miss most of a reasoning model's bill: the upstream is asked for its own count."""
+        if self.include_usage:
+            return {}
+        return {"stream_options": raw({**(self.value("stream_options") or {}), "include_usage": True})}
+
+    def open_reply(self, body: bytes) -> Completion:
+        return open_completion(body)
+
+    def reader(
+        self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
+    ) -> ChatReader:
+        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
+
+
+class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
+    """A chat completion request."""
+
+    path: ClassVar[str] = "/chat/completions"
+    reply_only: ClassVar[tuple[str, ...]] = (
+        "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n",
+        "max_tokens", "max_completion_tokens",
+    )  # fmt: skip
+    limits: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
+
+    messages: tuple[Raw, ...]
+
+    def system_text(self) -> str | None:
+        return _system_text(bytes(self.messages[0]))
+
+    def opening(self) -> bytes:
+        return first_said(self.messages)
+
+    def with_system(self, text: str) -> Changes:
+        if not text:
+            return {}
+        instructed = _instructed(bytes(self.messages[0]), text)
+        if instructed is not None:
+            return {"messages": raw([instructed, *self.messages[1:]])}
+        return {"messages": raw([raw({"role": "system", "content": text}), *self.messages])}
+
+    def with_question(self, text: str) -> Changes:
+        return {"messages": raw([*self.messages[:-1], open_message(self.messages[-1]).extended(text)])}
+
+    def has_room(self) -> bool:
+        if self.value("tools") or self.value("functions") or self.value("n") not in (None, 1):
+            return False
+        last = open_message(self.messages[-1])
+        return last.role == "user" and last.only_text()
+
+    def has_room_in_reply(self) -> bool:
+        return not any(self.value(name) for name in ("response_format", "stop", "logprobs"))
+
+
+def open_chat(body: bytes) -> ChatRequest:
+    """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
+    fields = decode_object(body)
+    model = model_of(fields)
+    messages: list[Raw] | None = _messages(fields)
+    if not messages:
+        raise BadRequest("'messages' must be an array of at least one message.", param="messages")
+    for index, message in enumerate(messages):
+        if not bytes(message).startswith(b"{"):
+            raise BadRequest(f"'messages[{index}]' must be an object.", param=f"messages[{index}]")
+    return ChatRequest(
+        body=body,
+        fields=fields,
+        model=model,
+        messages=tuple(messages),
+        stream=stream_of(fields),
+        include_usage=wants_usage(fields),
+    )
+
+
+def wants_usage(fields: dict[str, Raw]) -> bool:
+    """Whether a client asks for usage in its stream. Raises ``BadRequest``."""
+    options: dict[str, Any] | None = _stream_options(fields)
+    return bool(options and options.get("include_usage"))
+
+
+class Message(Value, frozen=True):
+    """The parts of one message that injection looks at; ``fields`` keeps all of it."""
+
+    fields: dict[str, Raw]
+    role: str | None
+
+    def content(self) -> Any:
+        return decoded(self.fields.get("content") or Raw(b"null"))
+
+    def text(self) -> str | None:
+        """The message's text: a string content, or the text parts joined; ``None`` if it has no text."""
+        return text_of(self.content(), ("text",))
+
+    def only_text(self) -> bool:
+        """Whether the content is a string or consists of text parts: no image, audio or file."""
+        return only_text(self.content(), ("text",))
+
+    def extended(self, text: str) -> Raw:
+        """The message with ``text`` appended to its content, which keeps the bytes that it had."""
+        return raw({**self.fields, "content": extended(self.fields.get("content"), text, part="text")})
+
+
+def open_message(message: Raw) -> Message:
+    """Look into one message. A message of odd shape has role ``None``: it is the upstream's to judge."""
+    fields = decode_object(bytes(message))
+    role = decoded(fields["role"]) if "role" in fields else None
+    return Message(fields=fields, role=role if isinstance(role, str) else None)
+
+
+@remembered
+def _system_text(message: bytes) -> str | None:
+    """The text of a message that gives instructions; ``None`` for any other."""
+    opened = open_message(Raw(message))
+    return opened.text() if opened.role in _SYSTEM else None
+
+
+@remembered
+def _instructed(message: bytes, text: str) -> Raw | None:
+    """A message that gives instructions, with more of them; ``None`` for any other."""
+    opened = open_message(Raw(message))
+    return opened.extended("\n\n" + text) if opened.role in _SYSTEM else None
+
+
+def text_of(content: Any, types: Sequence[str]) -> str | None:
+    """The text of a content: a string, or its parts of these types joined; ``None`` if it has no text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [
+            part["text"]
+            for part in content
+            if isinstance(part, dict) and part.get("type", types[0]) in types and isinstance(part.get("text"), str)
+        ]
+        return "\n".join(parts) if parts else None
+    return None
+
+
+def only_text(content: Any, types: Sequence[str]) -> bool:
+    """Whether a content is a string or consists of parts of these types."""
+    return isinstance(content, str) or (
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(part, dict) and part.get("type") in types for part in content)
+    )

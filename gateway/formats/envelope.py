@@ -1,0 +1,183 @@
+"""A request, decoded only as far as the gateway must look, and sealed again with everything else untouched.
+
+Values that nobody reads stay the bytes that the client sent (``msgspec.Raw``): unknown fields, numbers and escapes
+arrive upstream as they were. Each endpoint has its own kind of envelope, which also knows how its replies are read;
+``chat`` and ``responses`` are conversations, into which rules can be injected. Does not decide anything.
+"""
+
+import functools
+from typing import Any, ClassVar
+
+import msgspec
+from msgspec import Raw
+
+from gateway.domain import Value
+from gateway.errors import BadRequest
+from gateway.formats.reply import Reader, Reply
+from gateway.formats.tags import TagFilter
+from gateway.formats.transcript import Transcript
+
+Changes = dict[str, Raw | None]
+"""Top-level fields to set in a body or, for ``None``, to leave out."""
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
+_any = msgspec.json.Decoder()
+_encode = msgspec.json.encode
+_NULL = Raw(b"null")
+
+
+class Envelope(Value, frozen=True, kw_only=True):
+    """A request body that has been looked into. ``fields`` maps every top-level key to its raw JSON."""
+
+    path: ClassVar[str]
+    """The endpoint, below ``/v1``."""
+    closing: ClassVar[bytes] = b""
+    """What ends a stream of replies, as bytes of a whole event."""
+
+    body: bytes
+    fields: dict[str, Raw]
+    model: str
+    stream: bool = False
+
+    def value(self, name: str) -> Any:
+        """The decoded value of a top-level field; ``None`` if it is absent. Raises as ``decoded`` does."""
+        raw = self.fields.get(name)
+        return None if raw is None else decoded(raw)
+
+    def sealed(self, changes: Changes) -> bytes:
+        """The body with some top-level fields changed and the rest as it came."""
+        fields = {**self.fields, **changes}
+        return _encode({name: raw for name, raw in fields.items() if raw is not None})
+
+    def counting(self) -> Changes:
+        """What must change so that the upstream counts the tokens of a stream."""
+        return {}
+
+    def open_reply(self, body: bytes) -> Reply:
+        """Look into an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
+        raise NotImplementedError
+
+    def reader(self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None) -> Reader:
+        """A reader for one pass of a streamed reply. ``untouched`` hands on also what the client did not ask for."""
+        raise NotImplementedError
+
+
+class Conversation(Envelope, frozen=True, kw_only=True):
+    """A request with instructions and a question: it can belong to a task, and rules can be injected."""
+
+    reply_only: ClassVar[tuple[str, ...]]
+    """Fields that shape, end or measure the caller's reply and have no place in a working of its own."""
+    limits: ClassVar[tuple[str, ...]]
+    """Fields that bound the output tokens; the first is the one to set."""
+
+    def system_text(self) -> str | None:
+        """The text of the instructions, if there are any."""
+        raise NotImplementedError
+
+    def opening(self) -> bytes:
+        """The first thing that a user said in this conversation, as it came; what is there where no user spoke."""
+        raise NotImplementedError
+
+    def with_system(self, text: str) -> Changes:
+        """``text`` appended to the instructions, which keep their bytes; nothing for an empty text."""
+        raise NotImplementedError
+
+    def with_question(self, text: str) -> Changes:
+        """``text`` appended to the question."""
+        raise NotImplementedError
+
+    def has_room(self) -> bool:
+        """Whether a working can come before the reply: one answer to a plain text, no tools."""
+        raise NotImplementedError
+
+    def has_room_in_reply(self) -> bool:
+        """Whether the reply itself can hold a working between tags: it has no format, end or measure of its own."""
+        raise NotImplementedError
+
+
+def decode_object(body: bytes) -> dict[str, Raw]:
+    """The top level of a JSON object; raises ``BadRequest`` for anything else."""
+    try:
+        str(body, "utf-8")  # msgspec skips over a raw value without a look at its bytes
+        return _fields.decode(body)
+    except msgspec.ValidationError:
+        raise BadRequest("The body must be a JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
+
+
+def decoded(value: Raw) -> Any:
+    """A raw value as Python's; raises ``BadRequest`` if it is nested too deep or holds a number out of range."""
+    try:
+        return _any.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
+
+
+@functools.cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
+    """A field as a type; absent is ``null``. Raises ``BadRequest`` that says what was ``wanted``."""
+    return _typed(fields.get(name, _NULL), name, _decoder(kind), wanted)
+
+
+def _typed(given: Raw, name: str, decoder: msgspec.json.Decoder[Any], wanted: str) -> Any:
+    try:
+        return decoder.decode(given)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(f"Invalid type for '{name}': expected {wanted}.", param=name) from None
+
+
+class Field:
+    """An optional field of every request of a kind: ``typed`` with its decoder at hand. A call reads it."""
+
+    def __init__(self, name: str, kind: Any, wanted: str) -> None:
+        self._name = name
+        self._wanted = wanted
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def __call__(self, fields: dict[str, Raw]) -> Any:
+        """The field's value; ``None`` if it is absent. Raises ``BadRequest``."""
+        given = fields.get(self._name)
+        return None if given is None else _typed(given, self._name, self._decoder, self._wanted)
+
+
+_model = Field("model", str | None, "a string")
+_stream = Field("stream", bool | None, "a boolean")
+
+
+def model_of(fields: dict[str, Raw]) -> str:
+    """The model that a request names. Raises ``BadRequest``."""
+    model: str | None = _model(fields)
+    if not model:
+        raise BadRequest("You must provide a model parameter.", param="model")
+    return model
+
+
+def stream_of(fields: dict[str, Raw]) -> bool:
+    """Whether a request wants a stream. Raises ``BadRequest``."""
+    return bool(_stream(fields))
+
+
+def raw(value: Any) -> Raw:
+    """A value as raw JSON."""
+    return Raw(_encode(value))
+
+
+def extended(content: Raw | None, text: str, *, part: str) -> Raw:
+    """A content (a string, a list of parts, or null) with ``text`` appended; what it had keeps its bytes.
+
+    ``part`` is the type of a text part in a list. Anything else is no content: it stays, for the upstream to judge.
+    """
+    given = bytes(content or b"null")
+    addition = _encode(text)
+    if given.startswith(b'"'):
+        return Raw(given[:-1] + addition[1:])
+    if given.startswith(b"["):
+        new = b'{"type":' + _encode(part) + b',"text":' + addition + b"}"
+        inner = given[1:-1].strip()
+        return Raw(b"[" + inner + b"," + new + b"]" if inner else b"[" + new + b"]")
+    return Raw(_encode(text.lstrip("\n"))) if given == b"null" else Raw(given)

@@ -1,0 +1,250 @@
+"""Anthropic's Messages API on its way out: a whole chat completion becomes a message, an error becomes Anthropic's.
+
+What a reply says of its end and its tokens is translated here for streams too; their events are ``messages_stream``'s.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from gateway.domain import Value
+from gateway.errors import PreceptorError, UpstreamRefused
+from gateway.formats.reply import from_upstream
+
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+_ERROR_TYPES = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+class Wanted(Value, frozen=True):
+    """What the way back must know of the request."""
+
+    model: str
+    """The model as the client named it."""
+    stops: tuple[str, ...] = ()
+    """Its stop sequences."""
+    thinking: bool = False
+    """Whether it asked to see the model's reasoning: a client that did not expects text first."""
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct):
+    """A tool call, or in a stream a piece of one."""
+
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+    def name(self) -> str:
+        return (self.function and self.function.name) or ""
+
+    def arguments(self) -> str:
+        return (self.function and self.function.arguments) or ""
+
+
+class Said(msgspec.Struct):
+    """What a model said: a whole message, or in a stream a piece of one."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+    def text(self) -> str:
+        return (self.content or "") + (self.refusal or "")
+
+    def thinking(self) -> str:
+        """The reasoning under either name; an upstream that sends both says the same twice."""
+        return self.reasoning_content or self.reasoning or ""
+
+
+class Choice(msgspec.Struct):
+    """One choice of a completion or of a chunk."""
+
+    index: int = 0
+    message: Said | None = None
+    delta: Said | None = None
+    finish_reason: str | None = None
+    stop_reason: Any = None
+    """vLLM's: the stop sequence that was hit, or a token's number."""
+    matched_stop: Any = None
+    """SGLang's, the same."""
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Counts(msgspec.Struct):
+    """Tokens as a chat completion reports them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class Completion(msgspec.Struct):
+    """What is read of a completion or of a chunk."""
+
+    choices: list[Choice] | None = None
+    usage: Counts | None = None
+
+    def first(self) -> Choice | None:
+        """The choice that is handed on; a message has one."""
+        return next((choice for choice in self.choices or () if choice.index == 0), None)
+
+
+_completion = msgspec.json.Decoder(Completion)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def to_message(chat_completion: bytes, *, message_id: str, wanted: Wanted) -> bytes:
+    """Translate a whole reply. Raises ``UpstreamGarbage`` if it is no chat completion."""
+    with from_upstream("a chat completion"):
+        completion = _completion.decode(chat_completion)
+    choice = completion.first() or Choice()
+    said = choice.message or Said()
+    content: list[dict[str, Any]] = []
+    if wanted.thinking and said.thinking():
+        content.append(thinking_block(said.thinking()))
+    if said.text():
+        content.append(text_block(said.text()))
+    for position, call in enumerate(said.tool_calls or ()):
+        id_ = call.id or call_id(message_id, position)
+        content.append(tool_use_block(id_, call.name(), tool_input(call.arguments())))
+    ending = Ending(wanted)
+    ending.read(choice, said)
+    message = empty_message(message_id, wanted) | ending.fields() | {"content": content, "usage": usage_of(completion)}
+    return msgspec.json.encode(message)
+
+
+def empty_message(message_id: str, wanted: Wanted) -> dict[str, Any]:
+    """A message before anything was said."""
+    return {
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "model": wanted.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": usage_of(Completion()),
+    }
+
+
+def text_block(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def thinking_block(thinking: str) -> dict[str, Any]:
+    """A block of reasoning. Only Anthropic could sign it."""
+    return {"type": "thinking", "thinking": thinking, "signature": ""}
+
+
+def tool_use_block(id_: str, name: str, input_: Raw) -> dict[str, Any]:
+    return {"type": "tool_use", "id": id_, "name": name, "input": input_}
+
+
+def call_id(message_id: str, position: int) -> str:
+    """An id for a tool call that came without one, unique by its message's."""
+    return f"toolu_{message_id}_{position}"
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a whole JSON object."""
+    try:
+        _object.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def tool_input(arguments: str) -> Raw:
+    """The arguments of a tool call, byte for byte; none at all are ``{}``.
+
+    A model may write what is not a JSON object. It is handed on in the way that Anthropic's documentation proposes for
+    invalid JSON: as the one value of an object, which fails the tool's own check instead of the client.
+    """
+    if not arguments.strip():
+        return Raw(b"{}")
+    if is_object(arguments):
+        return Raw(arguments.encode())
+    return Raw(msgspec.json.encode({"INVALID_JSON": arguments}))
+
+
+def usage_of(completion: Completion) -> dict[str, int]:
+    """Anthropic's counts, whose input does not include what was read from the prompt cache."""
+    counts = completion.usage or Counts()
+    prompt = counts.prompt_tokens or 0
+    cached = (counts.prompt_tokens_details and counts.prompt_tokens_details.cached_tokens) or 0
+    return {
+        "input_tokens": max(0, prompt - cached),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": cached,
+        "output_tokens": counts.completion_tokens or 0,
+    }
+
+
+class Ending:
+    """Why a reply ended, gathered from its one choice or from all of its chunks."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._stops = wanted.stops
+        self._finish: str | None = None
+        self._hit: str | None = None
+        self._called = self._refused = False
+
+    def read(self, choice: Choice, said: Said) -> None:
+        self._finish = choice.finish_reason or self._finish
+        self._hit = next((hit for hit in (choice.stop_reason, choice.matched_stop) if hit in self._stops), self._hit)
+        self._called = self._called or bool(said.tool_calls)
+        self._refused = self._refused or bool(said.refusal)
+
+    def fields(self) -> dict[str, str | None]:
+        """Reason and stop sequence; which sequence it was only some upstreams tell."""
+        reason, sequence = _STOP_REASONS.get(self._finish or "", "end_turn"), None
+        if reason in ("end_turn", "tool_use"):
+            # A forced call ends with "stop" at OpenAI; a client looks for tool_use whatever the upstream calls it.
+            reason = "tool_use" if self._called else "end_turn"
+        if reason == "end_turn" and self._refused:
+            reason = "refusal"
+        elif reason == "end_turn" and self._hit is not None:
+            reason, sequence = "stop_sequence", self._hit
+        return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}
+
+
+def error_body(error: PreceptorError, request_id: str | None = None) -> bytes:
+    """An error in Anthropic's shape, its type by the status, its code among the details."""
+    message = error.message
+    if isinstance(error, UpstreamRefused):
+        # Its payload is in OpenAI's shape: the upstream's own words are more use than ours.
+        try:
+            message = str(msgspec.json.decode(error.payload)["error"]["message"])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
+            message = error.message
+    type_ = _ERROR_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    details = {"details": {"error_code": error.code}} if error.code else {}
+    shape = {"type": "error", "error": {"type": type_, "message": message, **details}, "request_id": request_id}
+    return msgspec.json.encode(shape)

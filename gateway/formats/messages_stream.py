@@ -1,0 +1,216 @@
+"""A streamed chat completion as Anthropic streams a message: numbered content blocks, one after the other.
+
+A chat stream may return to a tool call after another one began; a message's blocks never overlap. So one block is live,
+its pieces sent as they come, and what belongs to later blocks waits until it ends. A block of text ends when something
+else begins, a tool call when its arguments are a whole JSON object: an upstream that streams its calls one by one, as
+they all do, waits for nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from gateway.errors import PreceptorError
+from gateway.formats import messages_reply, sse
+from gateway.formats.messages_reply import Completion, Ending, ToolCall, Wanted
+from gateway.formats.reply import from_upstream
+
+_chunk = msgspec.json.Decoder(Completion)
+_DELTAS = {
+    "text": ("text_delta", "text"),
+    "thinking": ("thinking_delta", "thinking"),
+    "tool_use": ("input_json_delta", "partial_json"),
+}
+
+Kind = Literal["text", "thinking", "tool_use"]
+
+
+class MessageStream:
+    """Translates the events of one stream, in order. ``feed`` it every event, ``[DONE]`` too."""
+
+    def __init__(self, *, message_id: str, wanted: Wanted) -> None:
+        self._id = message_id
+        self._wanted = wanted
+        self._ending = Ending(wanted)
+        self._counted = Completion()
+        self._calls = _Calls(message_id)
+        self._blocks: list[_Block] = []
+        self._live = 0
+        """Position of the block that is being sent; those before it have ended."""
+        self._begun = False
+
+    def feed(self, event: bytes) -> bytes:
+        """The events that one chat event becomes, joined; none if it says nothing to the caller.
+
+        Raises ``UpstreamGarbage`` if it is no chunk of a chat completion.
+        """
+        data = sse.data_of(event)
+        return b"" if data is None else b"".join(self._events(data))
+
+    def _events(self, data: bytes) -> Iterator[bytes]:
+        done = data == b"[DONE]"
+        if not done:
+            self._read(data)
+        if not self._begun:
+            self._begun = True
+            yield _event("message_start", message=messages_reply.empty_message(self._id, self._wanted))
+        yield from self._progress(done)
+        if done:
+            usage = messages_reply.usage_of(self._counted)
+            yield _event("message_delta", delta=self._ending.fields(), usage=usage)
+            yield _event("message_stop")
+
+    def _read(self, data: bytes) -> None:
+        """Put what a chunk says into its blocks."""
+        with from_upstream("a chunk of a chat completion"):
+            chunk = _chunk.decode(data)
+        if chunk.usage is not None:
+            self._counted = chunk
+        choice = chunk.first()
+        if choice is None:
+            return
+        said = choice.delta or messages_reply.Said()
+        self._ending.read(choice, said)
+        if self._wanted.thinking:
+            self._say("thinking", said.thinking())
+        self._say("text", said.text())
+        for piece in said.tool_calls or ():
+            call = self._calls.find(piece)
+            if call is None:
+                call = self._calls.begin(piece)
+                self._blocks.append(call)
+            call.take(piece)
+
+    def _say(self, kind: Kind, piece: str) -> None:
+        if not piece:
+            return
+        if not self._blocks or self._blocks[-1].kind != kind:
+            self._blocks.append(_Block(kind))
+        self._blocks[-1].add(piece)
+
+    def _progress(self, done: bool) -> Iterator[bytes]:
+        """Send what can be sent, end what has ended; all of it when the stream is done."""
+        while self._live < len(self._blocks):
+            block = self._blocks[self._live]
+            yield from block.unsent(self._live, done)
+            if not done and (block is self._blocks[-1] or not block.complete()):
+                return
+            yield _event("content_block_stop", index=self._live)
+            self._live += 1
+
+
+class _Block:
+    """One block of text or reasoning: what of it is still to be sent."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._started = False
+        self._unsent: list[str] = []
+
+    def add(self, piece: str) -> None:
+        if piece:
+            self._unsent.append(piece)
+
+    def unsent(self, index: int, done: bool) -> Iterator[bytes]:
+        """The events that the block is behind with; ``done`` says that no more will be known of it."""
+        if not (self._started or done or self.ready()):
+            return
+        if not self._started:
+            self._started = True
+            yield _event("content_block_start", index=index, content_block=self.start())
+        if self._unsent:
+            type_, field = _DELTAS[self.kind]
+            yield _event("content_block_delta", index=index, delta={"type": type_, field: "".join(self._unsent)})
+            self._unsent.clear()
+
+    def ready(self) -> bool:
+        """Whether enough is known to start the block."""
+        return True
+
+    def complete(self) -> bool:
+        """Whether nothing can be added once another block has begun."""
+        return True
+
+    def start(self) -> dict[str, Any]:
+        return messages_reply.thinking_block("") if self.kind == "thinking" else messages_reply.text_block("")
+
+
+class _Call(_Block):
+    """A tool call. Its arguments are kept until it ends, to know when that is."""
+
+    def __init__(self, id_: str, fallback_id: str) -> None:
+        super().__init__("tool_use")
+        self.id = id_
+        self._fallback_id = fallback_id
+        self._name = ""
+        self._arguments: list[str] = []
+        self._judged = 0
+        self._whole = False
+
+    def take(self, piece: ToolCall) -> None:
+        self._name = self._name or piece.name()
+        self.add(piece.arguments())
+
+    def add(self, piece: str) -> None:
+        super().add(piece)
+        self._arguments.append(piece)
+
+    def ready(self) -> bool:
+        return bool(self._name)
+
+    def complete(self) -> bool:
+        if self._judged != len(self._arguments):
+            self._judged = len(self._arguments)
+            self._whole = messages_reply.is_object("".join(self._arguments))
+        return self._whole and self.ready()
+
+    def start(self) -> dict[str, Any]:
+        return messages_reply.tool_use_block(self.id or self._fallback_id, self._name, Raw(b"{}"))
+
+
+class _Calls:
+    """Tells which call a piece belongs to, as upstreams mark them: by id, by index, by both or by neither."""
+
+    def __init__(self, message_id: str) -> None:
+        self._message_id = message_id
+        self._count = 0
+        self._by_id: dict[str, _Call] = {}
+        self._by_index: dict[int, _Call] = {}
+        self._current: _Call | None = None
+
+    def find(self, piece: ToolCall) -> _Call | None:
+        """The call that a piece continues: a known id wins, then the index; without both it is the current one."""
+        call = self._by_id.get(piece.id) if piece.id else None
+        if call is None and piece.index is not None:
+            call = self._by_index.get(piece.index)
+            if call is not None and piece.id and call.id:
+                return None  # a new id under an old index: some upstreams number every call 0
+        elif call is None and not piece.id:
+            call = self._current
+        return None if call is None else self._marked(call, piece)
+
+    def begin(self, piece: ToolCall) -> _Call:
+        call = _Call(piece.id or "", messages_reply.call_id(self._message_id, self._count))
+        self._count += 1
+        return self._marked(call, piece)
+
+    def _marked(self, call: _Call, piece: ToolCall) -> _Call:
+        self._current = call
+        if piece.id:
+            call.id = call.id or piece.id
+            self._by_id[piece.id] = call
+        if piece.index is not None:
+            self._by_index[piece.index] = call
+        return call
+
+
+def error_event(error: PreceptorError, request_id: str | None = None) -> bytes:
+    """An error in the middle of a stream; nothing follows it."""
+    return b"event: error\ndata: " + messages_reply.error_body(error, request_id) + b"\n\n"
+
+
+def _event(name: str, **fields: Any) -> bytes:
+    data = msgspec.json.encode({"type": name, **fields})
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"

@@ -1,0 +1,67 @@
+"""``/completions`` and ``/embeddings``: requests without a conversation, into which nothing is injected."""
+
+from typing import ClassVar
+
+import msgspec
+
+from gateway.domain import ToolCall, Usage, Value
+from gateway.formats.chat import CompletionRequest, wants_usage
+from gateway.formats.envelope import Envelope, decode_object, model_of, stream_of
+from gateway.formats.reply import from_upstream
+from gateway.formats.usage import UsageFields
+
+
+class TextRequest(CompletionRequest, frozen=True, kw_only=True):
+    """A legacy completion request: a prompt, and a reply in choices as a chat has them."""
+
+    path: ClassVar[str] = "/completions"
+
+
+def open_text(body: bytes) -> TextRequest:
+    """Decode a legacy completion request; raises ``BadRequest``."""
+    fields = decode_object(body)
+    return TextRequest(
+        body=body,
+        fields=fields,
+        model=model_of(fields),
+        stream=stream_of(fields),
+        include_usage=wants_usage(fields),
+    )
+
+
+class EmbeddingsRequest(Envelope, frozen=True, kw_only=True):
+    """A request for embeddings. It has no stream and no id."""
+
+    path: ClassVar[str] = "/embeddings"
+
+    def open_reply(self, body: bytes) -> "Embeddings":
+        with from_upstream("a list of embeddings"):
+            return Embeddings(body=body, usage=_embeddings.decode(body).usage.counted())
+
+
+def open_embeddings(body: bytes) -> EmbeddingsRequest:
+    """Decode a request for embeddings; raises ``BadRequest``."""
+    fields = decode_object(body)
+    return EmbeddingsRequest(body=body, fields=fields, model=model_of(fields))
+
+
+class _Embeddings(msgspec.Struct):
+    data: msgspec.Raw
+    usage: UsageFields = msgspec.field(default_factory=UsageFields)
+
+
+_embeddings = msgspec.json.Decoder(_Embeddings)
+
+
+class Embeddings(Value, frozen=True):
+    """Embeddings as they came. Implements ``reply.Reply``."""
+
+    body: bytes
+    usage: Usage
+    id: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
+        return self.body

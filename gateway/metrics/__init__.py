@@ -1,0 +1,1 @@
+"""Prometheus metrics: updated where things happen, and added up over the processes that serve."""

@@ -1,0 +1,137 @@
+"""The metrics, updated where things happen and served at ``/metrics`` in Prometheus' text format.
+
+What is counted on the request path are plain numbers, made into metrics when they are asked for: a counter of the
+client library costs ten times as much, for locks that one event loop does not need. One registry per gateway, so that
+tests and two gateways in one process do not share counts.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gateway.domain import Exchange
+from gateway.metrics.worker_counts import Counts
+
+_LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
+
+
+class Telemetry(Collector):
+    """Every metric of the gateway. Label ``task`` is empty where no task was recognised. For one event loop."""
+
+    def __init__(self) -> None:
+        self.counts: Counts | None = None
+        """Where several workers keep what they count; ``None`` where this process is the only one."""
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._ended: dict[tuple[str, str, str], _Ended] = defaultdict(_Ended)
+        self._overhead = _Times(_OVERHEAD_S)
+        self._upstream_events = Counter(
+            "preceptor_upstream_events",
+            "Further attempts (retry), rests after failures (resting) and their ends (recovered).",
+            ["upstream", "event"], registry=self.registry,
+        )  # fmt: skip
+        self._upstream_calls = Gauge(
+            "preceptor_upstream_calls", "Calls under way, and calls that wait for their turn.", ["upstream", "state"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._rules = Gauge("preceptor_rules_version", "Active rule set; 0 for none.", ["task"], registry=self.registry)
+
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge whose value is read when the metrics are."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+    def exchange(self, exchange: Exchange, overhead_s: float) -> None:
+        """Count one exchange that has ended."""
+        ended, usage = self._ended[exchange.task or "", exchange.arm, exchange.status], exchange.usage
+        ended.prompt_tokens += usage.prompt_tokens
+        ended.output_tokens += usage.output_tokens
+        ended.latency.add(exchange.latency_ms / 1000)
+        self._overhead.add(overhead_s)
+
+    def upstream_event(self, upstream: str, event: str) -> None:
+        self._upstream_events.labels(upstream, event).inc()
+
+    def upstream_calls(self, upstream: str, *, in_flight: int, waiting: int) -> None:
+        self._upstream_calls.labels(upstream, "in_flight").set(in_flight)
+        self._upstream_calls.labels(upstream, "waiting").set(waiting)
+
+    def rules(self, task: str, version: int) -> None:
+        self._rules.labels(task).set(version)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """What was counted, as the registry wants it."""
+        exchanges = CounterMetricFamily(
+            "preceptor_exchanges", "Exchanges by how they ended.", labels=["task", "arm", "status"]
+        )
+        tokens = CounterMetricFamily(
+            "preceptor_tokens", "Tokens that upstreams reported.", labels=["task", "direction"]
+        )
+        latency = HistogramMetricFamily("preceptor_latency_seconds", "Whole exchanges.", labels=["task"])
+        by_task: dict[str, list[_Ended]] = defaultdict(list)
+        for labels, ended in self._ended.items():
+            exchanges.add_metric(labels, ended.latency.count)
+            by_task[labels[0]].append(ended)
+        for task, some in by_task.items():
+            tokens.add_metric((task, "prompt"), sum(ended.prompt_tokens for ended in some))
+            tokens.add_metric((task, "output"), sum(ended.output_tokens for ended in some))
+            times = _Times.of([ended.latency for ended in some])
+            latency.add_metric([task], times.buckets(), times.total)
+        overhead = HistogramMetricFamily(
+            "preceptor_overhead_seconds",
+            "Time in the gateway before a reply begins, waiting for upstreams excluded.",
+            labels=[],
+        )
+        overhead.add_metric([], self._overhead.buckets(), self._overhead.total)
+        return exchanges, tokens, latency, overhead
+
+
+class _Ended:
+    """The exchanges of one task that ended alike: one look-up for all that is counted of one."""
+
+    def __init__(self) -> None:
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.latency = _Times(_LATENCY_S)
+
+
+class _Times:
+    """A histogram of times in seconds."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    @classmethod
+    def of(cls, some: Sequence["_Times"]) -> Self:
+        """Histograms with the same bounds as one."""
+        found = cls(some[0]._bounds)
+        found._counts = [sum(counts) for counts in zip(*(one._counts for one in some), strict=True)]
+        found.total = sum(one.total for one in some)
+        return found
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds, ``+Inf`` last, each with how many times lie at or below it."""
+        found: list[tuple[str, float]] = []
+        below = 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            below += count
+            found.append((f"{bound}" if bound != float("inf") else "+Inf", below))
+        return found

@@ -1,0 +1,152 @@
+"""Which task a request belongs to: named by the client, or recognised from the configuration. Does not learn."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
+
+from gateway.domain import Value
+from gateway.errors import BadRequest, ModelNotFound
+from gateway.formats.envelope import Conversation
+from gateway.routing.substring_index import PIECE, Phrases, phrase_of
+from gateway.settings import Match, Task
+
+TASK_HEADER = "x-preceptor-task"
+TASK_PREFIX = "task:"
+
+Headers = Callable[[str], str | None]
+"""Looks up a request header by its lower-case name."""
+
+
+_MANY = 100
+"""Tasks from which on a look at each of them takes longer than finding those that are worth a look."""
+_REMEMBERED = 1024
+"""Findings that are remembered: most requests come with instructions that others came with."""
+_LONGEST = 4096
+"""Characters of instructions and headers beyond which nothing is remembered."""
+_MOST_HEADERS = 8
+"""Headers that are looked at in advance; a finding depends on all of them."""
+
+
+class _Matcher(Value, frozen=True):
+    position: int
+    task: str
+    headers: Sequence[tuple[str, str]]
+    system_prompt: re.Pattern[str] | None
+
+    def fits(self, header: Headers, text: str) -> bool:
+        return all(header(name) == value for name, value in self.headers) and (
+            self.system_prompt is None or self.system_prompt.search(text) is not None
+        )
+
+
+class _Group:
+    """Tasks among which the first that fits counts. Where there are many, only those are looked at that may fit."""
+
+    def __init__(self, matchers: Sequence[_Matcher]) -> None:
+        self._each: list[_Matcher] = []
+        self._filed: list[_Matcher] = []
+        self._by_header: dict[str, dict[str, list[_Matcher]]] = {}
+        phrases: list[str] = []
+        for matcher in matchers:
+            prompt = matcher.system_prompt
+            phrase = phrase_of(prompt.pattern) if prompt is not None and len(matchers) >= _MANY else None
+            if phrase is not None and len(phrase) >= PIECE:
+                self._filed.append(matcher)
+                phrases.append(phrase)
+            elif matcher.headers and len(matchers) >= _MANY:
+                name, value = matcher.headers[0]
+                self._by_header.setdefault(name, {}).setdefault(value, []).append(matcher)
+            else:
+                self._each.append(matcher)
+        self._phrases = Phrases(phrases) if phrases else None
+        self.prompts = any(matcher.system_prompt is not None for matcher in matchers)
+        self.headers = sorted({name for matcher in matchers for name, _ in matcher.headers})
+
+    def first(self, text: str, header: Headers) -> _Matcher | None:
+        """The first task that fits, in the order of the configuration."""
+        for matcher in self._worth_a_look(header, text):
+            if matcher.fits(header, text):
+                return matcher
+        return None
+
+    def _worth_a_look(self, header: Headers, text: str) -> list[_Matcher]:
+        """Every task that fits and some that do not, in the order of the configuration."""
+        found: list[_Matcher] = []
+        for name, by_value in self._by_header.items():
+            found += by_value.get(header(name) or "", ())
+        if self._phrases is not None:
+            found += (self._filed[position] for position in self._phrases.possible(text))
+        return sorted([*self._each, *found], key=_position) if found else self._each
+
+
+_position = attrgetter("position")
+
+
+def _found(group: _Group, text: str, *values: str | None) -> _Matcher | None:
+    """The first task of a group that fits instructions and the values of the group's ``headers``."""
+    return group.first(text, dict(zip(group.headers, values, strict=True)).get)
+
+
+class Classifier:
+    """Recognises tasks; built once per configuration. Tasks are tried in the order of the configuration."""
+
+    def __init__(self, tasks: Mapping[str, Task]) -> None:
+        self._names = frozenset(tasks)
+        by_model: dict[str | None, list[_Matcher]] = {}
+        for position, (name, task) in enumerate(tasks.items()):
+            if task.match != Match():
+                by_model.setdefault(task.match.model, []).append(_matcher(position, name, task.match))
+        groups = {model: _Group(matchers) for model, matchers in by_model.items()}
+        self._any_model = groups.pop(None, None)
+        self._by_model = groups
+        self._remembered = lru_cache(_REMEMBERED)(_found)
+
+    def task_of(self, envelope: Conversation, header: Headers) -> str | None:
+        """The task of a request, or ``None``.
+
+        Raises ``ModelNotFound`` for ``"model": "task:NAME"`` and ``BadRequest`` for a task header that name no task;
+        an unknown name in ``metadata`` is the client's own business.
+        """
+        if envelope.model.startswith(TASK_PREFIX):
+            name = envelope.model.removeprefix(TASK_PREFIX)
+            if name not in self._names:
+                raise ModelNotFound(envelope.model)
+            return name
+        named = header(TASK_HEADER)
+        if named is not None:
+            if named not in self._names:
+                raise BadRequest(f"The header {TASK_HEADER} names no configured task.", code="task_not_found")
+            return named
+        return self._from_metadata(envelope) or self._recognised(envelope, header)
+
+    def _from_metadata(self, envelope: Conversation) -> str | None:
+        metadata = envelope.value("metadata")
+        name = metadata.get("task") if isinstance(metadata, dict) else None
+        return name if isinstance(name, str) and name in self._names else None
+
+    def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
+        named, others = self._by_model.get(envelope.model), self._any_model
+        found = self._first(named, envelope, header) if named is not None else None
+        other = self._first(others, envelope, header) if others is not None else None
+        if found is None or (other is not None and other.position < found.position):
+            found = other
+        return found.task if found is not None else None
+
+    def _first(self, group: _Group, envelope: Conversation, header: Headers) -> _Matcher | None:
+        text = (envelope.system_text() or "") if group.prompts else ""
+        if len(group.headers) > _MOST_HEADERS:
+            return group.first(text, header)
+        values = [header(name) for name in group.headers]
+        if len(text) + sum(len(value) for value in values if value is not None) > _LONGEST:
+            return group.first(text, header)
+        return self._remembered(group, text, *values)
+
+
+def _matcher(position: int, task: str, match: Match) -> _Matcher:
+    return _Matcher(
+        position=position,
+        task=task,
+        headers=tuple((header.lower(), value) for header, value in match.header.items()),
+        system_prompt=re.compile(match.system_prompt) if match.system_prompt is not None else None,
+    )

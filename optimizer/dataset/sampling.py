@@ -1,0 +1,120 @@
+"""Which graded exchanges a cycle may see, so that no one voice fills it: caps first, then a spread over time.
+
+Whoever can make requests and say that the replies were wrong could otherwise write the sample by themselves. The caps
+hold before anything is split, so that induction, selection and confirmation all profit. Does not ask whether a reply
+was right: a choice by outcome would make what is measured on the items untrue.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+from gateway.domain import Value
+from gateway.store.base import Graded
+from optimizer.dataset.conversation import body_of, conversation_of, folded, tenant_of, turns_of
+
+READ = 4
+"""How many times more graded exchanges are read than a cycle takes, so that there is a choice."""
+PER_CONVERSATION = 5
+"""Exchanges that one conversation may bring, its newest: its turns are variations of one case."""
+_OWN = ("assistant", "model")
+_ROUNDING = 1e-9
+
+Thing = TypeVar("Thing")
+
+
+class Admitted(Value, frozen=True):
+    """What a cycle may see, newest first."""
+
+    graded: tuple[Graded, ...]
+    left_out: int
+    """Of what was read: more of one conversation or tenant than is allowed, or more than a cycle takes."""
+
+
+def admitted(graded: Sequence[Graded], *, most: int, tenant_share: float) -> Admitted:
+    """At most ``most`` of the exchanges, which come newest first: the newest half, and a spread over the time before.
+
+    One conversation brings at most ``PER_CONVERSATION``, one tenant at most ``tenant_share`` (0..1) of what comes in.
+    Where there are too few tenants for that, each may bring an equal share. Exchanges for which no tenant is named are
+    a crowd without a cap: nobody can tell who they are. The same exchanges always give the same choice.
+    """
+    usable = [one for one in graded if one.exchange.reply is not None]
+    kept = capped(usable, conversations([one.exchange.request for one in usable]), PER_CONVERSATION)
+    tenants = [tenant_of(one.exchange.request) for one in kept]
+    sizes = Counter(tenants)
+    crowd = sizes.pop(None, 0)
+    bound = _bound(list(sizes.values()), crowd, most, tenant_share)
+    groups: dict[str | None, list[int]] = defaultdict(list)
+    for place, tenant in enumerate(tenants):
+        groups[tenant].append(place)
+    places = sorted(
+        place for tenant, members in groups.items() for place in (members if tenant is None else spread(members, bound))
+    )
+    chosen = spread([kept[place] for place in places], most)
+    return Admitted(graded=tuple(chosen), left_out=len(usable) - len(chosen))
+
+
+def spread(newest_first: Sequence[Thing], most: int) -> list[Thing]:
+    """At most so many in their order: the newest half of them, and every so-many-th of what is older."""
+    if len(newest_first) <= most:
+        return list(newest_first)
+    recent = (most + 1) // 2
+    older, wanted = newest_first[recent:], most - recent
+    return [*newest_first[:recent], *(older[place * len(older) // wanted] for place in range(wanted))]
+
+
+def capped(things: Sequence[Thing], keys: Sequence[Hashable], most: int) -> list[Thing]:
+    """The first so many of each key, in their order."""
+    seen: Counter[Hashable] = Counter()
+    kept = []
+    for thing, key in zip(things, keys, strict=True):
+        seen[key] += 1
+        if seen[key] <= most:
+            kept.append(thing)
+    return kept
+
+
+def conversations(requests: Sequence[bytes]) -> list[str]:
+    """A name for each request's conversation, the same for all its turns among these requests.
+
+    The client's own ``conversation_id``, or else: a request goes on with another one if it begins with all that this
+    one says, and a reply. Unlike the key by which arms are pinned, this tells strangers apart who share a beginning: a
+    long template, examples given as turns, a ``prompt_cache_key``.
+    """
+    ways = [_way(request) for request in requests]
+    ends = {way[-1] for way in ways}
+    return [
+        conversation_of(request) if _is_named(request) else next(state for state in way if state in ends)
+        for request, way in zip(requests, ways, strict=True)
+    ]
+
+
+def _way(request: bytes) -> list[str]:
+    """Digests of what was said before each reply of the model, and of the whole."""
+    digest, states = hashlib.sha256(), []
+    for turn in turns_of(body_of(request)):
+        if turn.role in _OWN:
+            states.append(digest.hexdigest())
+        text = folded(turn.text).encode("utf-8", "surrogatepass")
+        digest.update(f"{turn.role} {len(text)}\n".encode() + text)
+    return [*states, digest.hexdigest()]
+
+
+def _is_named(request: bytes) -> bool:
+    metadata = body_of(request).get("metadata")
+    return isinstance(metadata, dict) and bool(metadata.get("conversation_id"))
+
+
+def _bound(sizes: Sequence[int], crowd: int, most: int, share: float) -> int:
+    """The largest number that a tenant may bring without being more than its share of all that is taken."""
+    if not sizes:
+        return 0
+    share = max(share, 1 / (len(sizes) + bool(crowd))) + _ROUNDING
+
+    def excess(bound: int) -> float:
+        return bound - share * min(most, crowd + sum(min(size, bound) for size in sizes))
+
+    # Convex and not above 0 at 0: from where it is above 0 on, it stays there.
+    return bisect_right(range(1, max(sizes) + 1), 0.0, key=excess)

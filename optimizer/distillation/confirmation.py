@@ -1,0 +1,105 @@
+"""Putting one candidate to the gate, look by look, and the two commands that need no more than that.
+
+``verify`` is the gate alone for rules from anywhere; ``measure`` is one arm without a decision. Publishes nothing.
+"""
+
+from collections.abc import Sequence
+
+from gateway.domain import Measured, RuleSet, Value
+from gateway.settings import Grader
+from optimizer.dataset.items import Item
+from optimizer.distillation.outcome import Outcome, Tested
+from optimizer.distillation.selection.race import pairs_of
+from optimizer.evaluation.evaluator import Bench, Model, Trial, measured
+from optimizer.evaluation.noise import detectable, left_to_chance, noise_floor
+from optimizer.statistics.paired_test import MINIMUM, Gate, smallest_detectable, wilson
+
+
+async def confirm(
+    bench: Bench,
+    weak: Model,
+    grader: Grader,
+    gate: Gate,
+    items: Sequence[Item],
+    *,
+    incumbent: RuleSet | None,
+    candidate: RuleSet,
+) -> Tested:
+    """Answer the items with both arms until the gate has a finding. ``items`` are the gate's planned ones, in order."""
+    before: list[Trial] = []
+    after: list[Trial] = []
+    for look, upto in enumerate(gate.looks(), start=1):
+        batch = items[len(before) : upto]
+        before += await bench.trials(weak, batch, incumbent, grader, stage="confirmation")
+        after += await bench.trials(weak, batch, candidate, grader, stage="confirmation")
+        finding = gate.judge(look, pairs_of(before, after))
+        if finding is not None:
+            return Tested(candidate=candidate, finding=finding, before=tuple(before), after=tuple(after))
+    raise AssertionError("unreachable: the last look always has a finding")
+
+
+async def verify(
+    bench: Bench,
+    weak: Model,
+    grader: Grader,
+    items: Sequence[Item],
+    *,
+    task: str,
+    incumbent: RuleSet | None,
+    candidate: RuleSet,
+    margin: float,
+) -> Outcome:
+    """Compare two rule sets on all items; ``adopted`` says whether the gate would let the candidate go live.
+
+    Raises ``BudgetSpent`` and what the upstream raised: the shell says so.
+    """
+    outcome = Outcome(
+        task=task,
+        note=f"{len(items)} items are too few to tell anything from luck: {MINIMUM} are needed",
+        against=incumbent.version or None if incumbent is not None else None,
+        detectable=smallest_detectable(len(items)) if items else 1.0,
+        rules=candidate.rules,
+        scratchpad=candidate.scratchpad,
+    )
+    if len(items) < MINIMUM:
+        return outcome
+    gate = Gate(planned=len(items), margin=margin, futility=False)
+    tested = await confirm(bench, weak, grader, gate, in_hash_order(items), incumbent=incumbent, candidate=candidate)
+    noise = None
+    if left_to_chance(items, grader):
+        noise = await noise_floor(bench, weak, grader, tested.before, incumbent=incumbent)
+    return tested.on(
+        Outcome(
+            task=task,
+            note=tested.finding.note,
+            adopted=tested.finding.verdict == "better",
+            against=outcome.against,
+            detectable=detectable(len(items), noise),
+            noise=noise,
+            calls=bench.ledger.calls,
+            tokens=bench.ledger.tokens,
+        )
+    )
+
+
+class Measurement(Value, frozen=True):
+    """One arm on some items, with the 95% score interval of its accuracy."""
+
+    measured: Measured
+    interval: tuple[float, float]
+    trials: tuple[Trial, ...]
+
+
+async def measure(
+    bench: Bench, model: Model, grader: Grader, items: Sequence[Item], *, rule_set: RuleSet | None
+) -> Measurement:
+    """Have one arm answer all items. Raises ``BudgetSpent`` and what the upstream raised."""
+    trials = await bench.trials(model, items, rule_set, grader, stage="eval")
+    means = measured(trials)
+    interval = wilson(sum(trial.correct for trial in trials), means.n) if means.n else (0.0, 1.0)
+    return Measurement(measured=means, interval=interval, trials=tuple(trials))
+
+
+def in_hash_order(items: Sequence[Item]) -> list[Item]:
+    """The items in an order that has nothing to do with the file's, so that an early look sees a fair part of it."""
+    return sorted(items, key=lambda item: item.id)

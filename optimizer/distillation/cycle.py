@@ -1,0 +1,306 @@
+"""One cycle, from mistakes to a verdict: sample -> split -> induce -> select -> confirm -> publish.
+
+Every end is an ``Outcome`` with a note in plain words, and nothing is published that was not confirmed. Does not know
+when to run (the schedule) or where to keep its plan (the store's cycles): run again with the same plan, it takes every
+answer that was paid for from the cache and comes to the same end.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gateway.domain import RuleRecord, RuleSet
+from gateway.errors import PreceptorError
+from gateway.settings import Grader, Optimizer
+from gateway.store.base import Store
+from optimizer.dataset.sampling import conversations
+from optimizer.distillation.confirmation import confirm
+from optimizer.distillation.induction.induce import Induced, Rejected, conversation, induce, tool_names
+from optimizer.distillation.induction.lint import Corpus, corpus
+from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
+from optimizer.distillation.outcome import Outcome, Plan, Tested, forecast
+from optimizer.distillation.publish import Published, publish
+from optimizer.distillation.rule_records import settled
+from optimizer.distillation.selection.race import MOST_RACED, Selected, Selection, summary
+from optimizer.distillation.tenant_check import one_sided
+from optimizer.evaluation.budget import BudgetSpent
+from optimizer.evaluation.candidate_score import tokens_of
+from optimizer.evaluation.evaluator import Bench, Model, Trial
+from optimizer.evaluation.noise import ITEMS, detectable, left_to_chance, noise_floor
+from optimizer.grading.graders.ungradable import text_of
+from optimizer.statistics.paired_test import MINIMUM, Gate
+
+MIN_MISTAKES = 3
+"""Mistakes among the induction items without which there is nothing in common to explain."""
+MIN_SELECTION = 6
+"""Selection items without which candidates cannot even be ranked."""
+
+
+async def run_cycle(
+    plan: Plan,
+    *,
+    bench: Bench,
+    weak: Model,
+    strong: Model,
+    grader: Grader,
+    settings: Optimizer,
+    store: Store,
+    now: Callable[[], float],
+    share: float,
+) -> Outcome:
+    """Run a plan to its end. Errors of models, budget and store become an outcome; only cancellation gets through.
+
+    ``share`` (0..1) of the conversations is for what it publishes, see ``publish``.
+    """
+    cycle = _Cycle(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
+    try:
+        tested = await cycle.tested()
+        if tested is None:
+            return cycle.outcome
+        against = plan.incumbent.version if plan.incumbent is not None else None
+        published = await asyncio.to_thread(
+            publish,
+            store,
+            tested.candidate,
+            tested.evidence(against, cycle.outcome.records),
+            incumbent=plan.incumbent,
+            share=share,
+            started=plan.started,
+            now=now(),
+            by=plan.by,
+        )
+        return cycle.adopted(published)
+    except BudgetSpent as error:
+        return cycle.ended(f"stopped: {error}")
+    except PreceptorError as error:
+        return cycle.ended(f"interrupted: {error}", resumable=True)
+
+
+class _Cycle:
+    """The stages of one run, and the outcome as far as it is known."""
+
+    def __init__(
+        self, plan: Plan, *, bench: Bench, weak: Model, strong: Model, grader: Grader, settings: Optimizer
+    ) -> None:
+        self._plan = plan
+        self._bench = bench
+        self._weak = weak
+        self._strong = strong
+        self._grader = grader
+        self._settings = settings
+        self._economy = False
+        self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
+        self._selection = Selection(bench, weak, grader, plan.task, self._parts.selection, spare=self._spare())
+        self.outcome = Outcome(
+            task=plan.task,
+            note="not begun",
+            against=plan.incumbent.version if plan.incumbent is not None else None,
+            detectable=forecast(self._parts).detectable,
+            by=plan.by,
+        )
+
+    async def tested(self) -> Tested | None:
+        """A candidate that the gate lets pass; otherwise ``None``, and ``outcome`` says why."""
+        if too_small := self._too_small():
+            self.ended(too_small)
+            return None
+        candidate = await self._better()
+        if candidate is None and self._settings.objective == "cheaper":
+            candidate = await self._cheaper()
+        if candidate is None:
+            return None
+        tested = await self._confirm(candidate)
+        self.outcome = tested.on(self.outcome)
+        reason = self._objection(tested)
+        if reason:
+            self.ended(f"no rule set published: {reason}")
+            return None
+        return tested
+
+    async def _better(self) -> RuleSet | None:
+        """A candidate with new rules that did better than the incumbent on selection items."""
+        sampled = await self._sample()
+        if len(sampled.mistakes) < MIN_MISTAKES:
+            self.ended(
+                f"too few mistakes to learn from: {len(sampled.mistakes)} in {sampled.looked_at} examples,"
+                f" {MIN_MISTAKES} are needed"
+            )
+            return None
+        induced = await self._induce(sampled)
+        if not induced.rules:
+            self.ended(induced.note)
+            return None
+        return await self._select(induced)
+
+    async def _cheaper(self) -> RuleSet | None:
+        """A candidate that did as well as the incumbent on selection items for fewer tokens."""
+        incumbent = self._plan.incumbent
+        if incumbent is None or not incumbent.rules:
+            return None
+        selected = await self._selection.cheapest_as_good(incumbent)
+        self._enter(selected)
+        if selected.best.rule_set == incumbent:
+            self.ended(f"{self.outcome.note}; and nothing cheaper did as well")
+            return None
+        await self._listen(selected.incumbent.trials)
+        self._economy = True
+        return selected.best.rule_set
+
+    def _objection(self, tested: Tested) -> str:
+        """Why a candidate is not published; empty if the gate's verdict is what the objective asks for."""
+        if tested.finding.verdict == "better":
+            return one_sided(tested.before, tested.after, self._plan.tenants)
+        cheaper = tokens_of(tested.after) < tokens_of(tested.before)
+        as_good = self._economy and tested.finding.verdict == "non-inferior" and cheaper
+        return "" if as_good else tested.finding.note
+
+    def ended(self, note: str, *, resumable: bool = False) -> Outcome:
+        """The outcome so far, with the reason for ending here."""
+        ledger = self._bench.ledger
+        self.outcome = msgspec.structs.replace(
+            self.outcome, note=note, resumable=resumable, calls=ledger.calls, tokens=ledger.tokens
+        )
+        return self.outcome
+
+    def adopted(self, published: Published) -> Outcome:
+        """The outcome of a cycle that published."""
+        version = published.rule_set.version
+        state = "live" if published.activated else published.note
+        self.outcome = msgspec.structs.replace(
+            self.outcome, adopted=True, version=version, activated=published.activated
+        )
+        finding = published.rule_set.evidence
+        return self.ended(f"version {version} published, {state}; {finding.note if finding else ''}")
+
+    def _too_small(self) -> str:
+        selection, confirmation = len(self._parts.selection), len(self._parts.confirmation)
+        if selection >= MIN_SELECTION and confirmation >= MINIMUM:
+            return ""
+        return (
+            f"too few examples that have not decided anything yet: {selection} to select on and {confirmation} to"
+            f" confirm on, {MIN_SELECTION} and {MINIMUM} are needed"
+        )
+
+    async def _sample(self) -> Sample:
+        return await sample(
+            self._bench,
+            self._weak,
+            self._grader,
+            self._parts.induction,
+            incumbent=self._plan.incumbent,
+            seen=self._plan.seen,
+            unlabelled=self._plan.unlabelled,
+        )
+
+    async def _induce(self, sampled: Sample) -> Induced:
+        incumbent = self._plan.incumbent
+        known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
+        induced = await induce(
+            self._bench,
+            self._strong,
+            mistakes=sampled.mistakes,
+            successes=sampled.successes,
+            existing=incumbent.rules if incumbent is not None else (),
+            known=known,
+            max_rules=self._settings.max_rules,
+            shaped=self._strong.identity != self._weak.identity,
+        )
+        self._reject(*induced.rejected)
+        self.outcome = msgspec.structs.replace(self.outcome, records=induced.records)
+        return induced
+
+    async def _select(self, induced: Induced) -> RuleSet | None:
+        selected = await self._selection.best_of(self._plan.incumbent, induced.rules, self._settings.max_rules)
+        best, incumbent = selected.best.measured, selected.incumbent.measured
+        self._enter(selected)
+        if best.accuracy > incumbent.accuracy:
+            await self._listen(selected.incumbent.trials)
+            return selected.best.rule_set
+        self.ended(
+            f"no rules helped: on {best.n} selection items the best candidate got {best.accuracy:.0%},"
+            f" the incumbent {incumbent.accuracy:.0%}"
+        )
+        return None
+
+    def _enter(self, selected: Selected) -> None:
+        """Put what was tried, and what became of every rule by it, into the outcome."""
+        books = settled(
+            self.outcome.records,
+            candidate=selected.best.rule_set,
+            tried=[one.rule_set for one in (selected.incumbent, *selected.others)],
+            effects=selected.effects,
+        )
+        self.outcome = msgspec.structs.replace(self.outcome, tried=selected.tried, records=books)
+        self._reject(*_losers(selected), *_dropped(books))
+
+    async def _listen(self, first: Sequence[Trial]) -> None:
+        """Measure the noise floor, where there may be noise, and say what confirmation can show above it."""
+        if left_to_chance(self._parts.selection, self._grader):
+            noise = await noise_floor(self._bench, self._weak, self._grader, first, incumbent=self._plan.incumbent)
+            shown = detectable(len(self._parts.confirmation), noise)
+            self.outcome = msgspec.structs.replace(self.outcome, noise=noise, detectable=shown)
+
+    def _spare(self) -> int:
+        """Answers that trying rules alone may take, and leaving them out again: each no more than confirmation, and no
+        more than the budget of calls leaves if every other stage takes all that it may. Known before the run, so that
+        one that was cut short comes to the same end."""
+        confirmation = 2 * len(self._parts.confirmation)
+        others = len(self._parts.induction) + ENOUGH + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
+        return min(confirmation, (self._settings.budget_calls - others) // 2)
+
+    async def _confirm(self, candidate: RuleSet) -> Tested:
+        self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.level)
+        gate = Gate(
+            planned=len(self._parts.confirmation),
+            margin=self._settings.margin,
+            level=self._plan.level,
+            futility=not self._economy,
+        )
+        return await confirm(
+            self._bench,
+            self._weak,
+            self._grader,
+            gate,
+            self._parts.confirmation,
+            incumbent=self._plan.incumbent,
+            candidate=candidate,
+        )
+
+    def _reject(self, *rejected: Rejected) -> None:
+        known = self.outcome.rejected
+        new = tuple(one for one in rejected if one not in known)
+        self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
+
+
+def known_to_users(plan: Plan, least: int) -> Corpus:
+    """Everything in a plan that users wrote or that answers their questions, and the tools that they bring.
+
+    What fewer than ``least`` conversations hold is a user's own.
+    """
+    requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
+    told, asked = zip(*map(conversation, requests), strict=True)
+    return corpus(
+        asked,
+        [text_of(item.expected) for item in plan.items],
+        conversations=conversations(requests),
+        tenants=[plan.tenants.get(item.id) for item in plan.items],
+        least=least,
+        tools={name for request in requests for name in tool_names(request)},
+        told=" ".join(told),
+    )
+
+
+def _losers(selected: Selected) -> list[Rejected]:
+    """Every candidate that was tried and is not the chosen one, with what it scored."""
+    return [
+        Rejected(
+            what=summary(one.rule_set), why=f"{one.measured.accuracy:.0%} right on {one.measured.n} selection items"
+        )
+        for one in selected.others
+    ]
+
+
+def _dropped(books: Sequence[RuleRecord]) -> list[Rejected]:
+    """The rules that were left out of the chosen candidate."""
+    return [Rejected(what=one.text, why=one.why) for one in books if one.status == "dropped"]

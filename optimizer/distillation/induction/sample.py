@@ -1,0 +1,73 @@
+"""The weak model's mistakes to learn from, and some successes for contrast: recent ones and older ones, of many
+conversations. Does not explain them.
+
+What the incumbent replied in recorded exchanges costs nothing and comes first; the rest of the induction items are
+answered in small batches, only until there are mistakes enough.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.domain import RuleSet, Value
+from gateway.settings import Grader
+from optimizer.dataset.items import Item, Mistake, Seen
+from optimizer.dataset.sampling import capped, conversations, spread
+from optimizer.evaluation.evaluator import Bench, Model
+
+ENOUGH = 16
+"""Mistakes that one cycle learns from: four groups of four."""
+PER_CONVERSATION = 2
+"""Of them, and of the successes: what one conversation may show."""
+_BATCH = 10  # items answered between two looks at whether there are enough
+
+
+class Sample(Value, frozen=True):
+    """Mistakes and successes among ``looked_at`` items."""
+
+    mistakes: tuple[Mistake, ...]
+    successes: tuple[Mistake, ...]
+    """Right replies, in the shape of mistakes."""
+    looked_at: int
+
+
+async def sample(
+    bench: Bench,
+    weak: Model,
+    grader: Grader,
+    items: Sequence[Item],
+    *,
+    incumbent: RuleSet | None,
+    seen: Mapping[str, Seen],
+    unlabelled: Sequence[Mistake],
+) -> Sample:
+    """Collect at most ``ENOUGH`` mistakes from recorded replies and from the weak model under the incumbent.
+
+    Half of the recorded ones are the newest (``seen`` and ``unlabelled`` begin with these), the others are spread over
+    the time before. Mistakes without an expected answer (``unlabelled``) fill up what is missing. Raises what
+    ``Bench.trials`` raises.
+    """
+    known = {item.id: item for item in items}
+    replies = [(known[key], one.reply, one.correct) for key, one in seen.items() if key in known]
+    waiting = [item for item in items if item.id not in seen]
+    while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
+        batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+        trials = await bench.trials(weak, batch, incumbent, grader, stage="sample")
+        replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials]
+    mistakes = [_shown(item, reply) for item, reply, correct in replies if not correct]
+    return Sample(
+        mistakes=tuple(_chosen(mistakes, unlabelled)),
+        successes=tuple(_chosen([_shown(item, reply) for item, reply, correct in replies if correct])),
+        looked_at=len(replies) + len(unlabelled),
+    )
+
+
+def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
+    """Those to learn from, newest first; ``then`` fills up what is missing."""
+    both = [*first, *then]
+    where = conversations([one.request for one in both])
+    marked = capped(list(enumerate(both)), where, PER_CONVERSATION)
+    chosen = spread([one for place, one in marked if place < len(first)], ENOUGH)
+    return chosen + spread([one for place, one in marked if place >= len(first)], ENOUGH - len(chosen))
+
+
+def _shown(item: Item, reply: str) -> Mistake:
+    return Mistake(request=item.request, reply=reply, expected=item.expected)

@@ -1,0 +1,118 @@
+"""A configured model as the optimizer sees it: asked through the gateway's own request path, so that what is verified
+is what will serve.
+
+An answer may take two calls. Each reply is kept until the answer is complete, so that a run which is killed between
+them does not pay for the first one again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from gateway.completion import Completions
+from gateway.domain import RuleSet
+from gateway.errors import ModelNotFound, PreceptorError
+from gateway.formats.chat import open_chat
+from gateway.formats.envelope import decode_object, raw
+from gateway.routing.inject import compile_rules
+from gateway.routing.route import plan_for
+from gateway.services import Services
+from gateway.settings import Settings
+from gateway.upstream.base import Call, Reply, Upstream, WholeReply
+from optimizer.evaluation.answer_cache import Answer, Evaluations, Pass, key_of_pass
+
+_EXCHANGE_ID = "chatcmpl-evaluation"
+
+
+class ServedModel:
+    """Implements ``evaluate.Model`` over a gateway's services."""
+
+    def __init__(self, name: str, services: Services, evaluations: Evaluations) -> None:
+        self.name = name
+        self.identity = _identity(name, services.settings)
+        self._services = services
+        self._evaluations = evaluations
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        services = self._services
+        if _identity(self.name, services.settings) != self.identity:
+            raise PreceptorError(f"model {self.name!r} is another one since the configuration was read again")
+        body = msgspec.json.encode({**decode_object(request), "model": raw(self.name)})
+        injection = compile_rules(rule_set) if rule_set is not None else None
+        plan = plan_for(open_chat(body), self.name, services.settings, injection=injection)
+        passes = _Passes(
+            services.serving.upstreams[plan.upstream], self._evaluations, self.identity,
+            check=plan.envelope.open_reply, clock=services.clock,
+        )  # fmt: skip
+        completions = Completions({plan.upstream: passes}, services.clock)
+        tally = completions.tally()
+        await completions.whole(plan, _EXCHANGE_ID, tally)
+        # Whoever asked puts the answer before the loop comes to this: on disk the answer is first, then they go.
+        asyncio.get_running_loop().call_soon(self._evaluations.drop_passes, passes.keys)
+        return Answer(
+            text=tally.text,
+            usage=tally.usage,
+            latency_s=passes.latency_s,
+            finish_reason=tally.finish_reason,
+            tool_calls=tally.tool_calls,
+        )
+
+
+def _identity(name: str, settings: Settings) -> str:
+    """What stands under a configured name. Raises ``ModelNotFound``."""
+    model = settings.models.get(name)
+    if model is None:
+        raise ModelNotFound(name)
+    upstream = settings.upstreams[model.upstream]
+    return f"{upstream.kind} {upstream.base_url or ''} {model.model}"
+
+
+class _Passes:
+    """The upstream of one answer: a call that was answered in an earlier run is not made again."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        evaluations: Evaluations,
+        identity: str,
+        *,
+        check: Callable[[bytes], Any],
+        clock: Callable[[], float],
+    ) -> None:
+        self.keys: list[bytes] = []
+        self.latency_s = 0.0
+        self._upstream = upstream
+        self._evaluations = evaluations
+        self._identity = identity
+        self._check = check
+        self._clock = clock
+
+    async def open(self) -> None:
+        """Opened with the services."""
+
+    async def send(self, call: Call) -> Reply:
+        key = key_of_pass(self._identity, call.path, call.body)
+        kept = self._evaluations.get_pass(key)
+        if kept is None:
+            began = self._clock()
+            reply = await self._upstream.send(call)
+            if reply.status != 200:
+                return reply
+            try:
+                body = await reply.read()
+            finally:
+                await reply.aclose()
+            self._check(body)  # what is no reply is not kept: the next try must ask again
+            kept = Pass(body=body, latency_s=self._clock() - began)
+            await self._evaluations.keep_pass(key, kept)
+        self.keys.append(key)
+        self.latency_s += kept.latency_s
+        return WholeReply(kept.body)
+
+    def ready(self) -> str | None:
+        return self._upstream.ready()
+
+    async def aclose(self) -> None:
+        """Closed with the services."""

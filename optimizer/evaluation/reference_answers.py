@@ -1,0 +1,88 @@
+"""The strong model's answers as expected answers, for questions that nobody has labelled.
+
+With such labels, quality is agreement with the strong model and nothing else: where it errs, a weak model that repeats
+the error counts as right. Each item says who labelled it, and ``meaning`` says it in words wherever a number is shown.
+How replies are compared with these labels is for the task's grader. Decides nothing.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.domain import Value
+from gateway.settings import Grader
+from optimizer.dataset.items import BadData, Item
+from optimizer.evaluation.evaluator import Answer, Bench, Model
+from optimizer.grading.graders import Ungradable, can_label, label
+
+_COMPLETE = (None, "stop", "tool_calls", "function_call")
+"""How an answer ends that is whole; one that was cut off or filtered labels nothing."""
+
+
+class Labelled(Value, frozen=True):
+    """Items that all have an expected answer, and why the others were left out."""
+
+    items: tuple[Item, ...]
+    complaints: tuple[str, ...] = ()
+    calls: int = 0
+    """Model calls that labelling paid for; answers from the cache are free."""
+    tokens: int = 0
+    """Prompt and output tokens of those calls."""
+
+
+async def labelled(bench: Bench, strong: Model, items: Sequence[Item], grader: Grader) -> Labelled:
+    """Give every item without an expected answer the strong model's own; items that have one keep it.
+
+    The answers are remembered as the strong model's to these requests: measuring it on them later is free. Raises
+    ``BadData`` before anything is paid for if the grader cannot compare with another reply, and what ``Bench.ask``
+    raises.
+    """
+    waiting = [item for item in items if item.expected is None]
+    if waiting and not can_label(grader):
+        kind = grader.__struct_config__.tag
+        raise BadData(f"a model's answer is no expected value for the grader {kind!r}: label the data, or use a judge")
+    calls, tokens = bench.ledger.calls, bench.ledger.tokens
+    complaints: list[str] = []
+
+    async def ask(item: Item) -> Item | None:
+        answer = await bench.ask(strong, item.request, None, purpose="answer")
+        try:
+            return with_label(item, grader, strong.name, answer)
+        except Ungradable as error:
+            complaints.append(f"item {item.id}: {strong.name}'s answer labels nothing: {error}")
+            return None
+
+    given = await bench.each(ask, waiting, stage="labels")
+    answered = {item.id: item for item in given if item is not None}
+    return Labelled(
+        items=tuple(
+            kept for item in items if (kept := answered.get(item.id) if item.expected is None else item) is not None
+        ),
+        complaints=tuple(complaints),
+        calls=bench.ledger.calls - calls,
+        tokens=bench.ledger.tokens - tokens,
+    )
+
+
+def with_label(item: Item, grader: Grader, model: str, answer: Answer, *, recorded: bool = False) -> Item:
+    """The item with a model's answer as its label; nobody knows what a ``recorded`` one called.
+
+    Raises ``Ungradable`` if the answer broke off or labels nothing.
+    """
+    if answer.finish_reason not in _COMPLETE:
+        raise Ungradable(answer.text, f"a whole answer, it ended with {answer.finish_reason!r}")
+    expected = label(grader, answer.text, None if recorded else answer.tool_calls)
+    return msgspec.structs.replace(item, expected=expected, labelled_by=model)
+
+
+def meaning(items: Sequence[Item]) -> str:
+    """What quality means on these items, in one sentence; nothing if people or data say what is right on all."""
+    by_model = Counter(item.labelled_by for item in items if item.labelled_by)
+    if not by_model:
+        return ""
+    models = " and ".join(sorted(by_model))
+    return (
+        f"{by_model.total()} of {len(items)} expected answers are {models}'s own: on them quality means agreement with"
+        f" {models}, not correctness"
+    )

@@ -1,0 +1,1 @@
+"""Graders compare replies with expected answers; sandboxes run code for them."""

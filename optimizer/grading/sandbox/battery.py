@@ -1,0 +1,130 @@
+"""What every sandbox must withstand before it is used: the same programs for all, each an attempt to break out.
+
+An attempt that reaches its own end got what it wanted. What it may have done outside is looked at as well, so a sandbox
+that lies about the outcome is found out too.
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from optimizer.grading.sandbox.base import NOTE, Limits, NoSandbox, Run, Sandbox
+
+LIMITS = Limits(seconds=0.5, memory=128_000_000)
+PATIENCE_S = 15.0
+"""Seconds after which a run that should have been ended counts as unbounded."""
+_SECRET = "a secret of the machine"  # noqa: S105  # planted, so that it may be looked for
+_FUNCTION = "def double(number):\n    return 2 * number"
+
+
+def weaknesses(sandbox: Sandbox) -> list[str]:
+    """What the sandbox does not hold, in a few words each; none if it may be used. Raises ``NoSandbox``."""
+    if sandbox.run((_FUNCTION, "assert double(2) == 4"), LIMITS).outcome != "passed":
+        return ["runs: a correct program does not pass"]
+    found = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE) as decoy,
+    ):
+        secret = Path(folder, "secret")
+        secret.write_text(_SECRET, encoding="utf-8")
+        for what, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
+            run = _bounded(sandbox, parts)
+            if run is None or run.outcome == "passed" or len(run.note) > NOTE or _SECRET in run.note:
+                found.append(what)
+        if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != [
+            "secret"
+        ]:
+            found.append("files: something was written")
+        listener.setblocking(False)
+        if _reached(listener):
+            found.append("network: something was reached")
+        if decoy.poll() is not None:
+            found.append("parent: another process was ended")
+        decoy.kill()
+    return list(dict.fromkeys(found))
+
+
+def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Programs that must not pass: what each is after, and its parts."""
+    yield "verdict: a wrong program passes", (_FUNCTION, "assert double(2) == 5")
+    for leave in ("import os\nos._exit(0)", "import sys\nsys.exit(0)", "raise SystemExit(0)"):
+        yield "verdict: a program that leaves before the tests passes", (leave, "pass")
+    yield "verdict: a program says itself that it passed", (_forged(), "pass")
+    yield "state: one program sees another's names", ("double(1)",)
+
+    yield "files: one can be read", (f"open({str(secret)!r}).read()",)
+    yield "files: one can be shown", (f"raise ValueError(open({str(secret)!r}).read())",)
+    yield "files: one can be written", (f"open({str(secret)!r}, 'w').write('x')",)
+    yield "files: one can be made", (_made(secret.parent),)
+    yield "files: the system's users can be read", ("open('/etc/passwd').read()",)
+    yield "environment: it can be read", ("import os\nassert set(os.environ) - {'PWD', 'LC_CTYPE'}",)
+    yield "network: loopback can be reached", (f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)",)
+    yield "network: a socket can be made", ("import socket\nsocket.socket(socket.AF_UNIX)",)
+    yield "parent: another process can be ended", (f"import os\nos.kill({decoy}, 9)",)
+    yield "parent: its memory can be read", ("open('/proc/1/environ').read()",)
+
+    yield "processes: one can be made", ("import os\nos.fork()",)
+    yield "processes: a command can be run", ("import subprocess\nsubprocess.run(['true'])",)
+    yield "time: working for ever is possible", ("while True:\n    pass",)
+    yield "time: waiting for ever is possible", ("import time\nwhile True:\n    time.sleep(100)",)
+    yield "memory: more than the limit at once", (f"text = 'a' * {2 * LIMITS.memory}",)
+    yield "memory: more than the limit bit by bit", ("texts = []\nwhile True:\n    texts.append('a' * 1000000)",)
+    yield "output: printing for ever is possible", ("while True:\n    print('x' * 100000)",)
+    yield "output: an error may be of any length", ("raise ValueError('x' * 10000000)",)
+
+
+def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> Run | None:
+    """How the program ended; ``None`` if the sandbox lets it run on, or broke."""
+    ended: list[Run] = []
+
+    def work() -> None:
+        with contextlib.suppress(NoSandbox):
+            ended.append(sandbox.run(parts, LIMITS))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    return ended[0] if ended else None
+
+
+def _reached(listener: socket.socket) -> bool:
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _made(folder: Path) -> str:
+    """Make a file in one of the places where there usually is a way."""
+    places = [str(folder), "/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/proc/self/fd/.."]  # noqa: S108
+    return (
+        f"for place in {places!r}:\n"
+        "    try:\n"
+        "        open(place + '/made', 'w')\n"
+        "        break\n"
+        "    except OSError:\n"
+        "        pass\n"
+        "else:\n"
+        "    raise OSError('nowhere')"
+    )
+
+
+def _forged() -> str:
+    """Write what a verdict may look like to everything that is open, and leave."""
+    return (
+        "import os\n"
+        "for number in range(3, 16):\n"
+        "    try:\n"
+        "        os.write(number, b'[null, true, \"\"]')\n"
+        "    except OSError:\n"
+        "        pass\n"
+        "os._exit(0)"
+    )

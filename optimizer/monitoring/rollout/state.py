@@ -1,0 +1,92 @@
+"""What the watch remembers of a task from look to look, and how one more look changes it. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gateway.domain import Activation, Value
+from gateway.rules.history import Standing, standing
+from gateway.settings import Task
+from gateway.store.base import Observed
+from optimizer.monitoring.rollout.arms import Subject, pairings
+from optimizer.monitoring.rollout.comparison import Comparison, begun
+from optimizer.monitoring.rollout.cost_limits import Known, limits_for
+from optimizer.monitoring.rollout.decide import Step, weak_share
+from optimizer.monitoring.rollout.labels import Agreement, DriftWatch, drift_watch
+
+
+class Memory(Value, frozen=True):
+    """Everything is continued as long as it is about the same thing, and forgotten with it."""
+
+    comparisons: tuple[Comparison, ...] = ()
+    steps: Mapping[Subject, Step] = {}
+    agreement: Agreement = Agreement()
+    drift: DriftWatch | None = None
+    told: tuple[str, ...] = ()
+    """What the log was told of what is wrong."""
+
+    def after(
+        self, section: Task, history: Sequence[Activation], known: Known, rows: Sequence[Observed], *,
+        full: bool, now: float,
+    ) -> "Memory":  # fmt: skip
+        """What is known after one more look at the newest rows, oldest first; ``full`` if older ones were left out."""
+        serving = standing(history)
+        live = serving.live.version if serving.live is not None else None
+        comparisons: list[Comparison] = []
+        steps: dict[Subject, Step] = {}
+        for pairing in pairings(history, section):
+            before = next((one for one in self.comparisons if one.pairing == pairing), None)
+            if before is None:
+                limits = limits_for(pairing, live, known, section.rollout.slowdown)
+                before = begun(pairing, limits, rows, section.weak)
+            comparison = before.after(rows, weak=section.weak, now=now, full=full)
+            comparisons.append(comparison)
+            if pairing.subject in ("trial", "strong"):
+                steps[pairing.subject] = self._step(section, serving, before, comparison, rows, now)
+        began = serving.live.created if serving.live is not None else 0.0
+        return msgspec.structs.replace(
+            self,
+            comparisons=tuple(comparisons),
+            steps=steps,
+            agreement=self.agreement.after(rows, weak=section.weak, version=live, began=began),
+            drift=self._drift(section, live, began, known, rows, now),
+        )
+
+    def _step(
+        self, section: Task, serving: Standing, before: Comparison, after: Comparison, rows: Sequence[Observed],
+        now: float,
+    ) -> Step:  # fmt: skip
+        pairing, entry = after.pairing, serving.canary if after.pairing.subject == "trial" else serving.share
+        share = entry.share if entry is not None else weak_share(section, serving)
+        began = entry.created if entry is not None else pairing.began
+        of = f"{pairing.version} {began} {share}"
+        step = self.steps.get(pairing.subject)
+        if step is None or step.of != of:
+            step = Step(of=of, began=began, looked=now)
+        new = sum(
+            after.counted(one.id) and not before.counted(one.id)
+            for one in rows
+            if one.arm == pairing.challenger and one.created >= step.began
+            and (pairing.subject != "trial" or one.rules == pairing.version)
+        )  # fmt: skip
+        return step.after(new, section.rollout, now)
+
+    def _drift(
+        self, section: Task, live: int | None, began: float, known: Known, rows: Sequence[Observed], now: float
+    ) -> DriftWatch | None:
+        if live is None:
+            return None
+        of = f"{live} {began}"
+        drift = self.drift
+        if drift is None or drift.of != of:
+            rules = known(live)
+            drift = drift_watch(of, live, rules.evidence if rules is not None else None)
+        return drift.after(rows, weak=section.weak, began=began, now=now) if drift is not None else None
+
+
+def remembered(note: bytes | None) -> Memory:
+    """A memory as it was noted; an empty one if there is none, or another version of Preceptor wrote it."""
+    try:
+        return msgspec.json.decode(note, type=Memory) if note is not None else Memory()
+    except msgspec.DecodeError:
+        return Memory()

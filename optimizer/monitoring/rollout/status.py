@@ -1,0 +1,178 @@
+"""Where a task's roll-out stands, as ``preceptor tasks show`` and the admin API tell it. Decides nothing."""
+
+import math
+from collections.abc import Sequence
+
+from gateway.domain import Activation, Value
+from gateway.rules.decisions import named, told
+from gateway.rules.history import Standing
+from gateway.settings import Task
+from optimizer.monitoring.rollout.arms import Subject
+from optimizer.monitoring.rollout.comparison import Comparison, Guardrail, Tally
+from optimizer.monitoring.rollout.decide import Course, weak_share
+from optimizer.monitoring.rollout.labels import Agreement, DriftWatch
+
+
+class Benefit(Value, frozen=True):
+    """What the live rules changed, from those who never get any."""
+
+    change: float
+    """Share of good replies with the rules less that without them, -1..1."""
+    interval: tuple[float, float]
+    """95% interval of the change, for one look (Agresti & Caffo, The American Statistician 54 (2000) 280)."""
+    of: str
+    """``labelled replies``, or ``replies`` where too few are labelled: good is then what shows no sign of failure."""
+
+
+class Rail(Value, frozen=True):
+    """A guardrail in numbers."""
+
+    name: str
+    e_value: float
+    limit: float
+    why: str
+
+
+class Compared(Value, frozen=True):
+    """A comparison in numbers."""
+
+    subject: Subject
+    version: int | None
+    since: float
+    challenger: Tally
+    incumbent: Tally
+    guardrails: tuple[Rail, ...]
+
+
+class Situation(Value, frozen=True):
+    """Everything that the watch knows of a task. Times are seconds since the epoch, shares 0..1."""
+
+    looked: float
+    live: int | None = None
+    canary: int | None = None
+    canary_share: float = 0.0
+    weak_share: float = 0.0
+    comparisons: tuple[Compared, ...] = ()
+    agreed: int = 0
+    differed: int = 0
+    agreement: float | None = None
+    """What is certain of it at least; ``None`` if nothing was compared."""
+    benefit: Benefit | None = None
+    drift: str = ""
+    """What the labels say against the verification's promise, if anybody promised."""
+    drift_noticed: float | None = None
+    decision: Activation | None = None
+    """The newest entry of the task's history."""
+    waiting: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    """What somebody should look at."""
+    lines: tuple[str, ...] = ()
+    """The same in a few lines for people."""
+
+
+_USED_UP = "the labelled replies from before are used up: wrong replies without other signs are compared no longer"
+
+
+def _used_up(one: Comparison) -> bool:
+    """Whether labels of the present have nothing left of the past to be compared with."""
+    return one.pairing.subject == "past" and one.challenger.labelled > 0 and not one.past.labels
+
+
+def situation(
+    section: Task,
+    serving: Standing,
+    comparisons: Sequence[Comparison],
+    agreement: Agreement,
+    drift: DriftWatch | None,
+    course: Course,
+    newest: Activation | None,
+    wrong: Sequence[str],
+    now: float,
+) -> Situation:
+    """The note of a look at ``now``."""
+    alpha = section.rollout.alpha
+    compared = agreement.agreed + agreement.differed
+    bound = agreement.bound(alpha) if compared else None
+    held = next((one for one in comparisons if one.pairing.subject == "holdback"), None)
+    benefit = benefit_of(held.challenger, held.incumbent) if held is not None else None
+    wrong = (*wrong, *(f"harm: {one.why}" for one in course.harm))
+    if drift is not None and drift.noticed_at is not None:
+        wrong = (*wrong, f"drift: {drift.why}")
+    lines = [f"serves {section.serve}: {_lanes(serving, section)}"]
+    lines += [_line(one) for one in comparisons if one.challenger.seen or one.challenger.labelled]
+    lines += [_USED_UP for one in comparisons if _used_up(one)]
+    if bound is not None:
+        lines.append(
+            f"agreement with the strong model: {agreement.agreed} of {compared}, at least {bound:.1%} for certain"
+        )
+    if benefit is not None:
+        low, high = benefit.interval
+        lines.append(
+            f"what rules change: {100 * benefit.change:+.1f} points of good {benefit.of}"
+            f" (95%: {100 * low:+.1f} to {100 * high:+.1f})"
+        )
+    lines += [*course.waiting, *wrong]
+    return Situation(
+        looked=now,
+        live=serving.live.version if serving.live else None,
+        canary=serving.canary.version if serving.canary else None,
+        canary_share=serving.canary.share if serving.canary else 0.0,
+        weak_share=weak_share(section, serving),
+        comparisons=tuple(map(_compared, comparisons, course.guardrails)),
+        agreed=agreement.agreed,
+        differed=agreement.differed,
+        agreement=bound,
+        benefit=benefit,
+        drift=drift.why if drift is not None and drift.drift.n else "",
+        drift_noticed=drift.noticed_at if drift is not None else None,
+        decision=newest,
+        waiting=course.waiting,
+        wrong=tuple(wrong),
+        lines=tuple(lines),
+    )
+
+
+def benefit_of(taught: Tally, held: Tally) -> Benefit | None:
+    """The live rules against none; ``None`` as long as either arm has fewer than ten exchanges."""
+    if min(taught.labelled, held.labelled) >= 10:
+        return _benefit(taught.wrong, taught.labelled, held.wrong, held.labelled, "labelled replies")
+    if min(taught.seen, held.seen) >= 10:
+        return _benefit(taught.bad, taught.seen, held.bad, held.seen, "replies")
+    return None
+
+
+def _benefit(bad: int, n: int, bad_held: int, n_held: int, of: str) -> Benefit:
+    # One success and one failure more for each arm: that is the whole of their correction.
+    p, q = (bad + 1) / (n + 2), (bad_held + 1) / (n_held + 2)
+    middle, spread = q - p, 1.96 * math.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (n_held + 2))
+    interval = (max(middle - spread, -1.0), min(middle + spread, 1.0))
+    return Benefit(change=bad_held / n_held - bad / n, interval=interval, of=of)
+
+
+def _compared(one: Comparison, rails: Sequence[Guardrail]) -> Compared:
+    return Compared(
+        subject=one.pairing.subject,
+        version=one.pairing.version,
+        since=one.began,
+        challenger=one.challenger,
+        incumbent=one.incumbent,
+        guardrails=tuple(
+            Rail(name=rail.name, e_value=rail.found.e_value, limit=rail.found.threshold, why=rail.why) for rail in rails
+        ),
+    )
+
+
+def _lanes(serving: Standing, section: Task) -> str:
+    said = [told(serving.live) if serving.live else "no rules are live"]
+    if serving.canary is not None:
+        said.append(told(serving.canary))
+    if section.serve == "canary":
+        said.append(f"the weak model gets {weak_share(section, serving):.0%}")
+    return ", ".join(said)
+
+
+def _line(one: Comparison) -> str:
+    c, i = one.challenger, one.incumbent
+    labels = f", labelled wrong {c.wrong} of {c.labelled} against {i.wrong} of {i.labelled}" if c.labelled else ""
+    of = "the weak model" if one.pairing.subject == "strong" else named(one.pairing.version)
+    return f"{of}, {one.pairing.name}: bad {c.bad} of {c.seen} against {i.bad} of {i.seen}{labels}"

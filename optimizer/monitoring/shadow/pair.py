@@ -1,0 +1,125 @@
+"""One request and the answers of a task's two models to it: what may be asked again, of whom, and what it shows.
+
+The strong model's answer stands for the right one, as in ``trials.reference``: what is found here is agreement with it.
+Asks and records nothing; ``shadow`` does, through a bench.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.domain import Arm, Exchange, Feedback, RuleSet
+from gateway.errors import PreceptorError
+from gateway.formats.chat import only_text, open_chat
+from gateway.routing.conversation import place
+from gateway.routing.scratchpad import form_for
+from gateway.settings import Task
+from optimizer.dataset.items import Item, body_of, item_of
+from optimizer.evaluation.evaluator import Answer, Bench
+from optimizer.evaluation.reference_answers import with_label
+from optimizer.grading.graders import Ungradable
+
+_WEAK: frozenset[Arm] = frozenset({"weak", "canary", "holdback"})
+_UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
+"""Ends of a reply that its caller fetches later: the record has only its beginning."""
+_EMPTY: tuple[Any, ...] = (None, "", [])
+
+
+def shadow_id(exchange_id: str) -> str:
+    """The id of the background answer to an exchange's request: there is one at most."""
+    return f"shadow-{exchange_id}"
+
+
+def other_model(exchange: Exchange, section: Task) -> str | None:
+    """The task's model that did not answer; ``None`` where neither of the two did."""
+    if exchange.arm == "strong":
+        return section.weak
+    return section.strong if exchange.arm in _WEAK else None
+
+
+def in_sample(exchange: Exchange, task: str, section: Task) -> bool:
+    """Whether an exchange is in the share that is compared: always the same answer for the same share."""
+    return place(exchange.id.encode(), f"{task} shadow") < section.shadow_share
+
+
+def question(exchange: Exchange) -> Item | None:
+    """What another model can be asked: a text that was answered, by a client that lets us learn."""
+    if exchange.status != "ok" or exchange.reply is None or exchange.finish_reason in _UNFINISHED:
+        return None
+    try:
+        item = item_of(body_of(exchange.request), None)
+        return item if _is_text(item.request) else None
+    except PreceptorError:
+        return None
+
+
+def _is_text(request: bytes) -> bool:
+    body = body_of(request)
+    spoken = body.get("modalities") in (None, ["text"])
+    contents = (message.get("content") for message in body["messages"])
+    return spoken and all(content in _EMPTY or only_text(content, ("text",)) for content in contents)
+
+
+def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
+    """The rule set, if the gateway would inject it into such a request: one that needs a scratchpad needs room."""
+    if rule_set is None or rule_set.scratchpad == "none":
+        return rule_set
+    asked = open_chat(msgspec.json.encode({**body_of(item.request), "model": rule_set.task}))
+    return rule_set if form_for(asked, rule_set.scratchpad) != "none" else None
+
+
+def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | None, now: float) -> Exchange:
+    """The record of an answer that no caller received."""
+    return Exchange(
+        id=shadow_id(exchange.id),
+        created=now,
+        task=exchange.task,
+        client_model=exchange.client_model,
+        model=model,
+        arm="shadow",
+        rules=rules,
+        stream=False,
+        status="ok",
+        http_status=200,
+        request=exchange.request,
+        reply=answer.text,
+        finish_reason=answer.finish_reason,
+        usage=answer.usage,
+        latency_ms=answer.latency_s * 1000,
+        tool_calls=answer.tool_calls,
+    )
+
+
+async def compared(
+    bench: Bench, item: Item, section: Task, *, served: Exchange, shadow: Exchange, now: float
+) -> Feedback | None:
+    """What the grader says of the weak model's reply, by the strong model's; ``None`` where it cannot say.
+
+    ``comment`` names the model whose answer is expected. Raises what ``Bench.graded`` raises.
+    """
+    strong, weak = (served, shadow) if served.arm == "strong" else (shadow, served)
+    try:
+        labelled = with_label(item, section.grader, strong.model, _answer(strong))
+    except Ungradable:
+        return None
+    trial = await bench.graded(section.grader, labelled, _answer(weak))
+    if trial.ungraded:
+        return None
+    return Feedback(
+        exchange_id=weak.id,
+        created=now,
+        correct=trial.correct,
+        expected=labelled.expected,
+        comment=labelled.labelled_by,
+        source="shadow",
+    )
+
+
+def _answer(exchange: Exchange) -> Answer:
+    return Answer(
+        text=exchange.reply or "",
+        tool_calls=exchange.tool_calls,
+        usage=exchange.usage,
+        latency_s=exchange.latency_ms / 1000,
+        finish_reason=exchange.finish_reason,
+    )

@@ -1,0 +1,87 @@
+"""One look at everything that flows: reads new traffic, has a share of it compared, and reviews every task's roll-out.
+
+The process that leads calls ``tick`` every ``optimizer.sweep_s`` seconds. An error of one step stays there; what could
+not be done is done by a later tick, because each step goes by what is in the store. Decides nothing itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from gateway.errors import PreceptorError, StoreError
+from gateway.services import Services
+from optimizer.evaluation.evaluator import Bench, Model
+from optimizer.monitoring.observe import Observer
+from optimizer.monitoring.rollout.watch import review
+from optimizer.monitoring.shadow.shadows import Shadows
+
+NOTE = "sweep/state"
+"""What is wrong now, as a JSON object: step -> error; empty if nothing is."""
+
+log = logging.getLogger(__name__)
+
+
+class Sweep:
+    """The live loop of one process. Close it before what the models answer through is closed."""
+
+    def __init__(self, services: Services, *, bench: Callable[[], Bench], model: Callable[[str], Model]) -> None:
+        """``bench`` makes one with a fresh budget, ``model`` a configured model by name."""
+        self._services = services
+        self._shadows = Shadows(services, bench=bench, model=model)
+        self._observer = Observer(services, self._shadows)
+        self._working: asyncio.Task[None] | None = None
+        self._wrong: dict[str, str] = {}
+        self._noted: dict[str, str] | None = None
+
+    async def tick(self) -> None:
+        """Observe, compare, review. Raises nothing but ``CancelledError``.
+
+        Models may be slow, and a rule set that does harm must not wait for them: after ``optimizer.sweep_s`` seconds
+        the comparisons go on beside what follows, and beside later ticks.
+        """
+        await self._step("observe", self._observer.observe())
+        if self._working is None:
+            self._working = asyncio.create_task(self._step("shadow", self._shadows.work()))
+        done, _ = await asyncio.wait([self._working], timeout=self._services.settings.optimizer.sweep_s)
+        if done:
+            self._working = None
+        reviews = {f"review {task}": task for task in self._services.settings.tasks}
+        for step, task in reviews.items():
+            await self._step(step, review(self._services, task))
+        for step in self._wrong.keys() - reviews.keys() - {"observe", "shadow"}:
+            del self._wrong[step]  # of a task that is not configured any more
+        await self._note()
+
+    async def aclose(self) -> None:
+        """Stop what goes on beside the ticks; the store says from where to go on."""
+        working, self._working = self._working, None
+        if working is not None:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def _step(self, name: str, work: Awaitable[None]) -> None:
+        """Do one step; its errors are told once, until it works again."""
+        try:
+            await work
+        except PreceptorError as error:
+            if name not in self._wrong:
+                log.warning("%s failed: %s", name, error, extra={"action": "sweep.failed", "step": name})
+            self._wrong[name] = str(error)
+        except Exception as error:
+            if name not in self._wrong:
+                log.exception("%s failed", name, extra={"action": "sweep.bug", "step": name})
+            self._wrong[name] = f"internal error: {type(error).__name__}"
+        else:
+            if self._wrong.pop(name, None) is not None:
+                log.info("%s works again", name, extra={"action": "sweep.recovered", "step": name})
+
+    async def _note(self) -> None:
+        if self._wrong == self._noted:
+            return
+        wrong = dict(self._wrong)
+        with contextlib.suppress(StoreError):  # which the steps have told, and the next tick tries again
+            await asyncio.to_thread(self._services.store.put_note, NOTE, msgspec.json.encode(wrong))
+            self._noted = wrong

@@ -1,0 +1,1 @@
+"""When the optimizer works, and in which process: sweeps, cycles, leadership, and the child process."""

@@ -1,0 +1,258 @@
+"""Runs cycles for a gateway's tasks: begins one where there is a reason to learn (``triggers``), keeps the plan in the
+store while the cycle runs, and takes up again what was interrupted. When to look is the schedule's business."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from gateway.domain import CycleRecord, Value
+from gateway.rules.history import standing
+from gateway.services import Services
+from gateway.settings import Settings, Task
+from gateway.store.base import Graded
+from optimizer.dataset.conversation import tenant_of
+from optimizer.dataset.items import Examples, from_graded
+from optimizer.dataset.sampling import READ, admitted
+from optimizer.distillation.cycle import run_cycle
+from optimizer.distillation.outcome import Outcome, Plan, plan_for
+from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.evaluator import Bench, Progress, quiet
+from optimizer.evaluation.gateway_model import ServedModel
+from optimizer.scheduling.triggers import (
+    Occasion,
+    Served,
+    drift_in,
+    items_of,
+    may_be_wrong,
+    mistakes_in,
+    occasion,
+    own,
+    served_now,
+    suspects,
+)
+from optimizer.statistics.alpha_spending import Spent, next_level
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_S = 24 * 3600.0
+"""Seconds after which an interrupted cycle is not taken up again: its examples are yesterday's."""
+_HISTORY = 1000  # cycles whose confirmation items count as spent
+_ANOTHER = ""  # no configured model is called so
+
+
+class Learner:
+    """The cycles of one gateway."""
+
+    def __init__(self, services: Services, evaluations: Evaluations, pace_s: float = 0.0) -> None:
+        self._services = services
+        self._evaluations = evaluations
+        self._pace_s = pace_s
+        self._trials: dict[str, int | None] = {}
+        """The versions on trial for which a task was said to wait."""
+
+    def bench(self, progress: Progress = quiet) -> Bench:
+        """A bench with a fresh budget."""
+        settings = self._services.settings.optimizer
+        return Bench(
+            self._evaluations,
+            Ledger(budget_calls=settings.budget_calls, budget_tokens=settings.budget_tokens),
+            concurrency=settings.concurrency,
+            max_output_tokens=settings.max_output_tokens,
+            progress=progress,
+            models={name: self.model(name) for name in self._services.settings.models},
+            pace_s=self._pace_s,
+        )
+
+    def model(self, name: str) -> ServedModel:
+        """A configured model, whose answers this learner remembers. Raises ``ModelNotFound``."""
+        return ServedModel(name, self._services, self._evaluations)
+
+    async def learn(self, task: str) -> Outcome | None:
+        """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
+
+        None begins while a rule set is on trial: it would be compared with what may not stay. What is begun ends under
+        the configuration with which it began. Raises ``StoreError``, and what a cycle raises.
+        """
+        store, settings = self._services.store, self._services.settings
+        record = await asyncio.to_thread(store.open_cycle, task)
+        plan = await self._resumed(record) if record is not None else None
+        if record is None or plan is None:
+            plan = await asyncio.to_thread(self._new_plan, task, settings)
+            if plan is None:
+                return None
+            record = await asyncio.to_thread(store.begin_cycle, task, plan.started, plan.encoded())
+        log.info("cycle begins", extra={"action": "cycle.begin", "task": task, "cycle": record.id})
+        section = settings.tasks[task]
+        outcome = await self.run(plan, section, self.bench(), share=first_share(section))
+        if not outcome.resumable:
+            await self._end(record, outcome)
+        log.info(
+            "cycle ended", extra={"action": "cycle.end", "task": task, "cycle": record.id,
+                                  "verdict": outcome.verdict, "note": outcome.note},
+        )  # fmt: skip
+        return outcome
+
+    async def run(self, plan: Plan, section: Task, bench: Bench, *, share: float) -> Outcome:
+        """Run a plan with its task's models; ``share`` of the conversations is for what it publishes."""
+        services = self._services
+        return await run_cycle(
+            plan,
+            bench=bench,
+            weak=self.model(section.weak),
+            strong=self.model(section.strong),
+            grader=section.grader,
+            settings=services.settings.optimizer,
+            store=services.store,
+            now=services.wall_clock,
+            share=share,
+        )
+
+    async def _resumed(self, record: CycleRecord) -> Plan | None:
+        """The plan of an interrupted cycle; ``None``, and the cycle ended, if it is not to be taken up again."""
+        if self._services.wall_clock() - record.started > GIVE_UP_S:
+            await self._end(record, Outcome(task=record.task, note="given up: interrupted for more than a day"))
+            return None
+        try:
+            return Plan.decoded(record.plan)
+        except msgspec.DecodeError:
+            await self._end(record, Outcome(task=record.task, note="given up: another version of Preceptor began it"))
+            return None
+
+    async def _end(self, record: CycleRecord, outcome: Outcome) -> None:
+        now = self._services.wall_clock()
+        await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
+
+    def _new_plan(self, task: str, configured: Settings) -> Plan | None:
+        """A plan from graded exchanges, if there is a reason to learn from them. Blocks; raises ``StoreError``."""
+        services, settings, store = self._services, configured.optimizer, self._services.store
+        now = services.wall_clock()
+        if self._waits_for_trial(task):
+            return None
+        section = configured.tasks[task]
+        served, is_new = self._served(task, configured, now)
+        incumbent = store.active().get(task)
+        version = incumbent.version if incumbent is not None else None
+        cycles = store.cycles(task, limit=_HISTORY)
+        reason = occasion(
+            cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
+            drifted=drift_in(store.note(f"drift/{task}"), version), new_model=is_new,
+        )  # fmt: skip
+        read = store.graded(task, limit=READ * settings.max_items)
+        if sum(may_be_wrong(one) for one in read if one.feedback.created > reason.since) < reason.needed:
+            return None
+        graded = admitted(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
+        examples = self._examples(section, graded, version, served, reason)
+        if examples is None:
+            return None
+        log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
+        store.put_note(_served_note(task), msgspec.json.encode(served))
+        items = items_of(graded)
+        named = {items.get(one.exchange.id): tenant_of(one.exchange.request) for one in graded}
+        return plan_for(
+            task,
+            examples,
+            incumbent=incumbent,
+            started=now,
+            by="cycle",
+            spent=[item for cycle in cycles if cycle.outcome for item in _spent(cycle.outcome)],
+            level=next_level(self._tests()),
+            tenants={item: tenant for item, tenant in named.items() if item is not None and tenant is not None},
+        )
+
+    def _examples(
+        self, section: Task, graded: Sequence[Graded], version: int | None, served: Served, reason: Occasion
+    ) -> Examples | None:
+        """The exchanges as examples, if enough of them are new mistakes."""
+        fresh = [one for one in graded if one.feedback.created > reason.since]
+        told = [one if own(one, section, version, served) else _by_another(one) for one in graded]
+        examples = from_graded(told, section.grader, model=section.weak, rules=version)
+        items = items_of(fresh)
+        own_fresh = [one for one in fresh if own(one, section, version, served)]
+        found = mistakes_in(examples, set(items.values())) + suspects(own_fresh, section.grader)
+        return examples if examples.items and found >= reason.needed else None
+
+    def _waits_for_trial(self, task: str) -> bool:
+        """Whether one of the task's rule sets is on trial; the log says so once of each."""
+        trial = standing(self._services.store.history(task)).canary
+        waits_for = trial.version if trial is not None else None
+        if trial is not None and self._trials.get(task) != waits_for:
+            log.info("no cycle while version %s is on trial", waits_for, extra={"action": "cycle.waits", "task": task})
+        self._trials[task] = waits_for
+        return trial is not None
+
+    def _served(self, task: str, settings: Settings, now: float) -> tuple[Served, bool]:
+        """The upstream's model under the weak model's name, and whether it is another one than was noted."""
+        store = self._services.store
+        weak = settings.models[settings.tasks[task].weak]
+        noted = store.note(_served_note(task))
+        served, is_new = served_now(noted, f"{weak.upstream} {weak.model}", now)
+        if noted is None:
+            store.put_note(_served_note(task), msgspec.json.encode(served))
+        return served, is_new
+
+    def _tests(self) -> list[Spent]:
+        """Every scheduled test of every task, in the order in which they were begun. Blocks.
+
+        One that was cut short and may still adopt counts as one that will not.
+        """
+        store = self._services.store
+        cycles = [one for task in self._services.settings.tasks for one in store.cycles(task, limit=_HISTORY)]
+        tests = (_test(one) for one in sorted(cycles, key=lambda one: (one.started, one.id)))
+        return [one for one in tests if one is not None]
+
+
+def first_share(section: Task) -> float:
+    """What a rule set gets when it is published. While only the strong model serves, no caller could be on trial."""
+    if section.rollout.policy == "canary":
+        return section.rollout.steps[0] if section.serve in ("weak", "canary") else 1.0
+    return 1.0 if section.rollout.policy == "at_once" else 0.0
+
+
+def _by_another(one: Graded) -> Graded:
+    """The same exchange, its reply no longer counted as the incumbent's: question and label stay of use."""
+    return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, model=_ANOTHER))
+
+
+def _served_note(task: str) -> str:
+    return f"served/{task}"
+
+
+def _spent(outcome: bytes) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(outcome, type=Outcome).spent
+    except msgspec.DecodeError:
+        return ()
+
+
+def _test(cycle: CycleRecord) -> Spent | None:
+    """What a cycle cost the account of ``levels``; ``None`` if it came to no test, or a person asked for it."""
+    try:
+        told = msgspec.json.decode(cycle.outcome or cycle.plan, type=_Told)
+    except msgspec.DecodeError:
+        return None
+    if told.by != "cycle" or told.level is None:
+        return None
+    return Spent(level=told.level, adopted=told.adopted and told.verdict == "better")
+
+
+class _Told(Value, frozen=True):
+    """What a plan or an outcome says of its test."""
+
+    by: str = ""
+    level: float | None = None
+    adopted: bool = False
+    verdict: str = ""
+
+
+@contextlib.asynccontextmanager
+async def learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
+    """A learner with its cache of evaluations in the data folder; ``pace_s`` is ``Bench``'s. Raises ``StoreError``."""
+    evaluations = Evaluations(services.settings.server.data_dir / "evaluations")
+    try:
+        yield Learner(services, evaluations, pace_s)
+    finally:
+        await asyncio.to_thread(evaluations.close)

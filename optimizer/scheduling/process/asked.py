@@ -1,0 +1,84 @@
+"""The gateway's end of the line: what the child is told of the upstreams, and the calls that are made for it."""
+
+import asyncio
+import logging
+
+from gateway.errors import PreceptorError, UpstreamUnreachable
+from gateway.services import Services
+from gateway.upstream.guarded import Guarded
+from optimizer.scheduling.process.messages import (
+    Answered,
+    Ask,
+    Condition,
+    Failed,
+    GiveUp,
+    ToChild,
+    configured,
+    frame,
+    received,
+)
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+"""Seconds between two looks at what the child is to know: the configuration and how busy the upstreams are."""
+
+
+async def tell(services: Services, writer: asyncio.StreamWriter) -> None:
+    """Tell the child what it is to know, for ever; how busy the upstreams are at every look, as ``answer`` does too."""
+    settings = None
+    while True:
+        if services.settings is not settings:
+            settings = services.settings
+            writer.write(frame(configured(settings)))
+        writer.write(frame(_condition(services)))
+        await writer.drain()
+        await asyncio.sleep(LOOK_S)
+
+
+def _condition(services: Services) -> Condition:
+    upstreams = services.serving.upstreams
+    busy = {name: one.in_flight for name, one in upstreams.items() if isinstance(one, Guarded) and one.in_flight}
+    resting = {name: one.ready() for name, one in upstreams.items()}
+    return Condition(in_flight=busy, resting={name: why for name, why in resting.items() if why is not None})
+
+
+async def answer(services: Services, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Ask what the child wants to have asked, until it is gone; then nothing that it asked is under way."""
+    under_way: dict[int, asyncio.Task[None]] = {}
+
+    async def one(ask: Ask) -> None:
+        said: ToChild = await _answer(services, ask)
+        # How busy the upstreams are comes first: the child must not take its own last call for a caller's.
+        writer.write(frame(_condition(services)) + frame(said))
+        await writer.drain()
+
+    try:
+        while (message := await received(reader)) is not None:
+            if isinstance(message, Ask):
+                task = under_way[message.id] = asyncio.create_task(one(message))
+                task.add_done_callback(lambda _, number=message.id: under_way.pop(number))  # type: ignore[misc]
+            elif isinstance(message, GiveUp) and message.id in under_way:
+                under_way[message.id].cancel()
+    finally:
+        left = list(under_way.values())
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _answer(services: Services, ask: Ask) -> Answered | Failed:
+    try:
+        upstream = services.serving.upstreams.get(ask.upstream)
+        if upstream is None:
+            raise UpstreamUnreachable(f"upstream {ask.upstream!r} is not configured any more", sent=False)
+        reply = await upstream.send(ask.call)
+        try:
+            return Answered(id=ask.id, status=reply.status, headers=dict(reply.headers), body=await reply.read())
+        finally:
+            await reply.aclose()
+    except PreceptorError as error:
+        return Failed.of(ask.id, error)
+    except Exception as error:
+        log.exception("a model could not be asked", extra={"action": "learning.bug"})
+        return Failed.of(ask.id, PreceptorError(f"internal error: {type(error).__name__}"))

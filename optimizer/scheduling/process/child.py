@@ -1,0 +1,37 @@
+"""The process that learns for a gateway: ``python -m optimizer.scheduling.process.child FD``, started by ``parent``.
+
+``FD`` is its end of the line. It works until the line is cut; what it was doing then is in the store, and taken up by
+the next one.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+from gateway.upstream.llamacpp_child import die_with_parent
+
+NICE = 10
+"""How much learning gives way where it shares a core with those who are served: a tenth of the core is left to it."""
+
+
+def main() -> None:
+    """Learn until the gateway is gone. Exits with status 1 if it cannot; the last line on stderr says why."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # what a terminal sends to all is for the gateway
+        signal.signal(number, signal.SIG_IGN)
+    die_with_parent()
+    with contextlib.suppress(OSError):  # a sandbox may forbid it
+        os.nice(NICE)
+    os.dup2(2, 1)  # what a user's grader prints is no output of the gateway's
+    from gateway import logs  # a Ctrl-C must not come before this process lets it pass
+    from optimizer.scheduling.process.work import work
+
+    logs.configure()
+    with socket.socket(fileno=int(sys.argv[1])) as end:
+        sys.exit(asyncio.run(work(end)))
+
+
+if __name__ == "__main__":
+    main()

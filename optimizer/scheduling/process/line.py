@@ -1,0 +1,109 @@
+"""The child's end of the line: the gateway's upstreams, as if they were here."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from gateway.errors import UpstreamBroken
+from gateway.settings import Settings
+from gateway.upstream.base import Call, Reply, WholeReply
+from optimizer.scheduling.process.messages import (
+    Answered,
+    Ask,
+    Condition,
+    Configured,
+    Failed,
+    GiveUp,
+    ToChild,
+    ToParent,
+    cut,
+    frame,
+    received,
+    settings_in,
+)
+
+
+class Line:
+    """Calls that are under way over a socket, and what the gateway says by itself. For one event loop."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.condition = Condition()
+        self.settings: Settings | None = None
+        """The newest configuration."""
+        self.configured: Callable[[Settings], None] = lambda settings: None
+        """Called with every one that comes."""
+        self.begun = asyncio.Event()
+        """Set by the first one, and if the gateway is gone."""
+        self._reader, self._writer = reader, writer
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Answered | Failed]] = {}
+
+    async def listen(self) -> None:
+        """Take what comes until the gateway is gone."""
+        try:
+            while (message := await received(self._reader)) is not None:
+                self._take(message)
+        finally:
+            self.begun.set()
+            for number, waiting in self._waiting.items():
+                if not waiting.done():
+                    waiting.set_result(Failed.of(number, UpstreamBroken("the gateway is gone")))
+
+    def _take(self, message: ToChild | ToParent) -> None:
+        if isinstance(message, Answered | Failed):
+            waiting = self._waiting.get(message.id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif isinstance(message, Condition):
+            self.condition = message
+        elif isinstance(message, Configured):
+            self.settings = settings_in(message)
+            self.configured(self.settings)
+            self.begun.set()
+
+    async def ask(self, upstream: str, call: Call) -> Reply:
+        """The whole reply. Raises what the gateway's upstream raised."""
+        number = next(self._numbers)
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._say(Ask(id=number, upstream=upstream, call=call))
+        try:
+            answer = await waiting
+        except asyncio.CancelledError:
+            self._say(GiveUp(id=number))
+            raise
+        finally:
+            del self._waiting[number]
+        if isinstance(answer, Failed):
+            raise answer.error()
+        return WholeReply(answer.body, status=answer.status, headers=answer.headers)
+
+    async def aclose(self) -> None:
+        """Cut it."""
+        await cut(self._writer)
+
+    def _say(self, message: ToParent) -> None:
+        self._writer.write(frame(message))
+
+
+class Relayed:
+    """One of the gateway's upstreams. Implements ``upstream.base.Upstream``."""
+
+    def __init__(self, name: str, line: Line) -> None:
+        self._name, self._line = name, line
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way in the gateway, its callers' included, a moment ago."""
+        return self._line.condition.in_flight.get(self._name, 0)
+
+    async def open(self) -> None:
+        """The gateway opened it."""
+
+    async def send(self, call: Call) -> Reply:
+        return await self._line.ask(self._name, call)
+
+    def ready(self) -> str | None:
+        return self._line.condition.resting.get(self._name)
+
+    async def aclose(self) -> None:
+        """The gateway closes it."""

@@ -1,0 +1,145 @@
+"""When the optimizer works: sweeps every few seconds and cycles by cron, beside each other, in the process that leads.
+
+Cycles are APScheduler's, in the event loop, declared in code: one after another, missed runs merged. Sweeps go by the
+loop's own clock, because APScheduler reckons by the wall clock: where that is put back by an hour it rests for an hour,
+and so would what takes a bad rule set off the air. No error of a sweep or a cycle gets out: requests go on.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Protocol
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from gateway.errors import PreceptorError
+from gateway.services import Services
+from gateway.settings import Settings
+from optimizer.monitoring.sweep import Sweep
+from optimizer.scheduling.leader import Leader
+from optimizer.scheduling.learner import Learner
+
+log = logging.getLogger(__name__)
+
+
+Leads = Callable[[], bool]
+
+
+class Ticking(Protocol):
+    """What is done every ``optimizer.sweep_s`` seconds, such as a ``Sweep``."""
+
+    async def tick(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def trigger(expression: str) -> CronTrigger:
+    """A cron expression of five fields, or six with seconds first. Raises ``ValueError``."""
+    seconds, _, rest = expression.partition(" ")
+    if len(expression.split()) != 6:
+        return CronTrigger.from_crontab(expression)
+    minute, hour, day, month, weekday = rest.split()
+    return CronTrigger(second=seconds, minute=minute, hour=hour, day=day, month=month, day_of_week=weekday)
+
+
+def schedules(settings: Settings) -> dict[str, str]:
+    """The cron expression of every task's cycles."""
+    return {name: task.schedule or settings.optimizer.schedule for name, task in settings.tasks.items()}
+
+
+class Rota:
+    """What is to be done, and the claim to be the one who does it."""
+
+    def __init__(
+        self, services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+    ) -> None:
+        """``leads`` blocks and says whether it may do anything now; by default a ``Leader`` of its own does."""
+        self.leader = Leader(services.settings.server.data_dir)
+        self._leads = leads or self.leader.claim
+        self._services = services
+        self._teacher = teacher
+        self._sweep = sweep or Sweep(services, bench=teacher.bench, model=teacher.model)
+        self._one_by_one = asyncio.Lock()
+
+    async def sweep(self) -> None:
+        """One sweep, if this process leads."""
+        try:
+            if await asyncio.to_thread(self._leads):
+                await self._sweep.tick()
+        except Exception:
+            log.exception("sweep failed", extra={"action": "sweep.bug"})
+
+    async def sweeps(self) -> None:
+        """Sweeps for ever: the next one begins ``optimizer.sweep_s`` seconds after the last one ended."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(self._services.settings.optimizer.sweep_s)
+
+    async def look(self, task: str) -> None:
+        """The task's cycle, if there is something to learn and this process leads when its turn has come."""
+        async with self._one_by_one:
+            if task not in self._services.settings.tasks or not await asyncio.to_thread(self._leads):
+                return
+            try:
+                await self._teacher.learn(task)
+            except PreceptorError as error:
+                log.warning("cycle failed: %s", error, extra={"action": "cycle.failed", "task": task})
+            except Exception:
+                log.exception("cycle failed", extra={"action": "cycle.bug", "task": task})
+
+    async def once(self) -> None:
+        """One sweep, then a look at every task. Raises ``AnotherLeads``."""
+        await asyncio.to_thread(self.leader.insist)
+        await self.sweep()
+        for task in self._services.settings.tasks:
+            await self.look(task)
+
+    async def aclose(self) -> None:
+        """End what sweeps began, and let another process lead."""
+        await self._sweep.aclose()
+        self.leader.release()
+
+
+@contextlib.asynccontextmanager
+async def scheduled(
+    services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+) -> AsyncIterator[Rota]:
+    """Sweeps and cycles go on while the context is open; a cycle that is under way at its end is taken up next time."""
+    rota = Rota(services, teacher, sweep, leads)
+    scheduler = AsyncIOScheduler()
+    running: set[asyncio.Task[None]] = set()
+
+    def begin(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return task
+
+    async def job(task: str) -> None:
+        # APScheduler cancels jobs without waiting for them: the work is kept, to end before its cache is closed.
+        with contextlib.suppress(asyncio.CancelledError):  # it would say that the job failed
+            await asyncio.wait([begin(rota.look(task))])
+
+    def declare() -> None:
+        scheduler.remove_all_jobs()
+        for task, expression in schedules(services.settings).items():
+            scheduler.add_job(job, trigger(expression), [task], name=task, max_instances=1, coalesce=True,
+                              misfire_grace_time=None)  # fmt: skip
+
+    declare()
+    # A task whose turn comes while its last one still runs is no news: its runs are merged.
+    logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
+    scheduler.start()
+    begin(rota.sweeps())
+    services.on_reload.append(declare)
+    try:
+        yield rota
+    finally:
+        services.on_reload.remove(declare)
+        scheduler.shutdown(wait=False)
+        for task in list(running):
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await rota.aclose()

@@ -1,0 +1,139 @@
+"""Requests of the Responses API: rules go into the instructions, working behind the question."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Rule, RuleSet
+from gateway.errors import BadRequest
+from gateway.formats.envelope import raw
+from gateway.formats.responses import ResponsesRequest, open_responses
+from gateway.routing.inject import compile_rules
+from gateway.routing.scratchpad import WORKING_TOKENS, form_for, working
+
+SYSTEM = {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]}
+USER = {"role": "user", "content": "What is 2 + 2?"}
+PARTS = {"role": "user", "content": [{"type": "input_text", "text": "What is 2 + 2?"}]}
+IMAGE = {"role": "user", "content": [{"type": "input_image", "image_url": "http://127.0.0.1/x.png"}]}
+INJECTION = compile_rules(RuleSet(task="sums", scratchpad="two_pass", rules=(Rule(text="Work in steps."),)))
+
+
+def asked(**fields: Any) -> ResponsesRequest:
+    return open_responses(bytes(raw({"model": "m", **fields})))
+
+
+def sent(envelope: ResponsesRequest, changes: dict[str, Any]) -> dict[str, Any]:
+    """The body that goes upstream with these changes."""
+    body: dict[str, Any] = json.loads(envelope.sealed(changes))
+    return body
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"input": "hi", "instructions": "Be brief."}, "Be brief."),
+        ({"input": [SYSTEM, USER]}, "Be brief."),
+        ({"input": [USER, SYSTEM]}, None),
+        ({"input": "hi"}, None),
+        ({"input": []}, None),
+        ({}, None),
+    ],
+)
+def test_the_system_text_is_the_instructions_or_the_first_developer_item(
+    fields: dict[str, Any], expected: str | None
+) -> None:
+    """Tasks are recognised by it, as in a chat."""
+    assert asked(**fields).system_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({}, "RULES"), ({"instructions": None}, "RULES"), ({"instructions": "Be brief."}, "Be brief.\n\nRULES")],
+)
+def test_rules_follow_the_callers_instructions(told: dict[str, Any], expected: str) -> None:
+    """The input keeps its bytes; without rules nothing changes."""
+    envelope = asked(input=[USER], **told)
+    assert sent(envelope, envelope.with_system("RULES")) == {"model": "m", "input": [USER], "instructions": expected}
+    assert envelope.with_system("") == {}
+
+
+@pytest.mark.parametrize(
+    ("given_input", "expected"),
+    [
+        ("2 + 2?", "2 + 2? W"),
+        ([SYSTEM, USER], [SYSTEM, {**USER, "content": "What is 2 + 2? W"}]),
+        ([PARTS], [{"role": "user", "content": [*PARTS["content"], {"type": "input_text", "text": " W"}]}]),
+    ],
+)
+def test_working_stands_behind_the_question(given_input: Any, expected: Any) -> None:
+    """As in a chat, whatever form the input has."""
+    envelope = asked(input=given_input)
+    assert sent(envelope, envelope.with_question(" W"))["input"] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({"input": "2 + 2?"}, "two_pass"),
+        ({"input": [USER]}, "two_pass"),
+        ({"input": [PARTS]}, "two_pass"),
+        ({"input": [IMAGE]}, "none"),
+        ({"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "4"}]}, "none"),
+        ({"input": []}, "none"),
+        ({}, "none"),
+        ({"input": "2 + 2?", "tools": [{"type": "web_search"}]}, "none"),
+        ({"input": "2 + 2?", "background": True}, "none"),
+    ],
+)
+def test_the_form_that_a_request_can_have(fields: dict[str, Any], form: str) -> None:
+    """Nothing can be cut out of a response's stream, so tags become two passes."""
+    assert form_for(asked(**fields), "tags") == form
+    assert form_for(asked(**fields), "two_pass") == form
+
+
+def test_a_first_pass_is_plain_text_with_a_bound_of_its_own() -> None:
+    """The reply's format, limit and stream do not belong to the working."""
+    envelope = asked(input="2 + 2?", stream=True, text={"format": {"type": "json_object"}}, max_output_tokens=3)
+    body = sent(envelope, working(envelope, INJECTION))
+    assert set(body) == {"model", "input", "instructions", "max_output_tokens"}
+    assert body["max_output_tokens"] == WORKING_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"[]", None),
+        (b"{}", "model"),
+        (b'{"model":"m","input":3}', "input"),
+        (b'{"model":"m","input":["hi"]}', "input[0]"),
+        (b'{"model":"m","instructions":3}', "instructions"),
+        (b'{"model":"m","stream":"yes"}', "stream"),
+    ],
+)
+def test_a_request_that_is_none_is_refused_with_its_place(body: bytes, param: str | None) -> None:
+    """In OpenAI's words, with the field."""
+    with pytest.raises(BadRequest) as caught:
+        open_responses(body)
+    assert caught.value.param == param
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "content", "type", "text"]), inner),
+)
+
+
+@given(ODD, ODD, ODD)
+def test_odd_requests_never_break_what_reads_them(told: Any, given_input: Any, tools: Any) -> None:
+    """A body of any shape can be looked into and changed, or is the client's mistake."""
+    try:
+        envelope = asked(instructions=told, input=given_input, tools=tools)
+        envelope.system_text()
+        envelope.sealed(envelope.with_system("RULES"))
+        if envelope.has_room():
+            envelope.sealed(envelope.with_question("W"))
+    except BadRequest:
+        return

@@ -1,0 +1,229 @@
+"""Who asked what: keys of conversations, tenants and questions, and what counts as the same question asked again."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Exchange
+from gateway.formats.messages import open_messages
+from optimizer.dataset.conversation import asked_again, conversation_of, question_of, tenant_of, turns_of
+
+QUESTION = "How do I reset the pump of unit 7?"
+LATER = 10_000.0
+"""A time at which everything here can be judged."""
+
+
+def user(text: Any) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def body(*messages: dict[str, Any], **fields: Any) -> bytes:
+    return json.dumps({"model": "m", "messages": messages, **fields}).encode()
+
+
+def made(id_: str, created: float, request: bytes, reply: str | None = "Press it.", **changes: Any) -> Exchange:
+    plain = Exchange(
+        id=id_, created=created, task="t", client_model="m", model="small", arm="weak", rules=None, stream=False,
+        status="ok", http_status=200, request=request, reply=reply, finish_reason="stop", latency_ms=1000.0,
+    )  # fmt: skip
+    return msgspec.structs.replace(plain, **changes)
+
+
+FIRST = made("a", 100.0, body(user(QUESTION)))
+AGAIN = made("b", 160.0, body(user(QUESTION), said("Press it."), user("how do I reset  the pump of unit 7?")))
+
+
+def test_all_turns_of_a_conversation_have_one_key() -> None:
+    """Also when its answers differ, and when the client gives a key itself."""
+    assert conversation_of(FIRST.request) == conversation_of(AGAIN.request)
+    assert conversation_of(FIRST.request) != conversation_of(body(user("Another beginning")))
+    for own in ({"metadata": {"conversation_id": "c1"}}, {"prompt_cache_key": "c1"}, {"conversation": {"id": "c1"}}):
+        one, other = body(user("x"), **own), body(user("y"), **own)
+        assert conversation_of(one) == conversation_of(other) != conversation_of(body(user("x")))
+    assert len(conversation_of(b"no json")) == 16
+
+
+@pytest.mark.parametrize("own", [{"user": "u1"}, {"safety_identifier": "u1"}, {"metadata": {"user_id": "u1"}}])
+def test_a_tenant_is_the_end_user_that_a_client_names(own: dict[str, Any]) -> None:
+    """By a hash, because names are nobody's business here."""
+    assert tenant_of(body(user("x"), **own)) == tenant_of(body(user("y"), **own)) != tenant_of(body(user="u2"))
+    assert "u1" not in (tenant_of(body(user("x"), **own)) or "")
+    assert tenant_of(body(user("x"))) is None is tenant_of(body(user("x"), user=7))
+
+
+def test_a_question_is_what_the_user_said_last() -> None:
+    """Case, white space and the form of the content aside; a chat, a response and a completion are alike."""
+    asked = question_of(FIRST.request)
+    assert asked == question_of(AGAIN.request) == question_of(body(user([{"type": "text", "text": QUESTION.upper()}])))
+    assert asked == question_of(json.dumps({"model": "m", "input": QUESTION}).encode())
+    assert asked == question_of(json.dumps({"model": "m", "prompt": QUESTION}).encode())
+    parts = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}]
+    assert asked == question_of(json.dumps({"model": "m", "instructions": "Be brief.", "input": parts}).encode())
+    assert asked != question_of(body(user(QUESTION + " Please.")))
+
+
+def test_a_question_about_another_picture_is_another_question() -> None:
+    """What is no text counts as well."""
+    first, second = (
+        body(user([{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": url}}]))
+        for url in ("data:1", "data:2")
+    )
+    assert question_of(first) != question_of(second) != question_of(FIRST.request)
+
+
+def test_the_next_step_of_an_agent_asks_nothing() -> None:
+    """Its request ends with a tool's result, in either API."""
+    calls = {"role": "assistant", "tool_calls": []}
+    assert question_of(body(user(QUESTION), calls, {"role": "tool", "content": "7"})) == ""
+    handed_in = [user(QUESTION), {"type": "function_call_output", "call_id": "1", "output": "7"}]
+    assert question_of(json.dumps({"model": "m", "input": handed_in}).encode()) == ""
+    assert question_of(b"{}") == question_of(b"\xff") == ""
+
+
+def test_a_recorded_message_is_read_as_the_chat_that_it_became() -> None:
+    """That is how requests of Anthropic's API are recorded."""
+    request = {"model": "m", "max_tokens": 9, "system": "Be brief.", "messages": [user(QUESTION)],
+               "metadata": {"user_id": "u1"}}  # fmt: skip
+    recorded = open_messages(json.dumps(request).encode()).body
+    assert question_of(recorded) == question_of(FIRST.request)
+    assert tenant_of(recorded) == tenant_of(body(user="u1"))
+
+
+def test_the_same_question_later_in_a_conversation_was_asked_again() -> None:
+    """The later request holds the earlier reply; the order in which exchanges are given does not matter."""
+    assert asked_again([AGAIN, FIRST], now=LATER) == {"a": "b"}
+
+
+def test_other_questions_in_between_do_not_hide_it() -> None:
+    """The person tried something else first."""
+    between = [user(QUESTION), said("Press it."), user("And where is that?"), said("Below.")]
+    other = made("m", 130.0, body(*between[:3]), "Below.")
+    again = made("b", 160.0, body(*between, user(QUESTION)))
+    assert asked_again([FIRST, other, again], now=LATER) == {"a": "b"}
+
+
+def test_strangers_with_the_same_question_are_no_repetition() -> None:
+    """Without a name and without the earlier reply nothing says that it is the same person."""
+    assert asked_again([FIRST, made("b", 160.0, FIRST.request)], now=LATER) == {}
+    named = [made(name, 100.0 + 60 * number, body(user(QUESTION), user=name)) for number, name in enumerate("ab")]
+    assert asked_again(named, now=LATER) == {}
+    shared = body(user(QUESTION), prompt_cache_key="our-app")
+    assert asked_again([made("a", 100.0, shared), made("b", 160.0, shared)], now=LATER) == {}
+
+
+@pytest.mark.parametrize("own", [{"user": "u"}, {"metadata": {"conversation_id": "c"}}, {"conversation": "c"}])
+def test_an_asker_known_by_name_may_begin_anew(own: dict[str, Any]) -> None:
+    """The same request again, or a new conversation that begins with the same question."""
+    request = body(user(QUESTION), **own)
+    assert asked_again([made("a", 100.0, request), made("b", 160.0, request)], now=LATER) == {"a": "b"}
+
+
+def test_the_same_words_about_another_text_are_another_question() -> None:
+    """What the instructions and earlier turns hold belongs to the question."""
+    one, other = (
+        body({"role": "system", "content": f"The document: {name}"}, user("Summarise the document."), user="u")
+        for name in ("one", "two")
+    )
+    assert asked_again([made("a", 100.0, one), made("b", 160.0, other)], now=LATER) == {}
+
+
+def test_a_retry_of_what_failed_is_no_repetition() -> None:
+    """There was no reply to be dissatisfied with; but who asks again and fails was still not helped before."""
+    request = body(user(QUESTION), user="u")
+    failed = made("a", 100.0, request, None, status="error", http_status=502)
+    gone = made("b", 110.0, request, "Pre", status="abandoned", http_status=499)
+    assert asked_again([failed, gone, made("c", 160.0, request)], now=LATER) == {}
+    answered = made("0", 50.0, request)
+    assert asked_again([answered, failed, made("c", 160.0, request)], now=LATER) == {"0": "a"}
+
+
+@pytest.mark.parametrize("created", [100.2, 101.0, 102.5, 702.0, 90.0])
+def test_too_soon_and_too_late_are_no_reaction(created: float) -> None:
+    """Before the reply was there, before it could be read, long after it, or before it by a clock that jumped."""
+    request = body(user(QUESTION), user="u", temperature=1)
+    first = made("a", 100.0, request)
+    found = asked_again([first, made("b", created, body(user(QUESTION), user="u"))], now=LATER, within_s=600.0)
+    assert "a" not in found
+
+
+@pytest.mark.parametrize("fixed", [{"temperature": 0}, {"temperature": 0.0}, {"seed": 1}])
+def test_a_determined_reply_is_asked_for_again_by_programs_only(fixed: dict[str, Any]) -> None:
+    """An equal request would have an equal reply."""
+    request = body(user(QUESTION), user="u", **fixed)
+    assert asked_again([made("a", 100.0, request), made("b", 160.0, request)], now=LATER) == {}
+
+
+def test_what_somebody_asks_all_the_time_is_a_programs_prompt() -> None:
+    """A probe or a batch under one name; three times may still be a person."""
+    request = body(user(QUESTION), user="u")
+    asked = [made(str(number), 100.0 + 60 * number, request) for number in range(4)]
+    assert asked_again(asked[:3], now=LATER) == {"0": "1", "1": "2"}
+    assert asked_again(asked, now=LATER) == {}
+
+
+def test_a_program_that_drives_a_conversation_on_is_not_dissatisfied() -> None:
+    """The same words after every reply."""
+    turns: list[dict[str, Any]] = []
+    steps = []
+    for number in range(5):
+        turns.append(user("Go on with the next step."))
+        steps.append(made(str(number), 100.0 + 60 * number, body(*turns), f"Step {number}."))
+        turns.append(said(f"Step {number}."))
+    assert asked_again(steps, now=LATER) == {}
+
+
+def test_short_answers_may_be_said_twice() -> None:
+    """They are no questions."""
+    first = made("a", 100.0, body(user("Yes, go ahead")))
+    again = made("b", 160.0, body(user("Yes, go ahead"), said("Press it."), user("Yes, go ahead")))
+    assert asked_again([first, again], now=LATER) == {}
+
+
+def test_answers_in_the_background_and_clients_that_opted_out_do_not_count() -> None:
+    """The first were asked by the gateway itself, of the second nothing is known."""
+    request = body(user(QUESTION), user="u")
+    shadow = made("b", 160.0, request, arm="shadow")
+    assert asked_again([made("a", 100.0, request), shadow, made("c", 170.0, b"{}", None)], now=LATER) == {}
+
+
+def test_an_exchange_is_judged_when_no_more_can_come() -> None:
+    """So that what comes later changes nothing."""
+    assert asked_again([FIRST, AGAIN], now=700.0, within_s=600.0) == {}
+    assert asked_again([FIRST, AGAIN], now=701.0, within_s=600.0) == {"a": "b"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["user", "role", "text"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "type", "text", "id"]), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+FIELDS = ["model", "messages", "input", "instructions", "prompt", "metadata", "user", "conversation"]
+
+
+@given(
+    st.lists(st.binary(max_size=30) | st.dictionaries(st.sampled_from(FIELDS), JSON).map(json.dumps).map(str.encode))
+)
+def test_no_recorded_bytes_raise(requests: list[bytes]) -> None:
+    """Whatever was sent."""
+    for request in requests:
+        assert len(conversation_of(request)) == 16
+        assert len(question_of(request)) in (0, 16) and len(tenant_of(request) or "16 hex digits...") == 16
+    asked_again([made(str(number), number, request) for number, request in enumerate(requests)], now=LATER)
+
+
+def test_turns_hold_what_was_said_by_whom() -> None:
+    """Instructions first; items of a response that nobody said are left out."""
+    items = [user("a"), {"type": "reasoning", "summary": []}, said("b")]
+    turns = turns_of({"instructions": "i", "input": items})
+    assert [(turn.role, turn.text) for turn in turns] == [("system", "i"), ("user", "a"), ("assistant", "b")]

@@ -1,0 +1,66 @@
+"""Conversations keep their place."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.formats.chat import open_chat
+from gateway.formats.envelope import Conversation
+from gateway.formats.responses import open_responses
+from gateway.routing.conversation import key_of, place
+
+FIRST = {"role": "user", "content": "What is 2 + 2?"}
+LATER = [FIRST, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3 + 3?"}]
+
+
+def chat(messages: Any, **fields: Any) -> Conversation:
+    return open_chat(json.dumps({"model": "m", "messages": messages, **fields}).encode())
+
+
+def response(given: Any, **fields: Any) -> Conversation:
+    return open_responses(json.dumps({"model": "m", "input": given, **fields}).encode())
+
+
+def test_a_later_turn_has_the_key_of_the_first() -> None:
+    """What was said since does not matter, nor does a system prompt that names the time."""
+    told = [{"role": "system", "content": "It is 9:00."}, FIRST]
+    assert key_of(chat([FIRST])) == key_of(chat(LATER)) == key_of(chat(told))
+    assert key_of(response([FIRST])) == key_of(response(LATER))
+    assert key_of(chat([FIRST])) != key_of(chat(LATER[2:]))
+
+
+@pytest.mark.parametrize("field", ["prompt_cache_key", "conversation", "previous_response_id"])
+def test_the_client_s_own_key_wins(field: str) -> None:
+    """It knows what belongs together."""
+    one, other = response("Hello", **{field: "k1"}), response("Goodbye", **{field: "k1"})
+    assert key_of(one) == key_of(other) != key_of(response("Hello", **{field: "k2"}))
+    assert key_of(response("Hello", **{field: None})) == key_of(response("Hello"))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [chat([{"role": "assistant", "content": "Hi"}]), chat([{"role": "user"}]), chat([{}]), response([]), response(None),
+     response([{"type": "item_reference", "id": "x"}])],
+)  # fmt: skip
+def test_odd_requests_have_a_key(request_: Conversation) -> None:
+    """They are the upstream's to judge."""
+    assert isinstance(key_of(request_), bytes)
+
+
+@given(st.binary(), st.text())
+def test_a_place_is_between_nothing_and_one(key: bytes, salt: str) -> None:
+    """And always the same."""
+    assert 0 <= place(key, salt) < 1
+    assert place(key, salt) == place(key, salt)
+
+
+def test_places_are_spread_evenly_and_independently() -> None:
+    """Of 10,000 conversations, a tenth lies below 0.1, and a tenth of those below 0.1 by another salt."""
+    keys = [str(number).encode() for number in range(10_000)]
+    below = [key for key in keys if place(key, "one") < 0.1]
+    both = [key for key in below if place(key, "other") < 0.1]
+    assert 900 < len(below) < 1100
+    assert 70 < len(both) < 130
