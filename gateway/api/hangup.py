@@ -1,7 +1,7 @@
 """Ends a request's work as soon as its client hangs up, also before the first byte.
 
 Servers tell a handler of a closed connection only through ``receive()``, which a handler that awaits its upstream does
-not call; without this, generation runs on and is billed. Our own server says it directly (``gateway.http_server``): a task
+not call; without this, generation runs on and is billed. Our own server says it directly: a task
 that waits in ``receive()`` costs a tenth of a request. On any other one, such a task is made.
 """
 
