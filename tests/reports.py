@@ -7,7 +7,7 @@ from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.outcome import Example, Outcome
 from optimizer.evaluation.candidate_score import Tried
 from optimizer.evaluation.evaluator import Answer, Trial
-from optimizer.migration.arms import ArmName, Run, compare, differing, run_of
+from optimizer.migration.arms import ArmName, ArmResult, arm_result, compare, differing
 from optimizer.migration.money import savings
 from optimizer.migration.run import Labels, Migration
 
@@ -81,7 +81,7 @@ def outcome() -> Outcome:
     )
 
 
-def run(name: ArmName, model: str, right: int, tokens: int, price: Price) -> Run:
+def run(name: ArmName, model: str, right: int, tokens: int, price: Price) -> ArmResult:
     """An arm that got the first so many of forty right."""
     trials = [
         Trial(
@@ -91,7 +91,7 @@ def run(name: ArmName, model: str, right: int, tokens: int, price: Price) -> Run
         )
         for number in range(40)
     ]
-    return run_of(name, model, None, trials, price, calls_per_month=100_000)
+    return arm_result(name, model, None, trials, price, calls_per_month=100_000)
 
 
 def migration(*, references: int = 0, prices: bool = True) -> Migration:

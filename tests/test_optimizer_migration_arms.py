@@ -5,14 +5,14 @@ import pytest
 from gateway.domain import RuleSet, Usage
 from gateway.settings.sections import Price
 from optimizer.evaluation.evaluator import Answer, Trial
-from optimizer.migration.arms import SHOWN, ArmName, Run, compare, differing, needed, run_of
+from optimizer.migration.arms import SHOWN, ArmName, ArmResult, arm_result, compare, differing, needed
 from optimizer.statistics.paired_test import Pairs
 from tests.scripted import questions
 
 ITEMS = questions(100)
 
 
-def run(name: ArmName, right: set[int], *, n: int = 100, price: Price = Price()) -> Run:  # noqa: B008  frozen
+def run(name: ArmName, right: set[int], *, n: int = 100, price: Price = Price()) -> ArmResult:  # noqa: B008  frozen
     trials = [
         Trial(
             item=item,
@@ -21,7 +21,7 @@ def run(name: ArmName, right: set[int], *, n: int = 100, price: Price = Price())
         )
         for number, item in enumerate(ITEMS[:n])
     ]
-    return run_of(name, "m", RuleSet(task="t", version=3), trials, price, calls_per_month=2000)
+    return arm_result(name, "m", RuleSet(task="t", version=3), trials, price, calls_per_month=2000)
 
 
 def test_an_arm_is_told_in_quality_time_tokens_and_money() -> None:

@@ -12,7 +12,7 @@ from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import BadData, Examples
 from optimizer.distillation.outcome import Outcome, plan_for
 from optimizer.migration.run import Migrating, Migration, migrate, set_out
-from optimizer.migration.source import Source
+from optimizer.migration.source import ExampleSource
 from tests.fakes import settings
 from tests.scripted import FOUND, Counting, Strong, Weak, bench, optimizer, questions
 
@@ -31,7 +31,7 @@ class Knowing(Strong):
 
 
 def setting(count: int = 300) -> Migrating:
-    source = Source(name="examples.jsonl", examples=Examples(items=tuple(questions(count))))
+    source = ExampleSource(name="examples.jsonl", examples=Examples(items=tuple(questions(count))))
     plan = plan_for("arithmetic", source.examples, incumbent=None, started=0.0, by="migrate")
     return set_out(source, plan, optimizer(confirmation_items=80), calls_per_month=None)
 

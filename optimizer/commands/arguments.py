@@ -55,7 +55,7 @@ def with_store(settings: Settings, read: Callable[[Store], Result]) -> Result:
         return read(store)
 
 
-class Known(Value, frozen=True):
+class TaskHistory(Value, frozen=True):
     """What the store knows of a task when a command begins."""
 
     live: RuleSet | None
@@ -64,13 +64,13 @@ class Known(Value, frozen=True):
     counts: TaskCounts
 
 
-def known(settings: Settings, task: str) -> Known:
+def history_of(settings: Settings, task: str) -> TaskHistory:
     """Read it from the configured store."""
 
-    def read(store: Store) -> Known:
+    def read(store: Store) -> TaskHistory:
         live = store.active().get(task)
         counts = store.counts().get(task, TaskCounts())
-        return Known(live=live, decided=tuple(decided(store, task, live)), counts=counts)
+        return TaskHistory(live=live, decided=tuple(decided(store, task, live)), counts=counts)
 
     return with_store(settings, read)
 

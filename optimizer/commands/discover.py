@@ -33,7 +33,7 @@ last_option = click.option(
 )  # fmt: skip
 
 
-class Known(Value, frozen=True):
+class UnclaimedTraffic(Value, frozen=True):
     """What was found in the store: the groups of its newest unclaimed requests."""
 
     looked_at: int
@@ -113,11 +113,11 @@ def adopt(
     say(f"appended to {path}; a running gateway reads it by itself; then try: preceptor migrate {name}")
 
 
-def _known(settings: Settings, last: int) -> Known:
+def _known(settings: Settings, last: int) -> UnclaimedTraffic:
     with store_of(settings) as store:
         exchanges = still_unclaimed(store.unclaimed(limit=last), settings.tasks)
     found = groups(exchanges, taken=settings.tasks)
-    return Known(looked_at=sum(len(one.members) for one in found), groups=tuple(found))
+    return UnclaimedTraffic(looked_at=sum(len(one.members) for one in found), groups=tuple(found))
 
 
 def append(path: Path, text: str) -> None:

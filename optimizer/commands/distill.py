@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from gateway.commands.options import config_option, json_option, settings_of
-from optimizer.commands.arguments import data_option, known, loaded, narrowed, report_option, writable, write_report
+from optimizer.commands.arguments import (
+    data_option,
+    history_of,
+    loaded,
+    narrowed,
+    report_option,
+    writable,
+    write_report,
+)
 from optimizer.commands.estimate import announce
 from optimizer.commands.outcomes import cut_short, print_outcome
 from optimizer.commands.progress import on_terminal
@@ -29,7 +37,7 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     writable(report)
     examples = loaded(data, settings, task)
 
-    found, section = known(settings, task), settings.optimizer
+    found, section = history_of(settings, task), settings.optimizer
     plan = plan_for(task, examples, incumbent=found.live, started=ANY_TIME, by="distill", spent=found.decided)
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
     ask = not as_json and on_terminal()

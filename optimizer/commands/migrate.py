@@ -8,7 +8,7 @@ import click
 from gateway.commands.options import config_option, json_option, settings_of
 from gateway.settings import Settings
 from gateway.store.base import Store
-from optimizer.commands.arguments import FORM, known, narrowed, report_option, with_store, writable, write_report
+from optimizer.commands.arguments import FORM, history_of, narrowed, report_option, with_store, writable, write_report
 from optimizer.commands.estimate import announce
 from optimizer.commands.outcomes import cut_short
 from optimizer.commands.progress import on_terminal, say
@@ -21,7 +21,7 @@ from optimizer.evaluation.reference_answers import meaning
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
-from optimizer.migration.source import Source, from_file, from_log
+from optimizer.migration.source import ExampleSource, from_file, from_log
 from optimizer.report.migrated import migrated
 from optimizer.report.page import page
 from optimizer.report.view import Report
@@ -56,7 +56,7 @@ def migrate(
     if note := meaning(source.examples.items):
         say(note)
 
-    history = known(settings, task)
+    history = history_of(settings, task)
     plan = plan_for(
         task, source.examples, incumbent=history.live, started=ANY_TIME, by="migrate", spent=history.decided
     )
@@ -103,10 +103,10 @@ def migrate(
         write_report(report, page(view))
 
 
-def _log_of(settings: Settings, task: str) -> Callable[[Store], Source]:
+def _log_of(settings: Settings, task: str) -> Callable[[Store], ExampleSource]:
     section, limit = settings.tasks[task], settings.optimizer.max_items
 
-    def read(store: Store) -> Source:
+    def read(store: Store) -> ExampleSource:
         live = store.active().get(task)
         return from_log(
             store.graded(task, limit=limit), store.answered(task, arm="strong", limit=limit), section,

@@ -14,7 +14,7 @@ MODEL = "gpt-4o-mini"
 _TIMEOUT_S = 300.0
 
 
-class Reply(Value, frozen=True):
+class ClientReply(Value, frozen=True):
     """What a client received for one problem."""
 
     id: str
@@ -34,7 +34,7 @@ class Client:
             base_url=f"{base_url}/v1", api_key="not-needed", max_retries=0, timeout=_TIMEOUT_S
         )
 
-    async def ask(self, problem: Problem) -> Reply:
+    async def ask(self, problem: Problem) -> ClientReply:
         """One unstreamed request. Raises ``openai.OpenAIError``."""
         began = time.monotonic()
         raw = await self._openai.chat.completions.with_raw_response.create(
@@ -42,7 +42,7 @@ class Client:
         )
         completion = raw.parse()
         usage = completion.usage
-        return Reply(
+        return ClientReply(
             id=completion.id,
             text=completion.choices[0].message.content or "",
             output_tokens=usage.completion_tokens if usage else 0,
@@ -50,11 +50,11 @@ class Client:
             rules=raw.headers["x-preceptor-rules"],
         )
 
-    async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, Reply]]:
+    async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
         """Every problem with its position, in the order in which replies come. Raises ``openai.OpenAIError``."""
         free = asyncio.Semaphore(concurrency)
 
-        async def one(position: int, problem: Problem) -> tuple[int, Reply]:
+        async def one(position: int, problem: Problem) -> tuple[int, ClientReply]:
             async with free:
                 return position, await self.ask(problem)
 

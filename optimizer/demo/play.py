@@ -18,7 +18,7 @@ from gateway.domain import CycleRecord, RuleSet, Value
 from gateway.errors import PreceptorError
 from gateway.settings import NumericGrader
 from gateway.store.base import Store
-from optimizer.demo.client import MODEL, Client, Reply
+from optimizer.demo.client import MODEL, Client, ClientReply
 from optimizer.demo.problems import Problem, problems
 from optimizer.grading.graders import grade
 
@@ -70,10 +70,10 @@ Count = Callable[[str, int, int], None]
 """Shows how far a scene has come."""
 
 
-class Arm(Value, frozen=True):
+class MeasuredReplies(Value, frozen=True):
     """What clients received for the measured problems."""
 
-    replies: tuple[Reply, ...]
+    replies: tuple[ClientReply, ...]
     right: tuple[bool, ...]
 
     def means(self) -> dict[str, Any]:
@@ -91,8 +91,8 @@ class Played(Value, frozen=True):
     """Everything that happened."""
 
     measured: tuple[Problem, ...]
-    before: Arm
-    after: Arm
+    before: MeasuredReplies
+    after: MeasuredReplies
     outcome: dict[str, Any]
     """The cycle's own account, ``optimizer.distillation.cycle.Outcome`` as JSON."""
     rule_set: RuleSet | None
@@ -198,8 +198,8 @@ async def _ready(port: int, process: asyncio.subprocess.Process, log: Path) -> N
         await asyncio.sleep(0.25)
 
 
-async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int], None]) -> Arm:
-    replies: dict[int, Reply] = {}
+async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int], None]) -> MeasuredReplies:
+    replies: dict[int, ClientReply] = {}
     async for position, reply in client.ask_all(asked, concurrency=CONCURRENCY):
         replies[position] = reply
         tell(len(replies))
@@ -207,12 +207,12 @@ async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int
     right = tuple(
         grade(NumericGrader(), reply.text, problem.answer) == 1.0 for reply, problem in zip(ordered, asked, strict=True)
     )
-    return Arm(replies=ordered, right=right)
+    return MeasuredReplies(replies=ordered, right=right)
 
 
 async def _send_workload(client: Client, train: Sequence[Problem], tell: Callable[[int], None]) -> None:
     """Ask everything first and give feedback afterwards, so that one cycle sees all of it."""
-    replies: dict[int, Reply] = {}
+    replies: dict[int, ClientReply] = {}
     async for position, reply in client.ask_all(train, concurrency=CONCURRENCY):
         replies[position] = reply
         tell(len(replies))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from optimizer.demo.play import TASK, Arm, Played
+from optimizer.demo.play import TASK, MeasuredReplies, Played
 from optimizer.report.view import FORMS
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
@@ -72,7 +72,7 @@ def as_text(played: Played) -> str:
     return "\n".join(lines)
 
 
-def _share(arm: Arm) -> str:
+def _share(arm: MeasuredReplies) -> str:
     low, high = wilson(sum(arm.right), len(arm.right))
     return f"{sum(arm.right)}/{len(arm.right)} ({low:.0%} to {high:.0%})"
 

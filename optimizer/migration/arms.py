@@ -24,7 +24,7 @@ SHOWN = 6
 _NORMAL = NormalDist()
 
 
-class Arm(Value, frozen=True):
+class ArmSummary(Value, frozen=True):
     """One model on ``n`` examples: accuracy in 0..1 with its 95% interval; tokens are means, latency the median."""
 
     name: ArmName
@@ -48,7 +48,7 @@ class Arm(Value, frozen=True):
     """Answers that were compared with themselves, because nobody said what is right."""
 
 
-class Comparison(Value, frozen=True):
+class ModelComparison(Value, frozen=True):
     """The candidate against the strong model on the same examples."""
 
     candidate: ArmName
@@ -80,14 +80,14 @@ class Differing(Value, frozen=True):
     shown: tuple[Shown, ...] = ()
 
 
-class Run(Value, frozen=True):
+class ArmResult(Value, frozen=True):
     """An arm and everything that it answered."""
 
-    arm: Arm
+    arm: ArmSummary
     trials: tuple[Trial, ...]
 
 
-def run_of(
+def arm_result(
     name: ArmName,
     model: str,
     rule_set: RuleSet | None,
@@ -97,14 +97,14 @@ def run_of(
     calls_per_month: float | None,
     recorded: int = 0,
     own_reference: int = 0,
-) -> Run:
+) -> ArmResult:
     """What an arm did on its examples; at least one."""
     n, right = len(trials), sum(trial.correct for trial in trials)
     usage = sum((trial.answer.usage for trial in trials), Usage())
     latencies = [trial.answer.latency_s for trial in trials]
     paid = cost(price, usage)
     thousand = None if paid is None else 1000 * paid / n
-    arm = Arm(
+    arm = ArmSummary(
         name=name,
         model=model,
         rules=rule_set.version if rule_set is not None else None,
@@ -121,10 +121,10 @@ def run_of(
         recorded=recorded,
         own_reference=own_reference,
     )
-    return Run(arm=arm, trials=tuple(trials))
+    return ArmResult(arm=arm, trials=tuple(trials))
 
 
-def compare(strong: Run, candidate: Run, *, margin: float) -> Comparison:
+def compare(strong: ArmResult, candidate: ArmResult, *, margin: float) -> ModelComparison:
     """Is the candidate as good as the strong model, but for ``margin`` (0..1)?"""
     pairs = pairs_of(strong.trials, candidate.trials)
     low, high = paired_interval(pairs)
@@ -138,7 +138,7 @@ def compare(strong: Run, candidate: Run, *, margin: float) -> Comparison:
     else:
         verdict = "cannot tell"
         note = f"a loss of more than {margin:.0%} is not ruled out; that takes about {needed(pairs, margin):,} examples"
-    return Comparison(
+    return ModelComparison(
         candidate=candidate.arm.name, verdict=verdict, pairs=pairs, interval=(low, high), margin=margin, note=note
     )
 
@@ -149,7 +149,7 @@ def needed(pairs: Pairs, margin: float, *, power: float = 0.8) -> int:
     return math.ceil((_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) ** 2 * discordant / margin**2)
 
 
-def differing(runs: Sequence[Run], *, right: ArmName, wrong: ArmName) -> Differing:
+def differing(runs: Sequence[ArmResult], *, right: ArmName, wrong: ArmName) -> Differing:
     """The examples that one arm got right and another wrong; none if one of the two is not among the arms."""
     by_name = {run.arm.name: run for run in runs}
     if right not in by_name or wrong not in by_name:
@@ -159,7 +159,7 @@ def differing(runs: Sequence[Run], *, right: ArmName, wrong: ArmName) -> Differi
     return Differing(count=len(found), shown=tuple(_shown(runs, index) for index in found[:SHOWN]))
 
 
-def _shown(runs: Sequence[Run], index: int) -> Shown:
+def _shown(runs: Sequence[ArmResult], index: int) -> Shown:
     trials = {str(run.arm.name): run.trials[index] for run in runs}
     item = runs[0].trials[index].item
     return Shown(

@@ -22,9 +22,18 @@ from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Bench, Model, Trial
 from optimizer.evaluation.reference_answers import labelled
 from optimizer.grading.graders import grades_records
-from optimizer.migration.arms import Arm, ArmName, Comparison, Differing, Run, compare, differing, run_of
+from optimizer.migration.arms import (
+    ArmName,
+    ArmResult,
+    ArmSummary,
+    Differing,
+    ModelComparison,
+    arm_result,
+    compare,
+    differing,
+)
 from optimizer.migration.money import Savings, cost_of, savings
-from optimizer.migration.source import Source
+from optimizer.migration.source import ExampleSource
 from optimizer.statistics.paired_test import MINIMUM
 
 MOST_LABELLED = 64
@@ -49,8 +58,8 @@ class Migration(Value, frozen=True):
     answer: str
     labels: Labels
     outcome: Outcome
-    arms: tuple[Arm, ...]
-    comparison: Comparison
+    arms: tuple[ArmSummary, ...]
+    comparison: ModelComparison
     savings: Savings
     fixed_items: Differing
     """The rules made them right."""
@@ -68,7 +77,7 @@ class Migration(Value, frozen=True):
 class Migrating(Value, frozen=True):
     """What a migration sets out with."""
 
-    source: Source
+    source: ExampleSource
     plan: Plan
     parts: Split
     """What distillation may use; its confirmation part is the gate's."""
@@ -95,7 +104,7 @@ class Migrating(Value, frozen=True):
         return [*parts.induction[:MOST_LABELLED], *parts.selection, *parts.confirmation, *self.reserve]
 
 
-def set_out(source: Source, plan: Plan, settings: Optimizer, *, calls_per_month: float | None) -> Migrating:
+def set_out(source: ExampleSource, plan: Plan, settings: Optimizer, *, calls_per_month: float | None) -> Migrating:
     """Divide the examples. Raises ``BadData`` if too few would be left to compare on."""
     most = settings.confirmation_items
     parts = plan.parts(selection=settings.selection_items, confirmation=2 * most)
@@ -158,7 +167,7 @@ async def migrate(
 
 
 def _found(
-    setting: Migrating, outcome: Outcome, runs: Sequence[Run], references: int, one_time: float | None
+    setting: Migrating, outcome: Outcome, runs: Sequence[ArmResult], references: int, one_time: float | None
 ) -> Migration:
     comparison = compare(runs[0], runs[-1], margin=setting.settings.margin)
     arms = tuple(run.arm for run in runs)
@@ -218,7 +227,7 @@ class _Compared:
         self._section = section
         self._models = models
 
-    async def strong(self, model: Model) -> Run:
+    async def strong(self, model: Model) -> ArmResult:
         """The strong model: what it has answered in the log is not asked again."""
         known = {item.id: trial for item in self.items if (trial := await self._recorded(item)) is not None}
         asked = [item for item in self.items if item.id not in known]
@@ -236,27 +245,27 @@ class _Compared:
             return Trial(item=item, answer=answer, correct=True)
         return await self._bench.graded(grader, item, answer) if grades_records(grader) else None
 
-    async def arm(self, name: ArmName, model: Model, rule_set: RuleSet | None) -> Run:
+    async def arm(self, name: ArmName, model: Model, rule_set: RuleSet | None) -> ArmResult:
         trials = await self._bench.trials(model, self.items, rule_set, self._section.grader, stage=name)
         return self._run(name, model, rule_set, trials)
 
     def _run(
         self, name: ArmName, model: Model, rule_set: RuleSet | None, trials: Sequence[Trial], *, recorded: int = 0
-    ) -> Run:
-        return run_of(
+    ) -> ArmResult:
+        return arm_result(
             name, model.name, rule_set, trials, self._models[model.name].price,
             calls_per_month=self._setting.calls_per_month, recorded=recorded,
             own_reference=self.references if name == "strong" else 0,
         )  # fmt: skip
 
 
-def _serve(comparison: Comparison) -> ArmName | None:
+def _serve(comparison: ModelComparison) -> ArmName | None:
     if comparison.verdict in ("better", "non-inferior"):
         return comparison.candidate
     return "strong" if comparison.verdict == "worse" else None
 
 
-def _answer(comparison: Comparison, arms: Sequence[Arm], task: str, *, references: bool) -> str:
+def _answer(comparison: ModelComparison, arms: Sequence[ArmSummary], task: str, *, references: bool) -> str:
     """The question's answer in one sentence."""
     strong, candidate, margin = arms[0], arms[-1], comparison.margin
     who = f"{candidate.model} with rules" if comparison.candidate == "weak + rules" else candidate.model

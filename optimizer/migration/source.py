@@ -18,7 +18,7 @@ from optimizer.evaluation.answer_cache import Answer
 from optimizer.evaluation.reference_answers import with_label
 
 
-class Source(Value, frozen=True):
+class ExampleSource(Value, frozen=True):
     """The examples of a task, and what the strong model has answered to them."""
 
     name: str
@@ -27,14 +27,14 @@ class Source(Value, frozen=True):
     """The strong model's recorded answers by item id."""
 
 
-def from_file(path: Path, section: Task) -> Source:
+def from_file(path: Path, section: Task) -> ExampleSource:
     """The examples of a data file, with or without expected answers. Raises ``BadData``."""
-    return Source(name=path.name, examples=load_jsonl(path, section.grader, labelled=False))
+    return ExampleSource(name=path.name, examples=load_jsonl(path, section.grader, labelled=False))
 
 
 def from_log(
     graded: Sequence[Graded], answered: Sequence[Exchange], section: Task, *, rules: int | None = None
-) -> Source:
+) -> ExampleSource:
     """The graded exchanges of a task, and those that its strong model has ``answered``, newest first.
 
     Feedback says what is right where there is any; what it calls wrong labels nothing. Raises ``BadData`` if nothing
@@ -63,7 +63,7 @@ def from_log(
             f"the log holds no example of {section.strong!r} that can be used: serve the task with it for a while"
             ' (serve = "strong"), give feedback, or name a file with --data'
         )
-    return Source(
+    return ExampleSource(
         name="the log",
         examples=msgspec.structs.replace(examples, items=items, complaints=tuple(complaints)),
         answers=answers,

@@ -8,14 +8,14 @@ from optimizer.grading.graders.ungradable import text_of
 from optimizer.report.charts import Bar, Interval, Point
 from optimizer.report.view import (
     FORMS,
-    Block,
     Candidate,
     Changed,
     Column,
+    ExampleSection,
     Fact,
-    Reply,
     Report,
     RuleLine,
+    ShownReply,
     change,
     seconds,
     sentence,
@@ -162,8 +162,8 @@ def _bounds(one: Measured) -> tuple[float, float]:
     return wilson(round(one.accuracy * one.n), one.n)
 
 
-def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -> Block:
-    return Block(
+def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -> ExampleSection:
+    return ExampleSection(
         title=title,
         count=count,
         examples=tuple(
@@ -171,8 +171,8 @@ def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -
                 input=one.input,
                 expected=text_of(one.expected),
                 replies=(
-                    Reply(who="before", text=one.before, right=right == "before"),
-                    Reply(who="after", text=one.after, right=right == "after"),
+                    ShownReply(who="before", text=one.before, right=right == "before"),
+                    ShownReply(who="after", text=one.after, right=right == "after"),
                 ),
             )
             for one in examples

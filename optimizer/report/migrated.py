@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 
 from optimizer.grading.graders.ungradable import text_of
-from optimizer.migration.arms import Arm, Comparison, Shown
+from optimizer.migration.arms import ArmSummary, ModelComparison, Shown
 from optimizer.migration.money import Savings, usd
 from optimizer.migration.run import Migration
 from optimizer.report.charts import Bar, Interval
 from optimizer.report.distilled import candidates_of, caveats_of, gate_of, refused_by, rules_of
-from optimizer.report.view import FORMS, Block, Changed, Column, Fact, Reply, Report, change, seconds, sentence
+from optimizer.report.view import (
+    FORMS,
+    Changed,
+    Column,
+    ExampleSection,
+    Fact,
+    Report,
+    ShownReply,
+    change,
+    seconds,
+    sentence,
+)
 
 _KINDS = {"strong": "strong", "weak": "weak", "weak + rules": "rules"}
 
@@ -45,11 +56,11 @@ def migrated(found: Migration, facts: Sequence[Fact]) -> Report:
         form=FORMS[outcome.scratchpad],
         rules=rules_of(outcome),
         blocks=(
-            Block(title="Fixed: wrong without the rules, right with them", count=found.fixed_items.count,
+            ExampleSection(title="Fixed: wrong without the rules, right with them", count=found.fixed_items.count,
                   examples=tuple(map(_changed, found.fixed_items.shown))),
-            Block(title="Broken: right without the rules, wrong with them", count=found.broken_items.count,
+            ExampleSection(title="Broken: right without the rules, wrong with them", count=found.broken_items.count,
                   examples=tuple(map(_changed, found.broken_items.shown))),
-            Block(title="Lost: the strong model is right, the candidate is not", count=found.lost_items.count,
+            ExampleSection(title="Lost: the strong model is right, the candidate is not", count=found.lost_items.count,
                   examples=tuple(map(_changed, found.lost_items.shown))),
         ),
         tried=candidates_of(outcome),
@@ -58,7 +69,7 @@ def migrated(found: Migration, facts: Sequence[Fact]) -> Report:
     )  # fmt: skip
 
 
-def _column(arm: Arm) -> Column:
+def _column(arm: ArmSummary) -> Column:
     low, high = arm.interval
     return Column(
         title=arm.name,
@@ -72,7 +83,7 @@ def _column(arm: Arm) -> Column:
     )  # fmt: skip
 
 
-def _against_strong(comparison: Comparison, arms: Sequence[Arm]) -> Fact:
+def _against_strong(comparison: ModelComparison, arms: Sequence[ArmSummary]) -> Fact:
     pairs = comparison.pairs
     return f"Is {comparison.candidate} as good as {arms[0].model}? (margin {comparison.margin:.0%})", (
         f"{comparison.verdict.capitalize()}: on {pairs.n} untouched examples both are right on {pairs.both}, only the"
@@ -121,7 +132,7 @@ def _changed(one: Shown) -> Changed:
     return Changed(
         input=one.input,
         expected=text_of(one.expected),
-        replies=tuple(Reply(who=who, text=text, right=who in one.right) for who, text in one.replies.items()),
+        replies=tuple(ShownReply(who=who, text=text, right=who in one.right) for who, text in one.replies.items()),
     )
 
 

@@ -7,7 +7,7 @@ from importlib import resources
 
 from optimizer.report import charts
 from optimizer.report.markup import Child, Html, document, element
-from optimizer.report.view import Block, Candidate, Changed, Fact, Report, RuleLine
+from optimizer.report.view import Candidate, Changed, ExampleSection, Fact, Report, RuleLine
 
 _SHOWN = 2000
 """Characters of one text; more is cut in the middle."""
@@ -103,7 +103,7 @@ def _rules(rules: Iterable[RuleLine], form: str) -> Html:
     return _section("The rules", element("p", f"Form: {form}.") if lines else None, told)
 
 
-def _block(block: Block) -> Html | None:
+def _block(block: ExampleSection) -> Html | None:
     if not block.examples:
         return None
     shown = len(block.examples)

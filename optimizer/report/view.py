@@ -32,7 +32,7 @@ class RuleLine(Value, frozen=True):
     effect: str
 
 
-class Reply(Value, frozen=True):
+class ShownReply(Value, frozen=True):
     """What one arm replied."""
 
     who: str
@@ -45,10 +45,10 @@ class Changed(Value, frozen=True):
 
     input: str
     expected: str
-    replies: tuple[Reply, ...]
+    replies: tuple[ShownReply, ...]
 
 
-class Block(Value, frozen=True):
+class ExampleSection(Value, frozen=True):
     """Examples under a heading."""
 
     title: str
@@ -82,7 +82,7 @@ class Report(Value, frozen=True):
     """What was asked, and what the answer is."""
     form: str
     rules: tuple[RuleLine, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[ExampleSection, ...]
     tried: tuple[Candidate, ...]
     """Everything that ran on selection examples, the fewest tokens first."""
     refused: tuple[Fact, ...]

@@ -25,7 +25,7 @@ from gateway.rules.decisions import told
 from gateway.settings import NumericGrader
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore
-from optimizer.demo.client import Client, Reply
+from optimizer.demo.client import Client, ClientReply
 from optimizer.demo.play import serving
 from optimizer.demo.problems import Problem, problems
 from optimizer.grading.graders import grade
@@ -162,12 +162,12 @@ def _tell(outcome: dict[str, Any], store: Store) -> None:
         say(f"  history: {told(entry)}, by {entry.by}: {entry.why}")
 
 
-async def _asked(client: Client, asked: Sequence[Problem]) -> list[Reply]:
+async def _asked(client: Client, asked: Sequence[Problem]) -> list[ClientReply]:
     found = {position: reply async for position, reply in client.ask_all(asked, concurrency=CONCURRENCY)}
     return [found[position] for position in range(len(asked))]
 
 
-def _right(replies: Sequence[Reply], asked: Sequence[Problem]) -> int:
+def _right(replies: Sequence[ClientReply], asked: Sequence[Problem]) -> int:
     return sum(grade(NumericGrader(), reply.text, one.answer) == 1.0 for reply, one in zip(replies, asked, strict=True))
 
 
