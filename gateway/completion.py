@@ -1,7 +1,7 @@
 """What is sent upstream for a plan, and what the caller gets back: one pass or two, streamed or not.
 
 The API and the optimizer both answer through here, so a rule set is verified in exactly the form in which it serves.
-Knows nothing of HTTP on the client's side, and records nothing: the ``Tally`` says what happened.
+Knows nothing of HTTP on the client's side, and records nothing: the ``CompletionTrace`` says what happened.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from gateway.formats.envelope import Changes, Conversation, raw
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 from gateway.routing import scratchpad
-from gateway.routing.route import Plan
+from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Reply, Upstream
 
 _TAIL_S = 0.05
@@ -36,13 +36,13 @@ _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 """Refusals that another model may not have; other 4xx are about the request itself."""
 
 
-class Tally(Transcript):
+class CompletionTrace(Transcript):
     """A transcript together with the plan that was carried out and the time that the upstreams took."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self._clock = clock
-        self.plan: Plan | None = None
+        self.plan: RoutePlan | None = None
         """The plan under which the reply is made: the first one, or the fallback that stood in."""
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
@@ -71,34 +71,36 @@ class Completions:
         self._upstreams = upstreams
         self._clock = clock
 
-    def tally(self) -> Tally:
-        return Tally(self._clock)
+    def new_trace(self) -> CompletionTrace:
+        return CompletionTrace(self._clock)
 
-    async def whole(self, plan: Plan, exchange_id: str, tally: Tally) -> bytes:
+    async def whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
         """The body of an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
         for attempt in (plan, *plan.fallbacks):
-            tally.plan = attempt
+            trace.plan = attempt
             try:
-                return await self._whole(attempt, exchange_id, tally)
+                return await self._whole(attempt, exchange_id, trace)
             except PreceptorError as error:
                 if attempt is _last(plan) or not _answerable_elsewhere(error):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def stream(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
+    def stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
         """The events of a streamed reply under the exchange's id, what closes the stream last.
 
         Raises ``UpstreamError`` or ``UpstreamRefused``, before the first event or in the middle.
         """
-        tally.plan = plan
+        trace.plan = plan
         if plan.fallbacks:
-            return self._stream_with_fallbacks(plan, exchange_id, tally)
-        return self._stream(plan, exchange_id, tally)
+            return self._stream_with_fallbacks(plan, exchange_id, trace)
+        return self._stream(plan, exchange_id, trace)
 
-    async def _stream_with_fallbacks(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
+    async def _stream_with_fallbacks(
+        self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace
+    ) -> AsyncGenerator[bytes, None]:
         for attempt in (plan, *plan.fallbacks):
-            tally.plan = attempt
-            async with aclosing(self._stream(attempt, exchange_id, tally)) as events:
+            trace.plan = attempt
+            async with aclosing(self._stream(attempt, exchange_id, trace)) as events:
                 try:
                     first = await anext(events)
                 except PreceptorError as error:
@@ -110,74 +112,74 @@ class Completions:
                     yield event
                 return
 
-    async def _whole(self, plan: Plan, exchange_id: str, tally: Tally) -> bytes:
+    async def _whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
         if plan.form == "none":
-            reply = await self._ask(plan, _plain(plan), tally)
-            tally.add_text(reply.text)
-            tally.reply_id = reply.id
-            tally.tool_calls = reply.tool_calls
+            reply = await self._ask(plan, _plain(plan), trace)
+            trace.add_text(reply.text)
+            trace.reply_id = reply.id
+            trace.tool_calls = reply.tool_calls
             return reply.sealed(exchange_id)
         if plan.form == "tags":
-            reply = await self._ask(plan, _tagged(plan), tally)
+            reply = await self._ask(plan, _tagged(plan), trace)
             tags = TagFilter()
             text = tags.feed(reply.text or "")
             working = tags.working
             if tags.replied:
-                tally.add_text(text)
-                return reply.sealed(exchange_id, text=text, usage=tally.usage)
+                trace.add_text(text)
+                return reply.sealed(exchange_id, text=text, usage=trace.usage)
         else:
-            working = await self._work(plan, tally)
-        reply = await self._ask(plan, _second(plan, working), tally)
-        tally.add_text(reply.text)
-        tally.reply_id = reply.id
-        return reply.sealed(exchange_id, usage=tally.usage)
+            working = await self._work(plan, trace)
+        reply = await self._ask(plan, _second(plan, working), trace)
+        trace.add_text(reply.text)
+        trace.reply_id = reply.id
+        return reply.sealed(exchange_id, usage=trace.usage)
 
-    async def _stream(self, plan: Plan, exchange_id: str, tally: Tally) -> AsyncGenerator[bytes, None]:
+    async def _stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
         working: str | None = None
         if plan.form == "two_pass":
-            working = await self._work(plan, tally)
+            working = await self._work(plan, trace)
         if plan.form == "tags":
             tags = TagFilter()
-            async with aclosing(self._relay(plan, _tagged(plan), exchange_id, tally, tags)) as passed:
+            async with aclosing(self._relay(plan, _tagged(plan), exchange_id, trace, tags)) as passed:
                 async for event in passed:
                     yield event
             working = None if tags.replied else tags.working
         if plan.form == "none" or working is not None:
             body = _plain(plan) if working is None else _second(plan, working)
-            async with aclosing(self._relay(plan, body, exchange_id, tally, None)) as passed:
+            async with aclosing(self._relay(plan, body, exchange_id, trace, None)) as passed:
                 async for event in passed:
                     yield event
         if plan.envelope.closing:
             yield plan.envelope.closing
 
-    async def _work(self, plan: Plan, tally: Tally) -> str:
+    async def _work(self, plan: RoutePlan, trace: CompletionTrace) -> str:
         """The first of two passes."""
         envelope = _conversation(plan)
         assert plan.injection is not None
         body = envelope.sealed({**scratchpad.working(envelope, plan.injection), "model": raw(plan.upstream_model)})
-        return (await self._ask(plan, body, tally)).text or ""
+        return (await self._ask(plan, body, trace)).text or ""
 
-    async def _ask(self, plan: Plan, body: bytes, tally: Tally) -> replies.Reply:
-        reply = await tally.wait(self._upstreams[plan.upstream], _call(plan, body, stream=False))
+    async def _ask(self, plan: RoutePlan, body: bytes, trace: CompletionTrace) -> replies.WholeReply:
+        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, body, stream=False))
         try:
             await _check(reply, plan)
-            opened = plan.envelope.open_reply(await tally.read(reply))
+            opened = plan.envelope.open_reply(await trace.read(reply))
         finally:
             await reply.aclose()
-        tally.usage += opened.usage
-        tally.finish_reason = opened.finish_reason
+        trace.usage += opened.usage
+        trace.finish_reason = opened.finish_reason
         return opened
 
     async def _relay(
-        self, plan: Plan, body: bytes, exchange_id: str, tally: Tally, tags: TagFilter | None
+        self, plan: RoutePlan, body: bytes, exchange_id: str, trace: CompletionTrace, tags: TagFilter | None
     ) -> AsyncGenerator[bytes, None]:
         """One pass of a stream, without what closes it."""
-        reply = await tally.wait(self._upstreams[plan.upstream], _call(plan, body, stream=True))
+        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, body, stream=True))
         try:
             await _check(reply, plan)
             if "text/event-stream" not in reply.headers.get("content-type", ""):
                 raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
-            reader = plan.envelope.reader(tally, exchange_id, untouched=plan.upstream_model is None, tags=tags)
+            reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=tags)
             async for data, event in _events(reply):
                 out = reader.read(data, event)
                 if out is not None:
@@ -188,7 +190,7 @@ class Completions:
             raise UpstreamBroken(f"upstream {plan.upstream!r} ended its stream before the reply was complete")
 
 
-def _last(plan: Plan) -> Plan:
+def _last(plan: RoutePlan) -> RoutePlan:
     return plan.fallbacks[-1] if plan.fallbacks else plan
 
 
@@ -199,32 +201,32 @@ def _answerable_elsewhere(error: PreceptorError) -> bool:
     return isinstance(error, UpstreamError | Overloaded)
 
 
-def _call(plan: Plan, body: bytes, *, stream: bool) -> Call:
+def _call(plan: RoutePlan, body: bytes, *, stream: bool) -> Call:
     return Call(model=plan.upstream_model or plan.model, body=body, path=plan.envelope.path, stream=stream)
 
 
-def _conversation(plan: Plan) -> Conversation:
+def _conversation(plan: RoutePlan) -> Conversation:
     assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
     return plan.envelope
 
 
-def _plain(plan: Plan) -> bytes:
+def _plain(plan: RoutePlan) -> bytes:
     """One pass: the caller's request, with the rules where there are any."""
     if plan.upstream_model is None:
         return plan.envelope.body
     return _sealed(plan, _conversation(plan).with_system(plan.injection.text) if plan.injection else {})
 
 
-def _second(plan: Plan, working: str) -> bytes:
+def _second(plan: RoutePlan, working: str) -> bytes:
     return _sealed(plan, scratchpad.with_working(_conversation(plan), working))
 
 
-def _tagged(plan: Plan) -> bytes:
+def _tagged(plan: RoutePlan) -> bytes:
     assert plan.injection is not None
     return _sealed(plan, scratchpad.tagged(_conversation(plan), plan.injection))
 
 
-def _sealed(plan: Plan, changes: Changes) -> bytes:
+def _sealed(plan: RoutePlan, changes: Changes) -> bytes:
     """The caller's request with these changes for the upstream's model."""
     envelope = plan.envelope
     counting = envelope.counting() if envelope.stream else {}
@@ -256,7 +258,7 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-async def _check(reply: Reply, plan: Plan) -> None:
+async def _check(reply: Reply, plan: RoutePlan) -> None:
     """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers that clients act on."""
     if 200 <= reply.status < 300:
         return

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.completion import Completions, Tally, refusal_body
+from gateway.completion import Completions, CompletionTrace, refusal_body
 from gateway.domain import Rule, RuleSet, Scratchpad, Usage
 from gateway.errors import (
     PreceptorError,
@@ -23,7 +23,7 @@ from gateway.errors import (
 from gateway.formats.chat import open_chat
 from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
 from gateway.routing.inject import compile_rules
-from gateway.routing.route import Plan
+from gateway.routing.route import RoutePlan
 from gateway.routing.scratchpad import WORKING_TOKENS, form_for
 from gateway.upstream.base import Call
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, events
@@ -44,11 +44,11 @@ def request(**fields: Any) -> bytes:
 
 def plan(
     body: bytes, form: Scratchpad | None = None, rules: Sequence[Rule] = RULES, upstream_model: str | None = "tiny-1b"
-) -> Plan:
+) -> RoutePlan:
     """A plan with rules in a form, or for ``None`` without a rule set."""
     injection = compile_rules(RuleSet(task="sums", version=1, scratchpad=form, rules=tuple(rules))) if form else None
     envelope = open_chat(body)
-    return Plan(
+    return RoutePlan(
         envelope=envelope, task="sums", arm="weak", model="small", upstream="mock",
         upstream_model=upstream_model, injection=injection, form=form_for(envelope, form or "none"),
     )  # fmt: skip
@@ -57,8 +57,8 @@ def plan(
 class Outcome:
     """What a caller received, and what is known of the exchange."""
 
-    def __init__(self, tally: Tally, events: Sequence[bytes]) -> None:
-        self.tally = tally
+    def __init__(self, trace: CompletionTrace, events: Sequence[bytes]) -> None:
+        self.trace = trace
         self.events = events
         self.objects: list[dict[str, Any]] = [json.loads(event[6:]) for event in events if b"[DONE]" not in event]
 
@@ -73,13 +73,13 @@ class Outcome:
         return [item["usage"] for item in self.objects if item.get("usage")]
 
 
-async def ask(upstream: FakeUpstream, wanted: Plan) -> Outcome:
+async def ask(upstream: FakeUpstream, wanted: RoutePlan) -> Outcome:
     """Have a plan answered, streamed where the request says so."""
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
-    tally = completions.tally()
+    trace = completions.new_trace()
     if wanted.envelope.stream:
-        return Outcome(tally, [event async for event in completions.stream(wanted, "ex-1", tally)])
-    return Outcome(tally, [b"data: " + await completions.whole(wanted, "ex-1", tally)])
+        return Outcome(trace, [event async for event in completions.stream(wanted, "ex-1", trace)])
+    return Outcome(trace, [b"data: " + await completions.whole(wanted, "ex-1", trace)])
 
 
 def two_passes(body: dict[str, Any]) -> Answer:
@@ -127,12 +127,12 @@ async def test_the_caller_receives_the_reply_and_nothing_else(
     """No word of the working reaches the caller or the record; each event and the reply carry the exchange's id."""
     upstream = FakeUpstream(script)
     outcome = await ask(upstream, plan(request(stream=stream), form))
-    assert outcome.text == outcome.tally.text == "4"
+    assert outcome.text == outcome.trace.text == "4"
     assert SECRET not in b"".join(outcome.events).decode()
     assert {item["id"] for item in outcome.objects} == {"ex-1"}
     assert b"upstream-1" not in b"".join(outcome.events)
     assert len(upstream.bodies) == passes
-    assert outcome.tally.finish_reason == "stop"
+    assert outcome.trace.finish_reason == "stop"
     assert all(reply.closed for reply in upstream.replies)
 
 
@@ -144,7 +144,7 @@ async def test_usage_counts_every_pass(
     """What the caller is told is what the exchange cost."""
     body = request(stream=stream, **({"stream_options": {"include_usage": True}} if stream else {}))
     outcome = await ask(FakeUpstream(script), plan(body, form))
-    assert outcome.tally.usage == Usage(prompt_tokens=7 * passes, output_tokens=3 * passes)
+    assert outcome.trace.usage == Usage(prompt_tokens=7 * passes, output_tokens=3 * passes)
     assert outcome.usages == [
         {"prompt_tokens": 7 * passes, "completion_tokens": 3 * passes, "total_tokens": 10 * passes}
     ]
@@ -158,7 +158,7 @@ async def test_usage_is_streamed_only_where_it_was_asked_for(
     upstream = FakeUpstream(script)
     outcome = await ask(upstream, plan(request(stream=True, stream_options={"x": 1}), form))
     assert outcome.usages == []
-    assert outcome.tally.usage.output_tokens == 3 * passes
+    assert outcome.trace.usage.output_tokens == 3 * passes
     assert all(item["choices"] for item in outcome.objects)
     streamed = [body for body in upstream.bodies if body.get("stream")]
     assert [body["stream_options"] for body in streamed] == [{"x": 1, "include_usage": True}] * len(streamed)
@@ -250,7 +250,7 @@ async def test_a_request_that_passes_through_is_untouched(stream: bool) -> None:
     outcome = await ask(upstream, plan(body, upstream_model=None))
     assert upstream.raw_bodies == [body]
     assert outcome.text == "4" and {item["id"] for item in outcome.objects} == {"ex-1"}
-    assert len(outcome.usages) == 1 and outcome.tally.usage == ONE_PASS
+    assert len(outcome.usages) == 1 and outcome.trace.usage == ONE_PASS
 
 
 async def test_a_whole_reply_keeps_what_the_upstream_says_beside_it() -> None:
@@ -289,12 +289,12 @@ async def test_a_stream_that_reached_its_finish_reason_is_complete(dropped: int)
     assert outcome.text == "4" and outcome.events[-1] == b"data: [DONE]\n\n"
 
 
-async def received(upstream: FakeUpstream, wanted: Plan) -> tuple[bytes, PreceptorError]:
+async def received(upstream: FakeUpstream, wanted: RoutePlan) -> tuple[bytes, PreceptorError]:
     """The bytes of a stream up to the error that ends it."""
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
     seen: list[bytes] = []
     try:
-        async for event in completions.stream(wanted, "ex-1", completions.tally()):
+        async for event in completions.stream(wanted, "ex-1", completions.new_trace()):
             seen.append(event)  # noqa: PERF401  what was seen before the error counts
     except PreceptorError as error:
         return b"".join(seen), error
@@ -335,7 +335,7 @@ async def test_a_stream_is_given_back_when_the_caller_leaves() -> None:
     """Closing the events closes the upstream's reply before anything else runs: nothing is generated for nobody."""
     upstream = FakeUpstream(always("a b c"))
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
-    running = completions.stream(plan(request(stream=True), "none"), "ex-1", completions.tally())
+    running = completions.stream(plan(request(stream=True), "none"), "ex-1", completions.new_trace())
     await anext(running)
     await running.aclose()
     assert [reply.closed for reply in upstream.replies] == [True]
@@ -442,9 +442,9 @@ async def test_the_time_spent_on_upstreams_is_counted() -> None:
     """Overhead is what is left of the time to the first byte: sending and reading both count, in every pass."""
     ticks = iter(range(100))
     completions = Completions({"mock": FakeUpstream(two_passes)}, clock=lambda: float(next(ticks)))
-    tally = completions.tally()
-    await completions.whole(plan(request(), "two_pass"), "ex-1", tally)
-    assert tally.waited_s == 4.0
+    trace = completions.new_trace()
+    await completions.whole(plan(request(), "two_pass"), "ex-1", trace)
+    assert trace.waited_s == 4.0
 
 
 async def test_a_rule_set_without_rules_still_gives_room() -> None:
@@ -476,21 +476,21 @@ async def test_a_call_names_its_model(upstream_model: str | None, expected: str,
     assert [call.stream for call in upstream.calls][-1] is stream
 
 
-def with_fallback(body: bytes) -> Plan:
+def with_fallback(body: bytes) -> RoutePlan:
     """A plan whose model is at ``mock`` and which falls back to another one at ``other``."""
     first = plan(body, "none")
     second = msgspec.structs.replace(first, upstream="other", model="large", arm="fallback", injection=None)
     return msgspec.structs.replace(first, fallbacks=(second,))
 
 
-async def ask_either(first: Answer, second: Answer, *, stream: bool) -> tuple[list[bytes], Tally]:
+async def ask_either(first: Answer, second: Answer, *, stream: bool) -> tuple[list[bytes], CompletionTrace]:
     upstreams = {"mock": FakeUpstream(always(first)), "other": FakeUpstream(always(second))}
     completions = Completions(upstreams, clock=lambda: 0.0)
-    tally = completions.tally()
+    trace = completions.new_trace()
     wanted = with_fallback(request(stream=stream))
     if stream:
-        return [event async for event in completions.stream(wanted, "ex-1", tally)], tally
-    return [await completions.whole(wanted, "ex-1", tally)], tally
+        return [event async for event in completions.stream(wanted, "ex-1", trace)], trace
+    return [await completions.whole(wanted, "ex-1", trace)], trace
 
 
 REFUSING = {"content-type": "application/json"}
@@ -502,9 +502,9 @@ REFUSING = {"content-type": "application/json"}
 )
 async def test_a_fallback_answers_when_the_first_model_cannot(trouble: Answer, stream: bool) -> None:
     """The reply, and the record of who gave it, are the fallback's."""
-    out, tally = await ask_either(trouble, "4", stream=stream)
-    assert tally.text == "4" and b"ex-1" in out[0]
-    assert tally.plan is not None and (tally.plan.arm, tally.plan.model) == ("fallback", "large")
+    out, trace = await ask_either(trouble, "4", stream=stream)
+    assert trace.text == "4" and b"ex-1" in out[0]
+    assert trace.plan is not None and (trace.plan.arm, trace.plan.model) == ("fallback", "large")
 
 
 @STREAMED

@@ -8,7 +8,7 @@ from gateway.errors import ModelNotFound
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation, Envelope, raw
 from gateway.routing.inject import compile_rules
-from gateway.routing.route import Lane, Snapshot, choose, plan_for, route
+from gateway.routing.route import Lane, RuleSnapshot, choose, plan_for, route
 from gateway.settings import Settings, parse
 
 CONFIG = """
@@ -27,7 +27,7 @@ strong = "large"
 rollout = { holdback = 0 }
 """
 RULES = compile_rules(RuleSet(task="sums", version=3, rules=(Rule(text="Work."),)))
-LIVE = Snapshot(lanes={"sums": Lane(live=RULES)})
+LIVE = RuleSnapshot(lanes={"sums": Lane(live=RULES)})
 
 
 def settings(more: str = "", **environment: str) -> Settings:
@@ -56,7 +56,7 @@ def test_the_strong_model_gets_no_rules() -> None:
 
 def test_a_task_without_active_rules_gets_none() -> None:
     """No rules is a normal state."""
-    assert route(asked("gpt"), "sums", Snapshot(), settings()).injection is None
+    assert route(asked("gpt"), "sums", RuleSnapshot(), settings()).injection is None
 
 
 def test_the_kill_switch_turns_every_injection_off() -> None:
@@ -105,9 +105,9 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     """Without the room that they were verified with they would ask for working in the open."""
     rules = compile_rules(RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Work."),)))
     turn = {"model": "gpt", "messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"type": "function"}]}
-    with_tools = route(open_chat(bytes(raw(turn))), "sums", Snapshot(lanes={"sums": Lane(live=rules)}), settings())
+    with_tools = route(open_chat(bytes(raw(turn))), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
     assert (with_tools.form, with_tools.injection, with_tools.rules_version) == ("none", None, None)
-    plain = route(asked("gpt"), "sums", Snapshot(lanes={"sums": Lane(live=rules)}), settings())
+    plain = route(asked("gpt"), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
     assert (plain.form, plain.rules_version) == ("two_pass", 3)
 
 
@@ -131,7 +131,7 @@ def test_a_trial_gets_its_share_of_the_conversations() -> None:
     assert set(found.values()) == {"weak", "canary"}
     assert 420 < list(found.values()).count("canary") < 580
     on_trial = next(number for number, arm in found.items() if arm == "canary")
-    plan = route(conversation(on_trial), "sums", Snapshot(lanes={"sums": lane}), settings())
+    plan = route(conversation(on_trial), "sums", RuleSnapshot(lanes={"sums": lane}), settings())
     assert (plan.arm, plan.rules_version, plan.model) == ("canary", 4, "small")
 
 
@@ -177,5 +177,5 @@ def test_a_shadowed_task_is_served_by_its_strong_model() -> None:
 def test_the_kill_switch_keeps_every_rule_out() -> None:
     """Live ones and those on trial."""
     for lane in (Lane(live=RULES), Lane(live=RULES, canary=TRIAL, canary_share=1.0)):
-        plan = route(asked("gpt"), "sums", Snapshot(lanes={"sums": lane}, injecting=False), settings())
+        plan = route(asked("gpt"), "sums", RuleSnapshot(lanes={"sums": lane}, injecting=False), settings())
         assert (plan.model, plan.injection) == ("small", None)

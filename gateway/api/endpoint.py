@@ -16,13 +16,13 @@ from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp
 from gateway.api.http import EVENTS, LONGEST, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.auth import Holder
-from gateway.completion import Tally
+from gateway.completion import CompletionTrace
 from gateway.domain import Arm, Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
 from gateway.http_server.request_response import Header
-from gateway.routing.route import Plan, route
+from gateway.routing.route import RoutePlan, route
 from gateway.services import Services
 
 log = logging.getLogger(__name__)
@@ -76,13 +76,13 @@ class Endpoint:
             exchange.holder.check(task, envelope.model)
         exchange.learn = learnable(header(scope, LEARN_HEADER))
         plan = route(envelope, task, services.rules.current, serving.settings)
-        exchange.tally.plan = plan
+        exchange.trace.plan = plan
         if not envelope.stream:
-            reply = await serving.completions.whole(plan, exchange.id, exchange.tally)
+            reply = await serving.completions.whole(plan, exchange.id, exchange.trace)
             exchange.begin()
             await respond(send, 200, self.whole(reply, exchange), self.headers(exchange))
         else:
-            events = serving.completions.stream(plan, exchange.id, exchange.tally)
+            events = serving.completions.stream(plan, exchange.id, exchange.trace)
             async with contextlib.aclosing(self.events(events, exchange)) as worded:
                 # No 200 before the upstream has answered with its first event.
                 first = await anext(worded)
@@ -154,22 +154,22 @@ class Running:
         self._began = services.clock()
         self._first_byte_ms: float | None = None
         self._overhead_s = 0.0
-        self.tally: Tally = services.serving.completions.tally()
+        self.trace: CompletionTrace = services.serving.completions.new_trace()
         self.streaming = False
         self.learn = True
         """Whether what was said may be kept; the client decides (``x-preceptor-learn: off``)."""
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> RoutePlan | None:
         """The plan that is carried out; there is none before the request was understood."""
-        return self.tally.plan
+        return self.trace.plan
 
     def begin(self) -> None:
         """The reply begins now."""
         elapsed = self._services.clock() - self._began
         self._first_byte_ms = elapsed * 1000
-        self.id = self.tally.reply_id or self.id
-        self._overhead_s = max(0.0, elapsed - self.tally.waited_s)
+        self.id = self.trace.reply_id or self.id
+        self._overhead_s = max(0.0, elapsed - self.trace.waited_s)
 
     def headers(self) -> list[Header]:
         headers = [(b"x-request-id", self.id.encode())]
@@ -198,12 +198,12 @@ class Running:
             http_status=http_status,
             error=error,
             request=plan.envelope.body if self.learn else b"{}",
-            reply=self.tally.text if self.learn else None,
-            finish_reason=self.tally.finish_reason,
-            usage=self.tally.usage,
+            reply=self.trace.text if self.learn else None,
+            finish_reason=self.trace.finish_reason,
+            usage=self.trace.usage,
             latency_ms=(services.clock() - self._began) * 1000,
             first_byte_ms=self._first_byte_ms,
-            tool_calls=self.tally.tool_calls if self.learn else (),
+            tool_calls=self.trace.tool_calls if self.learn else (),
             key=self.holder.name if self.holder is not None else None,
         )
         services.writer.put(exchange)

@@ -9,7 +9,7 @@ from msgspec import Raw
 from gateway.domain import Value
 from gateway.errors import BadRequest
 from gateway.formats import sse
-from gateway.formats.chat_reply import ChatReader, Completion, open_completion
+from gateway.formats.chat_reply import ChatReader, WholeCompletion, open_completion
 from gateway.formats.envelope import (
     Changes,
     Conversation,
@@ -65,7 +65,7 @@ class CompletionRequest(Envelope, frozen=True, kw_only=True):
             return {}
         return {"stream_options": raw({**(self.value("stream_options") or {}), "include_usage": True})}
 
-    def open_reply(self, body: bytes) -> Completion:
+    def open_reply(self, body: bytes) -> WholeCompletion:
         return open_completion(body)
 
     def reader(

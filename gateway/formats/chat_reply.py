@@ -25,7 +25,7 @@ class _Content(msgspec.Struct):
     tool_calls: Any = None
 
 
-class _Choice(msgspec.Struct):
+class _CompletionChoice(msgspec.Struct):
     """A choice, whole (``message``) or in a stream (``delta``); ``text`` is what legacy completions have."""
 
     index: int = 0
@@ -47,14 +47,14 @@ class _Choice(msgspec.Struct):
 
 
 class _Completion(msgspec.Struct):
-    choices: list[_Choice]
+    choices: list[_CompletionChoice]
     id: str | None = None
     usage: UsageFields | None = None
 
 
 class _Chunk(msgspec.Struct):
     id: str | None = None
-    choices: list[_Choice] | None = None
+    choices: list[_CompletionChoice] | None = None
     usage: UsageFields | None = None
     error: Any = None
 
@@ -63,8 +63,8 @@ _completion = msgspec.json.Decoder(_Completion)
 _chunk = msgspec.json.Decoder(_Chunk)
 
 
-class Completion(Value, frozen=True):
-    """A whole reply as it came, and what the gateway reads of it. Implements ``reply.Reply``."""
+class WholeCompletion(Value, frozen=True):
+    """A whole reply as it came, and what the gateway reads of it. Implements ``reply.WholeReply``."""
 
     body: bytes
     own_id: str | None
@@ -94,7 +94,7 @@ class Completion(Value, frozen=True):
         return msgspec.json.encode(fields)
 
 
-def open_completion(body: bytes) -> Completion:
+def open_completion(body: bytes) -> WholeCompletion:
     """Decode a completion; raises ``UpstreamGarbage`` if it is none."""
     try:
         completion = decoded(_completion, body)
@@ -103,7 +103,7 @@ def open_completion(body: bytes) -> Completion:
     first = _first(completion.choices)
     if first is not None and first.message is None and first.text is None:
         raise UpstreamGarbage("the upstream sent a completion whose choice says nothing")
-    return Completion(
+    return WholeCompletion(
         body=body,
         own_id=completion.id,
         text=first.said() if first else None,
@@ -153,7 +153,7 @@ class ChatReader:
         unfinished = self._tags is not None and not self._tags.replied
         return self._hand_on_usage and not unfinished
 
-    def _choices_event(self, data: bytes, event: bytes, first: _Choice | None) -> bytes | None:
+    def _choices_event(self, data: bytes, event: bytes, first: _CompletionChoice | None) -> bytes | None:
         if first is None:
             return event
         text = first.said() or ""
@@ -174,7 +174,7 @@ class ChatReader:
         return (with_text(data, piece) if piece else None) if text else event
 
 
-def _first(choices: "list[_Choice] | tuple[()]") -> _Choice | None:
+def _first(choices: "list[_CompletionChoice] | tuple[()]") -> _CompletionChoice | None:
     for choice in choices:
         if choice.index == 0:
             return choice

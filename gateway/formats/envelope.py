@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from gateway.domain import Value
 from gateway.errors import BadRequest
-from gateway.formats.reply import Reader, Reply
+from gateway.formats.reply import Reader, WholeReply
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 
@@ -53,7 +53,7 @@ class Envelope(Value, frozen=True, kw_only=True):
         """What must change so that the upstream counts the tokens of a stream."""
         return {}
 
-    def open_reply(self, body: bytes) -> Reply:
+    def open_reply(self, body: bytes) -> WholeReply:
         """Look into an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
         raise NotImplementedError
 

@@ -137,14 +137,16 @@ def _bad(where: str, what: str, code: str | None = None) -> BadRequest:
     return BadRequest(f"{where}: {what}.", param=where, code=code)
 
 
-def _conversation(turns: Sequence[shape.Turn] | None, system: str | list[shape.Text] | None) -> list[dict[str, Any]]:
+def _conversation(
+    turns: Sequence[shape.InputMessage] | None, system: str | list[shape.Text] | None
+) -> list[dict[str, Any]]:
     if not turns:
         raise _bad("messages", "at least one message is required")
     first = [shape.System(system)] if system else []
     return [message for turn in (*first, *turns) for message in _messages(turn)]
 
 
-def _messages(turn: shape.Turn) -> list[dict[str, Any]]:
+def _messages(turn: shape.InputMessage) -> list[dict[str, Any]]:
     match turn:
         case shape.System(content=content):
             return [{"role": "system", "content": _joined(content, "\n\n")}]
@@ -157,7 +159,7 @@ def _messages(turn: shape.Turn) -> list[dict[str, Any]]:
     raise AssertionError(f"no other turn is decoded: {type(turn)}")
 
 
-def _assistant(content: str | Sequence[shape.Block]) -> dict[str, Any]:
+def _assistant(content: str | Sequence[shape.ContentBlock]) -> dict[str, Any]:
     calls = [
         {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": bytes(block.input).decode()}}
         for block in content
@@ -200,7 +202,7 @@ def _part(block: shape.Text | shape.Image) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _joined(content: str | Sequence[shape.Block], separator: str) -> str:
+def _joined(content: str | Sequence[shape.ContentBlock], separator: str) -> str:
     if isinstance(content, str):
         return content
     return separator.join(block.text for block in content if isinstance(block, shape.Text))

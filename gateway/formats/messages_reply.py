@@ -43,17 +43,17 @@ class Wanted(Value, frozen=True):
     """Whether it asked to see the model's reasoning: a client that did not expects text first."""
 
 
-class _Function(msgspec.Struct):
+class _CalledFunction(msgspec.Struct):
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCall(msgspec.Struct):
+class ToolCallPiece(msgspec.Struct):
     """A tool call, or in a stream a piece of one."""
 
     index: int | None = None
     id: str | None = None
-    function: _Function | None = None
+    function: _CalledFunction | None = None
 
     def name(self) -> str:
         return (self.function and self.function.name) or ""
@@ -62,14 +62,14 @@ class ToolCall(msgspec.Struct):
         return (self.function and self.function.arguments) or ""
 
 
-class Said(msgspec.Struct):
+class ReplyMessage(msgspec.Struct):
     """What a model said: a whole message, or in a stream a piece of one."""
 
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[ToolCallPiece] | None = None
 
     def text(self) -> str:
         return (self.content or "") + (self.refusal or "")
@@ -83,8 +83,8 @@ class Choice(msgspec.Struct):
     """One choice of a completion or of a chunk."""
 
     index: int = 0
-    message: Said | None = None
-    delta: Said | None = None
+    message: ReplyMessage | None = None
+    delta: ReplyMessage | None = None
     finish_reason: str | None = None
     stop_reason: Any = None
     """vLLM's: the stop sequence that was hit, or a token's number."""
@@ -96,7 +96,7 @@ class _PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class Counts(msgspec.Struct):
+class TokenCounts(msgspec.Struct):
     """Tokens as a chat completion reports them."""
 
     prompt_tokens: int | None = None
@@ -104,18 +104,18 @@ class Counts(msgspec.Struct):
     prompt_tokens_details: _PromptDetails | None = None
 
 
-class Completion(msgspec.Struct):
+class ChatCompletion(msgspec.Struct):
     """What is read of a completion or of a chunk."""
 
     choices: list[Choice] | None = None
-    usage: Counts | None = None
+    usage: TokenCounts | None = None
 
     def first(self) -> Choice | None:
         """The choice that is handed on; a message has one."""
         return next((choice for choice in self.choices or () if choice.index == 0), None)
 
 
-_completion = msgspec.json.Decoder(Completion)
+_completion = msgspec.json.Decoder(ChatCompletion)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -124,7 +124,7 @@ def to_message(chat_completion: bytes, *, message_id: str, wanted: Wanted) -> by
     with from_upstream("a chat completion"):
         completion = _completion.decode(chat_completion)
     choice = completion.first() or Choice()
-    said = choice.message or Said()
+    said = choice.message or ReplyMessage()
     content: list[dict[str, Any]] = []
     if wanted.thinking and said.thinking():
         content.append(thinking_block(said.thinking()))
@@ -150,7 +150,7 @@ def empty_message(message_id: str, wanted: Wanted) -> dict[str, Any]:
         "stop_reason": None,
         "stop_sequence": None,
         "stop_details": None,
-        "usage": usage_of(Completion()),
+        "usage": usage_of(ChatCompletion()),
     }
 
 
@@ -194,9 +194,9 @@ def tool_input(arguments: str) -> Raw:
     return Raw(msgspec.json.encode({"INVALID_JSON": arguments}))
 
 
-def usage_of(completion: Completion) -> dict[str, int]:
+def usage_of(completion: ChatCompletion) -> dict[str, int]:
     """Anthropic's counts, whose input does not include what was read from the prompt cache."""
-    counts = completion.usage or Counts()
+    counts = completion.usage or TokenCounts()
     prompt = counts.prompt_tokens or 0
     cached = (counts.prompt_tokens_details and counts.prompt_tokens_details.cached_tokens) or 0
     return {
@@ -216,7 +216,7 @@ class Ending:
         self._hit: str | None = None
         self._called = self._refused = False
 
-    def read(self, choice: Choice, said: Said) -> None:
+    def read(self, choice: Choice, said: ReplyMessage) -> None:
         self._finish = choice.finish_reason or self._finish
         self._hit = next((hit for hit in (choice.stop_reason, choice.matched_stop) if hit in self._stops), self._hit)
         self._called = self._called or bool(said.tool_calls)

@@ -11,60 +11,60 @@ import msgspec
 from msgspec import Raw
 
 
-class Block(msgspec.Struct, frozen=True, tag_field="type"):
+class ContentBlock(msgspec.Struct, frozen=True, tag_field="type"):
     """Base of the content blocks that are understood; other fields, ``cache_control`` too, are dropped."""
 
 
-class Text(Block, frozen=True, tag="text"):
+class Text(ContentBlock, frozen=True, tag="text"):
     text: str
 
 
-class Base64(Block, frozen=True, tag="base64"):
+class Base64(ContentBlock, frozen=True, tag="base64"):
     media_type: str
     data: str
 
 
-class Url(Block, frozen=True, tag="url"):
+class Url(ContentBlock, frozen=True, tag="url"):
     url: str
 
 
-class Image(Block, frozen=True, tag="image"):
+class Image(ContentBlock, frozen=True, tag="image"):
     source: Base64 | Url
 
 
-class ToolUse(Block, frozen=True, tag="tool_use"):
+class ToolUse(ContentBlock, frozen=True, tag="tool_use"):
     id: str
     name: str
     input: Raw
 
 
-class ToolResult(Block, frozen=True, tag="tool_result"):
+class ToolResult(ContentBlock, frozen=True, tag="tool_result"):
     tool_use_id: str
     content: str | list[Text | Image] | None = None
     is_error: bool | None = None
 
 
-class Thinking(Block, frozen=True, tag="thinking"):
+class Thinking(ContentBlock, frozen=True, tag="thinking"):
     """Another model's thoughts: a chat history has no place for them."""
 
 
-class RedactedThinking(Block, frozen=True, tag="redacted_thinking"):
+class RedactedThinking(ContentBlock, frozen=True, tag="redacted_thinking"):
     """The same, encrypted."""
 
 
-class Turn(msgspec.Struct, frozen=True, tag_field="role"):
+class InputMessage(msgspec.Struct, frozen=True, tag_field="role"):
     """Base of the messages."""
 
 
-class User(Turn, frozen=True, tag="user"):
+class User(InputMessage, frozen=True, tag="user"):
     content: str | list[Text | Image | ToolResult]
 
 
-class Assistant(Turn, frozen=True, tag="assistant"):
+class Assistant(InputMessage, frozen=True, tag="assistant"):
     content: str | list[Text | ToolUse | Thinking | RedactedThinking]
 
 
-class System(Turn, frozen=True, tag="system"):
+class System(InputMessage, frozen=True, tag="system"):
     content: str | list[Text]
 
 

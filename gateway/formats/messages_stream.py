@@ -14,10 +14,10 @@ from msgspec import Raw
 
 from gateway.errors import PreceptorError
 from gateway.formats import messages_reply, sse
-from gateway.formats.messages_reply import Completion, Ending, ToolCall, Wanted
+from gateway.formats.messages_reply import ChatCompletion, Ending, ToolCallPiece, Wanted
 from gateway.formats.reply import from_upstream
 
-_chunk = msgspec.json.Decoder(Completion)
+_chunk = msgspec.json.Decoder(ChatCompletion)
 _DELTAS = {
     "text": ("text_delta", "text"),
     "thinking": ("thinking_delta", "thinking"),
@@ -34,7 +34,7 @@ class MessageStream:
         self._id = message_id
         self._wanted = wanted
         self._ending = Ending(wanted)
-        self._counted = Completion()
+        self._counted = ChatCompletion()
         self._calls = _Calls(message_id)
         self._blocks: list[_Block] = []
         self._live = 0
@@ -71,7 +71,7 @@ class MessageStream:
         choice = chunk.first()
         if choice is None:
             return
-        said = choice.delta or messages_reply.Said()
+        said = choice.delta or messages_reply.ReplyMessage()
         self._ending.read(choice, said)
         if self._wanted.thinking:
             self._say("thinking", said.thinking())
@@ -149,7 +149,7 @@ class _Call(_Block):
         self._judged = 0
         self._whole = False
 
-    def take(self, piece: ToolCall) -> None:
+    def take(self, piece: ToolCallPiece) -> None:
         self._name = self._name or piece.name()
         self.add(piece.arguments())
 
@@ -180,7 +180,7 @@ class _Calls:
         self._by_index: dict[int, _Call] = {}
         self._current: _Call | None = None
 
-    def find(self, piece: ToolCall) -> _Call | None:
+    def find(self, piece: ToolCallPiece) -> _Call | None:
         """The call that a piece continues: a known id wins, then the index; without both it is the current one."""
         call = self._by_id.get(piece.id) if piece.id else None
         if call is None and piece.index is not None:
@@ -191,12 +191,12 @@ class _Calls:
             call = self._current
         return None if call is None else self._marked(call, piece)
 
-    def begin(self, piece: ToolCall) -> _Call:
+    def begin(self, piece: ToolCallPiece) -> _Call:
         call = _Call(piece.id or "", messages_reply.call_id(self._message_id, self._count))
         self._count += 1
         return self._marked(call, piece)
 
-    def _marked(self, call: _Call, piece: ToolCall) -> _Call:
+    def _marked(self, call: _Call, piece: ToolCallPiece) -> _Call:
         self._current = call
         if piece.id:
             call.id = call.id or piece.id

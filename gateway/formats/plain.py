@@ -45,16 +45,16 @@ def open_embeddings(body: bytes) -> EmbeddingsRequest:
     return EmbeddingsRequest(body=body, fields=fields, model=model_of(fields))
 
 
-class _Embeddings(msgspec.Struct):
+class _EmbeddingsBody(msgspec.Struct):
     data: msgspec.Raw
     usage: UsageFields = msgspec.field(default_factory=UsageFields)
 
 
-_embeddings = msgspec.json.Decoder(_Embeddings)
+_embeddings = msgspec.json.Decoder(_EmbeddingsBody)
 
 
 class Embeddings(Value, frozen=True):
-    """Embeddings as they came. Implements ``reply.Reply``."""
+    """Embeddings as they came. Implements ``reply.WholeReply``."""
 
     body: bytes
     usage: Usage

@@ -23,7 +23,7 @@ _LONGEST = 500
 """Characters of an upstream's own words about an error that are handed on."""
 
 
-class Reply(Protocol):
+class WholeReply(Protocol):
     """A whole reply, looked into."""
 
     @property

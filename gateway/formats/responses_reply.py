@@ -18,7 +18,7 @@ from gateway.formats.transcript import Transcript
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
-class _Part(msgspec.Struct):
+class _OutputPart(msgspec.Struct):
     type: str = ""
     text: Any = None
 
@@ -27,7 +27,7 @@ class _Item(msgspec.Struct):
     type: str = ""
     name: str | None = None
     arguments: str | None = None
-    content: list[_Part] | None = None
+    content: list[_OutputPart] | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -85,7 +85,7 @@ _event = msgspec.json.Decoder(_Event)
 
 
 class Response(Value, frozen=True):
-    """A whole response. Implements ``reply.Reply``."""
+    """A whole response. Implements ``reply.WholeReply``."""
 
     body: bytes
     id: str

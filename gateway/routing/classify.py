@@ -40,7 +40,7 @@ class _Matcher(Value, frozen=True):
         )
 
 
-class _Group:
+class _MatcherGroup:
     """Tasks among which the first that fits counts. Where there are many, only those are looked at that may fit."""
 
     def __init__(self, matchers: Sequence[_Matcher]) -> None:
@@ -83,7 +83,7 @@ class _Group:
 _position = attrgetter("position")
 
 
-def _found(group: _Group, text: str, *values: str | None) -> _Matcher | None:
+def _found(group: _MatcherGroup, text: str, *values: str | None) -> _Matcher | None:
     """The first task of a group that fits instructions and the values of the group's ``headers``."""
     return group.first(text, dict(zip(group.headers, values, strict=True)).get)
 
@@ -97,7 +97,7 @@ class Classifier:
         for position, (name, task) in enumerate(tasks.items()):
             if task.match != Match():
                 by_model.setdefault(task.match.model, []).append(_matcher(position, name, task.match))
-        groups = {model: _Group(matchers) for model, matchers in by_model.items()}
+        groups = {model: _MatcherGroup(matchers) for model, matchers in by_model.items()}
         self._any_model = groups.pop(None, None)
         self._by_model = groups
         self._remembered = lru_cache(_REMEMBERED)(_found)
@@ -133,7 +133,7 @@ class Classifier:
             found = other
         return found.task if found is not None else None
 
-    def _first(self, group: _Group, envelope: Conversation, header: Headers) -> _Matcher | None:
+    def _first(self, group: _MatcherGroup, envelope: Conversation, header: Headers) -> _Matcher | None:
         text = (envelope.system_text() or "") if group.prompts else ""
         if len(group.headers) > _MOST_HEADERS:
             return group.first(text, header)

@@ -11,7 +11,7 @@ from gateway.routing.scratchpad import form_for
 from gateway.settings import Settings, Task
 
 
-class Plan(Value, frozen=True):
+class RoutePlan(Value, frozen=True):
     """Everything that was decided about a request; it does not change while the request runs."""
 
     envelope: Envelope
@@ -24,7 +24,7 @@ class Plan(Value, frozen=True):
     """The upstream's own name of the model; ``None`` leaves the body untouched."""
     injection: Injection | None = None
     form: Scratchpad = "none"
-    fallbacks: "tuple[Plan, ...]" = ()
+    fallbacks: "tuple[RoutePlan, ...]" = ()
     """Asked in turn, before the first byte, when this one cannot answer."""
 
     @property
@@ -41,7 +41,7 @@ class Lane(Value, frozen=True):
     weak_share: float | None = None
 
 
-class Snapshot(Value, frozen=True):
+class RuleSnapshot(Value, frozen=True):
     """Every task's lanes at one moment."""
 
     lanes: Mapping[str, Lane] = {}
@@ -54,7 +54,7 @@ class Snapshot(Value, frozen=True):
 _NOTHING = Lane()
 
 
-def route(envelope: Envelope, task: str | None, snapshot: Snapshot, settings: Settings) -> Plan:
+def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings: Settings) -> RoutePlan:
     """Decide about a request. Raises ``ModelNotFound`` if nothing answers to its model."""
     if task is not None:
         assert isinstance(envelope, Conversation), "only conversations have a task"
@@ -69,7 +69,7 @@ def route(envelope: Envelope, task: str | None, snapshot: Snapshot, settings: Se
         return plan_for(envelope, envelope.model, settings)
     if settings.server.default_upstream is None:
         raise ModelNotFound(envelope.model)
-    return Plan(
+    return RoutePlan(
         envelope=envelope,
         task=None,
         arm="direct",
@@ -109,8 +109,8 @@ def plan_for(
     task: str | None = None,
     arm: Arm = "direct",
     injection: Injection | None = None,
-    fallbacks: tuple[Plan, ...] = (),
-) -> Plan:
+    fallbacks: tuple[RoutePlan, ...] = (),
+) -> RoutePlan:
     """A plan for a configured model.
 
     Rules that were verified with a scratchpad are not injected into a request that has no room for one: without it
@@ -122,7 +122,7 @@ def plan_for(
         form = form_for(envelope, injection.rule_set.scratchpad)
         injection = injection if form != "none" else None
     model = settings.models[name]
-    return Plan(
+    return RoutePlan(
         envelope=envelope,
         task=task,
         arm=arm,

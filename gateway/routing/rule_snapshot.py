@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from gateway.domain import Lanes, RuleSet
 from gateway.routing.inject import Injection, compile_rules
-from gateway.routing.route import Lane, Snapshot
+from gateway.routing.route import Lane, RuleSnapshot
 
 
 class LiveRules:
     """Holds the current snapshot. ``current`` is replaced whole, never changed."""
 
     def __init__(self) -> None:
-        self.current = Snapshot()
+        self.current = RuleSnapshot()
 
     def swap(self, lanes: Mapping[str, Lanes], revision: int, *, injecting: bool = True) -> None:
         """Let every request that begins from now on go by these lanes."""
@@ -28,7 +28,7 @@ class LiveRules:
             old = known.get((rule_set.task, rule_set.version))
             return old if old is not None and old.rule_set == rule_set else compile_rules(rule_set)
 
-        self.current = Snapshot(
+        self.current = RuleSnapshot(
             lanes={
                 task: Lane(
                     live=compiled(one.live),

@@ -47,16 +47,16 @@ class ServedModel:
             check=plan.envelope.open_reply, clock=services.clock,
         )  # fmt: skip
         completions = Completions({plan.upstream: passes}, services.clock)
-        tally = completions.tally()
-        await completions.whole(plan, _EXCHANGE_ID, tally)
+        trace = completions.new_trace()
+        await completions.whole(plan, _EXCHANGE_ID, trace)
         # Whoever asked puts the answer before the loop comes to this: on disk the answer is first, then they go.
         asyncio.get_running_loop().call_soon(self._evaluations.drop_passes, passes.keys)
         return Answer(
-            text=tally.text,
-            usage=tally.usage,
+            text=trace.text,
+            usage=trace.usage,
             latency_s=passes.latency_s,
-            finish_reason=tally.finish_reason,
-            tool_calls=tally.tool_calls,
+            finish_reason=trace.finish_reason,
+            tool_calls=trace.tool_calls,
         )
 
 
