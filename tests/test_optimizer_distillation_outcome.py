@@ -6,14 +6,14 @@ import msgspec
 
 from gateway.domain import Rule, RuleSet
 from optimizer.dataset.items import Examples, Mistake, Seen
-from optimizer.distillation.outcome import Outcome, Plan, forecast, plan_for
+from optimizer.distillation.outcome import CyclePlan, Outcome, forecast, plan_for
 from optimizer.distillation.rule_records import effect, record
 from optimizer.evaluation.noise import Noise
 from optimizer.statistics.paired_test import Pairs
 from tests.scripted import questions
 
 
-def plan() -> Plan:
+def plan() -> CyclePlan:
     items = questions(120)
     examples = Examples(
         items=tuple(items),
@@ -26,7 +26,7 @@ def plan() -> Plan:
 
 def test_a_plan_is_the_same_after_a_restart() -> None:
     """So that a killed cycle runs again as it was."""
-    assert Plan.decoded(plan().encoded()) == plan()
+    assert CyclePlan.decoded(plan().encoded()) == plan()
 
 
 def test_the_forecast_says_what_can_be_found_before_anything_is_spent() -> None:

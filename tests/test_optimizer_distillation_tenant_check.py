@@ -1,7 +1,7 @@
 """A gain that is one tenant's and everybody else's loss."""
 
 from optimizer.dataset.items import Item
-from optimizer.distillation.tenant_check import one_sided
+from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.evaluator import Answer, Trial
 
 TENANTS = {f"a{number}": "ann" for number in range(9)} | {f"b{number}": "ben" for number in range(9)}
@@ -15,7 +15,7 @@ def trials(right: str, ids: list[str]) -> list[Trial]:
 
 
 def said(before: str, after: str, ids: list[str]) -> str:
-    return one_sided(trials(before, ids), trials(after, ids), TENANTS)
+    return one_tenant_only(trials(before, ids), trials(after, ids), TENANTS)
 
 
 def test_what_one_tenant_gains_and_the_others_lose_is_refused() -> None:

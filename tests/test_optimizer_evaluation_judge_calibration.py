@@ -11,7 +11,7 @@ from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
 from optimizer.dataset.items import BadData, item_of
 from optimizer.evaluation.judge_calibration import Calibration, Rated, calibrate, load_ratings, ratings_from
-from optimizer.statistics.judge_agreement import Agreement
+from optimizer.statistics.judge_agreement import JudgeAgreement
 from optimizer.statistics.paired_test import smallest_detectable
 from tests.scripted import Judge, bench
 
@@ -40,7 +40,7 @@ async def test_a_judge_that_sees_what_people_see_is_trusted(tmp_path: Path) -> N
     """Every reply is judged in both orders."""
     judge = Judge(agrees)
     found = await held(tmp_path, judge, labels(30, 20))
-    assert found.agreement == Agreement(both=30, neither=20)
+    assert found.agreement == JudgeAgreement(both=30, neither=20)
     assert (found.kappa, found.trusted, found.n) == (1.0, True, 50)
     assert (found.asked, found.flipped, found.ungraded, judge.total) == (50, 0, 0, 100)
     assert found.detectable == found.detectable_without_error == smallest_detectable(250)
@@ -59,7 +59,7 @@ async def test_a_judge_that_errs_hides_gains(tmp_path: Path) -> None:
         return int(number) % 5 != 0 if kind == "yes" else int(number) % 10 == 0
 
     found = await held(tmp_path, Judge(opinion), labels(100, 100))
-    assert found.agreement == Agreement(both=80, person_only=20, judge_only=10, neither=90)
+    assert found.agreement == JudgeAgreement(both=80, person_only=20, judge_only=10, neither=90)
     assert found.kappa == pytest.approx(0.7) and found.trusted
     assert found.detectable > found.detectable_without_error == smallest_detectable(250)
 
@@ -68,7 +68,7 @@ async def test_a_judge_that_goes_by_position_is_found_out(tmp_path: Path) -> Non
     """Its verdicts change with the order and count as wrong, as they do in use."""
     found = await held(tmp_path, Judge(agrees, favours="A"), labels(20, 20))
     assert (found.flipped, found.asked) == (40, 40)
-    assert found.agreement == Agreement(person_only=20, neither=20)
+    assert found.agreement == JudgeAgreement(person_only=20, neither=20)
     assert not found.trusted and found.detectable == 1.0
     assert "kappa 0.00" in found.note and "below 0.6, do not decide by it" in found.note
     assert "40 of 40 verdicts changed with the order" in found.note

@@ -17,9 +17,9 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import item_of
-from optimizer.distillation.outcome import Plan
+from optimizer.distillation.outcome import CyclePlan
 from optimizer.scheduling.learner import GIVE_UP_S, first_share, learner
-from optimizer.statistics.alpha_spending import Spent, next_level
+from optimizer.statistics.alpha_spending import ScheduledTest, next_level
 from tests.fakes import CONFIG, FakeUpstream, services, settings
 from tests.learning import EXTRA, STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
 
@@ -181,7 +181,7 @@ async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp
     async with learner(services) as teacher:
         outcome = await teacher.learn("arithmetic")
     assert outcome is not None
-    assert outcome.level == next_level([Spent(level=next_level([]), adopted=False)])
+    assert outcome.level == next_level([ScheduledTest(level=next_level([]), adopted=False)])
     assert outcome.adopted and outcome.by == "cycle"
 
 
@@ -247,7 +247,7 @@ async def test_signs_of_failure_begin_a_cycle_and_measure_nothing(tmp_path: Path
         assert await teacher.learn("arithmetic") is not None
         complain(store, 5, now=1001.0, correct=False, source="outcome", comment="empty")
         assert await teacher.learn("arithmetic") is not None
-    plan = Plan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
     assert len(plan.items) == 60 and len(plan.unlabelled) == 5
 
 
@@ -282,7 +282,7 @@ async def test_a_new_model_under_the_weak_ones_name_begins_one_cycle_without_the
     async with learner(moved(upstream, store, changed, 2000.0)) as teacher:
         assert await teacher.learn("arithmetic") is not None
         assert await teacher.learn("arithmetic") is None
-    plan = Plan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
     assert len(plan.items) == 60 and plan.seen == {} and plan.unlabelled == ()
 
 
@@ -313,7 +313,7 @@ async def test_a_tenant_that_floods_gets_its_share_of_the_plan(tmp_path: Path) -
         store.add_feedback(Feedback(exchange_id=f"x{number}", created=1.0, expected=expected))
     async with learner(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as teacher:
         await teacher.learn("arithmetic")
-    plan = Plan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
     asked = Counter(plan.tenants[item.id] for item in plan.items)
     assert len(plan.items) == 80 and sorted(asked.values()) == [20, 20, 20, 20]
 

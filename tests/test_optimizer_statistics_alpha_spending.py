@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.statistics.alpha_spending import USELESS, Spent, next_level
+from optimizer.statistics.alpha_spending import USELESS, ScheduledTest, next_level
 from optimizer.statistics.paired_test import LEVEL
 
 RUNS, TESTS = 400, 40
@@ -16,14 +16,14 @@ RUNS, TESTS = 400, 40
 def stream(seed: int, *, useful: float, shift: float = 3.0) -> tuple[int, int]:
     """Useless and useful adoptions of a scheduler that tests so many candidates, the given share of them useful."""
     dice, normal = random.Random(seed), NormalDist()
-    made: list[Spent] = []
+    made: list[ScheduledTest] = []
     useless = found = 0
     for _ in range(TESTS):
         helps = dice.random() < useful
         p_value = 1 - normal.cdf(dice.gauss(shift if helps else 0.0, 1.0))
         level = next_level(made)
         adopted = p_value <= level
-        made.append(Spent(level=level, adopted=adopted))
+        made.append(ScheduledTest(level=level, adopted=adopted))
         useless += adopted and not helps
         found += adopted and helps
     return useless, found
@@ -47,13 +47,13 @@ def test_the_first_test_is_nearly_as_lax_as_one_alone_and_an_adoption_pays_for_t
     """What fails makes the next stricter, at first by half and later by less."""
     first = next_level([])
     assert 0.04 < first < LEVEL
-    failed = [Spent(level=first, adopted=False)]
+    failed = [ScheduledTest(level=first, adopted=False)]
     second = next_level(failed)
     assert second < first / 2
-    assert next_level([*failed, Spent(level=second, adopted=True)]) == LEVEL
+    assert next_level([*failed, ScheduledTest(level=second, adopted=True)]) == LEVEL
 
 
-@given(st.lists(st.builds(Spent, level=st.floats(0.0, 0.05), adopted=st.booleans()), max_size=40))
-def test_a_level_is_always_one_that_a_gate_can_hold(made: list[Spent]) -> None:
+@given(st.lists(st.builds(ScheduledTest, level=st.floats(0.0, 0.05), adopted=st.booleans()), max_size=40))
+def test_a_level_is_always_one_that_a_gate_can_hold(made: list[ScheduledTest]) -> None:
     """Between nothing and the gate's own, also after tests at levels that nobody would have given."""
     assert 0.0 <= next_level(made) <= LEVEL

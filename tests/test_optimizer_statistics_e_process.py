@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.statistics.e_process import (
-    Evidence,
-    Seen,
+    ArmOutcome,
+    EProcess,
     above,
     blocks,
     excess,
@@ -39,13 +39,13 @@ def averaged(successes: int, failures: int, p0: float, steps: int = 4000) -> flo
 
 def stream(
     randomness: random.Random, challengers: int, *, share: float, wrong: Callable[[bool, int], float]
-) -> Iterator[Seen[bool]]:
+) -> Iterator[ArmOutcome[bool]]:
     """Outcomes until so many are the challenger's, the chance to be wrong given by arm and position."""
     for position in itertools.count():
         if not challengers:
             return
         challenger = randomness.random() < share
-        yield Seen(challenger, randomness.random() < wrong(challenger, position))
+        yield ArmOutcome(challenger, randomness.random() < wrong(challenger, position))
         challengers -= challenger
 
 
@@ -141,13 +141,13 @@ def test_evidence_says_what_was_found() -> None:
     assert shown.reached and shown.e_value == pytest.approx(524, rel=0.01)
     assert not not_shown.reached and lower_bound(18, 2, 0.01) == pytest.approx(0.57, abs=0.01)
     assert math.isfinite(above(100_000, 0, p0=0.01, alpha=0.01).e_value)
-    assert above(0, 0, p0=0.5, alpha=0.05) == Evidence(n=0, discordant=0, against=0, log_e=0.0, alpha=0.05)
+    assert above(0, 0, p0=0.5, alpha=0.05) == EProcess(n=0, discordant=0, against=0, log_e=0.0, alpha=0.05)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers()), max_size=60))
 def test_blocks_are_cut_as_soon_as_both_arms_are_in(pairs: list[tuple[bool, int]]) -> None:
     """All but an unfinished rest is in them, in order; no block could have been cut earlier."""
-    outcomes = [Seen(*pair) for pair in pairs]
+    outcomes = [ArmOutcome(*pair) for pair in pairs]
     found = list(blocks(outcomes))
     assert all(min(len(block.challenger), len(block.incumbent)) == 1 for block in found)
     used = outcomes[: sum(len(block.challenger) + len(block.incumbent) for block in found)]
@@ -167,7 +167,7 @@ def test_a_challenger_that_is_no_worse_makes_no_evidence_of_harm(
 ) -> None:
     """Expectation over all outcomes, for any order of the arms and rates that change from block to block."""
     chances: list[float] = []
-    cuts = blocks(Seen(challenger, part) for challenger, part in arms)
+    cuts = blocks(ArmOutcome(challenger, part) for challenger, part in arms)
     for block, rate in zip(cuts, rates, strict=False):
         chances += [0.0] * (len(block.challenger) + len(block.incumbent))
         for at in range(len(chances) - len(block.challenger) - len(block.incumbent), len(chances)):
@@ -176,27 +176,27 @@ def test_a_challenger_that_is_no_worse_makes_no_evidence_of_harm(
     expected = 0.0
     for outcome in itertools.product((True, False), repeat=len(chances)):
         chance = math.prod(p if wrong else 1 - p for wrong, p in zip(outcome, chances, strict=True))
-        seen = [Seen(arm, wrong) for (arm, _), wrong in zip(arms, outcome, strict=False)]
+        seen = [ArmOutcome(arm, wrong) for (arm, _), wrong in zip(arms, outcome, strict=False)]
         expected += chance * harm(seen, alpha=NEVER).e_value if chance else 0.0
     assert expected <= 1 + 1e-9
 
 
 def test_a_wrong_answer_of_the_challenger_is_evidence_and_one_of_the_incumbent_the_opposite() -> None:
     """With everything else equal."""
-    calm = [Seen(challenger, False) for challenger in (False, False, True)]
-    rather = [*calm, Seen(False, False), Seen(True, True)]
-    hardly = [*calm, Seen(False, True), Seen(True, False)]
+    calm = [ArmOutcome(challenger, False) for challenger in (False, False, True)]
+    rather = [*calm, ArmOutcome(False, False), ArmOutcome(True, True)]
+    hardly = [*calm, ArmOutcome(False, True), ArmOutcome(True, False)]
     assert harm(rather, alpha=0.01).log_e > harm(calm, alpha=0.01).log_e > harm(hardly, alpha=0.01).log_e
     assert harm(rather, alpha=0.01).against == 1 and harm(hardly, alpha=0.01).against == 0
-    assert harm([], alpha=0.01) == Evidence(n=0, discordant=0, against=0, log_e=0.0, alpha=0.01)
+    assert harm([], alpha=0.01) == EProcess(n=0, discordant=0, against=0, log_e=0.0, alpha=0.01)
 
 
 def test_a_comparison_ends_at_its_alarm() -> None:
     """Whatever comes after it, also for who looks late: the evidence of the alarm stays as it was."""
-    bad = [Seen(position % 5 == 4, position % 5 == 4) for position in range(200)]
+    bad = [ArmOutcome(position % 5 == 4, position % 5 == 4) for position in range(200)]
     found = harm(bad, alpha=0.01)
     assert found.reached and found.n < 10
-    recovered = [*bad, *[Seen(position % 5 == 4, False) for position in range(2000)]]
+    recovered = [*bad, *[ArmOutcome(position % 5 == 4, False) for position in range(2000)]]
     assert harm(recovered, alpha=0.01) == found
 
 
@@ -219,10 +219,10 @@ def test_twenty_points_of_harm_are_noticed_after_a_few_dozen_answers() -> None:
     assert statistics.median(delays) <= 40 and quantile(delays, 0.95) <= 90
 
 
-def amounts(randomness: random.Random, challengers: int, *, times: float) -> Iterator[Seen[float]]:
+def amounts(randomness: random.Random, challengers: int, *, times: float) -> Iterator[ArmOutcome[float]]:
     """Log-normal latencies, the challenger's ``times`` as long, a quarter of the traffic."""
     for challenger, _ in stream(randomness, challengers, share=0.25, wrong=constant(0, 0)):
-        yield Seen(challenger, randomness.lognormvariate(0, 0.5) * (times if challenger else 1))
+        yield ArmOutcome(challenger, randomness.lognormvariate(0, 0.5) * (times if challenger else 1))
 
 
 def test_an_arm_within_the_ratio_is_hardly_ever_called_slow() -> None:
@@ -242,7 +242,7 @@ def test_an_arm_that_takes_three_times_as_long_is_found_out_soon() -> None:
 
 def test_equal_amounts_are_no_excess() -> None:
     """Ties speak for the challenger, and one comparison is one block."""
-    found = excess([Seen(at % 2 == 1, 100.0) for at in range(40)], ratio=1.0, alpha=0.05)
+    found = excess([ArmOutcome(at % 2 == 1, 100.0) for at in range(40)], ratio=1.0, alpha=0.05)
     assert (found.n, found.discordant, found.against, found.reached) == (20, 20, 0, False)
 
 
@@ -252,7 +252,7 @@ def test_equal_arms_exceed_each_other_in_half_of_the_blocks(arms: str) -> None:
     orders = list(itertools.permutations(range(len(arms))))
     exceeded = sum(
         excess(
-            (Seen(arm == "C", float(rank)) for arm, rank in zip(arms, order, strict=True)), ratio=1, alpha=0.05
+            (ArmOutcome(arm == "C", float(rank)) for arm, rank in zip(arms, order, strict=True)), ratio=1, alpha=0.05
         ).against
         for order in orders
     )

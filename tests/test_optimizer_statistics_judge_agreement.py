@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.statistics.judge_agreement import Agreement, detectable
+from optimizer.statistics.judge_agreement import JudgeAgreement, detectable
 from optimizer.statistics.paired_test import smallest_detectable
 
 
-def counts(both: int, judge_only: int, person_only: int, neither: int) -> Agreement:
-    return Agreement(both=both, judge_only=judge_only, person_only=person_only, neither=neither)
+def counts(both: int, judge_only: int, person_only: int, neither: int) -> JudgeAgreement:
+    return JudgeAgreement(both=both, judge_only=judge_only, person_only=person_only, neither=neither)
 
 
 @pytest.mark.parametrize(
@@ -28,17 +28,17 @@ def counts(both: int, judge_only: int, person_only: int, neither: int) -> Agreem
         (counts(81, 9, 9, 1), Fraction(0)),  # two independent raters
     ],
 )
-def test_kappa_is_the_agreement_beyond_chance(agreement: Agreement, kappa: Fraction) -> None:
+def test_kappa_is_the_agreement_beyond_chance(agreement: JudgeAgreement, kappa: Fraction) -> None:
     """As in the textbooks."""
     assert agreement.kappa == pytest.approx(float(kappa), abs=1e-12)
 
 
 def test_who_calls_everything_right_has_shown_nothing() -> None:
     """However often that is true."""
-    for agreement in (counts(90, 10, 0, 0), counts(10, 0, 0, 0), counts(0, 0, 0, 10), Agreement()):
+    for agreement in (counts(90, 10, 0, 0), counts(10, 0, 0, 0), counts(0, 0, 0, 10), JudgeAgreement()):
         assert agreement.kappa == 0.0
     assert counts(90, 10, 0, 0).observed == 0.9
-    assert counts(10, 0, 0, 0).interval == Agreement().interval == (-1.0, 1.0)
+    assert counts(10, 0, 0, 0).interval == JudgeAgreement().interval == (-1.0, 1.0)
 
 
 def test_the_interval_is_wilsons_of_the_agreement_on_kappas_scale() -> None:
@@ -51,12 +51,12 @@ def test_the_interval_is_wilsons_of_the_agreement_on_kappas_scale() -> None:
 def test_the_interval_holds_the_true_kappa_about_as_often_as_it_says() -> None:
     """400 runs of 60 replies, 80% right, by a judge with errors of 10% and 20%; seed 1."""
     cells = {"both": 0.72, "judge_only": 0.04, "person_only": 0.08, "neither": 0.16}
-    true, runs = Agreement(**{name: round(100 * share) for name, share in cells.items()}).kappa, 400
+    true, runs = JudgeAgreement(**{name: round(100 * share) for name, share in cells.items()}).kappa, 400
     chance = random.Random(1)
     held = 0
     for _ in range(runs):
         drawn = chance.choices(list(cells), weights=list(cells.values()), k=60)
-        low, high = Agreement(**{name: drawn.count(name) for name in cells}).interval
+        low, high = JudgeAgreement(**{name: drawn.count(name) for name in cells}).interval
         held += low <= true <= high
     assert 0.93 <= held / runs <= 0.99
 
@@ -79,8 +79,10 @@ def test_errors_cost_detectable_gains() -> None:
     assert detectable(erring, 250) == pytest.approx(smallest_detectable(250, discordant=0.308) / 0.8)
 
 
-@pytest.mark.parametrize("useless", [counts(25, 25, 25, 25), counts(0, 9, 9, 0), counts(90, 10, 0, 0), Agreement()])
-def test_nothing_can_be_shown_with_a_judge_that_keeps_nothing(useless: Agreement) -> None:
+@pytest.mark.parametrize(
+    "useless", [counts(25, 25, 25, 25), counts(0, 9, 9, 0), counts(90, 10, 0, 0), JudgeAgreement()]
+)
+def test_nothing_can_be_shown_with_a_judge_that_keeps_nothing(useless: JudgeAgreement) -> None:
     """Chance, or worse."""
     assert detectable(useless, 10_000) == 1.0
 

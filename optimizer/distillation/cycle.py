@@ -19,11 +19,11 @@ from optimizer.distillation.confirmation import confirm
 from optimizer.distillation.induction.induce import Induced, Rejected, conversation, induce, tool_names
 from optimizer.distillation.induction.lint import Corpus, corpus
 from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
-from optimizer.distillation.outcome import Outcome, Plan, Tested, forecast
+from optimizer.distillation.outcome import CyclePlan, Outcome, Tested, forecast
 from optimizer.distillation.publish import Published, publish
 from optimizer.distillation.rule_records import settled
 from optimizer.distillation.selection.race import MOST_RACED, Selected, Selection, summary
-from optimizer.distillation.tenant_check import one_sided
+from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.candidate_score import tokens_of
 from optimizer.evaluation.evaluator import Bench, Model, Trial
@@ -38,7 +38,7 @@ MIN_SELECTION = 6
 
 
 async def run_cycle(
-    plan: Plan,
+    plan: CyclePlan,
     *,
     bench: Bench,
     weak: Model,
@@ -53,7 +53,7 @@ async def run_cycle(
 
     ``share`` (0..1) of the conversations is for what it publishes, see ``publish``.
     """
-    cycle = _Cycle(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
+    cycle = _CycleRun(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
     try:
         tested = await cycle.tested()
         if tested is None:
@@ -77,11 +77,11 @@ async def run_cycle(
         return cycle.ended(f"interrupted: {error}", resumable=True)
 
 
-class _Cycle:
+class _CycleRun:
     """The stages of one run, and the outcome as far as it is known."""
 
     def __init__(
-        self, plan: Plan, *, bench: Bench, weak: Model, strong: Model, grader: Grader, settings: Optimizer
+        self, plan: CyclePlan, *, bench: Bench, weak: Model, strong: Model, grader: Grader, settings: Optimizer
     ) -> None:
         self._plan = plan
         self._bench = bench
@@ -150,7 +150,7 @@ class _Cycle:
     def _objection(self, tested: Tested) -> str:
         """Why a candidate is not published; empty if the gate's verdict is what the objective asks for."""
         if tested.finding.verdict == "better":
-            return one_sided(tested.before, tested.after, self._plan.tenants)
+            return one_tenant_only(tested.before, tested.after, self._plan.tenants)
         cheaper = tokens_of(tested.after) < tokens_of(tested.before)
         as_good = self._economy and tested.finding.verdict == "non-inferior" and cheaper
         return "" if as_good else tested.finding.note
@@ -273,7 +273,7 @@ class _Cycle:
         self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
 
 
-def known_to_users(plan: Plan, least: int) -> Corpus:
+def known_to_users(plan: CyclePlan, least: int) -> Corpus:
     """Everything in a plan that users wrote or that answers their questions, and the tools that they bring.
 
     What fewer than ``least`` conversations hold is a user's own.

@@ -1,4 +1,4 @@
-"""What a run sets out with and what comes of it: a ``Plan``, frozen so that it can be run again, and an ``Outcome``.
+"""The two ends of a run: a ``CyclePlan``, frozen so that a run can be repeated, and its ``Outcome``.
 
 Both are stored as JSON. Nothing here decides anything.
 """
@@ -22,7 +22,7 @@ EXAMPLES = 10
 """Fixed items, and broken ones, that an outcome shows."""
 
 
-class Plan(Value, frozen=True):
+class CyclePlan(Value, frozen=True):
     """One cycle, before it begins. Run again, it takes the same decisions from the same answers."""
 
     task: str
@@ -52,9 +52,9 @@ class Plan(Value, frozen=True):
         return msgspec.json.encode(self)
 
     @staticmethod
-    def decoded(data: bytes) -> "Plan":
+    def decoded(data: bytes) -> "CyclePlan":
         """A plan out of the store. Raises ``msgspec.DecodeError`` for one that another version wrote differently."""
-        return msgspec.json.decode(data, type=Plan)
+        return msgspec.json.decode(data, type=CyclePlan)
 
 
 def plan_for(
@@ -67,9 +67,9 @@ def plan_for(
     spent: Sequence[str] = (),
     level: float = LEVEL,
     tenants: Mapping[str, str] = MappingProxyType({}),
-) -> Plan:
+) -> CyclePlan:
     """The plan of a new cycle."""
-    return Plan(
+    return CyclePlan(
         task=task,
         started=started,
         by=by,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from optimizer.evaluation.evaluator import Trial
 
 
-def one_sided(before: Sequence[Trial], after: Sequence[Trial], tenants: Mapping[str, str]) -> str:
+def one_tenant_only(before: Sequence[Trial], after: Sequence[Trial], tenants: Mapping[str, str]) -> str:
     """Why a change of these items, measured before and after in the same order, is one tenant's only; or nothing.
 
     ``tenants`` says of an item's id who asked; items that nobody is named for count with everybody else's.

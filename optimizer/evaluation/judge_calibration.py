@@ -13,7 +13,7 @@ from optimizer.dataset.items import BadData, Item, body_of, example_of, item_of,
 from optimizer.evaluation.evaluator import Bench
 from optimizer.grading.graders import GraderFailed, examine
 from optimizer.grading.graders.judge import obvious
-from optimizer.statistics.judge_agreement import LEAST_KAPPA, Agreement, detectable
+from optimizer.statistics.judge_agreement import LEAST_KAPPA, JudgeAgreement, detectable
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
 LEAST_EACH = 10
@@ -39,7 +39,7 @@ class Calibration(Value, frozen=True):
     """What a judge is worth on these labels."""
 
     n: int
-    agreement: Agreement
+    agreement: JudgeAgreement
     kappa: float
     interval: tuple[float, float]
     """95% interval of kappa."""
@@ -140,7 +140,7 @@ async def calibrate(bench: Bench, grader: JudgeGrader, rated: Sequence[Rated], *
 
     found = await bench.each(verdicts, rated, stage="calibration")
     pairs = [(bool(given) and all(given), one.correct) for given, one in zip(found, rated, strict=True)]
-    agreement = Agreement(
+    agreement = JudgeAgreement(
         both=pairs.count((True, True)),
         judge_only=pairs.count((True, False)),
         person_only=pairs.count((False, True)),

@@ -17,7 +17,7 @@ from gateway.settings import Optimizer, Task
 from gateway.store.base import Store
 from optimizer.dataset.items import BadData, Item, Split
 from optimizer.distillation.cycle import run_cycle
-from optimizer.distillation.outcome import Outcome, Plan
+from optimizer.distillation.outcome import CyclePlan, Outcome
 from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Bench, Model, Trial
 from optimizer.evaluation.reference_answers import labelled
@@ -78,7 +78,7 @@ class Migrating(Value, frozen=True):
     """What a migration sets out with."""
 
     source: ExampleSource
-    plan: Plan
+    plan: CyclePlan
     parts: Split
     """What distillation may use; its confirmation part is the gate's."""
     reserve: tuple[Item, ...]
@@ -104,7 +104,7 @@ class Migrating(Value, frozen=True):
         return [*parts.induction[:MOST_LABELLED], *parts.selection, *parts.confirmation, *self.reserve]
 
 
-def set_out(source: ExampleSource, plan: Plan, settings: Optimizer, *, calls_per_month: float | None) -> Migrating:
+def set_out(source: ExampleSource, plan: CyclePlan, settings: Optimizer, *, calls_per_month: float | None) -> Migrating:
     """Divide the examples. Raises ``BadData`` if too few would be left to compare on."""
     most = settings.confirmation_items
     parts = plan.parts(selection=settings.selection_items, confirmation=2 * most)
@@ -189,7 +189,7 @@ def _found(
     )  # fmt: skip
 
 
-def _activated(outcome: Outcome, learnt: RuleSet, plan: Plan, store: Store, now: float) -> Outcome:
+def _activated(outcome: Outcome, learnt: RuleSet, plan: CyclePlan, store: Store, now: float) -> Outcome:
     """The new rules made live: last of all, because a run that is cut short must find again what it began with."""
     assert learnt.evidence is not None, "what was adopted went through the gate"
     done = publish(

@@ -17,7 +17,7 @@ from optimizer.dataset.conversation import tenant_of
 from optimizer.dataset.items import Examples, from_graded
 from optimizer.dataset.sampling import READ, admitted
 from optimizer.distillation.cycle import run_cycle
-from optimizer.distillation.outcome import Outcome, Plan, plan_for
+from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
 from optimizer.evaluation.answer_cache import Evaluations
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Bench, Progress, quiet
@@ -34,7 +34,7 @@ from optimizer.scheduling.triggers import (
     served_now,
     suspects,
 )
-from optimizer.statistics.alpha_spending import Spent, next_level
+from optimizer.statistics.alpha_spending import ScheduledTest, next_level
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Learner:
         )  # fmt: skip
         return outcome
 
-    async def run(self, plan: Plan, section: Task, bench: Bench, *, share: float) -> Outcome:
+    async def run(self, plan: CyclePlan, section: Task, bench: Bench, *, share: float) -> Outcome:
         """Run a plan with its task's models; ``share`` of the conversations is for what it publishes."""
         services = self._services
         return await run_cycle(
@@ -111,13 +111,13 @@ class Learner:
             share=share,
         )
 
-    async def _resumed(self, record: CycleRecord) -> Plan | None:
+    async def _resumed(self, record: CycleRecord) -> CyclePlan | None:
         """The plan of an interrupted cycle; ``None``, and the cycle ended, if it is not to be taken up again."""
         if self._services.wall_clock() - record.started > GIVE_UP_S:
             await self._end(record, Outcome(task=record.task, note="given up: interrupted for more than a day"))
             return None
         try:
-            return Plan.decoded(record.plan)
+            return CyclePlan.decoded(record.plan)
         except msgspec.DecodeError:
             await self._end(record, Outcome(task=record.task, note="given up: another version of Preceptor began it"))
             return None
@@ -126,7 +126,7 @@ class Learner:
         now = self._services.wall_clock()
         await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
 
-    def _new_plan(self, task: str, configured: Settings) -> Plan | None:
+    def _new_plan(self, task: str, configured: Settings) -> CyclePlan | None:
         """A plan from graded exchanges, if there is a reason to learn from them. Blocks; raises ``StoreError``."""
         services, settings, store = self._services, configured.optimizer, self._services.store
         now = services.wall_clock()
@@ -194,7 +194,7 @@ class Learner:
             store.put_note(_served_note(task), msgspec.json.encode(served))
         return served, is_new
 
-    def _tests(self) -> list[Spent]:
+    def _tests(self) -> list[ScheduledTest]:
         """Every scheduled test of every task, in the order in which they were begun. Blocks.
 
         One that was cut short and may still adopt counts as one that will not.
@@ -228,7 +228,7 @@ def _spent(outcome: bytes) -> tuple[str, ...]:
         return ()
 
 
-def _test(cycle: CycleRecord) -> Spent | None:
+def _test(cycle: CycleRecord) -> ScheduledTest | None:
     """What a cycle cost the account of ``levels``; ``None`` if it came to no test, or a person asked for it."""
     try:
         told = msgspec.json.decode(cycle.outcome or cycle.plan, type=_Told)
@@ -236,7 +236,7 @@ def _test(cycle: CycleRecord) -> Spent | None:
         return None
     if told.by != "cycle" or told.level is None:
         return None
-    return Spent(level=told.level, adopted=told.adopted and told.verdict == "better")
+    return ScheduledTest(level=told.level, adopted=told.adopted and told.verdict == "better")
 
 
 class _Told(Value, frozen=True):

@@ -22,14 +22,14 @@ START = USELESS * (1 - USELESS)
 """What the account holds before the first test; a test that adopts earns ``USELESS``."""
 
 
-class Spent(Value, frozen=True):
+class ScheduledTest(Value, frozen=True):
     """One scheduled test: its level, and whether it adopted."""
 
     level: float
     adopted: bool
 
 
-def next_level(tests: Iterable[Spent]) -> float:
+def next_level(tests: Iterable[ScheduledTest]) -> float:
     """The level of the next test after these, in the order in which they were made; never above the gate's own."""
     account, since = START, 1
     for test in tests:

@@ -14,8 +14,8 @@ from gateway.domain import Value
 from optimizer.statistics.e_process import BREAKS
 
 
-class Drift(Value, frozen=True):
-    """The state of a detector after ``n`` outcomes; start with ``Drift(baseline=..., alpha=...)``."""
+class DriftDetector(Value, frozen=True):
+    """The state of a detector after ``n`` outcomes; start with ``DriftDetector(baseline=..., alpha=...)``."""
 
     baseline: float
     """The highest share of wrong answers, above 0 and below 1, that is no drift: the upper end of what was measured."""
@@ -36,12 +36,12 @@ class Drift(Value, frozen=True):
         """Whether there is an alarm."""
         return self.statistic * self.alpha >= 1
 
-    def after(self, wrong: bool) -> "Drift":
+    def after(self, wrong: bool) -> "DriftDetector":
         """The state after one more outcome; an alarm stays until somebody starts anew."""
         if self.noticed:
             return self
         parts = tuple((part + 1) * self._factor(share, wrong) for part, share in zip(self.parts, BREAKS, strict=True))
-        return Drift(baseline=self.baseline, alpha=self.alpha, n=self.n + 1, parts=parts)
+        return DriftDetector(baseline=self.baseline, alpha=self.alpha, n=self.n + 1, parts=parts)
 
     def _factor(self, share: float, wrong: bool) -> float:
         """Likelihood of one outcome if ``share`` of the right answers became wrong, relative to the baseline."""

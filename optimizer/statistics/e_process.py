@@ -27,7 +27,7 @@ BREAKS = (0.02, 0.05, 0.1, 0.2, 0.4)
 T = TypeVar("T")
 
 
-class Seen(NamedTuple, Generic[T]):
+class ArmOutcome(NamedTuple, Generic[T]):
     """One outcome, from the challenger or else from the incumbent."""
 
     challenger: bool
@@ -35,7 +35,7 @@ class Seen(NamedTuple, Generic[T]):
     """Whether the answer was wrong (``harm``); its milliseconds or tokens (``excess``)."""
 
 
-class Evidence(Value, frozen=True):
+class EProcess(Value, frozen=True):
     """What was found against the null hypothesis. A comparison of arms ends where it reaches the threshold."""
 
     n: int
@@ -64,29 +64,29 @@ class Evidence(Value, frozen=True):
         return self.log_e >= -math.log(self.alpha)
 
 
-class Block(NamedTuple, Generic[T]):
+class TimeBlock(NamedTuple, Generic[T]):
     """The outcomes of one stretch of time, at least one of each arm."""
 
     challenger: list[T]
     incumbent: list[T]
 
 
-def blocks(stream: Iterable[Seen[T]]) -> Iterator[Block[T]]:
+def blocks(stream: Iterable[ArmOutcome[T]]) -> Iterator[TimeBlock[T]]:
     """Cut the stream as soon as there is an outcome of each arm; an unfinished block at the end is not given.
 
     Only neighbours in time are compared, so that traffic which gets harder for both arms is no evidence against one.
     The challenger of 5% of the traffic meets some 19 incumbents in a block, and all of them count.
     """
-    block: Block[T] = Block([], [])
+    block: TimeBlock[T] = TimeBlock([], [])
     for challenger, value in stream:
         (block.challenger if challenger else block.incumbent).append(value)
         if block.challenger and block.incumbent:
             yield block
-            block = Block([], [])
+            block = TimeBlock([], [])
 
 
-def harm(outcomes: Iterable[Seen[bool]], *, alpha: float) -> Evidence:
-    """Null hypothesis: the challenger is wrong no more often than the incumbent; ``Seen.value`` is *wrong*.
+def harm(outcomes: Iterable[ArmOutcome[bool]], *, alpha: float) -> EProcess:
+    """Null hypothesis: the challenger is wrong no more often than the incumbent; ``ArmOutcome.value`` is *wrong*.
 
     The e-variable for two samples of Turner, Ly & Grünwald (arXiv 2106.02693, section 2), block by block. The rates bet
     on come from earlier blocks: the incumbent's so far, and for the challenger the same with a share of ``BREAKS`` of
@@ -107,10 +107,10 @@ def harm(outcomes: Iterable[Seen[bool]], *, alpha: float) -> Evidence:
         log_e = _log_mean(logs)
         if log_e >= -math.log(alpha):
             break
-    return Evidence(n=n, discordant=discordant, against=against, log_e=log_e, alpha=alpha)
+    return EProcess(n=n, discordant=discordant, against=against, log_e=log_e, alpha=alpha)
 
 
-def excess(amounts: Iterable[Seen[float]], *, ratio: float, alpha: float) -> Evidence:
+def excess(amounts: Iterable[ArmOutcome[float]], *, ratio: float, alpha: float) -> EProcess:
     """Null hypothesis: the challenger's milliseconds (or tokens) are no larger than ``ratio`` times the incumbent's.
 
     A sign test of medians, block by block: of two equal arms, whatever their distribution, the median of the one is
@@ -125,10 +125,10 @@ def excess(amounts: Iterable[Seen[float]], *, ratio: float, alpha: float) -> Evi
         log_e = log_e_value(against, discordant - against, 0.5)
         if log_e >= -math.log(alpha):
             break
-    return Evidence(n=n, discordant=discordant, against=against, log_e=log_e, alpha=alpha)
+    return EProcess(n=n, discordant=discordant, against=against, log_e=log_e, alpha=alpha)
 
 
-def above(successes: int, failures: int, *, p0: float, alpha: float) -> Evidence:
+def above(successes: int, failures: int, *, p0: float, alpha: float) -> EProcess:
     """Null hypothesis: a trial succeeds with a chance of at most ``p0`` (0 < p0 < 1).
 
     With ``p0`` = 1/2 this is the beta-binomial test of pairs in which both arms answered the same request and one was
@@ -136,7 +136,7 @@ def above(successes: int, failures: int, *, p0: float, alpha: float) -> Evidence
     """
     n = successes + failures
     log_e = log_e_value(successes, failures, p0)
-    return Evidence(n=n, discordant=n, against=successes, log_e=log_e, alpha=alpha)
+    return EProcess(n=n, discordant=n, against=successes, log_e=log_e, alpha=alpha)
 
 
 def log_e_value(successes: int, failures: int, p0: float) -> float:

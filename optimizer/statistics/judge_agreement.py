@@ -15,7 +15,7 @@ _DISCORDANT = 0.2
 """Share of pairs in which one of two arms is right, as ``accept.smallest_detectable`` supposes it."""
 
 
-class Agreement(Value, frozen=True):
+class JudgeAgreement(Value, frozen=True):
     """How often a judge and a person called the same replies right."""
 
     both: int = 0
@@ -82,7 +82,7 @@ class Agreement(Value, frozen=True):
         return (observed - chance) / (1 - chance) if chance < 1.0 else 0.0
 
 
-def detectable(agreement: Agreement, n: int) -> float:
+def detectable(agreement: JudgeAgreement, n: int) -> float:
     """The smallest true gain (0..1) that ``n`` items show to this judge with 80% power; 1.0 if none.
 
     A judge that errs shrinks every gain to ``kept`` of itself, and adds discordant pairs of its own: of two equally
@@ -94,7 +94,7 @@ def detectable(agreement: Agreement, n: int) -> float:
     return min(1.0, smallest_detectable(n, discordant=discordant) / agreement.kept)
 
 
-def _seen_discordant(agreement: Agreement) -> float:
+def _seen_discordant(agreement: JudgeAgreement) -> float:
     """Share of pairs that the judge tells apart, where a fifth of them truly differ."""
     hit, miss = agreement.sensitivity, agreement.specificity
     right = (agreement.both + agreement.person_only) / agreement.n

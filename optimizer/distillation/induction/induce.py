@@ -14,9 +14,9 @@ import msgspec
 
 from gateway.domain import Rule, RuleRecord, Value
 from gateway.formats.chat import Message, open_message
+from optimizer import prompts
 from optimizer.dataset.items import Mistake, item_of
 from optimizer.dataset.redact import redacted
-from optimizer.distillation import prompts
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction import parser
 from optimizer.distillation.induction.lint import Corpus, problems
@@ -61,7 +61,7 @@ class Induced(Value, frozen=True):
         return tuple(Rejected(what=one.text, why=one.why) for one in self.records if one.status != "proposed")
 
 
-class _Group(Value, frozen=True):
+class _MistakeGroup(Value, frozen=True):
     mistakes: Sequence[Mistake]
     successes: Sequence[Mistake]
 
@@ -85,7 +85,7 @@ async def induce(
     prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
     groups = grouped(mistakes, successes)
 
-    async def teach(group: _Group) -> Answer:
+    async def teach(group: _MistakeGroup) -> Answer:
         shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
         return await ask_for_rules(bench, strong, _question(prompt, group, existing, _AS_LIST), shape)
 
@@ -130,11 +130,11 @@ def _id_of(mistake: Mistake) -> str:
     return item_of(msgspec.json.decode(mistake.request), None).id
 
 
-def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[_Group]:
+def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[_MistakeGroup]:
     """About sqrt(n) groups of about sqrt(n) mistakes each, with successes for contrast, dealt like cards."""
     count = max(1, round(math.sqrt(len(mistakes))))
     return [
-        _Group(mistakes=mistakes[start::count], successes=successes[start::count][:SUCCESSES_PER_GROUP])
+        _MistakeGroup(mistakes=mistakes[start::count], successes=successes[start::count][:SUCCESSES_PER_GROUP])
         for start in range(count)
         if mistakes[start::count]
     ]
@@ -161,7 +161,7 @@ def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
     return f"the strong model wrote no new rule: all {count} are in the active rule set already"
 
 
-def _question(prompt: prompts.Prompt, group: _Group, existing: Sequence[Rule], form: str) -> str:
+def _question(prompt: prompts.Prompt, group: _MistakeGroup, existing: Sequence[Rule], form: str) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
     told, _ = conversation(group.mistakes[0].request)
     instruction = redacted(told.strip())[0] if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
@@ -190,7 +190,7 @@ def _example(kind: str, one: Mistake, room: int) -> str:
 
 def conversation(request: bytes) -> tuple[str, str]:
     """The instruction (system or developer text) of a request, and the rest of it as text."""
-    messages = [open_message(raw) for raw in msgspec.json.decode(request, type=_Request).messages]
+    messages = [open_message(raw) for raw in msgspec.json.decode(request, type=_Messages).messages]
     instruction = "\n".join(one.text() or "" for one in messages if one.role in ("system", "developer"))
     rest = [one for one in messages if one.role not in ("system", "developer")]
     if len(rest) == 1:
@@ -212,7 +212,7 @@ def _line(message: Message) -> str:
     return f"({message.role}) {message.text() or ''}"
 
 
-class _Request(Value, frozen=True):
+class _Messages(Value, frozen=True):
     messages: list[msgspec.Raw]
 
 

@@ -19,7 +19,7 @@ import msgspec
 from gateway.domain import Value
 from gateway.formats.chat import open_message
 from gateway.settings.graders import JudgeGrader
-from optimizer.distillation import prompts
+from optimizer import prompts
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable, text_of
 
 RESPONSE_FORMAT = {

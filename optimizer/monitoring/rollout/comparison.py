@@ -13,7 +13,7 @@ import msgspec
 from gateway.domain import Value
 from gateway.store.base import Observed
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
-from optimizer.statistics.e_process import Evidence, Seen, excess, harm
+from optimizer.statistics.e_process import ArmOutcome, EProcess, excess, harm
 
 SETTLED_S = 15.0
 """Seconds after its end in which the signs of failure of a reply are looked for; until then it does not count, nor does
@@ -61,7 +61,7 @@ class Guardrail(Value, frozen=True):
     """One thing that must not become worse, and what was found."""
 
     name: Literal["bad replies", "labelled mistakes", "latency", "output tokens"]
-    found: Evidence
+    found: EProcess
     why: str
     """The numbers in words."""
 
@@ -242,12 +242,12 @@ def _dealt(of_past: int) -> int:
     return min(max(of_past // PRESENT, 1), PAST // PRESENT)
 
 
-def _letters(stream: str) -> list[Seen[bool]]:
-    return [Seen(letter in "cC", letter.isupper()) for letter in stream]
+def _letters(stream: str) -> list[ArmOutcome[bool]]:
+    return [ArmOutcome(letter in "cC", letter.isupper()) for letter in stream]
 
 
-def _amounts(stream: Sequence[int]) -> list[Seen[float]]:
-    return [Seen(amount > 0, float(abs(amount))) for amount in stream]
+def _amounts(stream: Sequence[int]) -> list[ArmOutcome[float]]:
+    return [ArmOutcome(amount > 0, float(abs(amount))) for amount in stream]
 
 
 def _rates(bad: int, n: int, bad_of_others: int, others: int) -> str:

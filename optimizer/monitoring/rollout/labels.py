@@ -11,7 +11,7 @@ import msgspec
 from gateway.domain import Evidence, Value
 from gateway.store.base import Observed
 from optimizer.monitoring.rollout.arms import TRUSTED
-from optimizer.statistics.drift import Drift
+from optimizer.statistics.drift import DriftDetector
 from optimizer.statistics.e_process import lower_bound, upper_bound
 
 DRIFT_ALPHA = 1e-4
@@ -54,7 +54,7 @@ class DriftWatch(Value, frozen=True):
     of: str
     """Which version, since when; another one begins anew."""
     version: int
-    drift: Drift
+    drift: DriftDetector
     wrong: int = 0
     noticed_at: float | None = None
     """Seconds since the epoch."""
@@ -86,7 +86,7 @@ def drift_watch(of: str, version: int, evidence: Evidence | None) -> DriftWatch 
         return None
     wrong = round((1 - evidence.after.accuracy) * evidence.after.n)
     baseline = min(upper_bound(wrong, evidence.after.n - wrong, _MARGIN), _HIGHEST)
-    return DriftWatch(of=of, version=version, drift=Drift(baseline=baseline, alpha=DRIFT_ALPHA))
+    return DriftWatch(of=of, version=version, drift=DriftDetector(baseline=baseline, alpha=DRIFT_ALPHA))
 
 
 def _taught(one: Observed, weak: str, version: int | None, began: float) -> bool:

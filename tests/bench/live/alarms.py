@@ -13,8 +13,8 @@ from typing import Final
 
 import click
 
-from optimizer.statistics.drift import Drift
-from optimizer.statistics.e_process import Seen, excess, harm, log_e_value
+from optimizer.statistics.drift import DriftDetector
+from optimizer.statistics.e_process import ArmOutcome, excess, harm, log_e_value
 
 ALPHAS: Final = (0.05, 0.01)
 SHARES: Final = (0.05, 0.25, 0.5, 0.95)
@@ -39,15 +39,15 @@ def traffic(randomness: random.Random, share: float) -> Iterator[bool]:
         yield challenger
 
 
-def answers(randomness: random.Random, share: float, rate: Rate) -> Iterator[Seen[bool]]:
+def answers(randomness: random.Random, share: float, rate: Rate) -> Iterator[ArmOutcome[bool]]:
     for position, challenger in enumerate(traffic(randomness, share)):
-        yield Seen(challenger, randomness.random() < rate(challenger, position))
+        yield ArmOutcome(challenger, randomness.random() < rate(challenger, position))
 
 
-def latencies(randomness: random.Random, share: float, times: float) -> Iterator[Seen[float]]:
+def latencies(randomness: random.Random, share: float, times: float) -> Iterator[ArmOutcome[float]]:
     """Log-normal, the challenger's ``times`` as long."""
     for challenger in traffic(randomness, share):
-        yield Seen(challenger, randomness.lognormvariate(0, SPREAD) * (times if challenger else 1))
+        yield ArmOutcome(challenger, randomness.lognormvariate(0, SPREAD) * (times if challenger else 1))
 
 
 def matched(outcomes: Iterable[tuple[bool, float]], ratio: float, alpha: float) -> int | None:
@@ -162,7 +162,7 @@ def drift_table(runs: int, seed: int) -> str:
     rows = []
     for baseline, alpha in itertools.product((0.05, 0.08), (1e-3, 1e-4)):
         randomness = random.Random(seed)
-        fresh = Drift(baseline=baseline, alpha=alpha)
+        fresh = DriftDetector(baseline=baseline, alpha=alpha)
         cells = []
         for after in (0.25, 0.1):
             found = [until_alarm(randomness, settled(randomness, fresh), after, CAP) for _ in range(runs)]
@@ -177,7 +177,7 @@ def drift_table(runs: int, seed: int) -> str:
     return table(head, rows)
 
 
-def settled(randomness: random.Random, fresh: Drift) -> Drift:
+def settled(randomness: random.Random, fresh: DriftDetector) -> DriftDetector:
     """A detector that has watched 200 outcomes without drift and given no alarm."""
     while True:
         drift = fresh
@@ -187,7 +187,7 @@ def settled(randomness: random.Random, fresh: Drift) -> Drift:
             return drift
 
 
-def until_alarm(randomness: random.Random, drift: Drift, chance: float, patience: int) -> int | None:
+def until_alarm(randomness: random.Random, drift: DriftDetector, chance: float, patience: int) -> int | None:
     for waited in range(patience):
         if drift.noticed:
             return waited

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.errors import ConfigurationError
-from optimizer.distillation.prompts import Prompt, load
+from optimizer.prompts import Prompt, load
 
 
 def test_the_shipped_prompts_have_the_blanks_that_induction_fills() -> None:
