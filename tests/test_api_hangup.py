@@ -126,7 +126,7 @@ async def test_a_hundred_clients_that_hang_up_leave_nothing_behind() -> None:
     assert after.status_code == 200
 
 
-class Line:
+class ClientConnection:
     """The receiving end of a connection that can be hung up."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class Line:
         return {"type": "http.disconnect"}
 
 
-async def within(line: Line, body: Callable[[], Any]) -> Any:
+async def within(line: ClientConnection, body: Callable[[], Any]) -> Any:
     async with HangUp(SCOPE, line.receive):
         return await body()
 
@@ -151,7 +151,7 @@ async def test_a_body_that_ends_first_is_left_alone() -> None:
     async def fails() -> None:
         raise UpstreamBroken("cut")
 
-    line = Line()
+    line = ClientConnection()
     assert await within(line, lambda: asyncio.sleep(0, "done")) == "done"
     with pytest.raises(UpstreamBroken):
         await within(line, fails)
@@ -169,7 +169,7 @@ async def test_a_hang_up_runs_the_body_s_clean_up_and_becomes_client_gone() -> N
             await asyncio.sleep(0)
             steps.append("cleaned up")
 
-    line = Line()
+    line = ClientConnection()
     with pytest.raises(ClientGone):
         await within(line, body)
     task = asyncio.current_task()
@@ -188,14 +188,14 @@ async def test_an_error_during_the_clean_up_is_still_a_hang_up() -> None:
         finally:
             raise UpstreamBroken("cut")
 
-    line = Line()
+    line = ClientConnection()
     with pytest.raises(ClientGone):
         await within(line, body)
 
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     """A gateway that stops cancels its requests: that is not a client that hung up, even if the client does as well."""
-    line = Line()
+    line = ClientConnection()
     for both in (False, True):
         task = asyncio.create_task(within(line, lambda: asyncio.sleep(60)))
         await asyncio.sleep(0)

@@ -86,6 +86,12 @@ def lines_matching(pattern: re.Pattern[str], files: list[Path]) -> Iterator[str]
                 yield f"{name(path)}:{number}: {line.strip()[:100]}"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_ships_its_types(package: str) -> None:
+    """Type checkers read the annotations of a package only beside a file ``py.typed``; the wheel takes it along."""
+    assert (ROOT / package / "py.typed").is_file(), f"add an empty file {package}/py.typed"
+
+
 @EVERY_MODULE
 def test_a_module_is_one_noun_and_stays_small(module: Path) -> None:
     """A module has about 300 lines at most, so that it can be read in one sitting."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.http_server.request_response import Cycle, Header, Scope
+from gateway.http_server.request_response import Header, Scope, Transaction
 
 OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 
 
 class Wire:
-    """A connection that writes down what is done with it. Implements ``cycle.Line``."""
+    """A connection that writes down what is done with it. Implements ``request_response.ClientConnection``."""
 
     def __init__(self) -> None:
         self.held_up = False
@@ -33,7 +33,7 @@ class Wire:
     def read_on(self, wanted: bool) -> None:
         self.reading.append(wanted)
 
-    def responded(self, cycle: Cycle) -> None:
+    def responded(self, transaction: Transaction) -> None:
         self.ended += 1
 
     @property
@@ -53,26 +53,26 @@ def piece(body: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-async def sent(*messages: dict[str, Any], method: str = "GET", old: bool = False) -> tuple[Wire, Cycle]:
+async def sent(*messages: dict[str, Any], method: str = "GET", old: bool = False) -> tuple[Wire, Transaction]:
     """What these messages of an application become."""
     wire = Wire()
-    cycle = Cycle(wire, method, old=old)
+    transaction = Transaction(wire, method, old=old)
     for message in messages:
-        await cycle.send(message)
-    return wire, cycle
+        await transaction.send(message)
+    return wire, transaction
 
 
 async def test_head_and_body_leave_in_one_write() -> None:
     """Two cost the kernel, and the client, twice."""
-    wire, cycle = await sent(OK, piece(b"88"))
+    wire, transaction = await sent(OK, piece(b"88"))
     assert wire.writes == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\n\r\n88"]
-    assert cycle.complete and wire.ended == 1
+    assert transaction.complete and wire.ended == 1
 
 
 async def test_nothing_is_written_before_the_first_piece() -> None:
     """So that an application that fails until then can still be answered for."""
-    wire, cycle = await sent(OK)
-    assert wire.writes == [] and not cycle.written
+    wire, transaction = await sent(OK)
+    assert wire.writes == [] and not transaction.written
 
 
 async def test_a_body_without_a_length_is_sent_in_chunks() -> None:
@@ -84,8 +84,8 @@ async def test_a_body_without_a_length_is_sent_in_chunks() -> None:
 
 async def test_an_old_client_is_sent_no_chunks() -> None:
     """HTTP/1.0 has none: the connection ends with the body."""
-    wire, cycle = await sent(start(), piece(b"88"), old=True)
-    assert wire.body == b"88" and b"connection: close" in wire.head and not cycle.keep_alive
+    wire, transaction = await sent(start(), piece(b"88"), old=True)
+    assert wire.body == b"88" and b"connection: close" in wire.head and not transaction.keep_alive
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
@@ -97,8 +97,8 @@ async def test_some_responses_have_no_body(method: str, status: int) -> None:
 
 async def test_a_length_that_was_only_asked_for_is_told() -> None:
     """HEAD is answered with GET's headers."""
-    wire, cycle = await sent(OK, piece(b"88"), method="HEAD")
-    assert b"content-length: 2" in wire.head and wire.body == b"" and cycle.complete
+    wire, transaction = await sent(OK, piece(b"88"), method="HEAD")
+    assert b"content-length: 2" in wire.head and wire.body == b"" and transaction.complete
 
 
 @pytest.mark.parametrize("bodies", [[b"888"], [b"8"], [b"88", b"8"]], ids=["too long", "too short", "too long later"])
@@ -119,12 +119,12 @@ async def test_one_header_cannot_become_two(bad: bytes) -> None:
 async def test_a_head_that_is_refused_leaves_no_trace() -> None:
     """The next one decides about the body."""
     wire = Wire()
-    cycle = Cycle(wire, "GET")
+    transaction = Transaction(wire, "GET")
     with pytest.raises(RuntimeError, match="header"):
-        await cycle.send(start(200, (b"x-name", b"a\nb"), (b"connection", b"close")))
-    await cycle.send(OK)
-    await cycle.send(piece(b"88"))
-    assert wire.body == b"88" and cycle.keep_alive
+        await transaction.send(start(200, (b"x-name", b"a\nb"), (b"connection", b"close")))
+    await transaction.send(OK)
+    await transaction.send(piece(b"88"))
+    assert wire.body == b"88" and transaction.keep_alive
 
 
 @pytest.mark.parametrize(
@@ -138,24 +138,25 @@ async def test_messages_come_in_their_order(messages: list[dict[str, Any]]) -> N
 
 async def test_an_application_may_end_the_connection() -> None:
     """The header is said once."""
-    wire, cycle = await sent(start(200, (b"connection", b"Close"), (b"content-length", b"2")), piece(b"88"))
-    assert not cycle.keep_alive and [line for line in wire.head if b"connection" in line] == [b"connection: close"]
+    wire, transaction = await sent(start(200, (b"connection", b"Close"), (b"content-length", b"2")), piece(b"88"))
+    assert not transaction.keep_alive
+    assert [line for line in wire.head if b"connection" in line] == [b"connection: close"]
 
 
 async def test_a_slow_client_is_waited_for_before_more_is_written() -> None:
     """What it does not take is kept in memory."""
     wire = Wire()
     wire.held_up = True
-    cycle = Cycle(wire, "GET")
-    await cycle.send(OK)
+    transaction = Transaction(wire, "GET")
+    await transaction.send(OK)
     assert not wire.held_up
 
 
-async def ran(application: Any) -> tuple[Wire, Cycle]:
+async def ran(application: Any) -> tuple[Wire, Transaction]:
     wire = Wire()
-    cycle = Cycle(wire, "GET")
-    await cycle.run(application, {})
-    return wire, cycle
+    transaction = Transaction(wire, "GET")
+    await transaction.run(application, {})
+    return wire, transaction
 
 
 async def test_what_an_application_raises_is_a_500_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,10 +166,10 @@ async def test_what_an_application_raises_is_a_500_without_its_words(caplog: pyt
         await send(OK)
         raise ValueError("secret")
 
-    wire, cycle = await ran(application)
+    wire, transaction = await ran(application)
     assert wire.head[0] == b"HTTP/1.1 500 Internal Server Error" and b"connection: close" in wire.head
     assert json.loads(wire.body)["error"]["message"] == "internal error"
-    assert cycle.complete and not cycle.keep_alive and "a request failed" in caplog.text
+    assert transaction.complete and not transaction.keep_alive and "a request failed" in caplog.text
 
 
 @pytest.mark.parametrize("begun", [True, False], ids=["in the middle", "before it began"])
@@ -182,59 +183,59 @@ async def test_a_response_that_is_left_undone_ends_the_connection(
             await send(start())
             await send(piece(b"88", more=True))
 
-    wire, cycle = await ran(application)
-    assert cycle.complete and not cycle.keep_alive and wire.ended == 1
+    wire, transaction = await ran(application)
+    assert transaction.complete and not transaction.keep_alive and wire.ended == 1
     assert wire.body == b"2\r\n88\r\n" if begun else wire.head[0].startswith(b"HTTP/1.1 500")
     assert "left without its response" in caplog.text
 
 
 async def test_a_request_is_received_as_it_comes() -> None:
     """What has arrived together is handed over together."""
-    cycle = Cycle(Wire(), "POST")
-    cycle.feed(b"a")
-    cycle.feed(b"b")
-    assert await cycle.receive() == {"type": "http.request", "body": b"ab", "more_body": True}
-    waiting = asyncio.create_task(cycle.receive())
+    transaction = Transaction(Wire(), "POST")
+    transaction.feed(b"a")
+    transaction.feed(b"b")
+    assert await transaction.receive() == {"type": "http.request", "body": b"ab", "more_body": True}
+    waiting = asyncio.create_task(transaction.receive())
     await asyncio.sleep(0)
-    cycle.feed_end()
+    transaction.feed_end()
     assert await waiting == {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def test_behind_the_request_there_is_only_the_end() -> None:
     """Of the response, or of the connection; whoever waits hears of it."""
-    for end in (Cycle.lose, Cycle._end):
-        cycle = Cycle(Wire(), "POST")
-        cycle.feed_end()
-        assert (await cycle.receive())["more_body"] is False
-        waiting = asyncio.create_task(cycle.receive())
+    for end in (Transaction.lose, Transaction._end):
+        transaction = Transaction(Wire(), "POST")
+        transaction.feed_end()
+        assert (await transaction.receive())["more_body"] is False
+        waiting = asyncio.create_task(transaction.receive())
         await asyncio.sleep(0)
         assert not waiting.done()
-        end(cycle)
+        end(transaction)
         assert await waiting == {"type": "http.disconnect"}
 
 
 async def test_a_long_body_is_not_read_ahead_without_bound() -> None:
     """Reading pauses until the application has taken what is there."""
     wire = Wire()
-    cycle = Cycle(wire, "POST")
-    cycle.feed(b"x" * 65_537)
+    transaction = Transaction(wire, "POST")
+    transaction.feed(b"x" * 65_537)
     assert wire.reading == [False]
-    await cycle.receive()
+    await transaction.receive()
     assert wire.reading == [False, True]
 
 
 async def test_a_client_that_asks_is_told_to_go_on_once_somebody_listens() -> None:
     """Expect: 100-continue; not where the answer is there first."""
     wire = Wire()
-    cycle = Cycle(wire, "POST", expects=True)
-    cycle.feed(b"a")
-    await cycle.receive()
+    transaction = Transaction(wire, "POST", expects=True)
+    transaction.feed(b"a")
+    await transaction.receive()
     assert wire.writes == [b"HTTP/1.1 100 Continue\r\n\r\n"]
     refused = Wire()
-    cycle = Cycle(refused, "POST", expects=True)
-    await cycle.send(OK)
-    await cycle.send(piece(b"88"))
-    await cycle.receive()
+    transaction = Transaction(refused, "POST", expects=True)
+    await transaction.send(OK)
+    await transaction.send(piece(b"88"))
+    await transaction.receive()
     assert not any(b"100 Continue" in data for data in refused.writes)
 
 
@@ -242,12 +243,12 @@ async def test_a_client_that_is_gone_is_told_of_once_and_not_written_to() -> Non
     """Not where it has its response."""
     told: list[str] = []
     wire = Wire()
-    cycle = Cycle(wire, "POST")
-    cycle.on_lost = lambda: told.append("gone")
-    cycle.lose()
-    await cycle.send(OK)
-    await cycle.send(piece(b"88"))
-    assert told == ["gone"] and wire.writes == [] and cycle.disconnected
+    transaction = Transaction(wire, "POST")
+    transaction.on_lost = lambda: told.append("gone")
+    transaction.lose()
+    await transaction.send(OK)
+    await transaction.send(piece(b"88"))
+    assert told == ["gone"] and wire.writes == [] and transaction.disconnected
     _, answered = await sent(OK, piece(b"88"))
     answered.on_lost = lambda: told.append("late")
     answered.lose()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.metrics.worker_counts import Counts, Family, families
+from gateway.metrics.worker_counts import Family, WorkerCounts, families
 
 
 class Clock:
@@ -37,7 +37,7 @@ def lines(text: bytes) -> set[str]:
 
 def test_the_counts_of_all_workers_are_added(tmp_path: Path, clock: Clock) -> None:
     """Counters, every bucket and sum of a histogram, and gauges; what is the same in all is not added."""
-    first, second = (Counts(tmp_path, number, clock) for number in (0, 1))
+    first, second = (WorkerCounts(tmp_path, number, clock) for number in (0, 1))
     second.keep(counted(2, waiting=3, rules=5), 3)
     told = lines(first.total(counted(1, waiting=4, rules=5)))
     assert told >= {
@@ -48,7 +48,7 @@ def test_the_counts_of_all_workers_are_added(tmp_path: Path, clock: Clock) -> No
 
 def test_when_counting_began_is_not_added(tmp_path: Path, clock: Clock) -> None:
     """It is the time of the first."""
-    first, second = (Counts(tmp_path, number, clock) for number in (0, 1))
+    first, second = (WorkerCounts(tmp_path, number, clock) for number in (0, 1))
     early, late = counted(1), counted(1)
     second.keep(early, 3)
     began = next(value for family in early for name, _, value in family.samples if name == "requests_created")
@@ -58,29 +58,30 @@ def test_when_counting_began_is_not_added(tmp_path: Path, clock: Clock) -> None:
 
 def test_a_worker_that_died_still_counts(tmp_path: Path, clock: Clock) -> None:
     """But nothing waits in it any more."""
-    Counts(tmp_path, 1, clock).keep(counted(2, waiting=3), 3)
+    WorkerCounts(tmp_path, 1, clock).keep(counted(2, waiting=3), 3)
     clock.now += 3
-    assert lines(Counts(tmp_path, 0, clock).total(counted(1))) >= {'requests_total{task="sums"} 3.0', "waiting 0.0"}
+    total = lines(WorkerCounts(tmp_path, 0, clock).total(counted(1)))
+    assert total >= {'requests_total{task="sums"} 3.0', "waiting 0.0"}
 
 
 def test_a_worker_counts_on_from_the_one_before_it(tmp_path: Path, clock: Clock) -> None:
     """For itself and for the others, however often it is started again."""
     for _ in range(3):
-        Counts(tmp_path, 1, clock).keep(counted(2), 3)
-    again = Counts(tmp_path, 1, clock)
+        WorkerCounts(tmp_path, 1, clock).keep(counted(2), 3)
+    again = WorkerCounts(tmp_path, 1, clock)
     assert 'requests_total{task="sums"} 7.0' in lines(again.total(counted(1)))
-    assert 'requests_total{task="sums"} 8.0' in lines(Counts(tmp_path, 0, clock).total(counted(1)))
+    assert 'requests_total{task="sums"} 8.0' in lines(WorkerCounts(tmp_path, 0, clock).total(counted(1)))
 
 
 def test_what_was_told_is_known_to_the_others(tmp_path: Path, clock: Clock) -> None:
     """Or a counter would go back when another worker is asked next."""
-    Counts(tmp_path, 0, clock).total(counted(5))
-    assert 'requests_total{task="sums"} 5.0' in lines(Counts(tmp_path, 1, clock).total(counted(0)))
+    WorkerCounts(tmp_path, 0, clock).total(counted(5))
+    assert 'requests_total{task="sums"} 5.0' in lines(WorkerCounts(tmp_path, 1, clock).total(counted(0)))
 
 
 def test_a_folder_that_is_gone_is_said_once(tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """And this worker's own counts are still told."""
-    counts = Counts(tmp_path / "gone", 0, clock)
+    counts = WorkerCounts(tmp_path / "gone", 0, clock)
     with caplog.at_level(logging.WARNING):
         counts.keep(counted(1), 3)
         assert 'requests_total{task="sums"} 1.0' in lines(counts.total(counted(1)))
@@ -90,4 +91,4 @@ def test_a_folder_that_is_gone_is_said_once(tmp_path: Path, clock: Clock, caplog
 def test_a_file_that_is_no_counts_is_left_out(tmp_path: Path, clock: Clock) -> None:
     """Whatever wrote it."""
     (tmp_path / "1.counts").write_bytes(b"\xff\x00")
-    assert 'requests_total{task="sums"} 1.0' in lines(Counts(tmp_path, 0, clock).total(counted(1)))
+    assert 'requests_total{task="sums"} 1.0' in lines(WorkerCounts(tmp_path, 0, clock).total(counted(1)))

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 from litestar.types import HTTPScope, Receive
 
-from gateway.http_server.request_response import CYCLE, Cycle
+from gateway.http_server.request_response import TRANSACTION, Transaction
 
 
 class ClientGone(Exception):
@@ -23,21 +23,21 @@ class HangUp:
     """Context that cancels its body when the client disconnects, and then raises ``ClientGone``."""
 
     def __init__(self, scope: HTTPScope, receive: Receive) -> None:
-        self._cycle: Cycle | None = cast("Mapping[str, Any]", scope).get(CYCLE)
+        self._transaction: Transaction | None = cast("Mapping[str, Any]", scope).get(TRANSACTION)
         self._receive = receive
         self._gone = False
 
     async def __aenter__(self) -> Self:
-        cycle = self._cycle
-        task = asyncio.current_task() if cycle is None else cycle.task
+        transaction = self._transaction
+        task = asyncio.current_task() if transaction is None else transaction.task
         assert task is not None
         self._body = task
-        if cycle is None:
+        if transaction is None:
             self._watch = asyncio.create_task(self._wait())
-        elif cycle.disconnected:
+        elif transaction.disconnected:
             raise ClientGone
         else:
-            cycle.on_lost = self._lost
+            transaction.on_lost = self._lost
         return self
 
     async def _wait(self) -> None:
@@ -52,10 +52,10 @@ class HangUp:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._cycle is None:
+        if self._transaction is None:
             self._watch.cancel()
         else:
-            self._cycle.on_lost = None
+            self._transaction.on_lost = None
         # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything. What the
         # body raised while a hang-up cancelled it has nobody to hear of it.
         if self._gone and kind is not None and self._body.uncancel() == 0:

@@ -1,8 +1,8 @@
 """HTTP/1.1 with our clients: one connection, parsed strictly by llhttp (httptools), for uvicorn's server to hold.
 
 It bounds a request's head and the wait for a silent client, refuses what is not HTTP in OpenAI's shape, and looks at
-its connection now and then instead of setting a timer for each request. What is asked is answered in ``cycle``, one
-request after the other. Does no TLS, no HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
+its connection now and then instead of setting a timer for each request. Answers the requests one after the other, each
+in a ``Transaction``. Does no TLS, no HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from gateway.errors import BadRequest
-from gateway.http_server.request_response import CYCLE, App, Cycle, Header, Scope, refusal
+from gateway.http_server.request_response import TRANSACTION, App, Header, Scope, Transaction, refusal
 from gateway.memo import remembered
 
 MAX_HEAD: Final = 65_536
@@ -33,7 +33,7 @@ _IN_A_ROW = 8
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection. Implements ``cycle.Line``."""
+    """One connection. Implements ``request_response.ClientConnection``."""
 
     silence_s = SILENCE_S
     kept_s = KEPT_S
@@ -50,9 +50,9 @@ class HttpProtocol(asyncio.Protocol):
         self._server = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._asked: deque[tuple[Cycle, dict[str, Any]]] = deque()
+        self._asked: deque[tuple[Transaction, dict[str, Any]]] = deque()
         """Requests that arrived before their turn, behind the one that is being answered."""
-        self._cycle: Cycle | None = None
+        self._transaction: Transaction | None = None
         """The last request whose turn it was."""
         self._renew()
         self._owed = True  # a client that connects has something to ask
@@ -66,7 +66,7 @@ class HttpProtocol(asyncio.Protocol):
         self._parser = HttpRequestParser(self)
         # A request behind one with "connection: close" is ignored, instead of spoiling the answer to the first.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._arriving: Cycle | None = None
+        self._arriving: Transaction | None = None
         """The request whose body is on its way."""
         self._owed = False
         """Whether the client owes the rest of a request."""
@@ -88,8 +88,8 @@ class HttpProtocol(asyncio.Protocol):
         self._server.connections.discard(self)
         self.resume_writing()
         self._asked.clear()
-        if self._cycle is not None:
-            self._cycle.lose()
+        if self._transaction is not None:
+            self._transaction.lose()
 
     def data_received(self, data: bytes) -> None:
         self._moved = self._loop.time()
@@ -146,21 +146,21 @@ class HttpProtocol(asyncio.Protocol):
             self._watch = self._loop.call_later(self.silence_s, self._look)
 
     @property
-    def _under_way(self) -> Cycle | None:
+    def _under_way(self) -> Transaction | None:
         """The request that is being answered."""
-        return self._cycle if self._cycle is not None and not self._cycle.complete else None
+        return self._transaction if self._transaction is not None and not self._transaction.complete else None
 
     def _refuse(self, status: int, message: str) -> None:
         """End the connection. What is wrong behind a request that is being answered ends it with that answer."""
-        answering, cycle = self._under_way, self._cycle
+        answering, transaction = self._under_way, self._transaction
         if answering is not None and answering is not self._arriving:
             answering.keep_alive = False
             self._deaf = True
             return
-        if cycle is None or cycle is not self._arriving or not cycle.written:
+        if transaction is None or transaction is not self._arriving or not transaction.written:
             self.transport.write(refusal(status, BadRequest(message)))
-        if cycle is not None and cycle is self._arriving:
-            cycle.lose()  # it is answered
+        if transaction is not None and transaction is self._arriving:
+            transaction.lose()  # it is answered
         self.transport.close()
 
     # The parser's side.
@@ -222,12 +222,14 @@ class HttpProtocol(asyncio.Protocol):
             "state": self._app_state.copy(),
         }
         keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel
-        cycle = Cycle(self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=self._expects)
-        scope[CYCLE] = self._arriving = cycle
+        transaction = Transaction(
+            self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=self._expects
+        )
+        scope[TRANSACTION] = self._arriving = transaction
         if self._under_way is None:
-            self._begin(cycle, scope)
+            self._begin(transaction, scope)
         else:
-            self._asked.append((cycle, scope))
+            self._asked.append((transaction, scope))
             self.read_on(True)
 
     def on_body(self, body: bytes) -> None:
@@ -247,16 +249,16 @@ class HttpProtocol(asyncio.Protocol):
 
     # The side of the requests.
 
-    def _begin(self, cycle: Cycle, scope: Scope) -> None:
-        self._cycle = cycle
-        cycle.task = self._loop.create_task(self._answer(cycle, scope))
-        self._server.tasks.add(cycle.task)
+    def _begin(self, transaction: Transaction, scope: Scope) -> None:
+        self._transaction = transaction
+        transaction.task = self._loop.create_task(self._answer(transaction, scope))
+        self._server.tasks.add(transaction.task)
 
-    async def _answer(self, cycle: Cycle, scope: Scope) -> None:
+    async def _answer(self, transaction: Transaction, scope: Scope) -> None:
         try:
-            await cycle.run(self._app, scope)
+            await transaction.run(self._app, scope)
         finally:
-            self._server.tasks.discard(cast("asyncio.Task[None]", cycle.task))
+            self._server.tasks.discard(cast("asyncio.Task[None]", transaction.task))
 
     def common_headers(self) -> Iterable[Header]:
         return self._server.default_headers
@@ -274,10 +276,10 @@ class HttpProtocol(asyncio.Protocol):
             self._reading = wanted
             (self.transport.resume_reading if wanted else self.transport.pause_reading)()
 
-    def responded(self, cycle: Cycle) -> None:
+    def responded(self, transaction: Transaction) -> None:
         self._server.total_requests += 1
         self._moved = self._loop.time()
-        if not cycle.keep_alive:
+        if not transaction.keep_alive:
             self.transport.close()
             return
         if self._asked:

@@ -1,7 +1,7 @@
 """One request on a connection of ours and its response: the ``receive`` and ``send`` that an ASGI application calls.
 
 uvicorn's own take more steps: head and body of a response are written apart, every header is searched twice, and each
-request has an event and a timer. Does not parse, and knows no socket: its ``Line`` does.
+request has an event and a timer. Does not parse, and knows no socket: its ``ClientConnection`` does.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-CYCLE: Final = "preceptor.cycle"
-"""Where a scope holds its ``Cycle``."""
+TRANSACTION: Final = "preceptor.transaction"
+"""Where a scope holds its ``Transaction``."""
 STATUS_LINE: Final = {
     status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase if status in set(HTTPStatus) else ''}".encode()
     for status in range(200, 600)
@@ -39,7 +39,7 @@ def refusal(status: int, error: PreceptorError) -> bytes:
     return head % (STATUS_LINE[status], len(body)) + body
 
 
-class Line(Protocol):
+class ClientConnection(Protocol):
     """A connection, as its requests see it."""
 
     held_up: bool
@@ -56,24 +56,31 @@ class Line(Protocol):
     def read_on(self, wanted: bool) -> None:
         """Go on reading from the client, or stop for a while."""
 
-    def responded(self, cycle: "Cycle") -> None:
+    def responded(self, transaction: "Transaction") -> None:
         """A response is written to its end, or as far as it will be."""
 
 
-class Cycle:
+class Transaction:
     """A request and its response. The response's head is written with the first piece of its body, as ASGI has it.
 
     ``keep_alive``: another request may follow. ``old``: the client speaks HTTP/1.0. ``expects``: it waits for a 100
-    before it sends the body. Holds no scope, which may hold the cycle: what refers to itself waits for the collector.
+    before it sends the body. Holds no scope: the scope may hold the transaction, and a reference circle would wait for
+    the garbage collector.
     """
 
     __slots__ = (
-        "_bodiless", "_chunked", "_expects", "_handed", "_head", "_held", "_left", "_line", "_news", "_old", "_pieces",
-        "_started", "_whole", "complete", "disconnected", "keep_alive", "on_lost", "task", "written",
+        "_bodiless", "_chunked", "_connection", "_expects", "_handed", "_head", "_held", "_left", "_news", "_old",
+        "_pieces", "_started", "_whole", "complete", "disconnected", "keep_alive", "on_lost", "task", "written",
     )  # fmt: skip
 
     def __init__(
-        self, line: Line, method: str, *, keep_alive: bool = True, old: bool = False, expects: bool = False
+        self,
+        connection: ClientConnection,
+        method: str,
+        *,
+        keep_alive: bool = True,
+        old: bool = False,
+        expects: bool = False,
     ) -> None:
         self.keep_alive = keep_alive
         self.task: asyncio.Task[None] | None = None
@@ -85,7 +92,7 @@ class Cycle:
         """Whether any of the response is."""
         self.complete = False
         """Whether all of the response is written."""
-        self._line = line
+        self._connection = connection
         self._old = old
         self._expects = expects
         self._pieces: list[bytes] = []
@@ -115,7 +122,7 @@ class Cycle:
         if self.complete or self.disconnected:
             return
         if not self.written:
-            self._line.write(refusal(500, PreceptorError("internal error")))
+            self._connection.write(refusal(500, PreceptorError("internal error")))
         self.keep_alive = False
         self._end()
 
@@ -126,7 +133,7 @@ class Cycle:
         self._pieces.append(body)
         self._held += len(body)
         if self._held > _AHEAD_BYTES:
-            self._line.read_on(False)
+            self._connection.read_on(False)
         self._tell()
 
     def feed_end(self) -> None:
@@ -145,7 +152,7 @@ class Cycle:
     async def receive(self) -> Message:
         if self._expects and not (self._started or self.disconnected):
             self._expects = False
-            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self.disconnected or self.complete):
             if self._pieces or (self._whole and not self._handed):
                 return self._request()
@@ -159,15 +166,15 @@ class Cycle:
         body = b"".join(self._pieces)
         self._pieces.clear()
         if self._held > _AHEAD_BYTES:
-            self._line.read_on(True)
+            self._connection.read_on(True)
         self._held = 0
         self._handed = self._whole
         return {"type": "http.request", "body": body, "more_body": not self._whole}
 
     async def send(self, message: Message) -> None:
         """Raises ``RuntimeError`` for a message that does not fit those before it."""
-        if self._line.held_up:
-            await self._line.drained()
+        if self._connection.held_up:
+            await self._connection.drained()
         if self.disconnected:
             return
         kind = message["type"]
@@ -182,7 +189,7 @@ class Cycle:
     def _headed(self, status: int, headers: Iterable[Header]) -> bytes:
         lines = [STATUS_LINE[status]]
         left, keep_alive, bodiless = None, self.keep_alive, self._bodiless or status in _BODILESS
-        for name, value in (*self._line.common_headers(), *headers):
+        for name, value in (*self._connection.common_headers(), *headers):
             if name == b"content-length":
                 left = int(value)
             elif name == b"connection":
@@ -219,7 +226,7 @@ class Cycle:
             pieces += () if more else (b"0\r\n\r\n",)
         elif not self._bodiless:
             pieces.append(body)
-        self._line.write(b"".join(pieces))
+        self._connection.write(b"".join(pieces))
         if not more:
             self._end()
 
@@ -227,7 +234,7 @@ class Cycle:
         self.complete = True
         self._pieces.clear()
         self._tell()
-        self._line.responded(self)
+        self._connection.responded(self)
 
     def _tell(self) -> None:
         if self._news is not None:

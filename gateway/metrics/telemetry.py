@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from gateway.domain import Exchange
-from gateway.metrics.worker_counts import Counts
+from gateway.metrics.worker_counts import WorkerCounts
 
 _LATENCY_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
@@ -25,7 +25,7 @@ class Telemetry(Collector):
     """Every metric of the gateway. Label ``task`` is empty where no task was recognised. For one event loop."""
 
     def __init__(self) -> None:
-        self.counts: Counts | None = None
+        self.counts: WorkerCounts | None = None
         """Where several workers keep what they count; ``None`` where this process is the only one."""
         self.registry = CollectorRegistry()
         self.registry.register(self)

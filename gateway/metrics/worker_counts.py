@@ -36,7 +36,7 @@ class Family(Value, frozen=True):
     samples: tuple[tuple[str, Labels, float], ...]
 
 
-class Snapshot(Value, frozen=True):
+class CountsFile(Value, frozen=True):
     """What a worker's file holds."""
 
     good_until: float
@@ -45,7 +45,7 @@ class Snapshot(Value, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode  # unlike JSON it has every float
-_decode = msgspec.msgpack.Decoder(Snapshot).decode
+_decode = msgspec.msgpack.Decoder(CountsFile).decode
 
 
 def families(metrics: Iterable[Metric]) -> list[Family]:
@@ -61,7 +61,7 @@ def families(metrics: Iterable[Metric]) -> list[Family]:
     ]
 
 
-class Counts:
+class WorkerCounts:
     """The counts of worker ``number`` in a folder that all share. Blocks on files; ``now`` is since the epoch."""
 
     def __init__(self, folder: Path, number: int, now: Callable[[], float]) -> None:
@@ -78,7 +78,7 @@ class Counts:
         A file that cannot be written is said once: requests go on.
         """
         self._good_for_s = good_for_s
-        snapshot = Snapshot(good_until=self._now() + good_for_s, families=tuple(added([*self._before, *mine])))
+        snapshot = CountsFile(good_until=self._now() + good_for_s, families=tuple(added([*self._before, *mine])))
         fresh = self._path.with_suffix(".new")
         with self._writing:
             try:
@@ -103,14 +103,14 @@ class Counts:
         return generate_latest(registry)
 
     @staticmethod
-    def _read(path: Path) -> Snapshot:
+    def _read(path: Path) -> CountsFile:
         try:
             return _decode(path.read_bytes())
         except (OSError, msgspec.DecodeError):
-            return Snapshot(good_until=0)
+            return CountsFile(good_until=0)
 
 
-def _lasting(snapshot: Snapshot) -> list[Family]:
+def _lasting(snapshot: CountsFile) -> list[Family]:
     return [family for family in snapshot.families if family.kind != "gauge"]
 
 

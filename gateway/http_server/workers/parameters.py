@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerParameters(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON on a worker's stdin."""
 
     number: int

@@ -22,7 +22,7 @@ import msgspec
 from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import beside, share
-from gateway.http_server.workers.parameters import Parameters
+from gateway.http_server.workers.parameters import WorkerParameters
 from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def supervise(
     with _counts_folder(settings.server.data_dir, listener.getsockname()[1]) as folder:
 
         def told(number: int, descriptor: int) -> bytes:
-            parameters = Parameters(
+            parameters = WorkerParameters(
                 number=number, parent=os.getpid(), listener=descriptor, counts=str(folder),
                 config=None if config is None else str(config), given=dict(given),
             )  # fmt: skip

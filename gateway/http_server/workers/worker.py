@@ -1,9 +1,9 @@
 """One of several processes that serve on one address: ``python -m gateway.http_server.workers.worker``.
 
-Reads its ``Parameters`` as one line of JSON from stdin and serves as ``preceptor serve`` does, on the listener that it
-inherited. Says on stdout that it is ready, and keeps what it counts where the others find it. When its supervisor dies,
-it stops as on SIGTERM: requests get their time to finish, and the port is free at once. ``workers.supervisor`` starts
-it again when it ends.
+Reads its ``WorkerParameters`` as one line of JSON from stdin, and serves as ``preceptor serve`` does on the listener it
+inherited. Announces on stdout when it is ready, and writes its counts to a folder that all workers share. When its
+supervisor dies, it stops as on SIGTERM: requests get their time to finish, and the port is free at once.
+``workers.supervisor`` starts another when it ends.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from gateway.api.health import look_at_gauges
 from gateway.commands.serve import reader
 from gateway.errors import PreceptorError
 from gateway.http_server.server import serve
-from gateway.http_server.workers.parameters import Parameters
-from gateway.metrics.worker_counts import Counts, Family, families
+from gateway.http_server.workers.parameters import WorkerParameters
+from gateway.metrics.worker_counts import Family, WorkerCounts, families
 from gateway.plugins import installed
 from gateway.services import Services
 from gateway.settings import Settings, config_path
@@ -43,10 +43,10 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is about to be read
     with contextlib.suppress(KeyboardInterrupt):  # before anything serves
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        _serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=Parameters))
+        _serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerParameters))
 
 
-def _serve(parameters: Parameters) -> None:
+def _serve(parameters: WorkerParameters) -> None:
     os.set_inheritable(parameters.listener, False)  # a child of ours would hold the port while we drain
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
@@ -62,8 +62,8 @@ def _serve(parameters: Parameters) -> None:
 
     try:
         with socket.socket(proto=socket.IPPROTO_TCP, fileno=parameters.listener) as listener:
-            report = Report(Path(parameters.counts), parameters.number)
-            serve(read(), config_path(config), read, [*installed(), report], listener, ready)
+            counts = CountsPlugin(Path(parameters.counts), parameters.number)
+            serve(read(), config_path(config), read, [*installed(), counts], listener, ready)
     except PreceptorError as error:
         click.echo(f"preceptor: worker {parameters.number}: {' '.join(error.message.split())}", err=True)
         sys.exit(1)
@@ -76,7 +76,7 @@ def _stop_with_parent(parent: int) -> None:
         sys.exit(1)
 
 
-class Report:
+class CountsPlugin:
     """A plugin that tells the other workers what this one has counted."""
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -91,7 +91,7 @@ class Report:
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
         """Everything is open: what is counted from here on is kept every second, and once more in the end."""
-        counts = await asyncio.to_thread(Counts, self._folder, self._number, time.time)
+        counts = await asyncio.to_thread(WorkerCounts, self._folder, self._number, time.time)
         services.telemetry.counts = counts
         keeping = asyncio.create_task(_kept(services, counts))
         try:
@@ -102,7 +102,7 @@ class Report:
             counts.keep(_counted(services), 0)
 
 
-async def _kept(services: Services, counts: Counts) -> None:
+async def _kept(services: Services, counts: WorkerCounts) -> None:
     while True:
         began = services.clock()
         counted = _counted(services)
