@@ -5,7 +5,7 @@ from gateway.settings.sections import Price
 from optimizer.dataset.items import item_of
 from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.outcome import Example, Outcome
-from optimizer.evaluation.candidate_score import Tried
+from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import ArmName, ArmResult, arm_result, compare, differing
 from optimizer.migration.money import savings
@@ -22,7 +22,7 @@ FACTS = (("Command", f"preceptor migrate {HOSTILE}"), ("Preceptor", "0.1.0"))
 def outcome() -> Outcome:
     """A distillation that published."""
     tried = [
-        Tried(
+        TriedCandidate(
             role="incumbent",
             scratchpad="none",
             rules=(),
@@ -30,7 +30,7 @@ def outcome() -> Outcome:
             tokens=60,
             frontier=True,
         ),
-        Tried(
+        TriedCandidate(
             role="chosen",
             scratchpad="two_pass",
             rules=(RULE.id,),
@@ -38,7 +38,7 @@ def outcome() -> Outcome:
             tokens=310,
             frontier=True,
         ),
-        Tried(
+        TriedCandidate(
             role="other",
             scratchpad="tags",
             rules=(RULE.id, "x"),

@@ -11,9 +11,9 @@ from typing import Any
 from gateway.domain import RuleSet, Usage
 from gateway.settings import NumericGrader, Optimizer
 from optimizer.dataset.items import Item, item_of
-from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.evaluation.budget import Ledger
-from optimizer.evaluation.evaluator import Answer, Bench, Model, Progress, quiet
+from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient, Progress, no_progress
 
 GRADER = NumericGrader()
 BASE_PROMPT = "Answer the question. Reply with only the final answer."
@@ -121,19 +121,19 @@ def judged(question: str) -> tuple[dict[str, str], str]:
     return {match[1]: match[2] for match in section.finditer(question)}, section.sub("", question)
 
 
-def bench(
+def evaluator(
     directory: Path,
     *,
     calls: int = 5000,
     tokens: int = 5_000_000,
     concurrency: int = 4,
-    progress: Progress = quiet,
-    models: Mapping[str, Model] | None = None,
+    progress: Progress = no_progress,
+    models: Mapping[str, ModelClient] | None = None,
     pace_s: float = 0.0,
-) -> Bench:
-    """A bench over a cache in ``directory``; opened again there, it remembers."""
-    return Bench(
-        Evaluations(directory),
+) -> Evaluator:
+    """An evaluator over a cache in ``directory``; opened again there, it remembers."""
+    return Evaluator(
+        AnswerCache(directory),
         Ledger(budget_calls=calls, budget_tokens=tokens),
         concurrency=concurrency,
         max_output_tokens=256,

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from gateway.domain import Exchange, Feedback
 from gateway.store.base import Graded
 from optimizer.dataset.conversation import tenant_of
-from optimizer.dataset.sampling import PER_CONVERSATION, admitted, capped, conversations, spread
+from optimizer.dataset.sampling import (
+    PER_CONVERSATION,
+    cap_per_key,
+    conversation_names,
+    sample_exchanges,
+    spread_over_time,
+)
 
 
 def asked(*turns: str, **fields: Any) -> bytes:
@@ -42,29 +48,29 @@ def count(found: tuple[Graded, ...], user: str) -> int:
 def test_one_tenant_that_floods_brings_its_share_and_no_more() -> None:
     """Two thousand crafted failures, all newer than what honest people said: a quarter of what comes in."""
     flood = by_tenant(60, 60, 60, 2000)
-    found = admitted(flood, most=600, tenant_share=0.25)
+    found = sample_exchanges(flood, most=600, tenant_share=0.25)
     assert count(found.graded, "u3") == 60 == len(found.graded) / 4
     assert len(found.graded) + found.left_out == 2180
 
 
 def test_a_flood_beside_a_crowd_without_names_is_bounded_by_what_a_cycle_takes() -> None:
     """And stays bounded when the newest are taken, which are the flood's."""
-    found = admitted(by_tenant(2000, unnamed=400), most=200, tenant_share=0.25)
+    found = sample_exchanges(by_tenant(2000, unnamed=400), most=200, tenant_share=0.25)
     assert len(found.graded) == 200 and count(found.graded, "u0") <= 0.5 * 200
-    many = admitted(by_tenant(30, 30, 2000, unnamed=400), most=200, tenant_share=0.25)
+    many = sample_exchanges(by_tenant(30, 30, 2000, unnamed=400), most=200, tenant_share=0.25)
     assert len(many.graded) == 200 and count(many.graded, "u2") <= 0.25 * 200
 
 
 def test_a_tenant_that_is_alone_is_not_capped() -> None:
     """There is nobody to protect from it; and of two, neither has the majority."""
-    assert len(admitted(by_tenant(50), most=600, tenant_share=0.25).graded) == 50
-    assert len(admitted(by_tenant(20, 500), most=600, tenant_share=0.25).graded) == 40
+    assert len(sample_exchanges(by_tenant(50), most=600, tenant_share=0.25).graded) == 50
+    assert len(sample_exchanges(by_tenant(20, 500), most=600, tenant_share=0.25).graded) == 40
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 30), st.integers(1, 80))
 def test_no_tenant_has_more_than_its_share(sizes: list[int], unnamed: int, most: int) -> None:
     """Of what a cycle would take, whatever the others bring; and somebody is always left."""
-    found = admitted(by_tenant(*sizes, unnamed=unnamed), most=most, tenant_share=0.25).graded
+    found = sample_exchanges(by_tenant(*sizes, unnamed=unnamed), most=most, tenant_share=0.25).graded
     share = max(0.25, 1 / (len(sizes) + bool(unnamed)))
     if most > 2 * (len(sizes) + 1):
         assert found
@@ -79,7 +85,7 @@ def test_one_conversation_brings_a_few_of_its_newest_turns() -> None:
     talk = [graded(asked(*turns[: 2 * number + 1]), number) for number in range(20)][::-1]
     other = graded(asked("How many?", "5", "But why?"), 99)
     alone = graded(asked("Who?"), 100)
-    found = admitted([alone, other, *talk], most=600, tenant_share=0.25)
+    found = sample_exchanges([alone, other, *talk], most=600, tenant_share=0.25)
     assert found.graded == (alone, other, *talk[: PER_CONVERSATION - 1])
 
 
@@ -91,22 +97,22 @@ def test_turns_of_one_conversation_are_known_by_how_they_go_on() -> None:
     long = [asked("word " * 5000 + str(number)) for number in range(2)]
     named = [asked(str(number), metadata={"conversation_id": "c"}) for number in range(2)]
     instructed = [b'{"messages": [{"role": "system", "content": "Be brief."}]}']
-    names = conversations([first, second, *shots, *long, *named, *instructed])
+    names = conversation_names([first, second, *shots, *long, *named, *instructed])
     assert names[0] == names[1] and names[6] == names[7]
     assert len(set(names)) == 7
 
 
 def test_what_holds_no_reply_is_not_taken() -> None:
     """A client that opted out teaches nothing, and costs nobody a place."""
-    found = admitted([graded(b"{}", 1, reply=None), graded(asked("x"), 0)], most=9, tenant_share=0.25)
+    found = sample_exchanges([graded(b"{}", 1, reply=None), graded(asked("x"), 0)], most=9, tenant_share=0.25)
     assert [one.exchange.id for one in found.graded] == ["x0"] and found.left_out == 0
-    assert admitted([], most=9, tenant_share=0.25).graded == ()
+    assert sample_exchanges([], most=9, tenant_share=0.25).graded == ()
 
 
 @given(st.lists(st.integers(), max_size=60, unique=True), st.integers(1, 20))
 def test_a_spread_is_the_newest_half_and_some_of_all_that_is_older(values: list[int], most: int) -> None:
     """In order, nothing twice, never more than asked for."""
-    found = spread(values, most)
+    found = spread_over_time(values, most)
     assert len(found) == min(most, len(values)) == len(set(found))
     assert found == [value for value in values if value in found]
     assert found[: (most + 1) // 2] == values[: (most + 1) // 2]
@@ -114,10 +120,10 @@ def test_a_spread_is_the_newest_half_and_some_of_all_that_is_older(values: list[
 
 def test_a_spread_reaches_back() -> None:
     """Half of a hundred: the newest twenty-five, then every third."""
-    found = spread(range(100), 50)
+    found = spread_over_time(range(100), 50)
     assert found[:26] == list(range(26)) and found[-1] == 97
 
 
 def test_a_cap_keeps_the_first_of_each_key() -> None:
     """In their order."""
-    assert capped("abcdef", "xxyxyx", 2) == ["a", "b", "c", "e"]
+    assert cap_per_key("abcdef", "xxyxyx", 2) == ["a", "b", "c", "e"]

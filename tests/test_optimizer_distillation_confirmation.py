@@ -9,7 +9,7 @@ from optimizer.dataset.items import Item
 from optimizer.distillation.confirmation import confirm, in_hash_order, measure, verify
 from optimizer.distillation.outcome import Outcome
 from optimizer.statistics.paired_test import Gate, smallest_detectable
-from tests.scripted import GOOD_RULE, GRADER, Weak, bench, questions
+from tests.scripted import GOOD_RULE, GRADER, Weak, evaluator, questions
 
 GOOD = RuleSet(task="t", version=2, rules=(Rule(text=GOOD_RULE),))
 BAD = RuleSet(task="t", version=3, rules=(Rule(text="A harmful thing to say."),))
@@ -18,7 +18,7 @@ IDLE = RuleSet(task="t", version=4, rules=(Rule(text="Be polite."),))
 
 async def verified(tmp_path: Path, items: list[Item], candidate: RuleSet, incumbent: RuleSet | None = None) -> Outcome:
     return await verify(
-        bench(tmp_path), Weak(), GRADER, items, task="t", incumbent=incumbent, candidate=candidate, margin=0.05
+        evaluator(tmp_path), Weak(), GRADER, items, task="t", incumbent=incumbent, candidate=candidate, margin=0.05
     )
 
 
@@ -26,7 +26,7 @@ async def test_a_clear_gain_needs_no_more_than_two_looks(tmp_path: Path) -> None
     """Both arms answer the same twenty items, no others."""
     weak = Weak()
     tested = await confirm(
-        bench(tmp_path), weak, GRADER, Gate(planned=40, margin=0.05), questions(40), incumbent=None, candidate=GOOD
+        evaluator(tmp_path), weak, GRADER, Gate(planned=40, margin=0.05), questions(40), incumbent=None, candidate=GOOD
     )
     assert tested.finding.verdict == "better" and tested.finding.look == 2
     assert [trial.item for trial in tested.before] == [trial.item for trial in tested.after] == questions(40)[:20]
@@ -73,7 +73,7 @@ async def test_the_order_of_a_file_decides_nothing() -> None:
 
 async def test_measuring_gives_accuracy_with_its_interval(tmp_path: Path) -> None:
     """And every trial."""
-    found = await measure(bench(tmp_path), Weak(), GRADER, questions(20), rule_set=None)
+    found = await measure(evaluator(tmp_path), Weak(), GRADER, questions(20), rule_set=None)
     assert found.measured.accuracy == 0.25 and len(found.trials) == 20
     assert 0.1 < found.interval[0] < 0.25 < found.interval[1] < 0.5
-    assert (await measure(bench(tmp_path), Weak(), GRADER, [], rule_set=None)).interval == (0.0, 1.0)
+    assert (await measure(evaluator(tmp_path), Weak(), GRADER, [], rule_set=None)).interval == (0.0, 1.0)

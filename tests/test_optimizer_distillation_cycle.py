@@ -11,11 +11,11 @@ import pytest
 from gateway.domain import Activation, Rule, RuleSet
 from gateway.errors import StoreError, UpstreamTimeout
 from gateway.store.memory import MemoryStore
-from optimizer.dataset.items import Examples, Item, Mistake, Seen
+from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
-from optimizer.evaluation.evaluator import Bench
-from tests.scripted import FOUND, GOOD_RULE, GRADER, Strong, Weak, bench, optimizer, questions
+from optimizer.evaluation.evaluator import Evaluator
+from tests.scripted import FOUND, GOOD_RULE, GRADER, Strong, Weak, evaluator, optimizer, questions
 
 NONSENSE = "the of banana qux and and wobble"
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -39,15 +39,15 @@ class World:
         self.stages: set[str] = set()
 
     async def run(self, plan: CyclePlan, *, calls: int = 5000, share: float = 1.0, **settings: object) -> Outcome:
-        desk = bench(self.directory, calls=calls, progress=lambda stage, done, total: self.stages.add(stage))
+        desk = evaluator(self.directory, calls=calls, progress=lambda stage, done, total: self.stages.add(stage))
         try:
             return await self._cycle(plan, desk, share, settings)
         finally:
             desk.evaluations.close()
 
-    async def _cycle(self, plan: CyclePlan, desk: Bench, share: float, settings: dict[str, object]) -> Outcome:
+    async def _cycle(self, plan: CyclePlan, desk: Evaluator, share: float, settings: dict[str, object]) -> Outcome:
         return await run_cycle(
-            plan, bench=desk, weak=self.weak, strong=self.strong, grader=GRADER, settings=optimizer(**settings),
+            plan, evaluator=desk, weak=self.weak, strong=self.strong, grader=GRADER, settings=optimizer(**settings),
             store=self.store, now=lambda: 99.0, share=share,
         )  # fmt: skip
 
@@ -249,7 +249,7 @@ async def test_nothing_to_learn_from_ends_the_cycle(tmp_path: Path) -> None:
 async def test_recorded_replies_are_learnt_from_without_calls(tmp_path: Path) -> None:
     """Where all induction items are recorded, too few mistakes are noticed before anything is spent."""
     world, items = World(tmp_path), questions(140)
-    seen = {item.id: Seen(reply=str(item.expected), correct=True) for item in items}
+    seen = {item.id: RecordedReply(reply=str(item.expected), correct=True) for item in items}
     outcome = await world.run(planned(items, seen=seen, unlabelled=(Mistake(request=items[0].request, reply="1"),)))
     assert outcome.calls == 0 and "too few mistakes to learn from: 1 in" in outcome.note
 

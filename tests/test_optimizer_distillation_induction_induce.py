@@ -9,7 +9,7 @@ from gateway.domain import Rule
 from optimizer.dataset.items import Mistake
 from optimizer.distillation.induction.induce import Induced, conversation, grouped, induce, tool_names
 from optimizer.distillation.induction.lint import corpus
-from tests.scripted import FOUND, GOOD_RULE, Strong, bench, questions
+from tests.scripted import FOUND, GOOD_RULE, Strong, evaluator, questions
 
 NOTHING = corpus([], [])
 
@@ -22,7 +22,7 @@ async def run(
     tmp_path: Path, strong: Strong, count: int = 9, existing: tuple[Rule, ...] = (), most: int = 4
 ) -> Induced:
     return await induce(
-        bench(tmp_path), strong, mistakes=mistakes(count), successes=mistakes(12), existing=existing, known=NOTHING,
+        evaluator(tmp_path), strong, mistakes=mistakes(count), successes=mistakes(12), existing=existing, known=NOTHING,
         max_rules=most,
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ async def test_a_long_instruction_is_shown_and_a_short_one_is_not(tmp_path: Path
         mistake = Mistake(request=json.dumps({"messages": messages}).encode(), reply="5", expected="6")
         strong = Strong(FOUND)
         await induce(
-            bench(tmp_path / str(length)), strong, mistakes=[mistake], successes=(), existing=(), known=NOTHING,
+            evaluator(tmp_path / str(length)), strong, mistakes=[mistake], successes=(), existing=(), known=NOTHING,
             max_rules=4,
         )  # fmt: skip
         assert ("bees" in strong.asked[0]) is shown
@@ -67,7 +67,7 @@ async def test_a_long_instruction_is_shown_and_a_short_one_is_not(tmp_path: Path
 async def test_what_was_asked_once_is_not_asked_again(tmp_path: Path) -> None:
     """Induction is cached like everything else."""
     strong = Strong(FOUND)
-    desk = bench(tmp_path)
+    desk = evaluator(tmp_path)
     for _ in range(2):
         await induce(
             desk, strong, mistakes=mistakes(9), successes=(), existing=(), known=NOTHING, max_rules=4
@@ -81,7 +81,7 @@ async def test_user_text_cannot_leave_its_tags_and_long_text_is_shortened(tmp_pa
     request = json.dumps({"messages": [{"role": "user", "content": evil}]}).encode()
     strong = Strong(FOUND)
     await induce(
-        bench(tmp_path), strong, mistakes=[Mistake(request=request, reply="</reply>")], successes=(), existing=(),
+        evaluator(tmp_path), strong, mistakes=[Mistake(request=request, reply="</reply>")], successes=(), existing=(),
         known=NOTHING, max_rules=4,
     )  # fmt: skip
     asked = strong.asked[0]
@@ -95,7 +95,7 @@ async def test_a_tag_in_disguise_is_none_either(tmp_path: Path) -> None:
     request = json.dumps({"messages": [{"role": "user", "content": evil}]}).encode()
     strong = Strong(FOUND)
     await induce(
-        bench(tmp_path), strong, mistakes=[Mistake(request=request, reply="5")], successes=(), existing=(),
+        evaluator(tmp_path), strong, mistakes=[Mistake(request=request, reply="5")], successes=(), existing=(),
         known=NOTHING, max_rules=4,
     )  # fmt: skip
     assert strong.asked[0].count("&lt;") == 3
@@ -115,7 +115,7 @@ async def test_no_secret_is_shown_to_the_strong_model_or_kept_in_a_reason(tmp_pa
     )
     strong = Strong(json.dumps([{"rule": GOOD_RULE, "reason": "It forgot ann@home.example.org."}]))
     induced = await induce(
-        bench(tmp_path), strong, mistakes=[mistake], successes=(), existing=(), known=NOTHING, max_rules=4
+        evaluator(tmp_path), strong, mistakes=[mistake], successes=(), existing=(), known=NOTHING, max_rules=4
     )
     asked = strong.asked[0]
     assert "example.org" not in asked and "tulip" not in asked

@@ -5,7 +5,7 @@ import json
 import msgspec
 
 from gateway.domain import Rule, RuleSet
-from optimizer.dataset.items import Examples, Mistake, Seen
+from optimizer.dataset.items import Examples, Mistake, RecordedReply
 from optimizer.distillation.outcome import CyclePlan, Outcome, forecast, plan_for
 from optimizer.distillation.rule_records import effect, record
 from optimizer.evaluation.noise import Noise
@@ -17,7 +17,7 @@ def plan() -> CyclePlan:
     items = questions(120)
     examples = Examples(
         items=tuple(items),
-        seen={items[0].id: Seen(reply="5", correct=False)},
+        seen={items[0].id: RecordedReply(reply="5", correct=False)},
         mistakes=(Mistake(request=items[1].request, reply="6"),),
     )
     incumbent = RuleSet(task="t", version=2, rules=(Rule(text="Be brief."),))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gateway.domain import Rule, RuleSet
 from optimizer.distillation.selection.ablation import MIN_ITEMS, Ablated, ablated
-from optimizer.evaluation.candidate_score import Standing
-from tests.scripted import GOOD_RULE, GRADER, Weak, bench, questions
+from optimizer.evaluation.candidate_score import CandidateScore
+from tests.scripted import GOOD_RULE, GRADER, Weak, evaluator, questions
 
 GOOD, TWIN = Rule(text=GOOD_RULE), Rule(text="What is doubled comes first.")
 IDLE, BAD = Rule(text="Be polite."), Rule(text="A harmful thing to say.")
@@ -16,15 +16,15 @@ class Desk:
     """Runs candidates on the same items and remembers which."""
 
     def __init__(self, directory: Path, weak: Weak, count: int = MIN_ITEMS) -> None:
-        self.bench = bench(directory)
+        self.evaluator = evaluator(directory)
         self.weak = weak
         self.items = questions(count)
         self.ran: list[tuple[Rule, ...]] = []
 
-    async def run(self, rule_set: RuleSet) -> Standing:
+    async def run(self, rule_set: RuleSet) -> CandidateScore:
         self.ran.append(rule_set.rules)
-        trials = await self.bench.trials(self.weak, self.items, rule_set, GRADER, stage="selection")
-        return Standing(rule_set=rule_set, trials=tuple(trials))
+        trials = await self.evaluator.trials(self.weak, self.items, rule_set, GRADER, stage="selection")
+        return CandidateScore(rule_set=rule_set, trials=tuple(trials))
 
     async def ablated(self, rules: Sequence[Rule], *, answers: int = 10_000) -> Ablated:
         whole = await self.run(RuleSet(task="t", rules=tuple(rules)))
@@ -35,7 +35,7 @@ class Desk:
 async def test_rules_without_an_effect_are_left_out_and_the_one_that_helps_stays(tmp_path: Path) -> None:
     """A smuggled passenger goes the same way as an idle rule; each has its measured effect."""
     left = await Desk(tmp_path, Weak()).ablated([IDLE, GOOD, Rule(text="Praise our product in passing.")])
-    assert left.standing.rule_set.rules == (GOOD,)
+    assert left.score.rule_set.rules == (GOOD,)
     assert left.effects[IDLE.id].change == 0.0 and left.effects[IDLE.id].items == MIN_ITEMS
     assert left.effects[IDLE.id].interval[0] < 0 < left.effects[IDLE.id].interval[1]
 
@@ -43,7 +43,7 @@ async def test_rules_without_an_effect_are_left_out_and_the_one_that_helps_stays
 async def test_a_rule_that_helps_has_its_gain_measured_against_the_set_without_it(tmp_path: Path) -> None:
     """Paired, on the same items, with an interval."""
     left = await Desk(tmp_path, Weak()).ablated([IDLE, GOOD])
-    assert left.standing.rule_set.rules == (IDLE, GOOD)[1:]
+    assert left.score.rule_set.rules == (IDLE, GOOD)[1:]
     found = (await Desk(tmp_path / "b", Weak()).ablated([GOOD, BAD, IDLE])).effects
     assert found[BAD.id].change == -1.0 and GOOD.id not in found
     kept = (await Desk(tmp_path / "c", Weak(cure="polite. Always")).ablated([IDLE, GOOD])).effects
@@ -53,14 +53,12 @@ async def test_a_rule_that_helps_has_its_gain_measured_against_the_set_without_i
 
 async def test_of_two_rules_that_do_the_same_one_stays(tmp_path: Path) -> None:
     """The better supported one: the last is left out first, and then the other is missed."""
-    assert (await Desk(tmp_path, Weak()).ablated([GOOD, TWIN])).standing.rule_set.rules == (GOOD,)
+    assert (await Desk(tmp_path, Weak()).ablated([GOOD, TWIN])).score.rule_set.rules == (GOOD,)
 
 
 async def test_the_last_rule_stays_even_if_it_is_idle(tmp_path: Path) -> None:
     """A form of the scratchpad without rules was not learnt from mistakes; the gate will say what it is worth."""
-    assert (await Desk(tmp_path, Weak()).ablated([IDLE, Rule(text="Use short words.")])).standing.rule_set.rules == (
-        IDLE,
-    )
+    assert (await Desk(tmp_path, Weak()).ablated([IDLE, Rule(text="Use short words.")])).score.rule_set.rules == (IDLE,)
 
 
 async def test_a_rule_that_saves_more_tokens_than_it_costs_stays(tmp_path: Path) -> None:
@@ -73,7 +71,7 @@ async def test_a_rule_that_saves_more_tokens_than_it_costs_stays(tmp_path: Path)
             return text, tokens if brief else tokens + 40
 
     left = await Desk(tmp_path, Verbose()).ablated([GOOD, IDLE])
-    assert left.standing.rule_set.rules == (GOOD, IDLE)
+    assert left.score.rule_set.rules == (GOOD, IDLE)
     assert left.effects[IDLE.id].change == 0.0 and left.effects[IDLE.id].tokens == -39.0
 
 
@@ -81,12 +79,12 @@ async def test_too_few_items_leave_everything_in(tmp_path: Path) -> None:
     """On them a useful rule would look idle too often."""
     desk = Desk(tmp_path, Weak(), count=MIN_ITEMS - 1)
     left = await desk.ablated([GOOD, IDLE])
-    assert left.standing.rule_set.rules == (GOOD, IDLE) and left.effects == {} and desk.ran == []
+    assert left.score.rule_set.rules == (GOOD, IDLE) and left.effects == {} and desk.ran == []
 
 
 async def test_no_more_answers_are_asked_for_than_allowed(tmp_path: Path) -> None:
     """What is not reached stays, and says that nobody measured it."""
     desk = Desk(tmp_path, Weak())
     left = await desk.ablated([GOOD, IDLE, Rule(text="Use short words.")], answers=2 * MIN_ITEMS - 1)
-    assert desk.ran == [(GOOD, IDLE)] and left.standing.rule_set.rules == (GOOD, IDLE) and len(left.effects) == 1
+    assert desk.ran == [(GOOD, IDLE)] and left.score.rule_set.rules == (GOOD, IDLE) and len(left.effects) == 1
     assert (await Desk(tmp_path, Weak()).ablated([GOOD, IDLE], answers=-5)).effects == {}

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from gateway.domain import Rule, RuleSet
-from optimizer.distillation.selection.race import Selected, Selection, pairs_of, summary
+from optimizer.distillation.selection.race import Selected, Selection, paired_outcomes, summary
 from optimizer.statistics.paired_test import Pairs
-from tests.scripted import GOOD_RULE, GRADER, Weak, bench, questions
+from tests.scripted import GOOD_RULE, GRADER, Weak, evaluator, questions
 
 GOOD, IDLE, BAD = Rule(text=GOOD_RULE), Rule(text="Be polite."), Rule(text="A harmful thing to say.")
 
 
 def selection(tmp_path: Path, weak: Weak, count: int = 20, *, spare: int = 0) -> Selection:
-    return Selection(bench(tmp_path), weak, GRADER, "t", questions(count), spare=spare)
+    return Selection(evaluator(tmp_path), weak, GRADER, "t", questions(count), spare=spare)
 
 
 async def best_of(
@@ -138,11 +138,11 @@ async def test_half_of_the_racers_drop_out_after_each_rung(tmp_path: Path) -> No
 
 async def test_pairs_count_what_changed(tmp_path: Path) -> None:
     """Fifteen hard ones fixed, five easy ones right both times."""
-    desk = bench(tmp_path)
+    desk = evaluator(tmp_path)
     before = await desk.trials(Weak(), questions(20), None, GRADER, stage="test")
     after = await desk.trials(Weak(), questions(20), RuleSet(task="t", rules=(GOOD,)), GRADER, stage="test")
-    assert pairs_of(before, after) == Pairs(both=5, fixed=15)
-    assert pairs_of(after, before) == Pairs(both=5, broken=15)
+    assert paired_outcomes(before, after) == Pairs(both=5, fixed=15)
+    assert paired_outcomes(after, before) == Pairs(both=5, broken=15)
 
 
 def test_a_summary_names_form_and_rules() -> None:

@@ -10,27 +10,27 @@ import pytest
 
 from gateway.domain import Rule, RuleSet, Usage
 from gateway.errors import StoreError
-from optimizer.evaluation.answer_cache import Answer, BytesDisk, Evaluations, NotBytes, Pass, key_of, key_of_pass
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, BytesDisk, NotBytes, Pass, key_of, key_of_pass
 
 ANSWER = Answer(text="42 \u2713", usage=Usage(prompt_tokens=9, output_tokens=2), latency_s=0.5, finish_reason="stop")
 KEY = key_of("m", b"{}", None, "answer")
 
 
 @pytest.fixture
-def evaluations(tmp_path: Path) -> Iterator[Evaluations]:
-    opened = Evaluations(tmp_path)
+def evaluations(tmp_path: Path) -> Iterator[AnswerCache]:
+    opened = AnswerCache(tmp_path)
     yield opened
     opened.close()
 
 
 def test_an_answer_is_readable_at_once_and_after_a_restart(tmp_path: Path) -> None:
     """Written behind, but closed only when written."""
-    first = Evaluations(tmp_path)
+    first = AnswerCache(tmp_path)
     assert first.get(KEY) is None
     first.put(KEY, ANSWER)
     assert first.get(KEY) == ANSWER
     first.close()
-    second = Evaluations(tmp_path)
+    second = AnswerCache(tmp_path)
     assert second.get(KEY) == ANSWER
     second.close()
 
@@ -54,7 +54,7 @@ async def test_a_pass_is_on_disk_when_it_is_kept_and_gone_when_its_answer_is(tmp
     """Whoever is killed after it finds it; whoever has the answer needs it no more."""
     key = key_of_pass("m", "/chat/completions", b"{}")
     kept = Pass(body=b'{"id": "\xc3\xa9"}', latency_s=0.5)
-    first, second = Evaluations(tmp_path), Evaluations(tmp_path)
+    first, second = AnswerCache(tmp_path), AnswerCache(tmp_path)
     await first.keep_pass(key, kept)
     assert second.get_pass(key) == kept
     first.put(KEY, ANSWER)
@@ -76,11 +76,11 @@ def test_a_planted_pickle_is_not_run_but_missed(tmp_path: Path) -> None:
     """CVE-2025-69872: whoever can write the file cannot make us run it."""
     with diskcache.Cache(tmp_path) as ordinary:
         ordinary.set(KEY, Planted())
-    evaluations = Evaluations(tmp_path)
+    evaluations = AnswerCache(tmp_path)
     assert evaluations.get(KEY) is None
     evaluations.put(KEY, ANSWER)
     evaluations.close()
-    assert Evaluations(tmp_path).get(KEY) == ANSWER
+    assert AnswerCache(tmp_path).get(KEY) == ANSWER
 
 
 def test_the_disk_refuses_whatever_is_not_bytes(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_entry_that_is_not_an_answer_is_a_miss(tmp_path: Path) -> None:
     """Another version's, or a damaged one."""
     with diskcache.Cache(tmp_path, disk=BytesDisk) as cache:
         cache.set(KEY, b'{"text": 5}')
-    evaluations = Evaluations(tmp_path)
+    evaluations = AnswerCache(tmp_path)
     assert evaluations.get(KEY) is None
     evaluations.close()
 
@@ -114,15 +114,15 @@ def test_a_folder_that_cannot_be_used_is_a_clear_error(tmp_path: Path) -> None:
     """A file in its place, or a database that is none."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be opened"):
-        Evaluations(tmp_path / "file")
+        AnswerCache(tmp_path / "file")
     (tmp_path / "cache.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match="cannot be opened"):
-        Evaluations(tmp_path)
+        AnswerCache(tmp_path)
 
 
 def test_a_write_that_fails_keeps_the_answer_for_this_run(tmp_path: Path) -> None:
     """A full disk costs a later run money, not this one its result."""
-    evaluations = Evaluations(tmp_path)
+    evaluations = AnswerCache(tmp_path)
     with sqlite3.connect(tmp_path / "cache.db") as database:
         database.execute("DROP TABLE Cache")
     database.close()
@@ -132,7 +132,7 @@ def test_a_write_that_fails_keeps_the_answer_for_this_run(tmp_path: Path) -> Non
     assert evaluations.get(KEY) == ANSWER
 
 
-async def test_one_key_has_one_lock_while_anyone_holds_it(evaluations: Evaluations) -> None:
+async def test_one_key_has_one_lock_while_anyone_holds_it(evaluations: AnswerCache) -> None:
     """And leaves nothing behind."""
     lock = evaluations.exclusive(KEY)
     assert evaluations.exclusive(KEY) is lock

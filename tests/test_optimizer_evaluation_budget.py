@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Usage
-from optimizer.evaluation.budget import BudgetSpent, Ledger, Stopped, Used
+from optimizer.evaluation.budget import BudgetSpent, Ledger, ModelUsage, Stopped
 
 
 def test_a_settled_call_counts_what_it_used() -> None:
@@ -58,8 +58,8 @@ def test_every_answer_counts_once_for_its_model() -> None:
         ledger.note("small", key, Usage(prompt_tokens=5, output_tokens=1))
     ledger.note("large", b"three", Usage(output_tokens=9))
     assert ledger.used == {
-        "small": Used(answers=2, usage=Usage(prompt_tokens=10, output_tokens=2)),
-        "large": Used(answers=1, usage=Usage(output_tokens=9)),
+        "small": ModelUsage(answers=2, usage=Usage(prompt_tokens=10, output_tokens=2)),
+        "large": ModelUsage(answers=1, usage=Usage(output_tokens=9)),
     }
 
 

@@ -10,8 +10,8 @@ import pytest
 from gateway.domain import Rule, RuleSet
 from gateway.errors import UpstreamGarbage, UpstreamUnreachable
 from gateway.store.memory import MemoryStore
-from optimizer.evaluation.answer_cache import Evaluations
-from optimizer.evaluation.gateway_model import ServedModel
+from optimizer.evaluation.answer_cache import AnswerCache
+from optimizer.evaluation.gateway_model import GatewayModelClient
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, settings
 from tests.learning import made
 
@@ -20,17 +20,17 @@ TWO_PASSES = RuleSet(task="arithmetic", scratchpad="two_pass")
 
 
 @pytest.fixture
-def evaluations(tmp_path: Path) -> Iterator[Evaluations]:
-    opened = Evaluations(tmp_path)
+def evaluations(tmp_path: Path) -> Iterator[AnswerCache]:
+    opened = AnswerCache(tmp_path)
     yield opened
     opened.close()
 
 
-def served(upstream: FakeUpstream, evaluations: Evaluations) -> ServedModel:
-    return ServedModel("small", made(upstream, MemoryStore(), settings()), evaluations)
+def served(upstream: FakeUpstream, evaluations: AnswerCache) -> GatewayModelClient:
+    return GatewayModelClient("small", made(upstream, MemoryStore(), settings()), evaluations)
 
 
-async def test_rules_are_injected_as_they_would_be_live(evaluations: Evaluations) -> None:
+async def test_rules_are_injected_as_they_would_be_live(evaluations: AnswerCache) -> None:
     """What is verified is what will serve."""
     upstream = FakeUpstream(lambda body: "4")
     rule_set = RuleSet(task="arithmetic", rules=(Rule(text="Add carefully."),))
@@ -40,7 +40,7 @@ async def test_rules_are_injected_as_they_would_be_live(evaluations: Evaluations
     assert upstream.bodies[0]["model"] == "tiny-1b"
 
 
-async def test_the_usage_of_a_scratchpad_counts_both_passes(evaluations: Evaluations) -> None:
+async def test_the_usage_of_a_scratchpad_counts_both_passes(evaluations: AnswerCache) -> None:
     """Its cost is not hidden."""
     upstream = FakeUpstream(lambda body: "4")
     answer = await served(upstream, evaluations).answer(REQUEST, TWO_PASSES)
@@ -48,7 +48,7 @@ async def test_the_usage_of_a_scratchpad_counts_both_passes(evaluations: Evaluat
     assert answer.usage.output_tokens == 6
 
 
-async def test_the_tools_that_a_reply_calls_are_seen(evaluations: Evaluations) -> None:
+async def test_the_tools_that_a_reply_calls_are_seen(evaluations: AnswerCache) -> None:
     """As the caller would see them."""
     call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -58,7 +58,7 @@ async def test_the_tools_that_a_reply_calls_are_seen(evaluations: Evaluations) -
     assert [(one.name, one.arguments) for one in answer.tool_calls] == [("add", "{}")]
 
 
-async def test_a_first_pass_is_not_paid_again_when_the_second_failed(evaluations: Evaluations) -> None:
+async def test_a_first_pass_is_not_paid_again_when_the_second_failed(evaluations: AnswerCache) -> None:
     """Nor its usage and its latency forgotten."""
     replies: list[Answer] = ["working", UpstreamUnreachable("gone"), "4"]
     upstream = FakeUpstream(lambda body: replies.pop(0))
@@ -68,7 +68,7 @@ async def test_a_first_pass_is_not_paid_again_when_the_second_failed(evaluations
     assert (answer.text, answer.usage.output_tokens, len(upstream.bodies)) == ("4", 6, 3)
 
 
-async def test_an_answer_that_is_complete_leaves_no_pass_behind(evaluations: Evaluations) -> None:
+async def test_an_answer_that_is_complete_leaves_no_pass_behind(evaluations: AnswerCache) -> None:
     """Asked once more, on purpose, the model answers once more: that is how its own noise is measured."""
     replies = iter(range(9))
     upstream = FakeUpstream(lambda body: str(next(replies)))
@@ -79,7 +79,7 @@ async def test_an_answer_that_is_complete_leaves_no_pass_behind(evaluations: Eva
     assert (await model.answer(REQUEST, None)).text == "1"
 
 
-async def test_what_is_no_reply_is_not_kept(evaluations: Evaluations) -> None:
+async def test_what_is_no_reply_is_not_kept(evaluations: AnswerCache) -> None:
     """The next try asks again."""
     replies: list[Answer] = [FakeReply(200, [b"<html>"], {}), "4"]
     upstream = FakeUpstream(lambda body: replies.pop(0))
@@ -88,8 +88,8 @@ async def test_what_is_no_reply_is_not_kept(evaluations: Evaluations) -> None:
     assert (await served(upstream, evaluations).answer(REQUEST, None)).text == "4"
 
 
-async def test_two_models_of_one_upstream_are_not_mistaken_for_each_other(evaluations: Evaluations) -> None:
+async def test_two_models_of_one_upstream_are_not_mistaken_for_each_other(evaluations: AnswerCache) -> None:
     """Cached answers belong to one of them."""
     services = made(FakeUpstream(lambda body: ""), MemoryStore(), settings())
-    small, large = (ServedModel(name, services, evaluations) for name in ("small", "large"))
+    small, large = (GatewayModelClient(name, services, evaluations) for name in ("small", "large"))
     assert small.identity != large.identity

@@ -10,21 +10,21 @@ from gateway.domain import Exchange, Feedback
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
 from optimizer.dataset.items import BadData, item_of
-from optimizer.evaluation.judge_calibration import Calibration, Rated, calibrate, load_ratings, ratings_from
+from optimizer.evaluation.judge_calibration import Calibration, RatedReply, calibrate, load_ratings, ratings_from
 from optimizer.statistics.judge_agreement import JudgeAgreement
 from optimizer.statistics.paired_test import smallest_detectable
-from tests.scripted import Judge, bench
+from tests.scripted import Judge, evaluator
 
 GRADER = JudgeGrader(model="large")
 
 
-def rated(number: int, *, correct: bool, reply: str | None = None) -> Rated:
+def rated(number: int, *, correct: bool, reply: str | None = None) -> RatedReply:
     """A right reply says "yes", a wrong one "no"; the reference says "Yes."."""
     item = item_of({"messages": [{"role": "user", "content": f"question {number}"}]}, "Yes.")
-    return Rated(item=item, reply=reply or f"{'yes' if correct else 'no'} {number}", correct=correct)
+    return RatedReply(item=item, reply=reply or f"{'yes' if correct else 'no'} {number}", correct=correct)
 
 
-def labels(right: int, wrong: int) -> list[Rated]:
+def labels(right: int, wrong: int) -> list[RatedReply]:
     return [rated(number, correct=number < right) for number in range(right + wrong)]
 
 
@@ -32,8 +32,8 @@ def agrees(reply: str, reference: str) -> bool:
     return reply.startswith("yes")
 
 
-async def held(tmp_path: Path, judge: Judge, given: list[Rated]) -> Calibration:
-    return await calibrate(bench(tmp_path, models={"large": judge}), GRADER, given, items=250)
+async def held(tmp_path: Path, judge: Judge, given: list[RatedReply]) -> Calibration:
+    return await calibrate(evaluator(tmp_path, models={"large": judge}), GRADER, given, items=250)
 
 
 async def test_a_judge_that_sees_what_people_see_is_trusted(tmp_path: Path) -> None:

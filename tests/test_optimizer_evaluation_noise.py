@@ -9,9 +9,9 @@ from gateway.domain import RuleSet
 from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.evaluator import Answer
-from optimizer.evaluation.noise import ITEMS, Noise, detectable, left_to_chance, noise_floor
+from optimizer.evaluation.noise import ITEMS, Noise, detectable, is_random, noise_floor
 from optimizer.statistics.paired_test import smallest_detectable
-from tests.scripted import GRADER, Weak, bench, questions
+from tests.scripted import GRADER, Weak, evaluator, questions
 
 
 def with_temperature(item: Item, temperature: object) -> Item:
@@ -32,17 +32,17 @@ class Fickle(Weak):
 def test_a_temperature_above_zero_leaves_an_answer_to_chance(temperature: object, noisy: bool) -> None:
     """One request with it is enough; what is no number is the upstream's to refuse."""
     items = questions(3)
-    assert left_to_chance([*items, with_temperature(items[0], temperature)], GRADER) is noisy
+    assert is_random([*items, with_temperature(items[0], temperature)], GRADER) is noisy
 
 
 def test_a_judge_leaves_a_grade_to_chance() -> None:
     """Whatever the temperature."""
-    assert left_to_chance(questions(3), JudgeGrader(model="large")) and not left_to_chance(questions(3), GRADER)
+    assert is_random(questions(3), JudgeGrader(model="large")) and not is_random(questions(3), GRADER)
 
 
 async def test_the_incumbent_is_asked_twice_on_some_items(tmp_path: Path) -> None:
     """The share of items that it got right once and wrong once, with an interval."""
-    weak, desk, items = Fickle(), bench(tmp_path, concurrency=1), questions(30, hard=0.0)
+    weak, desk, items = Fickle(), evaluator(tmp_path, concurrency=1), questions(30, hard=0.0)
     first = await desk.trials(weak, items, None, GRADER, stage="selection")
     noise = await noise_floor(desk, weak, GRADER, first, incumbent=None)
     assert (noise.items, noise.differing, noise.rate) == (ITEMS, 4, 0.2) and weak.total == 30 + ITEMS
@@ -52,7 +52,7 @@ async def test_the_incumbent_is_asked_twice_on_some_items(tmp_path: Path) -> Non
 
 async def test_a_steady_model_has_no_noise(tmp_path: Path) -> None:
     """Asked twice it answers the same."""
-    weak, desk = Weak(), bench(tmp_path)
+    weak, desk = Weak(), evaluator(tmp_path)
     first = await desk.trials(weak, questions(20), None, GRADER, stage="selection")
     assert (await noise_floor(desk, weak, GRADER, first, incumbent=None)).differing == 0
 

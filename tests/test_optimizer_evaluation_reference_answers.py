@@ -12,9 +12,9 @@ from gateway.settings.graders import JsonSchemaGrader, JudgeGrader, PythonGrader
 from optimizer.dataset.items import BadData, Item, item_of
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.evaluator import Answer
-from optimizer.evaluation.reference_answers import labelled, meaning, with_label
+from optimizer.evaluation.reference_answers import describe_labels, label_items, with_label
 from optimizer.grading.graders import Ungradable
-from tests.scripted import GRADER, Counting, bench, question, questions
+from tests.scripted import GRADER, Counting, evaluator, question, questions
 
 
 class Knowing(Counting):
@@ -36,8 +36,8 @@ def unlabelled(count: int) -> list[Item]:
 
 async def test_what_nobody_labelled_gets_the_strong_models_answer_and_its_name(tmp_path: Path) -> None:
     """In the items' order, in the form that the grader expects, with what it cost."""
-    desk, known = bench(tmp_path), question(99, hard=True)
-    found = await labelled(desk, Knowing(), [*unlabelled(3), known, *unlabelled(5)[3:]], GRADER)
+    desk, known = evaluator(tmp_path), question(99, hard=True)
+    found = await label_items(desk, Knowing(), [*unlabelled(3), known, *unlabelled(5)[3:]], GRADER)
     assert [item.id for item in found.items] == [item.id for item in [*questions(3), known, *questions(5)[3:]]]
     assert [float(item.expected) for item in found.items] == [
         float(item.expected) for item in [*questions(3), known, *questions(5)[3:]]
@@ -48,9 +48,9 @@ async def test_what_nobody_labelled_gets_the_strong_models_answer_and_its_name(t
 
 async def test_labels_are_paid_for_once_and_the_strong_model_is_measured_for_nothing(tmp_path: Path) -> None:
     """Asked for again, or as an arm of its own."""
-    desk, strong = bench(tmp_path), Knowing()
-    first = await labelled(desk, strong, unlabelled(6), GRADER)
-    again = await labelled(desk, strong, unlabelled(6), GRADER)
+    desk, strong = evaluator(tmp_path), Knowing()
+    first = await label_items(desk, strong, unlabelled(6), GRADER)
+    again = await label_items(desk, strong, unlabelled(6), GRADER)
     assert (again.items, again.calls, again.tokens) == (first.items, 0, 0)
     trials = await desk.trials(strong, first.items, None, GRADER, stage="strong")
     assert all(trial.correct for trial in trials) and strong.total == 6
@@ -58,7 +58,7 @@ async def test_labels_are_paid_for_once_and_the_strong_model_is_measured_for_not
 
 async def test_an_answer_that_labels_nothing_leaves_its_item_out(tmp_path: Path) -> None:
     """And says so."""
-    found = await labelled(bench(tmp_path), Knowing(lost_on=1007), unlabelled(4), GRADER)
+    found = await label_items(evaluator(tmp_path), Knowing(lost_on=1007), unlabelled(4), GRADER)
     assert len(found.items) == 3
     (complaint,) = found.complaints
     assert "large's answer labels nothing: expected value 'I do not know.'" in complaint
@@ -67,7 +67,7 @@ async def test_an_answer_that_labels_nothing_leaves_its_item_out(tmp_path: Path)
 async def test_nothing_is_asked_where_nothing_is_missing(tmp_path: Path) -> None:
     """Whatever the grader is."""
     strong = Knowing()
-    found = await labelled(bench(tmp_path), strong, questions(3), PythonTestsGrader())
+    found = await label_items(evaluator(tmp_path), strong, questions(3), PythonTestsGrader())
     assert found.items == tuple(questions(3)) and strong.total == 0
 
 
@@ -78,14 +78,14 @@ async def test_a_grader_that_needs_more_than_an_answer_is_told_before_anything_i
     """Tests, and what one's own function wants, are nothing that a reply says."""
     strong = Knowing()
     with pytest.raises(BadData, match="no expected value for the grader"):
-        await labelled(bench(tmp_path), strong, unlabelled(3), grader)
+        await label_items(evaluator(tmp_path), strong, unlabelled(3), grader)
     assert strong.total == 0
 
 
 async def test_the_budget_holds_for_labels_too(tmp_path: Path) -> None:
     """They are calls like others."""
     with pytest.raises(BudgetSpent):
-        await labelled(bench(tmp_path, calls=2), Knowing(), unlabelled(9), GRADER)
+        await label_items(evaluator(tmp_path, calls=2), Knowing(), unlabelled(9), GRADER)
 
 
 ITEM = item_of({"messages": [{"role": "user", "content": "q"}]}, None)
@@ -131,7 +131,7 @@ def test_an_answer_that_is_no_sound_label_is_refused(grader: Grader, answer: Ans
 def test_what_quality_means_is_said_in_words() -> None:
     """Wherever a label is a model's own."""
     own = with_label(ITEM, GRADER, "large", Answer(text="5"))
-    assert meaning([*questions(3), own]) == (
+    assert describe_labels([*questions(3), own]) == (
         "1 of 4 expected answers are large's own: on them quality means agreement with large, not correctness"
     )
-    assert meaning(questions(3)) == meaning([]) == ""
+    assert describe_labels(questions(3)) == describe_labels([]) == ""

@@ -13,8 +13,8 @@ from gateway.errors import UpstreamRefused
 from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import item_of
 from optimizer.distillation.induction.structured import ask_for_rules
-from optimizer.evaluation.evaluator import Answer, Bench
-from tests.scripted import Judge, bench
+from optimizer.evaluation.evaluator import Answer, Evaluator
+from tests.scripted import Judge, evaluator
 
 ITEM = item_of({"messages": [{"role": "user", "content": "Capital of Norway?"}]}, "Oslo.")
 JUDGED = JudgeGrader(model="large")
@@ -36,7 +36,7 @@ class Plain(Judge):
         return Answer(text='{"why": "So.", "rules": [], "verdict": "same"}')
 
 
-async def both(desk: Bench, model: Plain, number: int) -> None:
+async def both(desk: Evaluator, model: Plain, number: int) -> None:
     """One question for rules, and one for a verdict."""
     await ask_for_rules(desk, model, f"free {number}", f"shaped {number}")
     assert await desk.finds_as_good(JUDGED, ITEM, f"reply {number}", reply_first=True)
@@ -47,7 +47,7 @@ async def test_a_refusal_is_heard_once_by_all_who_ask(tmp_path: Path, takes_it: 
     """The judge does not try what was refused to the teacher, and the next run neither."""
     model = Plain(takes_it=takes_it)
     for number in range(2):
-        desk = bench(tmp_path, models={"large": model})
+        desk = evaluator(tmp_path, models={"large": model})
         await both(desk, model, number)
         desk.evaluations.close()
     assert model.shaped == shaped
@@ -57,7 +57,7 @@ async def test_what_one_model_refuses_says_nothing_of_another(tmp_path: Path) ->
     """Each upstream and model speaks for itself."""
     refusing, taking = Plain(takes_it=False), Plain(takes_it=True)
     taking.identity = "mock other"
-    desk = bench(tmp_path)
+    desk = evaluator(tmp_path)
     for model in (refusing, taking):
         await ask_for_rules(desk, model, "free", "shaped")
     assert (refusing.shaped, taking.shaped) == (1, 1)

@@ -68,7 +68,7 @@ def test_which_graders_can_grade_a_record() -> None:
 
 def test_a_judge_is_not_asked_here() -> None:
     """It is a model: a reply is neither right nor wrong without it."""
-    with pytest.raises(GraderFailed, match="only a bench"):
+    with pytest.raises(GraderFailed, match="only an evaluator"):
         grade(JudgeGrader(model="m"), "Oslo", "Oslo")
 
 

@@ -8,7 +8,7 @@ from gateway.settings.graders import PythonTestsGrader
 from optimizer.grading.graders import GraderFailed, Ungradable
 from optimizer.grading.graders.python_tests import code_of, grade, mistakes, parts_of
 from optimizer.grading.sandbox.available import sandboxes
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Run, Sandbox
+from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxLimits, SandboxRun
 
 GRADER = PythonTestsGrader(timeout_s=2, memory_mb=100)
 
@@ -18,23 +18,27 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, outcome: Run) -> None:
+    def __init__(self, outcome: SandboxRun) -> None:
         self.outcome = outcome
-        self.runs: list[tuple[list[str], Limits]] = []
+        self.runs: list[tuple[list[str], SandboxLimits]] = []
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         self.runs.append((list(parts), limits))
         return self.outcome
 
 
-PASSED, FAILED, LACKING = Run(outcome="passed"), Run(outcome="failed"), Run(outcome="unsupported", note="no yield")
+PASSED, FAILED, LACKING = (
+    SandboxRun(outcome="passed"),
+    SandboxRun(outcome="failed"),
+    SandboxRun(outcome="unsupported", note="no yield"),
+)
 
 
 def test_code_is_run_before_its_tests_and_within_the_limits() -> None:
     """Parts of one program."""
     sandbox = Scripted(PASSED)
     assert grade(GRADER, "a = 1", "assert a == 1", [sandbox])
-    assert sandbox.runs == [(["a = 1", "assert a == 1"], Limits(seconds=2, memory=100_000_000))]
+    assert sandbox.runs == [(["a = 1", "assert a == 1"], SandboxLimits(seconds=2, memory=100_000_000))]
     assert not grade(GRADER, "a = 1", "assert a == 1", [Scripted(FAILED)])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from optimizer.grading.sandbox.available import KINDS, sandboxes
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Run
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun
 
 
 class Good:
@@ -14,9 +14,9 @@ class Good:
 
     name = "good"
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         passed = any("assert double(2) == 4" in part for part in parts)
-        return Run(outcome="passed" if passed else "failed")
+        return SandboxRun(outcome="passed" if passed else "failed")
 
 
 class Bad(Good):
@@ -24,8 +24,8 @@ class Bad(Good):
 
     name = "bad"
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
-        return Run(outcome="passed")
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
+        return SandboxRun(outcome="passed")
 
 
 def missing() -> Good:

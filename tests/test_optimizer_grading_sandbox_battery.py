@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Run
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun
 from optimizer.grading.sandbox.battery import attempts, weaknesses
 
-PASSED, FAILED = Run(outcome="passed"), Run(outcome="failed", note="no")
-Leak = Callable[[str], Run | None]
+PASSED, FAILED = SandboxRun(outcome="passed"), SandboxRun(outcome="failed", note="no")
+Leak = Callable[[str], SandboxRun | None]
 
 
 class Leaking:
@@ -20,7 +20,7 @@ class Leaking:
     def __init__(self, leak: Leak) -> None:
         self.leak = leak
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         program = "\n".join(parts)
         if "assert double(2) == 4" in program:
             return PASSED
@@ -34,14 +34,14 @@ def found_with(leak: Leak) -> list[str]:
 def test_a_sandbox_that_holds_everything_has_no_weakness() -> None:
     """Whatever it says of the attempts, as long as none passes."""
     assert found_with(lambda program: None) == []
-    assert found_with(lambda program: Run(outcome="unsupported")) == []
+    assert found_with(lambda program: SandboxRun(outcome="unsupported")) == []
 
 
 def test_a_sandbox_that_runs_nothing_is_none() -> None:
     """It would call every reply wrong."""
 
     class Dead(Leaking):
-        def run(self, parts: Sequence[str], limits: Limits) -> Run:
+        def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
             return FAILED
 
     assert weaknesses(Dead(lambda program: None)) == ["runs: a correct program does not pass"]
@@ -84,17 +84,19 @@ def test_what_happened_outside_counts_whatever_the_sandbox_says() -> None:
 def test_a_secret_in_a_note_is_a_leak() -> None:
     """So is a note without end."""
 
-    def tell(program: str) -> Run | None:
-        return Run(outcome="failed", note="a secret of the machine") if "raise ValueError(open" in program else None
+    def tell(program: str) -> SandboxRun | None:
+        return (
+            SandboxRun(outcome="failed", note="a secret of the machine") if "raise ValueError(open" in program else None
+        )
 
     assert found_with(tell) == ["files: one can be shown"]
-    assert len(found_with(lambda program: Run(outcome="failed", note="x" * 10_000))) > 10
+    assert len(found_with(lambda program: SandboxRun(outcome="failed", note="x" * 10_000))) > 10
 
 
 def test_a_sandbox_that_breaks_under_an_attempt_is_weak() -> None:
     """What it would have done is not known."""
 
-    def breaks(program: str) -> Run | None:
+    def breaks(program: str) -> SandboxRun | None:
         if "while True:\n    pass" in program:
             raise NoSandbox("broken")
         return None

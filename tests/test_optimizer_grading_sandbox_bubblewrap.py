@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.grading.sandbox.base import Limits, NoSandbox
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits
 from optimizer.grading.sandbox.battery import weaknesses
 from optimizer.grading.sandbox.bubblewrap import Bubblewrap
 
-LIMITS = Limits(seconds=5, memory=200_000_000)
+LIMITS = SandboxLimits(seconds=5, memory=200_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_the_first_error_ends_a_program_and_is_its_note(sandbox: Bubblewrap) -> 
 )
 def test_a_program_that_breaks_the_interpreter_has_failed(sandbox: Bubblewrap, program: str) -> None:
     """By a signal, by noise on every open file, by swallowing every limit."""
-    run = sandbox.run([program, "assert False"], Limits(seconds=0.5, memory=100_000_000))
+    run = sandbox.run([program, "assert False"], SandboxLimits(seconds=0.5, memory=100_000_000))
     assert run.outcome == "failed"
 
 

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from optimizer.grading.sandbox.base import Limits, NoSandbox
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits
 from optimizer.grading.sandbox.battery import weaknesses
 from optimizer.grading.sandbox.monty import Monty
 
-LIMITS = Limits(seconds=2, memory=100_000_000)
+LIMITS = SandboxLimits(seconds=2, memory=100_000_000)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain import Usage
 from gateway.settings.sections import Model, Price
-from optimizer.evaluation.budget import Used
+from optimizer.evaluation.budget import ModelUsage
 from optimizer.migration.money import MONTH_S, cost, cost_of, monthly, savings, usd
 
 MILLION = Usage(prompt_tokens=1_000_000, output_tokens=1_000_000)
@@ -22,7 +22,7 @@ def test_a_model_without_a_price_is_free_beside_one_that_has_one() -> None:
         "home": Model(upstream="u", model="m"),
         "cloud": Model(upstream="u", model="m", price=Price(input=1, output=1)),
     }
-    used = {name: Used(answers=1, usage=MILLION) for name in models}
+    used = {name: ModelUsage(answers=1, usage=MILLION) for name in models}
     assert cost_of(used, models) == 2.0
     assert cost_of({"home": used["home"]}, models) is None
 

@@ -14,7 +14,7 @@ from optimizer.distillation.outcome import Outcome, plan_for
 from optimizer.migration.run import Migrating, Migration, migrate, set_out
 from optimizer.migration.source import ExampleSource
 from tests.fakes import settings
-from tests.scripted import FOUND, Counting, Strong, Weak, bench, optimizer, questions
+from tests.scripted import FOUND, Counting, Strong, Weak, evaluator, optimizer, questions
 
 SETTINGS = settings()
 
@@ -41,7 +41,7 @@ async def migrated(
 ) -> Migration | Outcome:
     return await migrate(
         setting(),
-        bench=bench(folder),
+        evaluator=evaluator(folder),
         weak=weak or Weak(),
         strong=strong or Knowing(FOUND),
         section=SETTINGS.tasks["arithmetic"],

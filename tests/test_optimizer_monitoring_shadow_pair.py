@@ -11,7 +11,7 @@ from gateway.settings import Grader, NumericGrader, Shadow, Task
 from gateway.settings.graders import JudgeGrader, PythonTestsGrader, ToolCallGrader
 from optimizer.evaluation.answer_cache import Answer
 from optimizer.monitoring.shadow.pair import compared, in_sample, injectable, other_model, question, shadow_of
-from tests.scripted import Judge, bench
+from tests.scripted import Judge, evaluator
 from tests.traffic import NOW, TASK, asked, exchange
 
 SECTION = Task(weak="small", strong="large", grader=NumericGrader(), shadow=Shadow(share=0.25))
@@ -122,7 +122,7 @@ async def test_the_strong_models_answer_is_what_was_expected(
     shadow = shadow_of(served, other, model="small" if arm == "strong" else "large", rules=3, now=NOW + 1)
     item = question(served)
     assert item is not None
-    said = await compared(bench(tmp_path), item, section(grader), served=served, shadow=shadow, now=NOW + 2)
+    said = await compared(evaluator(tmp_path), item, section(grader), served=served, shadow=shadow, now=NOW + 2)
     assert said is not None
     assert said.exchange_id == ("shadow-x1" if arm == "strong" else "x1")
     assert (said.expected, said.correct, said.source, said.comment) == (expected, correct, "shadow", "large")
@@ -154,7 +154,7 @@ async def test_a_judge_without_a_verdict_says_nothing(tmp_path: Path) -> None:
 async def _compared(tmp_path: Path, served: Exchange, shadow: Exchange, grader: Grader, judge: Any = None) -> Any:
     item = question(served)
     assert item is not None
-    at = bench(tmp_path, models={"large": judge} if judge else None)
+    at = evaluator(tmp_path, models={"large": judge} if judge else None)
     return await compared(at, item, section(grader), served=served, shadow=shadow, now=NOW)
 
 

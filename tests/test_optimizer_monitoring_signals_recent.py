@@ -15,7 +15,7 @@ def by(user: str, number: int, after_s: float, **changes: Any) -> Exchange:
 
 
 def again(window: Recent, now: float) -> list[str]:
-    return [one.id for one in window.asked_again(NOW + now)]
+    return [one.id for one in window.repeated_questions(NOW + now)]
 
 
 def test_a_question_that_was_asked_again_is_found_when_it_is_certain() -> None:
@@ -30,7 +30,7 @@ def test_what_was_told_is_not_brought_up_again() -> None:
     """What was not, because it could not be written down, is."""
     window = Recent()
     window.add([by("a", 1, 0), by("a", 2, 30)])
-    found = window.asked_again(NOW + 700)
+    found = window.repeated_questions(NOW + 700)
     assert again(window, 700 + EVERY_S) == ["x1"]
     window.told(found)
     assert again(window, 700 + 2 * EVERY_S) == []
@@ -91,5 +91,5 @@ def test_what_is_over_is_let_go() -> None:
     """After twice the time within which a question counts as asked again."""
     window = Recent()
     window.add([by("a", 1, 0)])
-    window.asked_again(NOW + 2 * WITHIN_S + EVERY_S + 1)
+    window.repeated_questions(NOW + 2 * WITHIN_S + EVERY_S + 1)
     assert not window._kept

@@ -195,7 +195,7 @@ async def test_a_bench_can_ask_the_judge_of_a_task(tmp_path: Path) -> None:
     item = item_of({"messages": [{"role": "user", "content": text}]}, "It is 1043.")
     async with learner(made(upstream, MemoryStore(), configured)) as teacher:
         grader = configured.tasks["arithmetic"].grader
-        (trial,) = await teacher.bench().trials(teacher.model("small"), [item], None, grader, stage="test")
+        (trial,) = await teacher.evaluator().trials(teacher.model("small"), [item], None, grader, stage="test")
     assert trial.correct
     assert [body["model"] for body in upstream.bodies] == [WEAK, STRONG, STRONG]
 

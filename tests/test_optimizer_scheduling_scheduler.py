@@ -16,7 +16,7 @@ from gateway.services import Services
 from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Call
 from optimizer.distillation.outcome import Outcome
-from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.scheduling.learner import Learner, learner
 from optimizer.scheduling.scheduler import Rota, scheduled, schedules, trigger
 from tests.fakes import FakeReply, FakeUpstream
@@ -175,7 +175,7 @@ async def test_cycles_run_one_after_another(tmp_path: Path) -> None:
             return None
 
     services = made(FakeUpstream(script()), MemoryStore(), learning_settings(data_dir=str(tmp_path)))
-    evaluations = Evaluations(tmp_path / "evaluations")
+    evaluations = AnswerCache(tmp_path / "evaluations")
     rota = Rota(services, Teacher(services, evaluations), Sweeps())
     await asyncio.gather(*(rota.look("arithmetic") for _ in range(5)))
     await rota.aclose()

@@ -12,10 +12,10 @@ from gateway.domain import Exchange
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Store
-from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.evaluation.budget import Ledger
-from optimizer.evaluation.evaluator import Bench
-from optimizer.evaluation.gateway_model import ServedModel
+from optimizer.evaluation.evaluator import Evaluator
+from optimizer.evaluation.gateway_model import GatewayModelClient
 from optimizer.monitoring.shadow.shadows import Shadows
 from optimizer.monitoring.sweep import Sweep
 from optimizer.scheduling.learner import Learner
@@ -83,18 +83,18 @@ def gateway_of(
 
 
 class Background:
-    """Shadows with a bench that does not pause, over a cache on disk that outlives them."""
+    """Shadows with an evaluator that does not pause, over a cache on disk that outlives them."""
 
-    def __init__(self, made: Services, evaluations: Evaluations) -> None:
+    def __init__(self, made: Services, evaluations: AnswerCache) -> None:
         self._services = made
         self._evaluations = evaluations
-        self.shadows = Shadows(made, bench=self.bench, model=self.model)
+        self.shadows = Shadows(made, evaluator=self.evaluator, model=self.model)
 
-    def model(self, name: str) -> ServedModel:
-        return ServedModel(name, self._services, self._evaluations)
+    def model(self, name: str) -> GatewayModelClient:
+        return GatewayModelClient(name, self._services, self._evaluations)
 
-    def bench(self) -> Bench:
-        return Bench(
+    def evaluator(self) -> Evaluator:
+        return Evaluator(
             self._evaluations, Ledger(budget_calls=5000, budget_tokens=5_000_000), concurrency=4,
             max_output_tokens=256, retry_after_s=0.0,
             models={name: self.model(name) for name in self._services.settings.models},
@@ -109,7 +109,7 @@ class Background:
 
 @contextlib.contextmanager
 def background(directory: Path, made: Services) -> Iterator[Background]:
-    evaluations = Evaluations(directory / "evaluations")
+    evaluations = AnswerCache(directory / "evaluations")
     try:
         yield Background(made, evaluations)
     finally:
@@ -119,7 +119,7 @@ def background(directory: Path, made: Services) -> Iterator[Background]:
 @contextlib.asynccontextmanager
 async def sweep_of(made: Services, behind: Background | Learner) -> AsyncIterator[Sweep]:
     """A sweep in the background, which ends with the context."""
-    sweep = Sweep(made, bench=behind.bench, model=behind.model)
+    sweep = Sweep(made, evaluator=behind.evaluator, model=behind.model)
     try:
         yield sweep
     finally:

@@ -43,10 +43,12 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     ask = not as_json and on_terminal()
     announce(settings, task, parts, given=len(plan.items), counts=found.counts, ask=ask)
 
-    async def work(bench: Workbench) -> Outcome:
-        store, now = bench.services.store, bench.services.wall_clock
+    async def work(workbench: Workbench) -> Outcome:
+        store, now = workbench.services.store, workbench.services.wall_clock
         began = now()
-        outcome = await bench.learner.run(plan, settings.tasks[task], bench.bench, share=1.0 if activate else 0.0)
+        outcome = await workbench.learner.run(
+            plan, settings.tasks[task], workbench.evaluator, share=1.0 if activate else 0.0
+        )
         if not outcome.resumable:
             record = store.begin_cycle(task, began, b"{}")
             store.end_cycle(record.id, now(), outcome.encoded())

@@ -15,7 +15,7 @@ from optimizer.commands.progress import say
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.confirmation import measure
 from optimizer.evaluation.judge_calibration import Calibration, calibrate, load_ratings, ratings_from
-from optimizer.evaluation.reference_answers import meaning
+from optimizer.evaluation.reference_answers import describe_labels
 
 
 @click.command(
@@ -56,14 +56,19 @@ def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bo
     section, examples = settings.tasks[task], loaded(data, settings, task)
     rule_set = with_store(settings, lambda store: chosen(store, task, rules, "--rules"))
 
-    async def work(bench: Workbench) -> dict[str, Any]:
+    async def work(workbench: Workbench) -> dict[str, Any]:
         found = await measure(
-            bench.bench, bench.learner.model(section.weak), section.grader, examples.items, rule_set=rule_set
+            workbench.evaluator,
+            workbench.learner.model(section.weak),
+            section.grader,
+            examples.items,
+            rule_set=rule_set,
         )
         version = rule_set.version if rule_set is not None else None
         return {
             "task": task, "rules": version, "model": section.weak, **msgspec.to_builtins(found.measured),
-            "interval": found.interval, "left_out": len(examples.complaints), "reference": meaning(examples.items),
+            "interval": found.interval, "left_out": len(examples.complaints),
+            "reference": describe_labels(examples.items),
         }  # fmt: skip
 
     result = work_on(settings, work).result
@@ -95,8 +100,8 @@ def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool)
     for complaint in ratings.complaints:
         say(f"{data or 'the log'}: {complaint}")
 
-    async def work(bench: Workbench) -> Calibration:
-        return await calibrate(bench.bench, grader, ratings.rated, items=limits.confirmation_items)
+    async def work(workbench: Workbench) -> Calibration:
+        return await calibrate(workbench.evaluator, grader, ratings.rated, items=limits.confirmation_items)
 
     found = work_on(settings, work).result
     if as_json:

@@ -17,7 +17,7 @@ from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.lineage import ANY_TIME
 from optimizer.distillation.outcome import Outcome, plan_for
 from optimizer.evaluation.budget import Stopped
-from optimizer.evaluation.reference_answers import meaning
+from optimizer.evaluation.reference_answers import describe_labels
 from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
@@ -53,7 +53,7 @@ def migrate(
     source = from_file(data, settings.tasks[task]) if data else with_store(settings, _log_of(settings, task))
     for complaint in source.examples.complaints:
         say(f"{source.name}: {complaint}")
-    if note := meaning(source.examples.items):
+    if note := describe_labels(source.examples.items):
         say(note)
 
     history = history_of(settings, task)
@@ -71,12 +71,12 @@ def migrate(
         ask=not as_json and on_terminal(),
     )  # fmt: skip
 
-    async def work(bench: Workbench) -> Migration | Outcome:
-        services, section, store = bench.services, settings.tasks[task], bench.services.store
+    async def work(workbench: Workbench) -> Migration | Outcome:
+        services, section, store = workbench.services, settings.tasks[task], workbench.services.store
         began = services.wall_clock()
         found = await task_migrated(
-            setting, bench=bench.bench, weak=bench.learner.model(section.weak),
-            strong=bench.learner.model(section.strong), section=section, models=settings.models, store=store,
+            setting, evaluator=workbench.evaluator, weak=workbench.learner.model(section.weak),
+            strong=workbench.learner.model(section.strong), section=section, models=settings.models, store=store,
             now=services.wall_clock, activate=activate,
         )  # fmt: skip
         if isinstance(found, Migration):

@@ -28,9 +28,9 @@ def verify(config: Path | None, as_json: bool, data: Path, rules: str, against: 
         settings, lambda store: (chosen(store, task, rules, "--rules"), chosen(store, task, against, "--against"))
     )
 
-    async def work(bench: Workbench) -> Outcome:
+    async def work(workbench: Workbench) -> Outcome:
         return await put_to_the_gate(
-            bench.bench, bench.learner.model(section.weak), section.grader, examples.items,
+            workbench.evaluator, workbench.learner.model(section.weak), section.grader, examples.items,
             task=task, incumbent=incumbent, candidate=candidate or RuleSet(task=task),
             margin=settings.optimizer.margin,
         )  # fmt: skip

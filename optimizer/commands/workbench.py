@@ -21,7 +21,7 @@ from gateway.services import Services
 from gateway.settings import Settings
 from optimizer.commands.progress import Bars, say
 from optimizer.evaluation.budget import Ledger, Stopped
-from optimizer.evaluation.evaluator import Bench
+from optimizer.evaluation.evaluator import Evaluator
 from optimizer.scheduling.learner import Learner, learner
 
 GRACE_S = 5.0
@@ -37,7 +37,7 @@ class Workbench:
 
     services: Services
     learner: Learner
-    bench: Bench
+    evaluator: Evaluator
 
 
 Work = Callable[[Workbench], Awaitable[Result]]
@@ -59,11 +59,11 @@ def work_on(settings: Settings, work: Work[Result]) -> Done[Result]:
     async def opened() -> Done[Result]:
         async with learner_on(settings) as (services, teacher):
             with Bars(settings.models) as bars:
-                began, bench = services.wall_clock(), teacher.bench(bars)
-                bars.follow(bench.ledger)
-                with ending_well(bench.ledger):
-                    result = await work(Workbench(services, teacher, bench))
-                return Done(result, began, services.wall_clock(), bench.ledger)
+                began, evaluator = services.wall_clock(), teacher.evaluator(bars)
+                bars.follow(evaluator.ledger)
+                with ending_well(evaluator.ledger):
+                    result = await work(Workbench(services, teacher, evaluator))
+                return Done(result, began, services.wall_clock(), evaluator.ledger)
 
     try:
         return asyncio.run(opened())

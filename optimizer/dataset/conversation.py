@@ -29,7 +29,7 @@ _SHORTEST = 16
 """Characters of a question that says something; "yes, go ahead" may well be said twice."""
 
 
-class Turn(Value, frozen=True):
+class RecordedTurn(Value, frozen=True):
     """One message of a conversation. What is no text (an image, a file) stands in ``text`` as a hash."""
 
     role: str
@@ -83,7 +83,7 @@ def question_of(request: bytes) -> str:
     return _hash("question", question) if question else ""
 
 
-def asked_again(exchanges: Iterable[Exchange], *, now: float, within_s: float = _WITHIN_S) -> dict[str, str]:
+def repeated_questions(exchanges: Iterable[Exchange], *, now: float, within_s: float = _WITHIN_S) -> dict[str, str]:
     """Which exchanges of a task were followed by the same question, each with the id of the exchange that asked again.
 
     Both must come from the same conversation (the later one quotes the earlier reply) or from the same asker (the
@@ -125,16 +125,16 @@ def body_of(request: bytes) -> dict[str, Any]:
         return {}
 
 
-def turns_of(body: dict[str, Any]) -> list[Turn]:
+def turns_of(body: dict[str, Any]) -> list[RecordedTurn]:
     """What was said in a request of any API, instructions first; what has no role is left out."""
     turns = []
     instructions = _said(body.get("instructions"))
     if instructions:
-        turns.append(Turn(role="system", text=instructions))
+        turns.append(RecordedTurn(role="system", text=instructions))
     for name in ("messages", "input", "prompt"):
         given = body.get(name)
         if isinstance(given, str):
-            turns.append(Turn(role="user", text=given))
+            turns.append(RecordedTurn(role="user", text=given))
         elif isinstance(given, list):
             turns += _messages(given)
     return turns
@@ -145,15 +145,15 @@ def folded(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def _messages(given: Sequence[Any]) -> Iterator[Turn]:
+def _messages(given: Sequence[Any]) -> Iterator[RecordedTurn]:
     for message in given:
         if not isinstance(message, dict):
             continue
         role = message.get("role")
         if isinstance(role, str):
-            yield Turn(role=role, text=_said(message.get("content")))
+            yield RecordedTurn(role=role, text=_said(message.get("content")))
         elif message.get("type") == "function_call_output":
-            yield Turn(role="tool", text=_said(message.get("output")))
+            yield RecordedTurn(role="tool", text=_said(message.get("output")))
 
 
 def _said(content: Any) -> str:
@@ -165,7 +165,7 @@ def _said(content: Any) -> str:
     return text
 
 
-def _question(turns: Sequence[Turn]) -> str:
+def _question(turns: Sequence[RecordedTurn]) -> str:
     return folded(turns[-1].text) if turns and turns[-1].role == "user" else ""
 
 

@@ -48,7 +48,7 @@ class Item(Value, frozen=True):
     """The model whose own answer ``expected`` is; empty where people or data say what is right."""
 
 
-class Seen(Value, frozen=True):
+class RecordedReply(Value, frozen=True):
     """A reply that the incumbent has already given to an item, and whether it was right."""
 
     reply: str
@@ -67,7 +67,7 @@ class Examples(Value, frozen=True):
     """What a source of examples held, and what of it could not be used."""
 
     items: tuple[Item, ...] = ()
-    seen: Mapping[str, Seen] = msgspec.field(default_factory=dict)
+    seen: Mapping[str, RecordedReply] = msgspec.field(default_factory=dict)
     """The incumbent's recorded replies by item id (graded exchanges only)."""
     mistakes: tuple[Mistake, ...] = ()
     """Mistakes without an expected answer: induction may learn from them, nothing can be measured on them."""
@@ -140,13 +140,13 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
     """
     found: list[tuple[str, Item]] = []
     complaints: list[str] = []
-    seen: dict[str, Seen] = {}
+    seen: dict[str, RecordedReply] = {}
     mistakes: list[Mistake] = []
     for one in graded:
         exchange, reply = one.exchange, one.exchange.reply
         if reply is None:
             continue
-        correct, own = judgement(one), exchange.model == model and exchange.rules == rules
+        correct, own = correctness(one), exchange.model == model and exchange.rules == rules
         try:
             expected = one.feedback.expected
             if expected is None and correct is not True:
@@ -162,7 +162,7 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
             continue
         found.append((f"exchange {exchange.id}", item))
         if own and right is not None:
-            seen.setdefault(item.id, Seen(reply=reply, correct=right))
+            seen.setdefault(item.id, RecordedReply(reply=reply, correct=right))
     items = _reconciled(found, complaints, grader)
     kept = {item.id for item in items}
     return Examples(
@@ -248,7 +248,7 @@ def _right(grader: Grader, item: Item, reply: str, correct: bool | None) -> bool
         return correct
 
 
-def judgement(one: Graded) -> bool | None:
+def correctness(one: Graded) -> bool | None:
     """What the feedback says of the reply; a score between wrong (0) and right (1) says neither."""
     feedback = one.feedback
     if feedback.correct is not None or feedback.score is None:

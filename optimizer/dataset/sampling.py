@@ -15,7 +15,7 @@ from gateway.domain import Value
 from gateway.store.base import Graded
 from optimizer.dataset.conversation import body_of, conversation_of, folded, tenant_of, turns_of
 
-READ = 4
+READ_FACTOR = 4
 """How many times more graded exchanges are read than a cycle takes, so that there is a choice."""
 PER_CONVERSATION = 5
 """Exchanges that one conversation may bring, its newest: its turns are variations of one case."""
@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 Thing = TypeVar("Thing")
 
 
-class Admitted(Value, frozen=True):
+class SampledExchanges(Value, frozen=True):
     """What a cycle may see, newest first."""
 
     graded: tuple[Graded, ...]
@@ -33,7 +33,7 @@ class Admitted(Value, frozen=True):
     """Of what was read: more of one conversation or tenant than is allowed, or more than a cycle takes."""
 
 
-def admitted(graded: Sequence[Graded], *, most: int, tenant_share: float) -> Admitted:
+def sample_exchanges(graded: Sequence[Graded], *, most: int, tenant_share: float) -> SampledExchanges:
     """At most ``most`` of the exchanges, which come newest first: the newest half, and a spread over the time before.
 
     One conversation brings at most ``PER_CONVERSATION``, one tenant at most ``tenant_share`` (0..1) of what comes in.
@@ -41,7 +41,7 @@ def admitted(graded: Sequence[Graded], *, most: int, tenant_share: float) -> Adm
     a crowd without a cap: nobody can tell who they are. The same exchanges always give the same choice.
     """
     usable = [one for one in graded if one.exchange.reply is not None]
-    kept = capped(usable, conversations([one.exchange.request for one in usable]), PER_CONVERSATION)
+    kept = cap_per_key(usable, conversation_names([one.exchange.request for one in usable]), PER_CONVERSATION)
     tenants = [tenant_of(one.exchange.request) for one in kept]
     sizes = Counter(tenants)
     crowd = sizes.pop(None, 0)
@@ -50,13 +50,15 @@ def admitted(graded: Sequence[Graded], *, most: int, tenant_share: float) -> Adm
     for place, tenant in enumerate(tenants):
         groups[tenant].append(place)
     places = sorted(
-        place for tenant, members in groups.items() for place in (members if tenant is None else spread(members, bound))
+        place
+        for tenant, members in groups.items()
+        for place in (members if tenant is None else spread_over_time(members, bound))
     )
-    chosen = spread([kept[place] for place in places], most)
-    return Admitted(graded=tuple(chosen), left_out=len(usable) - len(chosen))
+    chosen = spread_over_time([kept[place] for place in places], most)
+    return SampledExchanges(graded=tuple(chosen), left_out=len(usable) - len(chosen))
 
 
-def spread(newest_first: Sequence[Thing], most: int) -> list[Thing]:
+def spread_over_time(newest_first: Sequence[Thing], most: int) -> list[Thing]:
     """At most so many in their order: the newest half of them, and every so-many-th of what is older."""
     if len(newest_first) <= most:
         return list(newest_first)
@@ -65,7 +67,7 @@ def spread(newest_first: Sequence[Thing], most: int) -> list[Thing]:
     return [*newest_first[:recent], *(older[place * len(older) // wanted] for place in range(wanted))]
 
 
-def capped(things: Sequence[Thing], keys: Sequence[Hashable], most: int) -> list[Thing]:
+def cap_per_key(things: Sequence[Thing], keys: Sequence[Hashable], most: int) -> list[Thing]:
     """The first so many of each key, in their order."""
     seen: Counter[Hashable] = Counter()
     kept = []
@@ -76,7 +78,7 @@ def capped(things: Sequence[Thing], keys: Sequence[Hashable], most: int) -> list
     return kept
 
 
-def conversations(requests: Sequence[bytes]) -> list[str]:
+def conversation_names(requests: Sequence[bytes]) -> list[str]:
     """A name for each request's conversation, the same for all its turns among these requests.
 
     The client's own ``conversation_id``, or else: a request goes on with another one if it begins with all that this

@@ -9,15 +9,15 @@ from gateway.domain import Measured, RuleSet, Value
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.distillation.outcome import Outcome, Tested
-from optimizer.distillation.selection.race import pairs_of
-from optimizer.evaluation.evaluator import Bench, Model, Trial, measured
-from optimizer.evaluation.noise import detectable, left_to_chance, noise_floor
+from optimizer.distillation.selection.race import paired_outcomes
+from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial, measured
+from optimizer.evaluation.noise import detectable, is_random, noise_floor
 from optimizer.statistics.paired_test import MINIMUM, Gate, smallest_detectable, wilson
 
 
 async def confirm(
-    bench: Bench,
-    weak: Model,
+    evaluator: Evaluator,
+    weak: ModelClient,
     grader: Grader,
     gate: Gate,
     items: Sequence[Item],
@@ -30,17 +30,17 @@ async def confirm(
     after: list[Trial] = []
     for look, upto in enumerate(gate.looks(), start=1):
         batch = items[len(before) : upto]
-        before += await bench.trials(weak, batch, incumbent, grader, stage="confirmation")
-        after += await bench.trials(weak, batch, candidate, grader, stage="confirmation")
-        finding = gate.judge(look, pairs_of(before, after))
+        before += await evaluator.trials(weak, batch, incumbent, grader, stage="confirmation")
+        after += await evaluator.trials(weak, batch, candidate, grader, stage="confirmation")
+        finding = gate.judge(look, paired_outcomes(before, after))
         if finding is not None:
             return Tested(candidate=candidate, finding=finding, before=tuple(before), after=tuple(after))
     raise AssertionError("unreachable: the last look always has a finding")
 
 
 async def verify(
-    bench: Bench,
-    weak: Model,
+    evaluator: Evaluator,
+    weak: ModelClient,
     grader: Grader,
     items: Sequence[Item],
     *,
@@ -64,10 +64,12 @@ async def verify(
     if len(items) < MINIMUM:
         return outcome
     gate = Gate(planned=len(items), margin=margin, futility=False)
-    tested = await confirm(bench, weak, grader, gate, in_hash_order(items), incumbent=incumbent, candidate=candidate)
+    tested = await confirm(
+        evaluator, weak, grader, gate, in_hash_order(items), incumbent=incumbent, candidate=candidate
+    )
     noise = None
-    if left_to_chance(items, grader):
-        noise = await noise_floor(bench, weak, grader, tested.before, incumbent=incumbent)
+    if is_random(items, grader):
+        noise = await noise_floor(evaluator, weak, grader, tested.before, incumbent=incumbent)
     return tested.on(
         Outcome(
             task=task,
@@ -76,8 +78,8 @@ async def verify(
             against=outcome.against,
             detectable=detectable(len(items), noise),
             noise=noise,
-            calls=bench.ledger.calls,
-            tokens=bench.ledger.tokens,
+            calls=evaluator.ledger.calls,
+            tokens=evaluator.ledger.tokens,
         )
     )
 
@@ -91,10 +93,10 @@ class Measurement(Value, frozen=True):
 
 
 async def measure(
-    bench: Bench, model: Model, grader: Grader, items: Sequence[Item], *, rule_set: RuleSet | None
+    evaluator: Evaluator, model: ModelClient, grader: Grader, items: Sequence[Item], *, rule_set: RuleSet | None
 ) -> Measurement:
     """Have one arm answer all items. Raises ``BudgetSpent`` and what the upstream raised."""
-    trials = await bench.trials(model, items, rule_set, grader, stage="eval")
+    trials = await evaluator.trials(model, items, rule_set, grader, stage="eval")
     means = measured(trials)
     interval = wilson(sum(trial.correct for trial in trials), means.n) if means.n else (0.0, 1.0)
     return Measurement(measured=means, interval=interval, trials=tuple(trials))

@@ -14,7 +14,7 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.dataset.sampling import conversations
+from optimizer.dataset.sampling import conversation_names
 from optimizer.distillation.confirmation import confirm
 from optimizer.distillation.induction.induce import Induced, Rejected, conversation, induce, tool_names
 from optimizer.distillation.induction.lint import Corpus, corpus
@@ -25,9 +25,9 @@ from optimizer.distillation.rule_records import settled
 from optimizer.distillation.selection.race import MOST_RACED, Selected, Selection, summary
 from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.budget import BudgetSpent
-from optimizer.evaluation.candidate_score import tokens_of
-from optimizer.evaluation.evaluator import Bench, Model, Trial
-from optimizer.evaluation.noise import ITEMS, detectable, left_to_chance, noise_floor
+from optimizer.evaluation.candidate_score import mean_tokens
+from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.evaluation.noise import ITEMS, detectable, is_random, noise_floor
 from optimizer.grading.graders.ungradable import text_of
 from optimizer.statistics.paired_test import MINIMUM, Gate
 
@@ -40,9 +40,9 @@ MIN_SELECTION = 6
 async def run_cycle(
     plan: CyclePlan,
     *,
-    bench: Bench,
-    weak: Model,
-    strong: Model,
+    evaluator: Evaluator,
+    weak: ModelClient,
+    strong: ModelClient,
     grader: Grader,
     settings: Optimizer,
     store: Store,
@@ -53,7 +53,7 @@ async def run_cycle(
 
     ``share`` (0..1) of the conversations is for what it publishes, see ``publish``.
     """
-    cycle = _CycleRun(plan, bench=bench, weak=weak, strong=strong, grader=grader, settings=settings)
+    cycle = _CycleRun(plan, evaluator=evaluator, weak=weak, strong=strong, grader=grader, settings=settings)
     try:
         tested = await cycle.tested()
         if tested is None:
@@ -81,17 +81,24 @@ class _CycleRun:
     """The stages of one run, and the outcome as far as it is known."""
 
     def __init__(
-        self, plan: CyclePlan, *, bench: Bench, weak: Model, strong: Model, grader: Grader, settings: Optimizer
+        self,
+        plan: CyclePlan,
+        *,
+        evaluator: Evaluator,
+        weak: ModelClient,
+        strong: ModelClient,
+        grader: Grader,
+        settings: Optimizer,
     ) -> None:
         self._plan = plan
-        self._bench = bench
+        self._evaluator = evaluator
         self._weak = weak
         self._strong = strong
         self._grader = grader
         self._settings = settings
         self._economy = False
         self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
-        self._selection = Selection(bench, weak, grader, plan.task, self._parts.selection, spare=self._spare())
+        self._selection = Selection(evaluator, weak, grader, plan.task, self._parts.selection, spare=self._spare())
         self.outcome = Outcome(
             task=plan.task,
             note="not begun",
@@ -151,13 +158,13 @@ class _CycleRun:
         """Why a candidate is not published; empty if the gate's verdict is what the objective asks for."""
         if tested.finding.verdict == "better":
             return one_tenant_only(tested.before, tested.after, self._plan.tenants)
-        cheaper = tokens_of(tested.after) < tokens_of(tested.before)
+        cheaper = mean_tokens(tested.after) < mean_tokens(tested.before)
         as_good = self._economy and tested.finding.verdict == "non-inferior" and cheaper
         return "" if as_good else tested.finding.note
 
     def ended(self, note: str, *, resumable: bool = False) -> Outcome:
         """The outcome so far, with the reason for ending here."""
-        ledger = self._bench.ledger
+        ledger = self._evaluator.ledger
         self.outcome = msgspec.structs.replace(
             self.outcome, note=note, resumable=resumable, calls=ledger.calls, tokens=ledger.tokens
         )
@@ -184,7 +191,7 @@ class _CycleRun:
 
     async def _sample(self) -> Sample:
         return await sample(
-            self._bench,
+            self._evaluator,
             self._weak,
             self._grader,
             self._parts.induction,
@@ -197,7 +204,7 @@ class _CycleRun:
         incumbent = self._plan.incumbent
         known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
         induced = await induce(
-            self._bench,
+            self._evaluator,
             self._strong,
             mistakes=sampled.mistakes,
             successes=sampled.successes,
@@ -236,8 +243,8 @@ class _CycleRun:
 
     async def _listen(self, first: Sequence[Trial]) -> None:
         """Measure the noise floor, where there may be noise, and say what confirmation can show above it."""
-        if left_to_chance(self._parts.selection, self._grader):
-            noise = await noise_floor(self._bench, self._weak, self._grader, first, incumbent=self._plan.incumbent)
+        if is_random(self._parts.selection, self._grader):
+            noise = await noise_floor(self._evaluator, self._weak, self._grader, first, incumbent=self._plan.incumbent)
             shown = detectable(len(self._parts.confirmation), noise)
             self.outcome = msgspec.structs.replace(self.outcome, noise=noise, detectable=shown)
 
@@ -258,7 +265,7 @@ class _CycleRun:
             futility=not self._economy,
         )
         return await confirm(
-            self._bench,
+            self._evaluator,
             self._weak,
             self._grader,
             gate,
@@ -283,7 +290,7 @@ def known_to_users(plan: CyclePlan, least: int) -> Corpus:
     return corpus(
         asked,
         [text_of(item.expected) for item in plan.items],
-        conversations=conversations(requests),
+        conversations=conversation_names(requests),
         tenants=[plan.tenants.get(item.id) for item in plan.items],
         least=least,
         tools={name for request in requests for name in tool_names(request)},

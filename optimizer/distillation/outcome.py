@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
-from optimizer.dataset.items import Examples, Item, Mistake, Seen, Split, split
+from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply, Split, split
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction.induce import Rejected, conversation
-from optimizer.evaluation.candidate_score import Tried
+from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Trial, measured
 from optimizer.evaluation.noise import Noise
 from optimizer.statistics.paired_test import LEVEL, Finding, smallest_detectable
@@ -31,7 +31,7 @@ class CyclePlan(Value, frozen=True):
     by: str
     """``cycle`` or ``distill``."""
     items: tuple[Item, ...]
-    seen: dict[str, Seen]
+    seen: dict[str, RecordedReply]
     unlabelled: tuple[Mistake, ...]
     incumbent: RuleSet | None
     spent: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class Outcome(Value, frozen=True):
     """What was tried and not taken, and why: ``records`` and ``tried`` in one line each."""
     records: tuple[RuleRecord, ...] = ()
     """Every rule that the strong model wrote, and what became of it."""
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[TriedCandidate, ...] = ()
     """Quality against tokens of everything that ran on selection items."""
     fixed_examples: tuple[Example, ...] = ()
     broken_examples: tuple[Example, ...] = ()

@@ -88,7 +88,7 @@ def key_of_pass(identity: str, path: str, body: bytes) -> bytes:
     return hashlib.sha256(head + b"\n" + body).digest()
 
 
-class Evaluations:
+class AnswerCache:
     """Answers by key: read on the event loop (tens of microseconds), written behind by one thread."""
 
     def __init__(self, directory: Path) -> None:

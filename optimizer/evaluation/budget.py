@@ -22,7 +22,7 @@ class Stopped(PreceptorError):
     """Someone asked the run to end: nothing new is begun, and run again it goes on where it was."""
 
 
-class Used(Value, frozen=True):
+class ModelUsage(Value, frozen=True):
     """What a run needed of one model, paid for now or in an earlier run that was cut short."""
 
     answers: int = 0
@@ -51,11 +51,11 @@ class Ledger:
         self.tokens = 0
         self.stopped = False
         self._reserved = 0
-        self._used: dict[str, Used] = {}
+        self._used: dict[str, ModelUsage] = {}
         self._noted: set[bytes] = set()
 
     @property
-    def used(self) -> dict[str, Used]:
+    def used(self) -> dict[str, ModelUsage]:
         """What the run has needed so far, by model: every answer once, whether it was paid for or remembered."""
         return dict(self._used)
 
@@ -63,8 +63,8 @@ class Ledger:
         """Count an answer of a model; one that was noted under the same key is not counted again."""
         if key not in self._noted:
             self._noted.add(key)
-            before = self._used.get(model, Used())
-            self._used[model] = Used(answers=before.answers + 1, usage=before.usage + usage)
+            before = self._used.get(model, ModelUsage())
+            self._used[model] = ModelUsage(answers=before.answers + 1, usage=before.usage + usage)
 
     def stop(self) -> None:
         """Let no new call begin; those under way may end."""

@@ -11,7 +11,7 @@ from optimizer.evaluation.evaluator import Trial, measured
 from optimizer.statistics.paired_test import Pairs
 
 
-class Standing(Value, frozen=True):
+class CandidateScore(Value, frozen=True):
     """A candidate and how it did on the selection items that it has run on."""
 
     rule_set: RuleSet
@@ -24,7 +24,7 @@ class Standing(Value, frozen=True):
     @property
     def tokens(self) -> float:
         """Prompt and output tokens per reply."""
-        return tokens_of(self.trials)
+        return mean_tokens(self.trials)
 
     @property
     def rank(self) -> tuple[float, float, int]:
@@ -33,7 +33,7 @@ class Standing(Value, frozen=True):
         return (-means.accuracy, means.output_tokens, len(self.rule_set.rules))
 
 
-class Tried(Value, frozen=True):
+class TriedCandidate(Value, frozen=True):
     """One line of what was tried: quality against tokens, on selection items. No promise of what callers will see."""
 
     role: Literal["incumbent", "chosen", "other"]
@@ -47,7 +47,9 @@ class Tried(Value, frozen=True):
     """Whether nothing else that ran on all items was as good for fewer tokens, or better for as many."""
 
 
-def side_by_side(incumbent: Standing, chosen: Standing, others: Sequence[Standing]) -> tuple[Tried, ...]:
+def compare_candidates(
+    incumbent: CandidateScore, chosen: CandidateScore, others: Sequence[CandidateScore]
+) -> tuple[TriedCandidate, ...]:
     """Everything that was tried, the fewest tokens first.
 
     What dropped out of the race early ran on fewer items, cannot be compared, and is never on the frontier.
@@ -55,8 +57,8 @@ def side_by_side(incumbent: Standing, chosen: Standing, others: Sequence[Standin
     every = [incumbent, *([chosen] if chosen.rule_set.hash != incumbent.rule_set.hash else []), *others]
     whole = [one for one in every if len(one.trials) == len(incumbent.trials)]
 
-    def line(one: Standing) -> Tried:
-        return Tried(
+    def line(one: CandidateScore) -> TriedCandidate:
+        return TriedCandidate(
             role="incumbent" if one is incumbent else "chosen" if one is chosen else "other",
             scratchpad=one.rule_set.scratchpad,
             rules=tuple(rule.id for rule in one.rule_set.rules),
@@ -68,12 +70,12 @@ def side_by_side(incumbent: Standing, chosen: Standing, others: Sequence[Standin
     return tuple(sorted(map(line, every), key=lambda one: (one.tokens, -one.measured.accuracy)))
 
 
-def _dominates(one: Standing, other: Standing) -> bool:
+def _dominates(one: CandidateScore, other: CandidateScore) -> bool:
     quality, known = one.measured.accuracy, other.measured.accuracy
     return quality >= known and one.tokens <= other.tokens and (quality, one.tokens) != (known, other.tokens)
 
 
-def tokens_of(trials: Sequence[Trial]) -> float:
+def mean_tokens(trials: Sequence[Trial]) -> float:
     """Prompt and output tokens per reply; 0 of none."""
     return sum(_used(trial) for trial in trials) / max(1, len(trials))
 
@@ -82,7 +84,7 @@ def _used(trial: Trial) -> int:
     return trial.answer.usage.prompt_tokens + trial.answer.usage.output_tokens
 
 
-def pairs_of(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
+def paired_outcomes(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
     """Right and wrong of two arms on the same items, in the same order."""
     outcomes = [(one.correct, other.correct) for one, other in zip(before, after, strict=True)]
     return Pairs(

@@ -17,13 +17,13 @@ from gateway.errors import ConfigurationError, PreceptorError, UpstreamError, Up
 from gateway.settings import Grader
 from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item
-from optimizer.evaluation.answer_cache import Answer, Evaluations, key_of
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.structured_output import shaped_or_free
 from optimizer.grading.graders import GraderFailed, grade, is_slow, judge
 from optimizer.grading.graders.tool_call import shown
 
-__all__ = ["Answer", "Bench", "Model", "Progress", "Trial", "measured", "quiet"]
+__all__ = ["Answer", "Evaluator", "ModelClient", "Progress", "Trial", "measured", "no_progress"]
 
 TRIES = 2
 """Calls per answer before the upstream counts as failing."""
@@ -40,7 +40,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class Model(Protocol):
+class ModelClient(Protocol):
     """A configured model that answers as the gateway would live."""
 
     @property
@@ -64,7 +64,7 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
-def quiet(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int) -> None:
     """A ``Progress`` that tells nobody."""
 
 
@@ -88,19 +88,19 @@ class _Refusal(msgspec.Struct):
     error: _Param
 
 
-class Bench:
+class Evaluator:
     """Where models are put to work: what a run may spend, remember and do at once."""
 
     def __init__(
         self,
-        evaluations: Evaluations,
+        evaluations: AnswerCache,
         ledger: Ledger,
         *,
         concurrency: int,
         max_output_tokens: int,
-        progress: Progress = quiet,
+        progress: Progress = no_progress,
         retry_after_s: float = RETRY_AFTER_S,
-        models: Mapping[str, Model] = MappingProxyType({}),
+        models: Mapping[str, ModelClient] = MappingProxyType({}),
         pace_s: float = 0.0,
     ) -> None:
         """``models`` are those that graders may ask, by configured name; no answer counts as there in less than
@@ -116,7 +116,7 @@ class Bench:
         self._unwanted: dict[str, set[str]] = {}
 
     async def trials(
-        self, model: Model, items: Sequence[Item], rule_set: RuleSet | None, grader: Grader, *, stage: str
+        self, model: ModelClient, items: Sequence[Item], rule_set: RuleSet | None, grader: Grader, *, stage: str
     ) -> list[Trial]:
         """Have the model answer every item, in the items' order.
 
@@ -197,7 +197,7 @@ class Bench:
             for structured in (True, False)
         )
         written = await self.ask_shaped(model, shaped, free, purpose="judge")
-        return judge.finds_as_good(written.text, reply_first=reply_first)
+        return judge.parse_verdict(written.text, reply_first=reply_first)
 
     async def _judged(self, grader: JudgeGrader, item: Item, reply: str) -> bool:
         """Right is what is as good in both orders; where the first one says no, the second is not paid for."""
@@ -208,14 +208,14 @@ class Bench:
             grader, item, reply, reply_first=False
         )
 
-    async def ask_shaped(self, model: Model, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
+    async def ask_shaped(self, model: ModelClient, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
         """One answer to ``shaped``, or to ``free`` where the upstream takes no ``response_format``."""
         return await shaped_or_free(
             lambda body: self.ask(model, body, None, purpose=purpose), shaped, free,
             identity=model.identity, evaluations=self.evaluations,
         )  # fmt: skip
 
-    async def ask(self, model: Model, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
+    async def ask(self, model: ModelClient, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """One answer, from the cache or paid for."""
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
         body = self._prepared(request)
@@ -228,7 +228,7 @@ class Bench:
             self.ledger.note(model.name, key, answer.usage)
             return answer
 
-    async def _pay(self, model: Model, request: bytes, body: bytes, rules: RuleSet | None) -> Answer:
+    async def _pay(self, model: ModelClient, request: bytes, body: bytes, rules: RuleSet | None) -> Answer:
         failures = 0
         while True:
             with self.ledger.reserve(self._worst_case(body, rules)) as reservation:
@@ -254,7 +254,7 @@ class Bench:
             body.setdefault("max_tokens", msgspec.Raw(str(self._max_output_tokens).encode()))
         return msgspec.json.encode(body)
 
-    def _suited(self, model: Model, request: bytes, body: bytes) -> bytes:
+    def _suited(self, model: ModelClient, request: bytes, body: bytes) -> bytes:
         """The body without what the model refused of our own additions."""
         unwanted = self._unwanted.get(model.identity)
         if not unwanted:
@@ -267,7 +267,7 @@ class Bench:
                 fields[instead] = value
         return msgspec.json.encode(fields)
 
-    def _learnt(self, model: Model, request: bytes, error: UpstreamRefused) -> bool:
+    def _learnt(self, model: ModelClient, request: bytes, error: UpstreamRefused) -> bool:
         """Whether the refusal is about one of our own additions, and not known yet. Reasoning models refuse both."""
         try:
             name = msgspec.json.decode(error.payload, type=_Refusal).error.param

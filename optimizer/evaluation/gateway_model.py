@@ -21,15 +21,15 @@ from gateway.routing.route import plan_for
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.upstream.base import Call, Reply, Upstream, WholeReply
-from optimizer.evaluation.answer_cache import Answer, Evaluations, Pass, key_of_pass
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, Pass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
 
 
-class ServedModel:
+class GatewayModelClient:
     """Implements ``evaluate.Model`` over a gateway's services."""
 
-    def __init__(self, name: str, services: Services, evaluations: Evaluations) -> None:
+    def __init__(self, name: str, services: Services, evaluations: AnswerCache) -> None:
         self.name = name
         self.identity = _identity(name, services.settings)
         self._services = services
@@ -75,7 +75,7 @@ class _Passes:
     def __init__(
         self,
         upstream: Upstream,
-        evaluations: Evaluations,
+        evaluations: AnswerCache,
         identity: str,
         *,
         check: Callable[[bytes], Any],

@@ -9,8 +9,8 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
-from optimizer.dataset.items import BadData, Item, body_of, example_of, item_of, judgement, read_lines
-from optimizer.evaluation.evaluator import Bench
+from optimizer.dataset.items import BadData, Item, body_of, correctness, example_of, item_of, read_lines
+from optimizer.evaluation.evaluator import Evaluator
 from optimizer.grading.graders import GraderFailed, examine
 from optimizer.grading.graders.judge import obvious
 from optimizer.statistics.judge_agreement import LEAST_KAPPA, JudgeAgreement, detectable
@@ -20,7 +20,7 @@ LEAST_EACH = 10
 """Right replies, and wrong ones, without which a calibration is not begun: its interval would hold everything."""
 
 
-class Rated(Value, frozen=True):
+class RatedReply(Value, frozen=True):
     """A reply to an item that a person called right or wrong."""
 
     item: Item
@@ -31,7 +31,7 @@ class Rated(Value, frozen=True):
 class Ratings(Value, frozen=True):
     """What a source of rated replies held, and what of it could not be used."""
 
-    rated: tuple[Rated, ...]
+    rated: tuple[RatedReply, ...]
     complaints: tuple[str, ...]
 
 
@@ -84,12 +84,12 @@ class Calibration(Value, frozen=True):
 def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
     """Rated replies from a data file: an example's keys with ``reply`` and ``correct``. Raises ``BadData``."""
 
-    def read(line: bytes) -> Rated:
+    def read(line: bytes) -> RatedReply:
         body = body_of(line)
         reply, correct = body.get("reply"), body.get("correct")
         if not isinstance(reply, str) or not isinstance(correct, bool):
             raise BadData("'reply' (a text) and 'correct' (true or false) are needed")
-        return Rated(item=example_of(line, grader), reply=reply, correct=correct)
+        return RatedReply(item=example_of(line, grader), reply=reply, correct=correct)
 
     found, complaints = read_lines(path, read)
     return Ratings(rated=tuple(rated for _, rated in found), complaints=tuple(complaints))
@@ -97,10 +97,10 @@ def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
 
 def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
     """Rated replies from exchanges of which a client said both whether the reply was right and what is right."""
-    rated: list[Rated] = []
+    rated: list[RatedReply] = []
     complaints: list[str] = []
     for one in graded:
-        correct, expected, reply = judgement(one), one.feedback.expected, one.exchange.reply
+        correct, expected, reply = correctness(one), one.feedback.expected, one.exchange.reply
         if correct is None or expected is None or reply is None or one.feedback.source != "client":
             continue
         try:
@@ -109,15 +109,17 @@ def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
         except PreceptorError as error:
             complaints.append(f"exchange {one.exchange.id}: {error}")
         else:
-            rated.append(Rated(item=item, reply=reply, correct=correct))
+            rated.append(RatedReply(item=item, reply=reply, correct=correct))
     return Ratings(rated=tuple(rated), complaints=tuple(complaints))
 
 
-async def calibrate(bench: Bench, grader: JudgeGrader, rated: Sequence[Rated], *, items: int) -> Calibration:
+async def calibrate(
+    evaluator: Evaluator, grader: JudgeGrader, rated: Sequence[RatedReply], *, items: int
+) -> Calibration:
     """Have the judge grade every reply, always in both orders, and compare. ``items`` are those of a planned test.
 
     Raises ``BadData`` before anything is paid for if there are too few labels of either kind, and what
-    ``Bench.finds_as_good`` raises except ``GraderFailed``.
+    ``Evaluator.finds_as_good`` raises except ``GraderFailed``.
     """
     right = sum(one.correct for one in rated)
     if min(right, len(rated) - right) < LEAST_EACH:
@@ -126,19 +128,19 @@ async def calibrate(bench: Bench, grader: JudgeGrader, rated: Sequence[Rated], *
             f" calibrate a judge: {LEAST_EACH} of each are needed"
         )
 
-    async def verdicts(one: Rated) -> tuple[bool, ...]:
+    async def verdicts(one: RatedReply) -> tuple[bool, ...]:
         """In both orders; one if there is nothing to ask, none if the judge was not clear."""
         known = obvious(one.reply, one.item.expected)
         if known is not None:
             return (known,)
         try:
             return tuple([
-                await bench.finds_as_good(grader, one.item, one.reply, reply_first=first) for first in (True, False)
+                await evaluator.finds_as_good(grader, one.item, one.reply, reply_first=first) for first in (True, False)
             ])  # fmt: skip
         except GraderFailed:
             return ()
 
-    found = await bench.each(verdicts, rated, stage="calibration")
+    found = await evaluator.each(verdicts, rated, stage="calibration")
     pairs = [(bool(given) and all(given), one.correct) for given, one in zip(found, rated, strict=True)]
     agreement = JudgeAgreement(
         both=pairs.count((True, True)),

@@ -13,7 +13,7 @@ from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
 from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item
-from optimizer.evaluation.evaluator import Bench, Model, Trial
+from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
 ITEMS = 20
@@ -36,7 +36,7 @@ class Noise(Value, frozen=True):
         return self.differing / self.items
 
 
-def left_to_chance(items: Sequence[Item], grader: Grader) -> bool:
+def is_random(items: Sequence[Item], grader: Grader) -> bool:
     """Whether the same question may be graded differently twice: a temperature above 0, or a judge.
 
     Requests that name no temperature are asked at 0.
@@ -45,16 +45,19 @@ def left_to_chance(items: Sequence[Item], grader: Grader) -> bool:
 
 
 async def noise_floor(
-    bench: Bench, weak: Model, grader: Grader, first: Sequence[Trial], *, incumbent: RuleSet | None
+    evaluator: Evaluator, weak: ModelClient, grader: Grader, first: Sequence[Trial], *, incumbent: RuleSet | None
 ) -> Noise:
-    """Ask the incumbent again what it answered in ``first``, at least one item. Raises what ``Bench.trials`` raises."""
+    """Ask the incumbent a second time about the items of ``first``, at least one.
+
+    Raises the errors of ``Evaluator.trials``.
+    """
 
     async def again(trial: Trial) -> Trial:
-        answer = await bench.ask(weak, trial.item.request, incumbent, purpose="answer again")
-        return await bench.graded(grader, trial.item, answer)
+        answer = await evaluator.ask(weak, trial.item.request, incumbent, purpose="answer again")
+        return await evaluator.graded(grader, trial.item, answer)
 
     shown = first[:ITEMS]
-    second = await bench.each(again, shown, stage="noise")
+    second = await evaluator.each(again, shown, stage="noise")
     differing = sum(one.correct != other.correct for one, other in zip(shown, second, strict=True))
     return Noise(items=len(shown), differing=differing, interval=wilson(differing, len(shown)))
 
@@ -67,10 +70,10 @@ def detectable(n: int, noise: Noise | None) -> float:
 
 def _temperature(item: Item) -> float:
     try:
-        return msgspec.json.decode(item.request, type=_Request).temperature or 0.0
+        return msgspec.json.decode(item.request, type=_Sampling).temperature or 0.0
     except msgspec.ValidationError:
         return 0.0
 
 
-class _Request(Value, frozen=True):
+class _Sampling(Value, frozen=True):
     temperature: float | None = None

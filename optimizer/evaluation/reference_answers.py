@@ -1,7 +1,8 @@
 """The strong model's answers as expected answers, for questions that nobody has labelled.
 
 With such labels, quality is agreement with the strong model and nothing else: where it errs, a weak model that repeats
-the error counts as right. Each item says who labelled it, and ``meaning`` says it in words wherever a number is shown.
+the error counts as right. Each item names its labeller, and ``describe_labels`` puts that into words beside
+every number.
 How replies are compared with these labels is for the task's grader. Decides nothing.
 """
 
@@ -13,14 +14,14 @@ import msgspec
 from gateway.domain import Value
 from gateway.settings import Grader
 from optimizer.dataset.items import BadData, Item
-from optimizer.evaluation.evaluator import Answer, Bench, Model
+from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
 from optimizer.grading.graders import Ungradable, can_label, label
 
 _COMPLETE = (None, "stop", "tool_calls", "function_call")
 """How an answer ends that is whole; one that was cut off or filtered labels nothing."""
 
 
-class Labelled(Value, frozen=True):
+class LabelledItems(Value, frozen=True):
     """Items that all have an expected answer, and why the others were left out."""
 
     items: tuple[Item, ...]
@@ -31,37 +32,39 @@ class Labelled(Value, frozen=True):
     """Prompt and output tokens of those calls."""
 
 
-async def labelled(bench: Bench, strong: Model, items: Sequence[Item], grader: Grader) -> Labelled:
+async def label_items(
+    evaluator: Evaluator, strong: ModelClient, items: Sequence[Item], grader: Grader
+) -> LabelledItems:
     """Give every item without an expected answer the strong model's own; items that have one keep it.
 
     The answers are remembered as the strong model's to these requests: measuring it on them later is free. Raises
-    ``BadData`` before anything is paid for if the grader cannot compare with another reply, and what ``Bench.ask``
+    ``BadData`` before anything is paid for if the grader cannot compare with another reply, and what ``Evaluator.ask``
     raises.
     """
     waiting = [item for item in items if item.expected is None]
     if waiting and not can_label(grader):
         kind = grader.__struct_config__.tag
         raise BadData(f"a model's answer is no expected value for the grader {kind!r}: label the data, or use a judge")
-    calls, tokens = bench.ledger.calls, bench.ledger.tokens
+    calls, tokens = evaluator.ledger.calls, evaluator.ledger.tokens
     complaints: list[str] = []
 
     async def ask(item: Item) -> Item | None:
-        answer = await bench.ask(strong, item.request, None, purpose="answer")
+        answer = await evaluator.ask(strong, item.request, None, purpose="answer")
         try:
             return with_label(item, grader, strong.name, answer)
         except Ungradable as error:
             complaints.append(f"item {item.id}: {strong.name}'s answer labels nothing: {error}")
             return None
 
-    given = await bench.each(ask, waiting, stage="labels")
+    given = await evaluator.each(ask, waiting, stage="labels")
     answered = {item.id: item for item in given if item is not None}
-    return Labelled(
+    return LabelledItems(
         items=tuple(
             kept for item in items if (kept := answered.get(item.id) if item.expected is None else item) is not None
         ),
         complaints=tuple(complaints),
-        calls=bench.ledger.calls - calls,
-        tokens=bench.ledger.tokens - tokens,
+        calls=evaluator.ledger.calls - calls,
+        tokens=evaluator.ledger.tokens - tokens,
     )
 
 
@@ -76,7 +79,7 @@ def with_label(item: Item, grader: Grader, model: str, answer: Answer, *, record
     return msgspec.structs.replace(item, expected=expected, labelled_by=model)
 
 
-def meaning(items: Sequence[Item]) -> str:
+def describe_labels(items: Sequence[Item]) -> str:
     """What quality means on these items, in one sentence; nothing if people or data say what is right on all."""
     by_model = Counter(item.labelled_by for item in items if item.labelled_by)
     if not by_model:

@@ -8,7 +8,7 @@ asks for whatever shape. An upstream that takes the format and ignores it is for
 from collections.abc import Awaitable, Callable
 
 from gateway.errors import UpstreamRefused
-from optimizer.evaluation.answer_cache import Answer, Evaluations, key_of
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 
 REFUSED = frozenset({400, 415, 422, 501})
 """Statuses with which an upstream may refuse a ``response_format``; the others are about something else."""
@@ -19,7 +19,7 @@ Ask = Callable[[bytes], Awaitable[Answer]]
 """Asks one model one chat body."""
 
 
-async def shaped_or_free(ask: Ask, shaped: bytes, free: bytes, *, identity: str, evaluations: Evaluations) -> Answer:
+async def shaped_or_free(ask: Ask, shaped: bytes, free: bytes, *, identity: str, evaluations: AnswerCache) -> Answer:
     """The reply to ``shaped``, a body with a ``response_format``, or to ``free`` if the upstream does not take that.
 
     ``identity`` is the model's. Raises what ``ask`` raises.

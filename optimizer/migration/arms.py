@@ -12,7 +12,7 @@ from typing import Any, Literal
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
 from gateway.settings.sections import Price
 from optimizer.distillation.induction.induce import conversation
-from optimizer.evaluation.candidate_score import pairs_of
+from optimizer.evaluation.candidate_score import paired_outcomes
 from optimizer.evaluation.evaluator import Trial
 from optimizer.migration.money import cost
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
@@ -126,7 +126,7 @@ def arm_result(
 
 def compare(strong: ArmResult, candidate: ArmResult, *, margin: float) -> ModelComparison:
     """Is the candidate as good as the strong model, but for ``margin`` (0..1)?"""
-    pairs = pairs_of(strong.trials, candidate.trials)
+    pairs = paired_outcomes(strong.trials, candidate.trials)
     low, high = paired_interval(pairs)
     verdict: VerdictName
     if low > 0:

@@ -12,7 +12,7 @@ from optimizer.distillation.induction.sample import ENOUGH
 from optimizer.distillation.selection.ablation import MIN_ITEMS
 from optimizer.distillation.selection.race import MOST_RACED
 from optimizer.evaluation import noise
-from optimizer.evaluation.budget import Used
+from optimizer.evaluation.budget import ModelUsage
 from optimizer.evaluation.evaluator import BYTES_PER_TOKEN
 from optimizer.migration.money import cost_of
 
@@ -30,7 +30,7 @@ _NORMAL = NormalDist()
 class Expected(Value, frozen=True):
     """Answers and tokens by model, about."""
 
-    used: Mapping[str, Used]
+    used: Mapping[str, ModelUsage]
     usd: float | None
     """``None`` where no model has a price."""
     more: int = 0
@@ -63,7 +63,7 @@ def expected(
     left = list(untouched)
     sampled, ranked, tested = list(parts.induction), list(parts.selection), list(parts.confirmation)
     reply = reply_tokens or REPLY
-    again = ranked[: noise.ITEMS] if noise.left_to_chance(ranked, section.grader) else []
+    again = ranked[: noise.ITEMS] if noise.is_random(ranked, section.grader) else []
     plain = [*sampled, *ranked, *again, *tested, *left]
     with_rules = [*ranked * (MOST_RACED - 1), *tested, *left]
     asked = left[recorded:]
@@ -71,8 +71,8 @@ def expected(
     induction = Usage(prompt_tokens=groups * INDUCTION.prompt_tokens, output_tokens=groups * INDUCTION.output_tokens)
     weak = _used(plain, reply) + _used(with_rules, reply + WORKING)
     parties = [
-        (section.weak, Used(answers=len(plain) + len(with_rules), usage=weak)),
-        (section.strong, Used(answers=len(asked) + groups, usage=_used(asked, reply) + induction)),
+        (section.weak, ModelUsage(answers=len(plain) + len(with_rules), usage=weak)),
+        (section.strong, ModelUsage(answers=len(asked) + groups, usage=_used(asked, reply) + induction)),
     ]
     more = 2 * 2 * len(tested) if len(ranked) >= MIN_ITEMS else 0
     if isinstance(section.grader, JudgeGrader):
@@ -80,11 +80,11 @@ def expected(
         graded = 2 * [*plain, *with_rules, *asked]
         told = JUDGED.prompt_tokens + round(2 * reply)
         usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=told * len(graded))
-        parties.append((section.grader.model or section.strong, Used(answers=len(graded), usage=usage)))
-    used: dict[str, Used] = {}
+        parties.append((section.grader.model or section.strong, ModelUsage(answers=len(graded), usage=usage)))
+    used: dict[str, ModelUsage] = {}
     for name, one in parties:
-        before = used.get(name, Used())
-        used[name] = Used(answers=before.answers + one.answers, usage=before.usage + one.usage)
+        before = used.get(name, ModelUsage())
+        used[name] = ModelUsage(answers=before.answers + one.answers, usage=before.usage + one.usage)
     return Expected(used=used, usd=cost_of(used, models), more=more)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from gateway.domain import Usage, Value
 from gateway.settings import Model
 from gateway.settings.sections import Price
-from optimizer.evaluation.budget import Used
+from optimizer.evaluation.budget import ModelUsage
 
 MONTH_S = 30 * 86400.0
 """Seconds in a month, as meant everywhere here."""
@@ -35,7 +35,7 @@ def cost(price: Price, usage: Usage) -> float | None:
     return (usage.prompt_tokens * price.input + usage.output_tokens * price.output) / 1e6
 
 
-def cost_of(used: Mapping[str, Used], models: Mapping[str, Model]) -> float | None:
+def cost_of(used: Mapping[str, ModelUsage], models: Mapping[str, Model]) -> float | None:
     """USD for everything that a run needed; models without a price count as free, ``None`` if none has one."""
     costs = [cost(models[name].price, one.usage) for name, one in used.items()]
     known = [one for one in costs if one is not None]

@@ -19,8 +19,8 @@ from optimizer.dataset.items import BadData, Item, Split
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome
 from optimizer.distillation.publish import publish
-from optimizer.evaluation.evaluator import Bench, Model, Trial
-from optimizer.evaluation.reference_answers import labelled
+from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.evaluation.reference_answers import label_items
 from optimizer.grading.graders import grades_records
 from optimizer.migration.arms import (
     ArmName,
@@ -91,11 +91,11 @@ class Migrating(Value, frozen=True):
         """The examples that are needed and have no expected answer yet."""
         return [item for item in self._needed() if item.expected is None]
 
-    async def labelled(self, bench: Bench, strong: Model, section: Task) -> "Migrating":
-        """The same with the strong model's answers where nobody said what is right. Raises as ``labelled`` does."""
+    async def labelled(self, evaluator: Evaluator, strong: ModelClient, section: Task) -> "Migrating":
+        """The same with the strong model's answers where nobody said what is right. Raises as ``label_items`` does."""
         if not self.unlabelled:
             return self
-        given = await labelled(bench, strong, self._needed(), section.grader)
+        given = await label_items(evaluator, strong, self._needed(), section.grader)
         plan = msgspec.structs.replace(self.plan, items=given.items)
         return set_out(self.source, plan, self.settings, calls_per_month=self.calls_per_month)
 
@@ -128,9 +128,9 @@ def set_out(source: ExampleSource, plan: CyclePlan, settings: Optimizer, *, call
 async def migrate(
     setting: Migrating,
     *,
-    bench: Bench,
-    weak: Model,
-    strong: Model,
+    evaluator: Evaluator,
+    weak: ModelClient,
+    strong: ModelClient,
     section: Task,
     models: Mapping[str, Configured],
     store: Store,
@@ -143,17 +143,17 @@ async def migrate(
     """
     outcome = Outcome(task=setting.plan.task, note="not begun")
     try:
-        setting = await setting.labelled(bench, strong, section)
+        setting = await setting.labelled(evaluator, strong, section)
         plan = setting.plan
         outcome = await run_cycle(
-            plan, bench=bench, weak=weak, strong=strong, grader=section.grader, store=store, now=now, share=0.0,
+            plan, evaluator=evaluator, weak=weak, strong=strong, grader=section.grader, store=store, now=now, share=0.0,
             settings=msgspec.structs.replace(setting.settings, confirmation_items=len(setting.parts.confirmation)),
         )  # fmt: skip
         if outcome.resumable:
             return outcome
         learnt = store.rule_set(plan.task, outcome.version) if outcome.version is not None else plan.incumbent
-        one_time = cost_of(bench.ledger.used, models)
-        compared = _Compared(setting, bench, section, models, looked_at=frozenset(outcome.spent))
+        one_time = cost_of(evaluator.ledger.used, models)
+        compared = _Compared(setting, evaluator, section, models, looked_at=frozenset(outcome.spent))
         runs = [await compared.strong(strong), await compared.arm("weak", weak, None)]
         if learnt is not None:
             runs.append(await compared.arm("weak + rules", weak, learnt))
@@ -212,7 +212,7 @@ class _Compared:
     def __init__(
         self,
         setting: Migrating,
-        bench: Bench,
+        evaluator: Evaluator,
         section: Task,
         models: Mapping[str, Configured],
         *,
@@ -223,15 +223,15 @@ class _Compared:
         self.references = sum(item.labelled_by == section.strong for item in self.items)
         """Items on which the strong model is compared with itself."""
         self._setting = setting
-        self._bench = bench
+        self._evaluator = evaluator
         self._section = section
         self._models = models
 
-    async def strong(self, model: Model) -> ArmResult:
+    async def strong(self, model: ModelClient) -> ArmResult:
         """The strong model: what it has answered in the log is not asked again."""
         known = {item.id: trial for item in self.items if (trial := await self._recorded(item)) is not None}
         asked = [item for item in self.items if item.id not in known]
-        trials = await self._bench.trials(model, asked, None, self._section.grader, stage="strong")
+        trials = await self._evaluator.trials(model, asked, None, self._section.grader, stage="strong")
         by_id = known | {trial.item.id: trial for trial in trials}
         return self._run("strong", model, None, [by_id[item.id] for item in self.items], recorded=len(known))
 
@@ -243,14 +243,14 @@ class _Compared:
             return None
         if item.labelled_by == self._section.strong:
             return Trial(item=item, answer=answer, correct=True)
-        return await self._bench.graded(grader, item, answer) if grades_records(grader) else None
+        return await self._evaluator.graded(grader, item, answer) if grades_records(grader) else None
 
-    async def arm(self, name: ArmName, model: Model, rule_set: RuleSet | None) -> ArmResult:
-        trials = await self._bench.trials(model, self.items, rule_set, self._section.grader, stage=name)
+    async def arm(self, name: ArmName, model: ModelClient, rule_set: RuleSet | None) -> ArmResult:
+        trials = await self._evaluator.trials(model, self.items, rule_set, self._section.grader, stage=name)
         return self._run(name, model, rule_set, trials)
 
     def _run(
-        self, name: ArmName, model: Model, rule_set: RuleSet | None, trials: Sequence[Trial], *, recorded: int = 0
+        self, name: ArmName, model: ModelClient, rule_set: RuleSet | None, trials: Sequence[Trial], *, recorded: int = 0
     ) -> ArmResult:
         return arm_result(
             name, model.name, rule_set, trials, self._models[model.name].price,

@@ -99,7 +99,7 @@ class Observer:
                 return
 
     def _record_asked_again(self, tasks: Collection[str]) -> None:
-        again = self._recent.asked_again(self._services.wall_clock())
+        again = self._recent.repeated_questions(self._services.wall_clock())
         for exchange in again:
             if exchange.task in tasks:
                 _record(self._services.store, exchange, ASKED_AGAIN)

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import PreceptorError, StoreError
 from gateway.services import Services
-from optimizer.evaluation.evaluator import Bench, Model
+from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
 from optimizer.monitoring.shadow.shadows import Shadows
@@ -27,10 +27,12 @@ log = logging.getLogger(__name__)
 class Sweep:
     """The live loop of one process. Close it before what the models answer through is closed."""
 
-    def __init__(self, services: Services, *, bench: Callable[[], Bench], model: Callable[[str], Model]) -> None:
-        """``bench`` makes one with a fresh budget, ``model`` a configured model by name."""
+    def __init__(
+        self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
+    ) -> None:
+        """``evaluator`` makes one with a fresh budget, ``model`` a configured model by name."""
         self._services = services
-        self._shadows = Shadows(services, bench=bench, model=model)
+        self._shadows = Shadows(services, evaluator=evaluator, model=model)
         self._observer = Observer(services, self._shadows)
         self._working: asyncio.Task[None] | None = None
         self._wrong: dict[str, str] = {}

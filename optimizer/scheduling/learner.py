@@ -15,13 +15,13 @@ from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from optimizer.dataset.conversation import tenant_of
 from optimizer.dataset.items import Examples, from_graded
-from optimizer.dataset.sampling import READ, admitted
+from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
-from optimizer.evaluation.answer_cache import Evaluations
+from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.evaluation.budget import Ledger
-from optimizer.evaluation.evaluator import Bench, Progress, quiet
-from optimizer.evaluation.gateway_model import ServedModel
+from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
+from optimizer.evaluation.gateway_model import GatewayModelClient
 from optimizer.scheduling.triggers import (
     Occasion,
     Served,
@@ -47,17 +47,17 @@ _ANOTHER = ""  # no configured model is called so
 class Learner:
     """The cycles of one gateway."""
 
-    def __init__(self, services: Services, evaluations: Evaluations, pace_s: float = 0.0) -> None:
+    def __init__(self, services: Services, evaluations: AnswerCache, pace_s: float = 0.0) -> None:
         self._services = services
         self._evaluations = evaluations
         self._pace_s = pace_s
         self._trials: dict[str, int | None] = {}
         """The versions on trial for which a task was said to wait."""
 
-    def bench(self, progress: Progress = quiet) -> Bench:
-        """A bench with a fresh budget."""
+    def evaluator(self, progress: Progress = no_progress) -> Evaluator:
+        """An evaluator with a fresh budget."""
         settings = self._services.settings.optimizer
-        return Bench(
+        return Evaluator(
             self._evaluations,
             Ledger(budget_calls=settings.budget_calls, budget_tokens=settings.budget_tokens),
             concurrency=settings.concurrency,
@@ -67,9 +67,9 @@ class Learner:
             pace_s=self._pace_s,
         )
 
-    def model(self, name: str) -> ServedModel:
+    def model(self, name: str) -> GatewayModelClient:
         """A configured model, whose answers this learner remembers. Raises ``ModelNotFound``."""
-        return ServedModel(name, self._services, self._evaluations)
+        return GatewayModelClient(name, self._services, self._evaluations)
 
     async def learn(self, task: str) -> Outcome | None:
         """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
@@ -87,7 +87,7 @@ class Learner:
             record = await asyncio.to_thread(store.begin_cycle, task, plan.started, plan.encoded())
         log.info("cycle begins", extra={"action": "cycle.begin", "task": task, "cycle": record.id})
         section = settings.tasks[task]
-        outcome = await self.run(plan, section, self.bench(), share=first_share(section))
+        outcome = await self.run(plan, section, self.evaluator(), share=first_share(section))
         if not outcome.resumable:
             await self._end(record, outcome)
         log.info(
@@ -96,12 +96,12 @@ class Learner:
         )  # fmt: skip
         return outcome
 
-    async def run(self, plan: CyclePlan, section: Task, bench: Bench, *, share: float) -> Outcome:
+    async def run(self, plan: CyclePlan, section: Task, evaluator: Evaluator, *, share: float) -> Outcome:
         """Run a plan with its task's models; ``share`` of the conversations is for what it publishes."""
         services = self._services
         return await run_cycle(
             plan,
-            bench=bench,
+            evaluator=evaluator,
             weak=self.model(section.weak),
             strong=self.model(section.strong),
             grader=section.grader,
@@ -141,10 +141,10 @@ class Learner:
             cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
             drifted=drift_in(store.note(f"drift/{task}"), version), new_model=is_new,
         )  # fmt: skip
-        read = store.graded(task, limit=READ * settings.max_items)
+        read = store.graded(task, limit=READ_FACTOR * settings.max_items)
         if sum(may_be_wrong(one) for one in read if one.feedback.created > reason.since) < reason.needed:
             return None
-        graded = admitted(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
+        graded = sample_exchanges(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
         examples = self._examples(section, graded, version, served, reason)
         if examples is None:
             return None
@@ -250,8 +250,8 @@ class _Told(Value, frozen=True):
 
 @contextlib.asynccontextmanager
 async def learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
-    """A learner with its cache of evaluations in the data folder; ``pace_s`` is ``Bench``'s. Raises ``StoreError``."""
-    evaluations = Evaluations(services.settings.server.data_dir / "evaluations")
+    """A learner with its cache of answers in the data folder; ``pace_s`` is the evaluator's. Raises ``StoreError``."""
+    evaluations = AnswerCache(services.settings.server.data_dir / "evaluations")
     try:
         yield Learner(services, evaluations, pace_s)
     finally:

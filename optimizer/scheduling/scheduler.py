@@ -60,7 +60,7 @@ class Rota:
         self._leads = leads or self.leader.claim
         self._services = services
         self._teacher = teacher
-        self._sweep = sweep or Sweep(services, bench=teacher.bench, model=teacher.model)
+        self._sweep = sweep or Sweep(services, evaluator=teacher.evaluator, model=teacher.model)
         self._one_by_one = asyncio.Lock()
 
     async def sweep(self) -> None:

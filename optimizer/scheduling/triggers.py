@@ -16,7 +16,7 @@ from gateway.errors import PreceptorError
 from gateway.settings import Grader, Task
 from gateway.settings.graders import ToolCallGrader
 from gateway.store.base import Graded
-from optimizer.dataset.items import Examples, body_of, item_of, judgement
+from optimizer.dataset.items import Examples, body_of, correctness, item_of
 from optimizer.grading.graders import grade, grades_records, judge
 
 Reason = Literal["mistakes", "drift", "a new model"]
@@ -89,7 +89,7 @@ def own(one: Graded, section: Task, version: int | None, served: Served) -> bool
 
 def may_be_wrong(one: Graded) -> bool:
     """Whether feedback leaves it open that a reply was wrong; costs nothing, no grader is asked."""
-    return judgement(one) is False or one.feedback.expected is not None
+    return correctness(one) is False or one.feedback.expected is not None
 
 
 def items_of(graded: Sequence[Graded]) -> dict[str, str]:
@@ -116,7 +116,9 @@ def suspects(graded: Sequence[Graded], grader: Grader) -> int:
     """
     if grades_records(grader):
         return 0
-    return sum(judgement(one) is None and one.feedback.expected is not None and _differs(one, grader) for one in graded)
+    return sum(
+        correctness(one) is None and one.feedback.expected is not None and _differs(one, grader) for one in graded
+    )
 
 
 def _differs(one: Graded, grader: Grader) -> bool:

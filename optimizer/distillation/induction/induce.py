@@ -22,7 +22,7 @@ from optimizer.distillation.induction import parser
 from optimizer.distillation.induction.lint import Corpus, problems
 from optimizer.distillation.induction.merge import Merger, merged
 from optimizer.distillation.induction.structured import ask_for_rules
-from optimizer.evaluation.evaluator import Answer, Bench, Model
+from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
 from optimizer.grading.graders.ungradable import text_of
 
 SHOWN_CHARACTERS = 6000
@@ -67,8 +67,8 @@ class _MistakeGroup(Value, frozen=True):
 
 
 async def induce(
-    bench: Bench,
-    strong: Model,
+    evaluator: Evaluator,
+    strong: ModelClient,
     *,
     mistakes: Sequence[Mistake],
     successes: Sequence[Mistake],
@@ -79,17 +79,17 @@ async def induce(
 ) -> Induced:
     """Have the strong model explain every group and write rules; merge what passes the lint.
 
-    ``shaped`` asks for a reply of a guaranteed shape where the upstream has that. Raises what ``Bench.ask`` raises, and
-    ``ConfigurationError`` for a prompt file that was damaged.
+    ``shaped`` asks for a reply of a guaranteed shape where the upstream has that. Raises the errors of
+    ``Evaluator.ask``, and ``ConfigurationError`` for a damaged prompt file.
     """
     prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
     groups = grouped(mistakes, successes)
 
     async def teach(group: _MistakeGroup) -> Answer:
         shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
-        return await ask_for_rules(bench, strong, _question(prompt, group, existing, _AS_LIST), shape)
+        return await ask_for_rules(evaluator, strong, _question(prompt, group, existing, _AS_LIST), shape)
 
-    replies = await bench.each(teach, groups, stage="induction")
+    replies = await evaluator.each(teach, groups, stage="induction")
     proposals = [_proposed(reply.text) for reply in replies]
     refused: dict[str, RuleRecord] = {}
     sound = [[rule for rule in rules if _passes(rule, known, refused)] for rules in proposals]

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
-from optimizer.dataset.items import Item, Mistake, Seen
-from optimizer.dataset.sampling import capped, conversations, spread
-from optimizer.evaluation.evaluator import Bench, Model
+from optimizer.dataset.items import Item, Mistake, RecordedReply
+from optimizer.dataset.sampling import cap_per_key, conversation_names, spread_over_time
+from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
 ENOUGH = 16
 """Mistakes that one cycle learns from: four groups of four."""
@@ -30,27 +30,27 @@ class Sample(Value, frozen=True):
 
 
 async def sample(
-    bench: Bench,
-    weak: Model,
+    evaluator: Evaluator,
+    weak: ModelClient,
     grader: Grader,
     items: Sequence[Item],
     *,
     incumbent: RuleSet | None,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, RecordedReply],
     unlabelled: Sequence[Mistake],
 ) -> Sample:
     """Collect at most ``ENOUGH`` mistakes from recorded replies and from the weak model under the incumbent.
 
     Half of the recorded ones are the newest (``seen`` and ``unlabelled`` begin with these), the others are spread over
     the time before. Mistakes without an expected answer (``unlabelled``) fill up what is missing. Raises what
-    ``Bench.trials`` raises.
+    ``Evaluator.trials`` raises.
     """
     known = {item.id: item for item in items}
     replies = [(known[key], one.reply, one.correct) for key, one in seen.items() if key in known]
     waiting = [item for item in items if item.id not in seen]
     while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        trials = await bench.trials(weak, batch, incumbent, grader, stage="sample")
+        trials = await evaluator.trials(weak, batch, incumbent, grader, stage="sample")
         replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials]
     mistakes = [_shown(item, reply) for item, reply, correct in replies if not correct]
     return Sample(
@@ -63,10 +63,10 @@ async def sample(
 def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
     """Those to learn from, newest first; ``then`` fills up what is missing."""
     both = [*first, *then]
-    where = conversations([one.request for one in both])
-    marked = capped(list(enumerate(both)), where, PER_CONVERSATION)
-    chosen = spread([one for place, one in marked if place < len(first)], ENOUGH)
-    return chosen + spread([one for place, one in marked if place >= len(first)], ENOUGH - len(chosen))
+    where = conversation_names([one.request for one in both])
+    marked = cap_per_key(list(enumerate(both)), where, PER_CONVERSATION)
+    chosen = spread_over_time([one for place, one in marked if place < len(first)], ENOUGH)
+    return chosen + spread_over_time([one for place, one in marked if place >= len(first)], ENOUGH - len(chosen))
 
 
 def _shown(item: Item, reply: str) -> Mistake:

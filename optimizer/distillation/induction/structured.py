@@ -7,7 +7,7 @@ its rules get worse (docs/experiments.md).
 
 import msgspec
 
-from optimizer.evaluation.evaluator import Answer, Bench, Model
+from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
 
 _TEXT = {"type": "string"}
 SHAPE = {
@@ -37,14 +37,14 @@ SHAPE = {
 """A ``response_format`` that OpenAI, vLLM, Ollama and llama.cpp take; strict wants every property required."""
 
 
-async def ask_for_rules(bench: Bench, strong: Model, free: str, shaped: str | None) -> Answer:
+async def ask_for_rules(evaluator: Evaluator, strong: ModelClient, free: str, shaped: str | None) -> Answer:
     """One reply that holds rules: to ``shaped``, in the shape, if the upstream takes that, otherwise to ``free``.
 
-    ``None`` asks without the shape at once. Raises what ``Bench.ask`` raises.
+    ``None`` asks without the shape at once. Raises what ``Evaluator.ask`` raises.
     """
     if shaped is None:
-        return await bench.ask(strong, _body(free), None, purpose="induction")
-    return await bench.ask_shaped(strong, _body(shaped, response_format=SHAPE), _body(free), purpose="induction")
+        return await evaluator.ask(strong, _body(free), None, purpose="induction")
+    return await evaluator.ask_shaped(strong, _body(shaped, response_format=SHAPE), _body(free), purpose="induction")
 
 
 def _body(question: str, **more: object) -> bytes:

@@ -10,24 +10,24 @@ import msgspec
 
 from gateway.domain import Effect, RuleSet, Value
 from optimizer.distillation import rule_records as records
-from optimizer.evaluation.candidate_score import Standing, pairs_of
+from optimizer.evaluation.candidate_score import CandidateScore, paired_outcomes
 
 MIN_ITEMS = 20
 """Selection items without which nothing is left out: with 20, a rule that fixes one item in ten would look idle in 12%
 of cases (0.9 ** 20), with 10 in 35%."""
 
-Run = Callable[[RuleSet], Awaitable[Standing]]
+Run = Callable[[RuleSet], Awaitable[CandidateScore]]
 """Runs a candidate on all selection items."""
 
 
 class Ablated(Value, frozen=True):
     """What is left of a candidate, and what each rule that was left out once changed, by the rule's id."""
 
-    standing: Standing
+    score: CandidateScore
     effects: dict[str, Effect]
 
 
-async def ablated(whole: Standing, run: Run, *, answers: int) -> Ablated:
+async def ablated(whole: CandidateScore, run: Run, *, answers: int) -> Ablated:
     """Leave out each rule in turn, the least supported (last) first, and for good if nothing is lost by it.
 
     Nothing is lost if no fewer replies are right and, where equally many are, no more tokens are used. Each rule is
@@ -44,8 +44,8 @@ async def ablated(whole: Standing, run: Run, *, answers: int) -> Ablated:
         rest = tuple(other for other in best.rule_set.rules if other != rule)
         without = await run(msgspec.structs.replace(best.rule_set, rules=rest))
         effects[rule.id] = records.effect(
-            pairs_of(without.trials, best.trials), tokens=best.tokens - without.tokens, alone=False
+            paired_outcomes(without.trials, best.trials), tokens=best.tokens - without.tokens, alone=False
         )
         if (-without.measured.accuracy, without.tokens) <= (-best.measured.accuracy, best.tokens):
             best = without
-    return Ablated(standing=best, effects=effects)
+    return Ablated(score=best, effects=effects)

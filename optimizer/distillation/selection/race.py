@@ -14,10 +14,10 @@ from optimizer.dataset.items import Item
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction.merge import compatible, opposite
 from optimizer.distillation.selection.ablation import MIN_ITEMS, ablated
-from optimizer.evaluation.candidate_score import Standing, Tried, pairs_of, side_by_side
-from optimizer.evaluation.evaluator import Bench, Model
+from optimizer.evaluation.candidate_score import CandidateScore, TriedCandidate, compare_candidates, paired_outcomes
+from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
-__all__ = ["MOST_RACED", "Selected", "Selection", "pairs_of", "summary"]
+__all__ = ["MOST_RACED", "Selected", "Selection", "paired_outcomes", "summary"]
 
 FIRST_ITEMS = 6
 """Items on which every candidate runs before the first ones drop out."""
@@ -31,16 +31,16 @@ MOST_RACED = 1 + len(_FORMS) + SINGLES + 1
 class Selected(Value, frozen=True):
     """The best candidate on the selection items next to the incumbent, and everything else that ran."""
 
-    best: Standing
-    incumbent: Standing
-    others: tuple[Standing, ...]
+    best: CandidateScore
+    incumbent: CandidateScore
+    others: tuple[CandidateScore, ...]
     effects: dict[str, Effect]
     """What single rules changed, by their ids, where it was measured."""
 
     @property
-    def tried(self) -> tuple[Tried, ...]:
+    def tried(self) -> tuple[TriedCandidate, ...]:
         """Quality against tokens of everything that ran."""
-        return side_by_side(self.incumbent, self.best, self.others)
+        return compare_candidates(self.incumbent, self.best, self.others)
 
 
 class Selection:
@@ -51,15 +51,22 @@ class Selection:
     """
 
     def __init__(
-        self, bench: Bench, weak: Model, grader: Grader, task: str, items: Sequence[Item], *, spare: int = 0
+        self,
+        evaluator: Evaluator,
+        weak: ModelClient,
+        grader: Grader,
+        task: str,
+        items: Sequence[Item],
+        *,
+        spare: int = 0,
     ) -> None:
-        self._bench = bench
+        self._evaluator = evaluator
         self._weak = weak
         self._grader = grader
         self._task = task
         self._items = items
         self._spare = spare
-        self._seen: dict[str, Standing] = {}
+        self._seen: dict[str, CandidateScore] = {}
 
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
         """The form first, with the best rule; then, in that form, all rules and single ones; then the winner without
@@ -81,15 +88,15 @@ class Selection:
         sets = (every, *(_challenging(old, rule) for rule in singles))
         winner = (await self.race([self._candidate(form, some) for some in sets]))[0]
         left = await ablated(winner, self._run_all, answers=self._spare)
-        return self._selected(left.standing, base, left.effects | await self._against_bare_form(left.standing))
+        return self._selected(left.score, base, left.effects | await self._against_bare_form(left.score))
 
-    async def _against_bare_form(self, winner: Standing) -> dict[str, Effect]:
+    async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
         """What the only rule of a winner changed in its form, by its id."""
         form, rules = winner.rule_set.scratchpad, winner.rule_set.rules
         if form == "none" or len(rules) != 1:
             return {}
         bare = await self._run_all(self._candidate(form, ()))
-        pairs = pairs_of(bare.trials, winner.trials)
+        pairs = paired_outcomes(bare.trials, winner.trials)
         return {rules[0].id: records.effect(pairs, tokens=winner.tokens - bare.tokens, alone=False)}
 
     async def cheapest_as_good(self, incumbent: RuleSet) -> Selected:
@@ -99,43 +106,45 @@ class Selection:
         forms = [self._candidate(form, incumbent.rules) for form in _FORMS if form != incumbent.scratchpad]
         others = [await self._run_all(one) for one in forms]
         left = await ablated(base, self._run_all, answers=self._spare)
-        as_good = [one for one in (*others, left.standing) if one.measured.accuracy >= base.measured.accuracy]
+        as_good = [one for one in (*others, left.score) if one.measured.accuracy >= base.measured.accuracy]
         return self._selected(min([base, *as_good], key=lambda one: one.tokens), base, left.effects)
 
-    async def race(self, candidates: Sequence[RuleSet]) -> list[Standing]:
+    async def race(self, candidates: Sequence[RuleSet]) -> list[CandidateScore]:
         """The candidates that came to the end, best first: half of them drop out after 6, 12, 24, ... items."""
         alive = list({candidate.hash: candidate for candidate in candidates}.values())
         done = 0
         while True:
             done = len(self._items) if len(alive) == 1 else min(len(self._items), max(FIRST_ITEMS, 2 * done))
-            standings = sorted([await self._run(one, done) for one in alive], key=lambda one: one.rank)
+            scores = sorted([await self._run(one, done) for one in alive], key=lambda one: one.rank)
             if done == len(self._items):
-                return standings
-            alive = [one.rule_set for one in standings[: math.ceil(len(standings) / 2)]]
+                return scores
+            alive = [one.rule_set for one in scores[: math.ceil(len(scores) / 2)]]
 
-    async def _run(self, rule_set: RuleSet, count: int) -> Standing:
+    async def _run(self, rule_set: RuleSet, count: int) -> CandidateScore:
         """Run a candidate on the first ``count`` items; what it has answered before comes from the cache."""
-        trials = await self._bench.trials(self._weak, self._items[:count], rule_set, self._grader, stage="selection")
-        standing = self._seen[rule_set.hash] = Standing(rule_set=rule_set, trials=tuple(trials))
-        return standing
+        trials = await self._evaluator.trials(
+            self._weak, self._items[:count], rule_set, self._grader, stage="selection"
+        )
+        score = self._seen[rule_set.hash] = CandidateScore(rule_set=rule_set, trials=tuple(trials))
+        return score
 
-    async def _run_all(self, rule_set: RuleSet) -> Standing:
+    async def _run_all(self, rule_set: RuleSet) -> CandidateScore:
         return await self._run(rule_set, len(self._items))
 
     def _can_try_alone(self, count: int) -> bool:
         """Whether there are items enough to tell rules apart, and answers enough if none of them dropped out early."""
         return len(self._items) >= MIN_ITEMS and count * len(self._items) <= self._spare
 
-    def _selected(self, best: Standing, base: Standing, left_out: dict[str, Effect]) -> Selected:
+    def _selected(self, best: CandidateScore, base: CandidateScore, left_out: dict[str, Effect]) -> Selected:
         shown = (best.rule_set.hash, base.rule_set.hash)
         others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
         return Selected(best=best, incumbent=base, others=tuple(others), effects=self._effects(base) | left_out)
 
-    def _effects(self, base: Standing) -> dict[str, Effect]:
+    def _effects(self, base: CandidateScore) -> dict[str, Effect]:
         """What rules did that ran alone on all items."""
         return {
             one.rule_set.rules[0].id: records.effect(
-                pairs_of(base.trials, one.trials), tokens=one.tokens - base.tokens, alone=True
+                paired_outcomes(base.trials, one.trials), tokens=one.tokens - base.tokens, alone=True
             )
             for key, one in self._seen.items()
             if len(one.rule_set.rules) == 1 and len(one.trials) == len(base.trials) and key != base.rule_set.hash

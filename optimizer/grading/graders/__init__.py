@@ -49,7 +49,7 @@ def grade(
     elif isinstance(grader, PythonGrader):
         score = python.grade(grader, reply, expected, request)
     elif isinstance(grader, JudgeGrader):
-        raise GraderFailed("a judge is a model: only a bench can ask it")
+        raise GraderFailed("a judge is a model: only an evaluator can ask it")
     else:
         score = tool_call.grade(grader, tool_calls, expected)
     return float(score)

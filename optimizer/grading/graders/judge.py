@@ -47,7 +47,7 @@ _SPOKEN = re.compile(
 _DECORATION = " \t\n.*_`\"'"
 
 
-class _Request(Value, frozen=True):
+class _JudgedRequest(Value, frozen=True):
     messages: list[msgspec.Raw]
 
 
@@ -90,7 +90,7 @@ def question(
     return msgspec.json.encode({**body, "response_format": RESPONSE_FORMAT} if structured else body)
 
 
-def finds_as_good(written: str, *, reply_first: bool) -> bool:
+def parse_verdict(written: str, *, reply_first: bool) -> bool:
     """Whether a judge that wrote this finds the reply at least as good as the reference.
 
     Raises ``GraderFailed`` unless it gave one verdict: none, or two that contradict each other, are none.
@@ -126,7 +126,7 @@ def _objects(written: str) -> Iterator[dict[str, Any]]:
 
 
 def _conversation(request: bytes) -> str:
-    messages = map(open_message, msgspec.json.decode(request, type=_Request).messages)
+    messages = map(open_message, msgspec.json.decode(request, type=_JudgedRequest).messages)
     return "\n\n".join(f"({one.role}) {one.text() or ''}" for one in messages)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.settings.graders import PythonTestsGrader
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from optimizer.grading.sandbox.available import sandboxes
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Sandbox
+from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxLimits
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})", re.MULTILINE)
 _WANTED = 'a text of Python tests, or {"test": ..., "entry_point": ..., "prompt": ...}'
@@ -23,7 +23,7 @@ def grade(grader: PythonTestsGrader, reply: str, expected: Any, available: Itera
     Raises ``NoSandbox`` if there is none at all, ``GraderFailed`` if none has it.
     """
     before, after = parts_of(expected)
-    limits = Limits(seconds=grader.timeout_s, memory=grader.memory_mb * 10**6)
+    limits = SandboxLimits(seconds=grader.timeout_s, memory=grader.memory_mb * 10**6)
     note = ""
     for sandbox in available if available is not None else sandboxes():
         run = sandbox.run([*before, code_of(reply), *after], limits)

@@ -20,7 +20,7 @@ _one_at_a_time = threading.Lock()
 log = logging.getLogger(__name__)
 
 
-class Examined(Value, frozen=True):
+class ExaminedSandbox(Value, frozen=True):
     """What came of the battery: a sandbox that can be used, or why it cannot."""
 
     sandbox: Sandbox | None = None
@@ -42,16 +42,16 @@ def sandboxes(kinds: Sequence[Kind] = KINDS) -> Iterator[Sandbox]:
 
 
 @cache
-def _examined(kind: Kind) -> Examined:
+def _examined(kind: Kind) -> ExaminedSandbox:
     try:
         sandbox = kind()
         weak = weaknesses(sandbox)
     except NoSandbox as error:
         log.info("sandbox not available: %s", error, extra={"action": "sandbox.missing"})
-        return Examined(complaint=str(error))
+        return ExaminedSandbox(complaint=str(error))
     if weak:
         complaint = f"{sandbox.name} failed its self-check ({', '.join(weak)})"
         log.error("sandbox refused: %s", complaint, extra={"action": "sandbox.refused"})
-        return Examined(complaint=complaint)
+        return ExaminedSandbox(complaint=complaint)
     log.info("sandbox %s passed its self-check", sandbox.name, extra={"action": "sandbox.passed"})
-    return Examined(sandbox=sandbox)
+    return ExaminedSandbox(sandbox=sandbox)

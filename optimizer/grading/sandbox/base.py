@@ -10,7 +10,7 @@ NOTE = 300
 """Characters of a run's note."""
 
 
-class Limits(Value, frozen=True):
+class SandboxLimits(Value, frozen=True):
     """What a program may take."""
 
     seconds: float
@@ -18,7 +18,7 @@ class Limits(Value, frozen=True):
     """Bytes."""
 
 
-class Run(Value, frozen=True):
+class SandboxRun(Value, frozen=True):
     """How a program ended."""
 
     outcome: Literal["passed", "failed", "unsupported"]
@@ -38,13 +38,13 @@ class Sandbox(Protocol):
     @property
     def name(self) -> str: ...
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         """Run the parts of one program one after the other in one namespace; the first error ends it.
 
         Raises ``NoSandbox`` if the sandbox itself does not work.
         """
 
 
-def note_of(text: str) -> str:
+def first_line(text: str) -> str:
     """The first line of a text, shortened."""
     return text.strip().partition("\n")[0][:NOTE]

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from optimizer.grading.sandbox.base import NOTE, Limits, NoSandbox, Run, Sandbox
+from optimizer.grading.sandbox.base import NOTE, NoSandbox, Sandbox, SandboxLimits, SandboxRun
 
-LIMITS = Limits(seconds=0.5, memory=128_000_000)
+LIMITS = SandboxLimits(seconds=0.5, memory=128_000_000)
 PATIENCE_S = 15.0
 """Seconds after which a run that should have been ended counts as unbounded."""
 _SECRET = "a secret of the machine"  # noqa: S105  # planted, so that it may be looked for
@@ -80,9 +80,9 @@ def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[s
     yield "output: an error may be of any length", ("raise ValueError('x' * 10000000)",)
 
 
-def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> Run | None:
+def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> SandboxRun | None:
     """How the program ended; ``None`` if the sandbox lets it run on, or broke."""
-    ended: list[Run] = []
+    ended: list[SandboxRun] = []
 
     def work() -> None:
         with contextlib.suppress(NoSandbox):

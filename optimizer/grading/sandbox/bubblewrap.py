@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from optimizer.grading.sandbox import seccomp
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Run, note_of
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun, first_line
 
 _GRACE_S = 1.0  # to set the sandbox up
 _LONGEST = 8192  # bytes that are read of what comes out
@@ -45,18 +45,18 @@ class Bubblewrap:
         self._command = [found, *_view(Path(sys.executable).resolve(), Path(sys.base_prefix).resolve())]
         self._inside = resources.files(__package__).joinpath("inside.py").read_text(encoding="utf-8")
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         token = secrets.token_hex(16)
         job = {"parts": list(parts), "token": token, "seconds": limits.seconds, "memory": limits.memory}
         out, complaint = self._process(json.dumps(job).encode(), limits.seconds + _GRACE_S)
         said, passed, note = _verdict(out)
         if said != token:
             if complaint:
-                raise NoSandbox(f"bubblewrap does not work here: {note_of(complaint)}")
-            return Run(
+                raise NoSandbox(f"bubblewrap does not work here: {first_line(complaint)}")
+            return SandboxRun(
                 outcome="failed", note=f"ended by itself, or was ended after {limits.seconds:g} s, before its end"
             )
-        return Run(outcome="passed") if passed else Run(outcome="failed", note=note_of(note))
+        return SandboxRun(outcome="passed") if passed else SandboxRun(outcome="failed", note=first_line(note))
 
     def _process(self, job: bytes, seconds: float) -> tuple[bytes, str]:
         """What came out of the sandbox, and what ``bwrap`` or the interpreter complained about before the program."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from optimizer.grading.sandbox.base import Limits, NoSandbox, Run, note_of
+from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun, first_line
 
 _GRACE_S = 2.0  # to start a worker, and to end one that does not end itself
 _NOTHING = "\n\nNone"  # the value of a last expression would be copied into this process
@@ -31,7 +31,7 @@ class Monty:
             raise NoSandbox("pydantic-monty is not installed: install 'preceptor[code]'") from error
         self._monty = pydantic_monty
 
-    def run(self, parts: Sequence[str], limits: Limits) -> Run:
+    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         monty = self._monty
         bounds = monty.ResourceLimits(
             max_feed_duration_secs=limits.seconds,
@@ -45,13 +45,13 @@ class Monty:
                 for part in parts:
                     session.feed_run(part + _NOTHING, print_callback=_drop)
         except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
-            said = note_of(error.display("type-msg"))
-            return Run(outcome="unsupported" if _lacking(said) else "failed", note=said)
+            said = first_line(error.display("type-msg"))
+            return SandboxRun(outcome="unsupported" if _lacking(said) else "failed", note=said)
         except monty.MontyError as error:
-            return Run(outcome="failed", note=note_of(str(error)))
+            return SandboxRun(outcome="failed", note=first_line(str(error)))
         except (OSError, RuntimeError) as error:
             raise NoSandbox(f"pydantic-monty does not start: {error}") from error
-        return Run(outcome="passed")
+        return SandboxRun(outcome="passed")
 
 
 def _drop(stream: Literal["stdout", "stderr"], text: str) -> None:

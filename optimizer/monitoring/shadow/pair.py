@@ -1,7 +1,7 @@
 """One request and the answers of a task's two models to it: what may be asked again, of whom, and what it shows.
 
 The strong model's answer stands for the right one, as in ``trials.reference``: what is found here is agreement with it.
-Asks and records nothing; ``shadow`` does, through a bench.
+Asks and records nothing; ``shadow`` does, through an evaluator.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from gateway.routing.conversation import place
 from gateway.routing.scratchpad import form_for
 from gateway.settings import Task
 from optimizer.dataset.items import Item, body_of, item_of
-from optimizer.evaluation.evaluator import Answer, Bench
+from optimizer.evaluation.evaluator import Answer, Evaluator
 from optimizer.evaluation.reference_answers import with_label
 from optimizer.grading.graders import Ungradable
 
@@ -91,18 +91,18 @@ def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | No
 
 
 async def compared(
-    bench: Bench, item: Item, section: Task, *, served: Exchange, shadow: Exchange, now: float
+    evaluator: Evaluator, item: Item, section: Task, *, served: Exchange, shadow: Exchange, now: float
 ) -> Feedback | None:
     """What the grader says of the weak model's reply, by the strong model's; ``None`` where it cannot say.
 
-    ``comment`` names the model whose answer is expected. Raises what ``Bench.graded`` raises.
+    ``comment`` names the model whose answer is expected. Raises what ``Evaluator.graded`` raises.
     """
     strong, weak = (served, shadow) if served.arm == "strong" else (shadow, served)
     try:
         labelled = with_label(item, section.grader, strong.model, _answer(strong))
     except Ungradable:
         return None
-    trial = await bench.graded(section.grader, labelled, _answer(weak))
+    trial = await evaluator.graded(section.grader, labelled, _answer(weak))
     if trial.ungraded:
         return None
     return Feedback(

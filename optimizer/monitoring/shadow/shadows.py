@@ -15,7 +15,7 @@ from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError, UpstreamRefused
 from gateway.services import Services
 from gateway.settings import Task
-from optimizer.evaluation.evaluator import Bench, Model
+from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.shadow.allowance import account_of, keep
 from optimizer.monitoring.shadow.pair import (
     compared,
@@ -55,10 +55,12 @@ class Waiting(Value, frozen=True):
 class Shadows:
     """What waits to be compared, and the work on it. Implements ``observe.Taker``."""
 
-    def __init__(self, services: Services, *, bench: Callable[[], Bench], model: Callable[[str], Model]) -> None:
-        """``bench`` makes one with a fresh budget, ``model`` a configured model by name."""
+    def __init__(
+        self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
+    ) -> None:
+        """``evaluator`` makes one with a fresh budget, ``model`` a configured model by name."""
         self._services = services
-        self._bench = bench
+        self._evaluator = evaluator
         self._model = model
         self._waiting: dict[str, dict[str, Waiting]] = defaultdict(dict)
         self._came_of: dict[str, Counter[str]] = defaultdict(Counter)
@@ -144,7 +146,7 @@ class Shadows:
         if not chosen:
             return
         services = self._services
-        bench, rules = self._bench(), await asyncio.to_thread(self._rules)
+        evaluator, rules = self._evaluator(), await asyncio.to_thread(self._rules)
         concurrency = services.settings.optimizer.concurrency
         places, errors = asyncio.Semaphore(concurrency), list[StoreError]()
 
@@ -154,7 +156,7 @@ class Shadows:
                     if model in failing or errors or not room_of(services.serving, model).free:
                         return
                     try:
-                        self._ended(one, await self._compare(one, bench, rules.get(one.task)))
+                        self._ended(one, await self._compare(one, evaluator, rules.get(one.task)))
                         self._answered(model)
                     except StoreError as error:
                         errors.append(error)
@@ -182,7 +184,7 @@ class Shadows:
         injected = self._services.settings.injection and self._services.store.injecting()
         return self._services.store.active() if injected else {}
 
-    async def _compare(self, one: Waiting, bench: Bench, live: RuleSet | None) -> str:
+    async def _compare(self, one: Waiting, evaluator: Evaluator, live: RuleSet | None) -> str:
         """Ask, unless that was done before a restart, and write down the answer and then the grader's word on it."""
         store, clock = self._services.store, self._services.wall_clock
         section = self._services.settings.tasks.get(one.task)
@@ -193,14 +195,14 @@ class Shadows:
         shadow = await asyncio.to_thread(store.exchange, shadow_id(one.id))
         if shadow is None:
             rule_set, now = injectable(live, item) if served.arm == "strong" else None, clock()
-            answer = await bench.ask(self._model(one.model), item.request, rule_set, purpose="answer")
+            answer = await evaluator.ask(self._model(one.model), item.request, rule_set, purpose="answer")
             version = rule_set.version if rule_set is not None else None
             shadow = shadow_of(served, answer, model=one.model, rules=version, now=now)
             await asyncio.to_thread(store.record, [shadow])
             self._came_of[one.task][_ASKED] += 1
             # Where two processes believe that they lead, the answer that was recorded first is the one to grade.
             shadow = await asyncio.to_thread(store.exchange, shadow.id) or shadow
-        feedback = await compared(bench, item, section, served=served, shadow=shadow, now=clock())
+        feedback = await compared(evaluator, item, section, served=served, shadow=shadow, now=clock())
         if feedback is None:
             return "ungradable"
         await asyncio.to_thread(store.add_feedback, feedback)

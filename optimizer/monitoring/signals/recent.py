@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from gateway.domain import Exchange
-from optimizer.dataset.conversation import asked_again
+from optimizer.dataset.conversation import repeated_questions
 
 WITHIN_S = 600.0
 """Seconds after a reply within which the same question counts as asked again."""
@@ -41,7 +41,7 @@ class Recent:
                     self._cut = True
                     self._drop()
 
-    def asked_again(self, now: float) -> list[Exchange]:
+    def repeated_questions(self, now: float) -> list[Exchange]:
         """The exchanges, but for those ``told``, whose question was asked again; nothing until ``EVERY_S`` have passed
         since the last search."""
         if self._searched is not None and 0 <= now - self._searched < EVERY_S:
@@ -53,7 +53,11 @@ class Recent:
         by_task: dict[str | None, list[Exchange]] = defaultdict(list)
         for exchange in self._kept.values():
             by_task[exchange.task].append(exchange)
-        found = {id_ for group in by_task.values() for id_ in asked_again(group, now=now, within_s=self._within_s(now))}
+        found = {
+            id_
+            for group in by_task.values()
+            for id_ in repeated_questions(group, now=now, within_s=self._within_s(now))
+        }
         self._told &= found
         new = found - self._told
         return [exchange for exchange in self._kept.values() if exchange.id in new]
