@@ -26,7 +26,7 @@ from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 from gateway.routing import scratchpad
 from gateway.routing.route import RoutePlan
-from gateway.upstream.base import Call, Reply, Upstream
+from gateway.upstream.base import Call, Upstream, UpstreamReply
 
 _TAIL_S = 0.05
 """Seconds that the end of a body may take after ``[DONE]``; it usually comes with it."""
@@ -47,7 +47,7 @@ class CompletionTrace(Transcript):
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
 
-    async def wait(self, upstream: Upstream, call: Call) -> Reply:
+    async def wait(self, upstream: Upstream, call: Call) -> UpstreamReply:
         """Send a call and count the time that the upstream took."""
         began = self._clock()
         try:
@@ -55,7 +55,7 @@ class CompletionTrace(Transcript):
         finally:
             self.waited_s += self._clock() - began
 
-    async def read(self, reply: Reply) -> bytes:
+    async def read(self, reply: UpstreamReply) -> bytes:
         """Read a whole body and count the time that the upstream took."""
         began = self._clock()
         try:
@@ -233,7 +233,7 @@ def _sealed(plan: RoutePlan, changes: Changes) -> bytes:
     return envelope.sealed({"model": raw(plan.upstream_model), **counting, **changes})
 
 
-async def _events(reply: Reply) -> AsyncIterator[tuple[bytes, bytes]]:
+async def _events(reply: UpstreamReply) -> AsyncIterator[tuple[bytes, bytes]]:
     """The data and the bytes of every event that carries data, up to ``[DONE]``."""
     events = sse.Events()
     pieces = reply.chunks()
@@ -258,7 +258,7 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-async def _check(reply: Reply, plan: RoutePlan) -> None:
+async def _check(reply: UpstreamReply, plan: RoutePlan) -> None:
     """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers that clients act on."""
     if 200 <= reply.status < 300:
         return
@@ -267,8 +267,8 @@ async def _check(reply: Reply, plan: RoutePlan) -> None:
     raise await refusal(reply, plan.upstream)
 
 
-async def refusal(reply: Reply, upstream: str) -> UpstreamRefused:
-    """A reply with an error status as the error that a client is told. Raises as ``Reply.read`` does."""
+async def refusal(reply: UpstreamReply, upstream: str) -> UpstreamRefused:
+    """A reply with an error status as the error that a client is told. Raises as ``UpstreamReply.read`` does."""
     payload = await reply.read()
     headers = {name: reply.headers[name] for name in _HANDED_ON if name in reply.headers}
     return UpstreamRefused(reply.status, refusal_body(payload, reply.status, upstream), headers)

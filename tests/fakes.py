@@ -88,7 +88,7 @@ def events(pieces: Sequence[str], *, prompt_tokens: int = 7, output_tokens: int 
 
 
 class FakeReply:
-    """An ``upstream.base.Reply`` from bytes; an exception among the chunks is raised in its place."""
+    """An ``upstream.base.UpstreamReply`` from bytes; an exception among the chunks is raised in its place."""
 
     def __init__(self, status: int, chunks: Sequence[bytes | Exception], headers: Mapping[str, str]) -> None:
         self.status = status

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.concurrency_limit import Places
+from gateway.upstream.concurrency_limit import ConcurrencyLimit
 
 LONG_S = 60.0
 
@@ -19,81 +19,81 @@ async def settle() -> None:
 
 
 async def test_a_free_place_is_had_at_once() -> None:
-    """Without waiting, up to the number of places."""
-    places = Places(2)
-    assert [places.take() for _ in range(3)] == [True, True, False]
-    assert (places.taken, places.waiting) == (2, 0)
+    """Without waiting, up to the limit."""
+    limit = ConcurrencyLimit(2)
+    assert [limit.try_acquire() for _ in range(3)] == [True, True, False]
+    assert (limit.in_use, limit.waiting) == (2, 0)
 
 
 async def test_a_place_goes_to_the_one_who_waits_longest() -> None:
     """In the order of arrival, and to nobody who comes later."""
-    places = Places(1)
-    assert places.take()
+    limit = ConcurrencyLimit(1)
+    assert limit.try_acquire()
     order: list[int] = []
 
     async def come(number: int) -> None:
-        await places.wait(LONG_S)
+        await limit.acquire(LONG_S)
         order.append(number)
 
     tasks = [asyncio.create_task(come(number)) for number in range(3)]
     await settle()
     for _ in range(3):
-        places.give_back()
-        assert not places.take(), "it is promised to another"
+        limit.release()
+        assert not limit.try_acquire(), "it is promised to another"
         await settle()
-    assert order == [0, 1, 2] and places.taken == 1
+    assert order == [0, 1, 2] and limit.in_use == 1
     await asyncio.gather(*tasks)
 
 
 async def test_who_waits_too_long_is_told() -> None:
     """And stands in nobody's way afterwards."""
-    places = Places(1)
-    assert places.take()
+    limit = ConcurrencyLimit(1)
+    assert limit.try_acquire()
     with pytest.raises(TimeoutError):
-        await places.wait(0.001)
-    assert (places.taken, places.waiting) == (1, 0)
-    places.give_back()
-    assert places.take()
+        await limit.acquire(0.001)
+    assert (limit.in_use, limit.waiting) == (1, 0)
+    limit.release()
+    assert limit.try_acquire()
 
 
 async def test_a_place_that_comes_in_the_moment_of_giving_up_is_not_lost() -> None:
     """Handed on and cancelled before the waiting task ran again: the next in the queue gets it."""
-    places = Places(1)
-    assert places.take()
-    first, second = (asyncio.create_task(places.wait(LONG_S)) for _ in range(2))
+    limit = ConcurrencyLimit(1)
+    assert limit.try_acquire()
+    first, second = (asyncio.create_task(limit.acquire(LONG_S)) for _ in range(2))
     await settle()
-    places.give_back()
+    limit.release()
     first.cancel()
     await settle()
-    assert first.cancelled() and second.done() and places.taken == 1
-    places.give_back()
-    assert places.taken == 0
+    assert first.cancelled() and second.done() and limit.in_use == 1
+    limit.release()
+    assert limit.in_use == 0
 
 
 async def test_one_can_wait_until_all_are_free() -> None:
     """At once if they are, else when the last one is given back."""
-    places = Places(2)
-    await places.empty()
-    assert places.take() and places.take()
-    waiting = asyncio.create_task(places.empty())
-    places.give_back()
+    limit = ConcurrencyLimit(2)
+    await limit.wait_until_idle()
+    assert limit.try_acquire() and limit.try_acquire()
+    waiting = asyncio.create_task(limit.wait_until_idle())
+    limit.release()
     await settle()
     assert not waiting.done()
-    places.give_back()
+    limit.release()
     await waiting
 
 
 async def test_a_new_call_keeps_the_waiting_for_all() -> None:
     """A place that is taken again before the waiting task ran counts."""
-    places = Places(1)
-    assert places.take()
-    waiting = asyncio.create_task(places.empty())
+    limit = ConcurrencyLimit(1)
+    assert limit.try_acquire()
+    waiting = asyncio.create_task(limit.wait_until_idle())
     await settle()
-    places.give_back()
-    assert places.take()
+    limit.release()
+    assert limit.try_acquire()
     await settle()
     assert not waiting.done()
-    places.give_back()
+    limit.release()
     await waiting
 
 
@@ -107,13 +107,13 @@ def test_no_place_is_lost_or_invented(count: int, steps: Sequence[tuple[str, int
 
 
 async def _play(count: int, steps: Sequence[tuple[str, int]]) -> None:
-    places = Places(count)
+    limit = ConcurrencyLimit(count)
     inside: list[asyncio.Event] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def visit() -> None:
-        if not places.take():
-            await places.wait(LONG_S)
+        if not limit.try_acquire():
+            await limit.acquire(LONG_S)
         done = asyncio.Event()
         inside.append(done)
         try:
@@ -121,7 +121,7 @@ async def _play(count: int, steps: Sequence[tuple[str, int]]) -> None:
             await done.wait()
         finally:
             inside.remove(done)
-            places.give_back()
+            limit.release()
 
     for step, number in steps:
         match step:
@@ -133,11 +133,11 @@ async def _play(count: int, steps: Sequence[tuple[str, int]]) -> None:
                 tasks[number % len(tasks)].cancel()
             case "run":
                 await settle()
-                assert places.taken == len(inside)
-                assert not places.waiting or places.taken == count
+                assert limit.in_use == len(inside)
+                assert not limit.waiting or limit.in_use == count
     while not all(task.done() for task in tasks):
         for done in inside:
             done.set()
         await settle()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (places.taken, places.waiting) == (0, 0)
+    assert (limit.in_use, limit.waiting) == (0, 0)

@@ -17,7 +17,7 @@ import pytest
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
 from gateway.settings import Upstream as Settings
 from gateway.settings import models_dir
-from gateway.upstream.base import Call, Reply, Upstream
+from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
@@ -69,7 +69,7 @@ def gone(pid: object) -> bool:
 
 
 class FakeReply:
-    """Implements ``upstream.base.Reply``; the body is the address that was called."""
+    """Implements ``upstream.base.UpstreamReply``; the body is the address that was called."""
 
     status = 200
     headers: Mapping[str, str] = {}
@@ -98,7 +98,7 @@ class FakeConnection:
     async def open(self) -> None:
         self.log.append("open")
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         return FakeReply(self.base_url.encode())
 
     def ready(self) -> str | None:

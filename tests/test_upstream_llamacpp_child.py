@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gateway.settings import models_dir
-from gateway.upstream.llamacpp_child import Parameters, Serving
+from gateway.upstream.llamacpp_child import ChildAddress, ModelParameters
 from gateway.upstream.model_files import resolve
 
 COMMAND = [sys.executable, "-m", "gateway.upstream.llamacpp_child"]
@@ -22,7 +22,7 @@ KEY = "a key that the parent made up"
 
 def parameters(model: Path) -> bytes:
     """The one line that a child reads."""
-    told = Parameters(model=str(model), alias="alias", api_key=KEY, threads=2, parallel=1, context=256)
+    told = ModelParameters(model=str(model), alias="alias", api_key=KEY, threads=2, parallel=1, context=256)
     return msgspec.json.encode(told) + b"\n"
 
 
@@ -44,7 +44,7 @@ def test_a_file_that_is_no_model_is_told_in_a_line_of_its_own(tmp_path: Path) ->
 
 def test_parameters_do_not_show_the_key() -> None:
     """Whoever logs them logs no secret."""
-    assert KEY not in repr(msgspec.json.decode(parameters(Path("model.gguf")), type=Parameters))
+    assert KEY not in repr(msgspec.json.decode(parameters(Path("model.gguf")), type=ModelParameters))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent ended")
@@ -85,7 +85,7 @@ def serving() -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
         process.stdin.write(parameters(resolve("smollm2-135m", models_dir())))
         process.stdin.flush()
         try:
-            yield process, msgspec.json.decode(process.stdout.readline(), type=Serving).address
+            yield process, msgspec.json.decode(process.stdout.readline(), type=ChildAddress).address
         finally:
             process.kill()
 

@@ -15,7 +15,7 @@ from gateway.completion import OWN_KEY_REFUSED, refusal
 from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
 from gateway.http_server.request_response import Header
 from gateway.services import Services
-from gateway.upstream.base import Call, Reply
+from gateway.upstream.base import Call, UpstreamReply
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class PassThrough:
             else:
                 await respond(send, error.status, error.body(), error_headers(error))
 
-    async def _send(self, scope: HTTPScope, body: bytes) -> Reply:
+    async def _send(self, scope: HTTPScope, body: bytes) -> UpstreamReply:
         serving = self._services.serving
         name = serving.settings.server.default_upstream
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
@@ -82,5 +82,5 @@ class PassThrough:
         return reply
 
 
-def _headers(reply: Reply) -> list[Header]:
+def _headers(reply: UpstreamReply) -> list[Header]:
     return [(key.encode(), header_value(reply.headers[key])) for key in REPLY_HEADERS if key in reply.headers]

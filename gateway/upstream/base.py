@@ -26,7 +26,7 @@ class Call(Value, frozen=True):
     replaces JSON's."""
 
 
-class Reply(Protocol):
+class UpstreamReply(Protocol):
     """An answer whose status is known and whose body is still to come. Close it, read or not."""
 
     status: int
@@ -46,7 +46,7 @@ class Reply(Protocol):
 
 
 class WholeReply:
-    """A ``Reply`` whose body is here already."""
+    """An ``UpstreamReply`` whose body is here already."""
 
     def __init__(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
         self.status, self.headers = status, headers
@@ -68,7 +68,7 @@ class Upstream(Protocol):
     async def open(self) -> None:
         """Start whatever must run. Does not wait until it is ready."""
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         """Send and wait for the status line, whatever the status is.
 
         Raises ``UpstreamUnreachable``, ``UpstreamGarbage``, ``UpstreamBroken``, ``UpstreamTimeout``.

@@ -18,9 +18,9 @@ from typing import Literal
 from gateway.errors import Overloaded, UpstreamBroken, UpstreamError, UpstreamResting, UpstreamTimeout
 from gateway.settings import Upstream as UpstreamSettings
 from gateway.upstream import retry
-from gateway.upstream.base import Call, Reply, Upstream
+from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.breaker import Breaker, Change
-from gateway.upstream.concurrency_limit import Places
+from gateway.upstream.concurrency_limit import ConcurrencyLimit
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Guarded:
         self._sleep = sleep
         self._random = random
         self._observe = observe
-        self._places = Places(settings.max_connections)
+        self._limit = ConcurrencyLimit(settings.max_connections)
         self._breaker = Breaker(
             failures=settings.breaker_failures, rest_s=settings.breaker_rest_s, clock=clock, changed=self._changed
         )
@@ -65,16 +65,16 @@ class Guarded:
     @property
     def in_flight(self) -> int:
         """Calls under way, from their turn until their reply is closed or read to its end."""
-        return self._places.taken
+        return self._limit.in_use
 
     @property
     def waiting(self) -> int:
         """Calls that wait for their turn."""
-        return self._places.waiting
+        return self._limit.waiting
 
     async def idle(self) -> None:
         """Return when nothing is under way."""
-        await self._places.empty()
+        await self._limit.wait_until_idle()
 
     async def open(self) -> None:
         await self._upstream.open()
@@ -85,24 +85,24 @@ class Guarded:
     async def aclose(self) -> None:
         await self._upstream.aclose()
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         """Send, again where that may help, and wait for the status; in a stream for the first piece, too.
 
         Raises what the upstream raises, ``Overloaded`` after too long a wait for its turn, and ``UpstreamResting``.
         """
-        if not self._places.take():
+        if not self._limit.try_acquire():
             await self._turn()
         try:
             return await self._answered(call)
         except BaseException:
-            self._places.give_back()
+            self._limit.release()
             raise
 
     async def _turn(self) -> None:
         if self._breaker.rest_left_s:
             raise self._resting()
         try:
-            await self._places.wait(self._settings.queue_timeout_s)
+            await self._limit.acquire(self._settings.queue_timeout_s)
         except TimeoutError as error:
             raise Overloaded(
                 f"Upstream {self._name!r} is busy: the request did not get its turn within"
@@ -162,7 +162,7 @@ class Guarded:
             raise self._resting()
         began = self._clock()
         try:
-            reply = _GuardedReply(await self._upstream.send(call), self._places, self._breaker, ticket)
+            reply = _GuardedReply(await self._upstream.send(call), self._limit, self._breaker, ticket)
             if call.stream and reply.status < 300:
                 await self._peek(reply, self._settings.first_byte_timeout_s - (self._clock() - began))
         except UpstreamError:
@@ -209,14 +209,14 @@ class Guarded:
 
 
 class _GuardedReply:
-    """A reply that keeps a call's place until it is closed or read to its end. Implements ``upstream.base.Reply``.
+    """A reply that counts as under way until it is closed or read to its end. Implements ``base.UpstreamReply``.
 
     It is its own iterator: one that is left in the middle needs no clean-up of its own, a generator would.
     """
 
-    def __init__(self, reply: Reply, places: Places, breaker: Breaker, ticket: int) -> None:
+    def __init__(self, reply: UpstreamReply, limit: ConcurrencyLimit, breaker: Breaker, ticket: int) -> None:
         self._reply = reply
-        self._places = places
+        self._limit = limit
         self._breaker = breaker
         self._ticket: int | None = ticket
         self._left = False
@@ -299,7 +299,7 @@ class _GuardedReply:
     def _leave(self) -> None:
         if not self._left:
             self._left = True
-            self._places.give_back()
+            self._limit.release()
 
     async def cut(self) -> None:
         """Close the upstream's reply and keep the place: the call goes on."""

@@ -28,9 +28,9 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Reply
+from gateway.upstream.base import Call, UpstreamReply
 from gateway.upstream.transport import transport_for
-from gateway.upstream.wire import FRAMING, Answer, Origin, Request
+from gateway.upstream.wire import FRAMING, Origin, Request, WireAnswer
 
 _JSON = (b"content-type", b"application/json")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -69,7 +69,7 @@ class HttpUpstream:
     def ready(self) -> str | None:
         return None
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         """Also raises ``BadRequest`` if what the client gave cannot be sent as it is."""
         settings = self._settings
         request = Request(
@@ -170,9 +170,11 @@ def _own_headers(
 
 
 class _HttpReply:
-    """Implements ``upstream.base.Reply``."""
+    """Implements ``upstream.base.UpstreamReply``."""
 
-    def __init__(self, name: str, settings: UpstreamSettings, answer: Answer, deadline: float, *, stream: bool) -> None:
+    def __init__(
+        self, name: str, settings: UpstreamSettings, answer: WireAnswer, deadline: float, *, stream: bool
+    ) -> None:
         self._name = name
         self._settings = settings
         self._answer = answer

@@ -15,9 +15,9 @@ from typing import cast
 
 import httpx
 
-from gateway.upstream.concurrency_limit import Places
+from gateway.upstream.concurrency_limit import ConcurrencyLimit
 from gateway.upstream.http1_answer import Http1Answer
-from gateway.upstream.wire import Answer, Origin, Request, Wire
+from gateway.upstream.wire import Origin, Request, Wire, WireAnswer
 
 _HEADS = 256
 """Heads that are remembered: most requests differ in their bodies only."""
@@ -34,19 +34,19 @@ class Http1Transport(Wire):
 
     def __init__(self, *, max_connections: int, kept_s: float = 30.0) -> None:
         self._kept_s = kept_s
-        self._places = Places(max_connections)
+        self._limit = ConcurrencyLimit(max_connections)
         self._idle: defaultdict[Origin, deque[_Connection]] = defaultdict(deque)
         self._open: set[_Connection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> WireAnswer:
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
         sent = _head(request.method, request.target, request.headers) + _length(request, body) + body
         if self._loop is None:  # to ask for it again takes as long as to find a connection
             self._loop = asyncio.get_running_loop()
         deadline = self._loop.time() + request.answer_s
-        if not self._places.take():
+        if not self._limit.try_acquire():
             await self._turn(deadline)
         try:
             kept = None if request.once else self._kept(request.origin)
@@ -60,12 +60,12 @@ class Http1Transport(Wire):
             connection = await self._connected(request, deadline)
             return await connection.ask(sent, request.method).begun(deadline)
         except BaseException:
-            self._places.give_back()
+            self._limit.release()
             raise
 
     async def _turn(self, deadline: float) -> None:
         try:
-            await self._places.wait(deadline - asyncio.get_running_loop().time())
+            await self._limit.acquire(deadline - asyncio.get_running_loop().time())
         except TimeoutError as error:
             raise httpx.PoolTimeout("no connection became free") from error
 
@@ -100,7 +100,7 @@ class Http1Transport(Wire):
 
     def _put_back(self, origin: Origin, connection: "_Connection") -> None:
         """An answer was closed: its place, and the connection if it is good for another, are free."""
-        self._places.give_back()
+        self._limit.release()
         idle = self._idle[origin]
         if self._closed or not connection.usable(self._kept_s):
             connection.cut()
@@ -118,7 +118,7 @@ class Http1Transport(Wire):
 
 
 class _Connection(asyncio.Protocol):
-    """A socket, and the answer that is under way on it. Implements ``http1_answer.Source``."""
+    """A socket, and the answer that is under way on it. Implements ``http1_answer.AnswerSource``."""
 
     _transport: asyncio.Transport
 

@@ -1,7 +1,7 @@
 """One HTTP/1.1 answer: bytes are fed to it as they arrive, and whoever asked waits for its head and its pieces.
 
-llhttp (httptools) parses, strictly. Knows no socket: its ``Source`` has one. Each answer has a parser of its own, so
-nothing of one is left for the next; what the parser's methods ``on_...`` raise makes the answer garbage.
+llhttp (httptools) parses, strictly. Knows no socket: its ``AnswerSource`` has one. Each answer has a parser of its own,
+so nothing of one is left for the next; what the parser's methods ``on_...`` raise makes the answer garbage.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _AHEAD_BYTES = 262_144
 """Of a body that is waiting to be read, before reading from the socket pauses."""
 
 
-class Source(Protocol):
+class AnswerSource(Protocol):
     """Where an answer comes from."""
 
     @property
@@ -35,9 +35,9 @@ class Source(Protocol):
 
 
 class Http1Answer:
-    """Implements ``wire.Answer``."""
+    """Implements ``wire.WireAnswer``."""
 
-    def __init__(self, source: Source, *, bodiless: bool) -> None:
+    def __init__(self, source: AnswerSource, *, bodiless: bool) -> None:
         self._source = source
         self._bodiless = bodiless
         self._parser: HttpResponseParser | None = HttpResponseParser(self)

@@ -21,8 +21,8 @@ import msgspec
 
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Reply, Upstream
-from gateway.upstream.llamacpp_child import Parameters, Serving
+from gateway.upstream.base import Call, Upstream, UpstreamReply
+from gateway.upstream.llamacpp_child import ChildAddress, ModelParameters
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class LlamaCppUpstream:
             raise ConfigurationError(f"upstreams.{self._name}", [f"there is no model file {path}" for path in missing])
         self._tasks = [asyncio.create_task(child.supervise()) for child in children]
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         """Wait until the model's child serves, then hand the call on.
 
         Raises ``ModelNotFound``; ``UpstreamTimeout`` if it is not ready within the time for the first byte;
@@ -186,7 +186,7 @@ class _Child:
         line = await process.stdout.readline()
         if not line:
             return
-        serving = msgspec.json.decode(line, type=Serving)
+        serving = msgspec.json.decode(line, type=ChildAddress)
         upstream = self._connect(f"{serving.address}/v1", key)
         await upstream.open()
         since = self._clock()
@@ -201,9 +201,9 @@ class _Child:
                 self._deaths = 0
             await upstream.aclose()
 
-    def _parameters(self, key: str) -> Parameters:
+    def _parameters(self, key: str) -> ModelParameters:
         settings = self._settings
-        return Parameters(
+        return ModelParameters(
             model=str(self.path),
             alias=self.path.stem,
             api_key=key,

@@ -1,9 +1,10 @@
 """The process that holds one embedded model: ``python -m gateway.upstream.llamacpp_child``.
 
-Reads its ``Parameters`` as one line of JSON from stdin (the key must not stand on a command line), loads the model,
-prints ``{"address": "http://127.0.0.1:PORT"}`` as the only line on stdout and serves until stdin ends: the parent
-holds the other end, so it is gone when the parent is, however that ended. llama.cpp's log goes to stderr. Runs on its
-own because a crash of native code, or of memory, must not take the gateway along; ``upstream.llamacpp`` supervises it.
+Reads its ``ModelParameters`` as one line of JSON from stdin (the key must not stand on a command line), loads the
+model, prints ``{"address": "http://127.0.0.1:PORT"}`` as the only line on stdout and serves until stdin ends: the
+parent holds the other end, so it is gone when the parent is, however that ended. llama.cpp's log goes to stderr. Runs
+on its own because a crash of native code, or of memory, must not take the gateway along; ``upstream.llamacpp``
+supervises it.
 """
 
 import ctypes
@@ -26,7 +27,7 @@ _PROMPT_CACHE_MIB = 512
 """llama.cpp would keep up to 8 GiB of old prompts."""
 
 
-class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+class ModelParameters(msgspec.Struct, frozen=True, kw_only=True):
     """What a child is told."""
 
     model: str
@@ -42,10 +43,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens per request."""
 
     def __repr__(self) -> str:
-        return f"Parameters(model={self.model!r})"
+        return f"ModelParameters(model={self.model!r})"
 
 
-class Serving(msgspec.Struct, frozen=True, kw_only=True):
+class ChildAddress(msgspec.Struct, frozen=True, kw_only=True):
     """What a child says once the model is loaded."""
 
     address: str
@@ -60,9 +61,9 @@ def main() -> None:
     if not line:
         return
     announce = _own_stdout()
-    parameters = msgspec.json.decode(line, type=Parameters)
+    parameters = msgspec.json.decode(line, type=ModelParameters)
     server = serve(parameters)
-    announce.write(msgspec.json.encode(Serving(address=server.listening_address)) + b"\n")
+    announce.write(msgspec.json.encode(ChildAddress(address=server.listening_address)) + b"\n")
     sys.stdin.buffer.read()
     os._exit(0)  # without waiting for replies under way, which nobody reads any more
 
@@ -76,7 +77,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def serve(parameters: Parameters) -> "xllamacpp.Server":  # type: ignore[name-defined]  # noqa: F821 - imported late
+def serve(parameters: ModelParameters) -> "xllamacpp.Server":  # type: ignore[name-defined]  # noqa: F821 - imported late
     """Load the model and serve it from threads on a free port of the loopback address."""
     import xllamacpp
 

@@ -21,7 +21,7 @@ import ollama
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
 from gateway.formats.sse import MAX_EVENT
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Reply, Upstream, WholeReply
+from gateway.upstream.base import Call, Upstream, UpstreamReply, WholeReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.ollama_replies import (
     ChatAnswer,
@@ -79,7 +79,7 @@ class OllamaUpstream:
     def ready(self) -> str | None:
         return None
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         """Send, and wait for the whole answer or the first line of a stream.
 
         Raises ``BadRequest`` for what Ollama cannot do, ``NotFound`` for a path that it does not serve, and what every
@@ -107,7 +107,7 @@ class OllamaUpstream:
         headers = [(name, value) for name, value in call.headers if name != b"content-type"]
         return Call(model=call.model, body=asked.body, path=asked.path, stream=asked.stream, headers=headers)
 
-    async def _streamed(self, answer: StreamableAnswer, lines: AsyncGenerator[dict[str, Any], None]) -> Reply:
+    async def _streamed(self, answer: StreamableAnswer, lines: AsyncGenerator[dict[str, Any], None]) -> UpstreamReply:
         """A stream whose first line is there."""
         try:
             first = await anext(lines, None)
@@ -133,7 +133,7 @@ class OllamaUpstream:
         if not answer.done:
             yield answer.cut_short()
 
-    async def _passed(self, call: Call) -> Reply:
+    async def _passed(self, call: Call) -> UpstreamReply:
         """A call that needs no translation, or that only a newer Ollama knows."""
         reply = await self._http.send(msgspec.structs.replace(call, path=f"/v1{call.path}"))
         if reply.status == 404 and not _is_json(reply):
@@ -141,7 +141,7 @@ class OllamaUpstream:
             raise NotFound(f"upstream {self._name!r} does not serve /v1{call.path}: a newer Ollama may.")
         return reply
 
-    def _refused(self, error: ollama.ResponseError, flight: "_Flight") -> Reply:
+    def _refused(self, error: ollama.ResponseError, flight: "_Flight") -> UpstreamReply:
         """An error of Ollama's own: its status, its words in OpenAI's shape, the headers that clients act on."""
         assert flight.reply is not None, "it answered"
         status = flight.reply.status
@@ -161,7 +161,7 @@ class _Flight:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.reply: Reply | None = None
+        self.reply: UpstreamReply | None = None
 
 
 class _Client(ollama.AsyncClient):
@@ -221,17 +221,17 @@ class _Wire(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         flight: _Flight = request.extensions["flight"]
         flight.reply = reply = await self._http.send(msgspec.structs.replace(flight.call, body=request.content))
-        return httpx.Response(reply.status, stream=_Body(reply, lines=flight.call.stream))
+        return httpx.Response(reply.status, stream=_NativeBody(reply, lines=flight.call.stream))
 
 
-class _Body(httpx.AsyncByteStream):
+class _NativeBody(httpx.AsyncByteStream):
     """A reply's body, which stays the reply's to close.
 
     A stream is handed on in whole lines, without U+0085: httpx takes it for the end of a line, and Go's encoder does
     not escape it as it does the other such characters.
     """
 
-    def __init__(self, reply: Reply, *, lines: bool) -> None:
+    def __init__(self, reply: UpstreamReply, *, lines: bool) -> None:
         self._reply = reply
         self._lines = lines
 
@@ -258,7 +258,7 @@ def _escaped(lines: bytes) -> bytes:
 
 
 class _Streamed:
-    """An answer on its way. Implements ``upstream.base.Reply``. Closed before its end, it stops the generation."""
+    """An answer on its way. Implements ``base.UpstreamReply``. Closed before its end, it stops the generation."""
 
     status = 200
     headers: Mapping[str, str] = MappingProxyType({"content-type": "text/event-stream"})
@@ -278,5 +278,5 @@ class _Streamed:
         await self._lines.aclose()
 
 
-def _is_json(reply: Reply) -> bool:
+def _is_json(reply: UpstreamReply) -> bool:
     return "json" in reply.headers.get("content-type", "")

@@ -20,28 +20,28 @@ class _Url(msgspec.Struct):
     url: str
 
 
-class _Part(msgspec.Struct):
+class _ContentPart(msgspec.Struct):
     type: str
     text: str | None = None
     refusal: str | None = None
     image_url: _Url | str | None = None
 
 
-class _Function(msgspec.Struct):
+class _ChatFunction(msgspec.Struct):
     name: str
     arguments: str | None = None
 
 
-class _ToolCall(msgspec.Struct):
-    function: _Function
+class _ChatToolCall(msgspec.Struct):
+    function: _ChatFunction
     id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _ChatMessage(msgspec.Struct):
     role: str
-    content: str | list[_Part] | None = None
+    content: str | list[_ContentPart] | None = None
     name: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_ChatToolCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: Any = None
     reasoning: Any = None
@@ -54,12 +54,12 @@ def native_messages(fields: dict[str, Raw]) -> list[dict[str, Any]]:
     """
     if "messages" not in fields:
         raise BadRequest("Missing required parameter: 'messages'.", param="messages")
-    messages: list[_Message] = typed(fields, "messages", list[_Message], "an array of messages")
+    messages: list[_ChatMessage] = typed(fields, "messages", list[_ChatMessage], "an array of messages")
     tools: dict[str | None, str] = {}
     return [_native(message, f"messages[{number}]", tools) for number, message in enumerate(messages)]
 
 
-def _native(message: _Message, where: str, tools: dict[str | None, str]) -> dict[str, Any]:
+def _native(message: _ChatMessage, where: str, tools: dict[str | None, str]) -> dict[str, Any]:
     """One message; ``tools`` maps the ids of earlier calls to names and is added to."""
     role = _ROLES.get(message.role, message.role)
     texts, images = _content(message, where)
@@ -79,7 +79,7 @@ def _native(message: _Message, where: str, tools: dict[str | None, str]) -> dict
     return native
 
 
-def _content(message: _Message, where: str) -> tuple[list[str], list[str]]:
+def _content(message: _ChatMessage, where: str) -> tuple[list[str], list[str]]:
     """The texts and the images (base64) of a message."""
     if not isinstance(message.content, list):
         return [message.content or ""], []
@@ -109,7 +109,7 @@ def _image(image: _Url | str, where: str) -> str:
     return url[prefix.end() :]
 
 
-def _tool_call(call: _ToolCall, where: str) -> dict[str, Any]:
+def _tool_call(call: _ChatToolCall, where: str) -> dict[str, Any]:
     arguments = (call.function.arguments or "").strip() or "{}"
     try:
         _object.decode(arguments)

@@ -18,20 +18,20 @@ from gateway.upstream.ollama_requests import Asked
 _encode = msgspec.json.encode
 
 
-class _Function(msgspec.Struct):
+class _CalledFunction(msgspec.Struct):
     name: str
     arguments: Any = None
 
 
-class _ToolCall(msgspec.Struct):
-    function: _Function
+class _AnswerToolCall(msgspec.Struct):
+    function: _CalledFunction
     id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _AnswerMessage(msgspec.Struct):
     content: str = ""
     thinking: str = ""
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_AnswerToolCall] | None = None
 
 
 class _Line(msgspec.Struct, kw_only=True):
@@ -44,7 +44,7 @@ class _Line(msgspec.Struct, kw_only=True):
 
 
 class _ChatLine(_Line):
-    message: _Message
+    message: _AnswerMessage
     logprobs: list[dict[str, Any]] | None = None
 
 
@@ -52,7 +52,7 @@ class _TextLine(_Line):
     response: str
 
 
-class _Embeddings(msgspec.Struct):
+class _EmbeddingReply(msgspec.Struct):
     embeddings: list[list[float]]
     prompt_eval_count: int = 0
 
@@ -169,7 +169,7 @@ class ChatAnswer(StreamableAnswer):
         piece = self._event(self._choice("delta", said, read, None)) if said or read.logprobs else b""
         return piece + self._end(read) if read.done else piece
 
-    def _said(self, message: _Message) -> dict[str, Any]:
+    def _said(self, message: _AnswerMessage) -> dict[str, Any]:
         """What a message holds. Calls are numbered, and named where Ollama did not, through the whole reply."""
         said: dict[str, Any] = {}
         if message.thinking:
@@ -229,7 +229,7 @@ class EmbeddingAnswer:
 
     def whole(self, answer: Mapping[str, Any]) -> bytes:
         """The body of the reply. Raises ``UpstreamGarbage``."""
-        read = _read(answer, _Embeddings)
+        read = _read(answer, _EmbeddingReply)
         data = [
             {"object": "embedding", "index": index, "embedding": self._shaped(vector)}
             for index, vector in enumerate(read.embeddings)

@@ -182,7 +182,7 @@ class _Allowed(msgspec.Struct):
     tools: list[_Tool] = []
 
 
-class _Choice(_Tool):
+class _ToolChoice(_Tool):
     allowed_tools: _Allowed | None = None
 
 
@@ -268,7 +268,7 @@ def _tools(fields: dict[str, Raw]) -> list[Raw] | None:
 
 def _allowed(fields: dict[str, Raw]) -> set[str] | None:
     """Names of the tools that ``tool_choice`` leaves; ``None`` for all of them."""
-    choice: str | _Choice | None = typed(fields, "tool_choice", str | _Choice | None, "a string or an object")
+    choice: str | _ToolChoice | None = typed(fields, "tool_choice", str | _ToolChoice | None, "a string or an object")
     if isinstance(choice, str):
         return set() if choice == "none" else None
     if choice is None:

@@ -21,7 +21,7 @@ import httpx
 from yarl import URL
 
 from gateway.upstream.http1 import Http1Transport
-from gateway.upstream.wire import Answer, Request, Wire
+from gateway.upstream.wire import Request, Wire, WireAnswer
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -48,7 +48,7 @@ class AiohttpTransport(Wire):
         self._fresh: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> WireAnswer:
         if self._closed:
             raise httpx.ConnectError("the transport is closed")
         try:
@@ -143,7 +143,7 @@ def _lost_in_reuse(error: aiohttp.ClientError, request: Request) -> bool:
 
 
 class _AiohttpAnswer:
-    """Implements ``wire.Answer``."""
+    """Implements ``wire.WireAnswer``."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

@@ -49,7 +49,7 @@ class Request(Value, frozen=True):
         return f"Request({self.method!r}, {self.origin!r})"
 
 
-class Answer(Protocol):
+class WireAnswer(Protocol):
     """A reply whose status is known. Close it, read or not."""
 
     @property
@@ -69,7 +69,7 @@ class Wire(httpx.AsyncBaseTransport):
     """Carries requests. Reuses connections, and survives callers that are cancelled."""
 
     @abstractmethod
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> WireAnswer:
         """Send and wait for the status line.
 
         A request that a *reused* connection lost before the answer began is sent once more, on a fresh one: a server
@@ -103,14 +103,14 @@ class Wire(httpx.AsyncBaseTransport):
             error.request = request
             raise
         return httpx.Response(
-            answer.status, headers=list(answer.headers), stream=_Body(answer, request, read_s), request=request
+            answer.status, headers=list(answer.headers), stream=_AnswerStream(answer, request, read_s), request=request
         )
 
 
-class _Body(httpx.AsyncByteStream):
+class _AnswerStream(httpx.AsyncByteStream):
     """An answer's body as httpx reads it."""
 
-    def __init__(self, answer: Answer, request: httpx.Request, read_s: float) -> None:
+    def __init__(self, answer: WireAnswer, request: httpx.Request, read_s: float) -> None:
         self._answer = answer
         self._request = request
         self._read_s = read_s

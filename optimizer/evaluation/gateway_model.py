@@ -20,7 +20,7 @@ from gateway.routing.inject import compile_rules
 from gateway.routing.route import plan_for
 from gateway.services import Services
 from gateway.settings import Settings
-from gateway.upstream.base import Call, Reply, Upstream, WholeReply
+from gateway.upstream.base import Call, Upstream, UpstreamReply, WholeReply
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, Pass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
@@ -92,7 +92,7 @@ class _Passes:
     async def open(self) -> None:
         """Opened with the services."""
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         key = key_of_pass(self._identity, call.path, call.body)
         kept = self._evaluations.get_pass(key)
         if kept is None:

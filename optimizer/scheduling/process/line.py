@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.errors import UpstreamBroken
 from gateway.settings import Settings
-from gateway.upstream.base import Call, Reply, WholeReply
+from gateway.upstream.base import Call, UpstreamReply, WholeReply
 from optimizer.scheduling.process.messages import (
     Answered,
     Ask,
@@ -61,7 +61,7 @@ class Line:
             self.configured(self.settings)
             self.begun.set()
 
-    async def ask(self, upstream: str, call: Call) -> Reply:
+    async def ask(self, upstream: str, call: Call) -> UpstreamReply:
         """The whole reply. Raises what the gateway's upstream raised."""
         number = next(self._numbers)
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
@@ -99,7 +99,7 @@ class Relayed:
     async def open(self) -> None:
         """The gateway opened it."""
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> UpstreamReply:
         return await self._line.ask(self._name, call)
 
     def ready(self) -> str | None:

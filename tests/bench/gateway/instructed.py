@@ -47,7 +47,7 @@ Part = tuple[Callable[[], Awaitable[object] | object], int]
 
 
 class Answered:
-    """An ``upstream.base.Reply`` that is there at once."""
+    """An ``upstream.base.UpstreamReply`` that is there at once."""
 
     def __init__(self, kind: str, pieces: list[bytes]) -> None:
         self.status = 200
