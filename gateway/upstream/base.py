@@ -45,7 +45,7 @@ class UpstreamReply(Protocol):
         """Give the connection back, or cut it if the body was not read to its end."""
 
 
-class WholeReply:
+class BufferedReply:
     """An ``UpstreamReply`` whose body is here already."""
 
     def __init__(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:

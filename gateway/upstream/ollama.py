@@ -21,7 +21,7 @@ import ollama
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
 from gateway.formats.sse import MAX_EVENT
 from gateway.settings import Upstream as UpstreamSettings
-from gateway.upstream.base import Call, Upstream, UpstreamReply, WholeReply
+from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.ollama_replies import (
     ChatAnswer,
@@ -95,7 +95,7 @@ class OllamaUpstream:
         flight = _Flight(self._native(call, asked))
         try:
             if not isinstance(answer, StreamableAnswer) or not asked.stream:
-                return WholeReply(answer.whole(await self._client.whole(flight)), headers=_JSON)
+                return BufferedReply(answer.whole(await self._client.whole(flight)), headers=_JSON)
             return await self._streamed(answer, self._client.lines(flight))
         except ollama.ResponseError as error:
             return self._refused(error, flight)
@@ -153,7 +153,7 @@ class OllamaUpstream:
         headers = {name: flight.reply.headers[name] for name in _HANDED_ON if name in flight.reply.headers}
         # An error with a good status: it failed after it had begun to answer.
         status = 500 if status < 300 else status
-        return WholeReply(refusal(error.error, status), status=status, headers={**headers, **_JSON})
+        return BufferedReply(refusal(error.error, status), status=status, headers={**headers, **_JSON})
 
 
 class _Flight:

@@ -18,13 +18,13 @@ from gateway.upstream.ollama_requests import Asked
 _encode = msgspec.json.encode
 
 
-class _CalledFunction(msgspec.Struct):
+class _AnswerFunction(msgspec.Struct):
     name: str
     arguments: Any = None
 
 
 class _AnswerToolCall(msgspec.Struct):
-    function: _CalledFunction
+    function: _AnswerFunction
     id: str | None = None
 
 

@@ -20,7 +20,7 @@ from gateway.routing.inject import compile_rules
 from gateway.routing.route import plan_for
 from gateway.services import Services
 from gateway.settings import Settings
-from gateway.upstream.base import Call, Upstream, UpstreamReply, WholeReply
+from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, Pass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
@@ -109,7 +109,7 @@ class _Passes:
             await self._evaluations.keep_pass(key, kept)
         self.keys.append(key)
         self.latency_s += kept.latency_s
-        return WholeReply(kept.body)
+        return BufferedReply(kept.body)
 
     def ready(self) -> str | None:
         return self._upstream.ready()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.errors import UpstreamBroken
 from gateway.settings import Settings
-from gateway.upstream.base import Call, UpstreamReply, WholeReply
+from gateway.upstream.base import BufferedReply, Call, UpstreamReply
 from optimizer.scheduling.process.messages import (
     Answered,
     Ask,
@@ -75,7 +75,7 @@ class Line:
             del self._waiting[number]
         if isinstance(answer, Failed):
             raise answer.error()
-        return WholeReply(answer.body, status=answer.status, headers=answer.headers)
+        return BufferedReply(answer.body, status=answer.status, headers=answer.headers)
 
     async def aclose(self) -> None:
         """Cut it."""
