@@ -6,15 +6,15 @@ import socket
 from collections.abc import AsyncIterator
 
 from gateway.services import Services
-from optimizer.scheduling.process.asked import answer, tell
-from optimizer.scheduling.process.line import Line
 from optimizer.scheduling.process.messages import cut
+from optimizer.scheduling.process.parent_connection import ParentConnection
+from optimizer.scheduling.process.relay import answer, tell
 
 
 class Linked:
     """A line, and the tasks at its ends."""
 
-    def __init__(self, line: Line, writer: asyncio.StreamWriter, answering: "asyncio.Task[None]") -> None:
+    def __init__(self, line: ParentConnection, writer: asyncio.StreamWriter, answering: "asyncio.Task[None]") -> None:
         self.line = line
         self.answering = answering
         """Ends when the child's end is closed."""
@@ -30,7 +30,7 @@ async def linked(services: Services) -> AsyncIterator[Linked]:
     """A gateway's services and a child's line, begun."""
     ours, its = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
-    line = Line(*await asyncio.open_connection(sock=its))
+    line = ParentConnection(*await asyncio.open_connection(sock=its))
     answering = asyncio.create_task(answer(services, reader, writer))
     tasks = [answering, asyncio.create_task(tell(services, writer)), asyncio.create_task(line.listen())]
     try:

@@ -10,8 +10,8 @@ from gateway.domain import Activation, Arm, RuleSet, Source, Usage
 from gateway.rules.history import standing
 from gateway.settings import Rollout, Task
 from gateway.store.base import Observed
-from optimizer.monitoring.rollout.decide import Course, decide, weak_share
-from optimizer.monitoring.rollout.state import Memory
+from optimizer.monitoring.rollout.decide import Assessment, decide, weak_share
+from optimizer.monitoring.rollout.state import RolloutState
 
 Chance = Callable[[Arm, int | None, float], float]
 """Arm, rule set and time -> chance of a bad reply."""
@@ -54,7 +54,7 @@ class Town:
         look_s: float = LOOK_S,
     ) -> None:  # fmt: skip
         self.task, self.history, self.now = task, list(history), START
-        self.memory, self.course = Memory(), Course()
+        self.memory, self.course = RolloutState(), Assessment()
         self.rows = list[Observed]()
         self.harmed = 0
         """Replies that only the rules made bad."""
@@ -96,7 +96,7 @@ class Town:
 
     def kill(self) -> None:
         """The process forgets nothing that was noted."""
-        self.memory = msgspec.json.decode(msgspec.json.encode(self.memory), type=Memory)
+        self.memory = msgspec.json.decode(msgspec.json.encode(self.memory), type=RolloutState)
 
     def _exchange(self, created: float) -> Observed:
         arm, rules = self._arm()

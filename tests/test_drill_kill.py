@@ -32,7 +32,7 @@ from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore
 from optimizer.monitoring.sweep import Sweep
-from optimizer.scheduling.learner import Learner, learner
+from optimizer.scheduling.learner import Learner, open_learner
 from tests import fakes
 from tests.fakes import free_port, raw_server, settings
 from tests.learning import answer_over_http
@@ -106,12 +106,12 @@ class Town:
         step = 0
         while step < len(steps):
             with contextlib.suppress(Killed):
-                async with self._process(at, done=done) as (_, teacher, sweep):
+                async with self._process(at, done=done) as (_, learner, sweep):
                     at = None
                     while step < len(steps):
                         self._now = BEGAN + 60.0 * (step + 1)
                         if steps[step] == "cycle":
-                            await teacher.learn(TASK)
+                            await learner.learn(TASK)
                         else:
                             self._traffic(step)
                             await sweep.tick()
@@ -125,8 +125,8 @@ class Town:
                 self._settings, {"mock": self.upstream}, cast("Store", mortal), wall_clock=lambda: self._now
             )
             try:
-                async with learner(made) as teacher, sweep_of(made, teacher) as sweep:
-                    yield made, teacher, sweep
+                async with open_learner(made) as learner, sweep_of(made, learner) as sweep:
+                    yield made, learner, sweep
             finally:
                 self.writes = mortal.writes
 
@@ -224,7 +224,7 @@ confirmation_items = 60
 """
 
 
-class Served:
+class UpstreamModel:
     """``preceptor serve`` with its optimizer on a folder, killed and started again."""
 
     def __init__(self, folder: Path, upstream: str) -> None:
@@ -248,10 +248,10 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def killed_at(folder: Path, calls: tuple[int, ...]) -> AsyncIterator[tuple[Served, Counter[str]]]:
+async def killed_at(folder: Path, calls: tuple[int, ...]) -> AsyncIterator[tuple[UpstreamModel, Counter[str]]]:
     """A gateway that is killed when the upstream is asked so many times, and started again each time."""
     asked: Counter[str] = Counter()
-    made: list[Served] = []
+    made: list[UpstreamModel] = []
 
     def script(body: dict[str, Any]) -> str:
         asked["calls"] += 1
@@ -260,7 +260,7 @@ async def killed_at(folder: Path, calls: tuple[int, ...]) -> AsyncIterator[tuple
         return weak_reply(body) if body["model"] == "tiny-1b" else strong_reply(body)
 
     async with raw_server(functools.partial(answer_over_http, script=script)) as upstream:
-        made.append(Served(folder, upstream))
+        made.append(UpstreamModel(folder, upstream))
         await made[0].start()
         again = asyncio.create_task(_restarted(made[0], asked))
         try:
@@ -273,7 +273,7 @@ async def killed_at(folder: Path, calls: tuple[int, ...]) -> AsyncIterator[tuple
             await made[0].child.wait()
 
 
-async def _restarted(served: Served, asked: Counter[str]) -> None:
+async def _restarted(served: UpstreamModel, asked: Counter[str]) -> None:
     while True:
         assert served.child is not None
         await served.child.wait()

@@ -19,7 +19,7 @@ from gateway.rules.watch import refresh
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
 from optimizer.monitoring.sweep import NOTE, Sweep
-from optimizer.scheduling.learner import learner
+from optimizer.scheduling.learner import open_learner
 from tests import fakes
 from tests.fakes import Answer, FakeUpstream
 from tests.traffic import sweep_of
@@ -206,20 +206,20 @@ async def two_leaders(folder: Path) -> AsyncIterator[tuple[World, Sweep, Any]]:
             made = fakes.services(
                 fakes.settings(text), {"mock": upstream}, others, wall_clock=lambda: here.clock[0]
             )  # fmt: skip
-            async with learner(made) as teacher, sweep_of(made, teacher) as sweep:
-                yield here, sweep, teacher
+            async with open_learner(made) as learner, sweep_of(made, learner) as sweep:
+                yield here, sweep, learner
 
 
 async def test_two_that_both_believe_they_lead_decide_everything_once(tmp_path: Path) -> None:
     """Sweeps and cycles side by side, at the same moments: one version, each decision once, each label once."""
-    async with two_leaders(tmp_path) as (here, sweep, teacher):
+    async with two_leaders(tmp_path) as (here, sweep, learner):
         for number in range(300):
             here.clock[0] += 20
             await here.ask("twice" if number % 2 else "")
             if number % 5 == 4:
                 await asyncio.gather(here.tick(), sweep.tick())
             if number % 50 == 49:
-                await asyncio.gather(here.learn(), teacher.learn(TASK))
+                await asyncio.gather(here.learn(), learner.learn(TASK))
         assert [[rule.text for rule in one.rules] for one in here.store.rule_sets(TASK)] == [[CURES["twice"]]]
         assert decisions(here) == [("canary", 1, 0.4, "cycle"), ("live", 1, 1.0, "watch")]
         shadows = [one for one in here.store.observed(TASK, since=0, limit=9999) if one.arm == "shadow"]

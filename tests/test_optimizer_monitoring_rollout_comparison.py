@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.store.base import Observed
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
-from optimizer.monitoring.rollout.comparison import PAST, SETTLED_S, STREAM, Comparison, Limits, begun, harmed
+from optimizer.monitoring.rollout.comparison import PAST, SETTLED_S, STREAM, Comparison, CostLimits, begun, harmed
 from tests.rollouts import START, observed
 
 TRIAL = Pairing(subject="trial", version=2, began=START, challenger="canary", incumbent="weak")
@@ -18,10 +18,10 @@ def looked(state: Comparison, rows: list[Observed], now: float = LATER, *, full:
     return state.after(rows, weak="small", now=now, full=full)
 
 
-LIMITS = Limits(latency=3, tokens=3)
+LIMITS = CostLimits(latency=3, tokens=3)
 
 
-def new(limits: Limits = LIMITS) -> Comparison:
+def new(limits: CostLimits = LIMITS) -> Comparison:
     return begun(TRIAL, limits, [], "small")
 
 
@@ -89,15 +89,15 @@ def test_latency_and_tokens_beyond_the_limit_are_harm_and_without_a_limit_they_a
     ]  # fmt: skip
     reached = {rail.name for rail in looked(new(), rows).guardrails(0.01) if rail.found.reached}
     assert reached == {"latency", "output tokens"}
-    assert len(looked(new(Limits()), rows).guardrails(0.01)) == 2
-    allowed = looked(new(Limits(latency=12, tokens=12)), rows)
+    assert len(looked(new(CostLimits()), rows).guardrails(0.01)) == 2
+    allowed = looked(new(CostLimits(latency=12, tokens=12)), rows)
     assert not any(rail.found.reached for rail in allowed.guardrails(0.01))
 
 
 def test_the_past_is_dealt_out_to_the_present_until_it_is_used_up() -> None:
     """Several of the past for one of the present, each once; then nothing more is compared."""
     past = [observed(at, START - 2000 + at, "weak", 1, bad=at % 10 == 0) for at in range(PAST)]
-    state = begun(OF_PAST, Limits(latency=3, tokens=3), past, "small")
+    state = begun(OF_PAST, CostLimits(latency=3, tokens=3), past, "small")
     assert (state.incumbent.seen, state.limits.latency) == (PAST, None)
     rows = [observed(5000 + at, START + at / 10, "weak", 2) for at in range(450)]
     state = looked(state, rows)
@@ -109,13 +109,13 @@ def test_little_past_is_dealt_one_by_one() -> None:
     """Thirty outcomes are compared with thirty."""
     past = [observed(at, START - 100 + at, "weak", 1) for at in range(30)]
     rows = [observed(5000 + at, START + at, "weak", 2) for at in range(50)]
-    assert looked(begun(OF_PAST, Limits(), past, "small"), rows).outcomes == "ic" * 30
+    assert looked(begun(OF_PAST, CostLimits(), past, "small"), rows).outcomes == "ic" * 30
 
 
 def test_the_past_says_something_for_a_day() -> None:
     """Later exchanges are not compared with it."""
     past = [observed(at, START - 100 + at, "weak", 1) for at in range(30)]
-    state = begun(OF_PAST, Limits(), past, "small")
+    state = begun(OF_PAST, CostLimits(), past, "small")
     assert looked(state, [observed(99, START + PAST_S + 1, "weak", 2)], START + 2 * PAST_S).outcomes == ""
 
 

@@ -13,21 +13,21 @@ from gateway.domain import Activation, Arm, RuleSet
 from gateway.rules.history import standing
 from gateway.settings import Rollout
 from optimizer.monitoring.rollout.arms import Pairing
-from optimizer.monitoring.rollout.comparison import Comparison, Tally
+from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison
 from optimizer.monitoring.rollout.decide import BY, Step, decide
-from optimizer.monitoring.rollout.labels import Agreement
+from optimizer.monitoring.rollout.labels import ModelAgreement
 from tests.rollouts import START, Chance, Town, entry, section
 
 TRIAL = [entry("canary", 1, share=0.05)]
 SERVES = st.sampled_from(["weak", "strong", "shadow", "canary"])
-NONE = Agreement()
+NONE = ModelAgreement()
 BAD = "icI" * 5 + "iC" * 60
 """Outcomes of a challenger that fails where the incumbent does not."""
 
 
 def of_trial(outcomes: str = "", version: int = 1) -> Comparison:
     pairing = Pairing(subject="trial", version=version, began=START, challenger="canary", incumbent="weak")
-    return Comparison(pairing=pairing, began=START, outcomes=outcomes, challenger=Tally(seen=60, bad=60))
+    return Comparison(pairing=pairing, began=START, outcomes=outcomes, challenger=ArmCounts(seen=60, bad=60))
 
 
 def of_live(outcomes: str, version: int = 2) -> Comparison:
@@ -46,7 +46,7 @@ def waited(exchanges: int = 10**6, watched_s: float = 1e9) -> Step:
 
 def decided(
     history: Sequence[Activation], *comparisons: Comparison, serve: str = "weak", step: Step | None = None,
-    agreement: Agreement = NONE, **rollout: object,
+    agreement: ModelAgreement = NONE, **rollout: object,
 ) -> Activation | None:  # fmt: skip
     steps = {"trial": step, "strong": step} if step is not None else {}
     task = section(serve, **rollout)
@@ -65,7 +65,7 @@ def test_a_share_grows_by_one_step_at_a_time_and_only_when_its_step_is_over(
 ) -> None:
     """Whatever the steps are, and whatever share a person gave."""
     history = [entry("canary", 1, share=share), entry("share", None, share=share)]
-    agreement = Agreement(agreed=10_000)
+    agreement = ModelAgreement(agreed=10_000)
     step = waited(exchanges, watched_s)
     found = decided(history, of_trial(), of_strong(""), serve=serve, step=step, agreement=agreement, steps=steps)
     if found is None:
@@ -83,7 +83,7 @@ def test_only_the_policy_canary_makes_anything_grow(serve: str, policy: str, out
     """Under the others a person decides; harm ends a trial all the same."""
     history = [*TRIAL, entry("share", None, share=0.05)]
     found = decided(
-        history, of_trial(outcomes), of_strong(""), serve=serve, step=waited(), agreement=Agreement(agreed=9999),
+        history, of_trial(outcomes), of_strong(""), serve=serve, step=waited(), agreement=ModelAgreement(agreed=9999),
         policy=policy,
     )  # fmt: skip
     assert found is None or (outcomes == BAD and found.share == 0)
@@ -101,7 +101,7 @@ def test_harm_at_any_time_ends_the_trial_under_every_policy(policy: str, step: S
 def test_without_rollback_harm_is_said_and_nothing_grows() -> None:
     """A person is asked to decide, and nothing is made worse meanwhile."""
     course = decide(
-        "t", section(rollback=False), TRIAL, [of_trial(BAD)], {"trial": waited()}, Agreement(), START
+        "t", section(rollback=False), TRIAL, [of_trial(BAD)], {"trial": waited()}, ModelAgreement(), START
     )  # fmt: skip
     assert course.decision is None and course.harm[0].subject == "trial"
     assert "doubt" in course.waiting[0]
@@ -135,7 +135,7 @@ def test_a_version_that_was_taken_off_does_not_come_back_by_itself() -> None:
 def test_the_weak_model_gets_more_only_where_it_is_sure_to_agree() -> None:
     """The bound counts, not the rate."""
     history = [entry("share", None, share=0.05)]
-    sure, unsure = Agreement(agreed=500, differed=10), Agreement(agreed=30)
+    sure, unsure = ModelAgreement(agreed=500, differed=10), ModelAgreement(agreed=30)
     found = decided(history, of_strong(""), serve="canary", step=waited(), agreement=sure)
     assert found is not None and (found.kind, found.share) == ("share", 0.25)
     assert decided(history, of_strong(""), serve="canary", step=waited(), agreement=unsure) is None

@@ -1,9 +1,9 @@
-"""Agreement and drift: each label once, of the right replies."""
+"""ModelAgreement and drift: each label once, of the right replies."""
 
 import random
 
 from gateway.domain import Evidence, Measured
-from optimizer.monitoring.rollout.labels import Agreement, drift_watch
+from optimizer.monitoring.rollout.labels import ModelAgreement, drift_watch
 from tests.rollouts import START, observed
 
 PROMISED = Evidence(
@@ -21,7 +21,7 @@ def test_agreement_counts_each_comparison_with_the_strong_model_once() -> None:
         observed(4, START, "weak", 1, bad=False, source="shadow"),
         observed(5, START, "shadow", None, bad=False, source="shadow", model="large"),
     ]
-    agreement = Agreement()
+    agreement = ModelAgreement()
     for _ in range(3):
         agreement = agreement.after(rows, weak="small", version=2, began=START)
     assert (agreement.agreed, agreement.differed) == (1, 1)
@@ -31,8 +31,8 @@ def test_agreement_counts_each_comparison_with_the_strong_model_once() -> None:
 
 def test_nothing_is_certain_before_there_are_comparisons() -> None:
     """And with more of them more is."""
-    assert Agreement().bound(0.01) == 0.0
-    assert Agreement(agreed=50).bound(0.01) < Agreement(agreed=500).bound(0.01) < 1
+    assert ModelAgreement().bound(0.01) == 0.0
+    assert ModelAgreement(agreed=50).bound(0.01) < ModelAgreement(agreed=500).bound(0.01) < 1
 
 
 def test_drift_is_noticed_once_and_says_when() -> None:

@@ -1,25 +1,25 @@
 """Where a roll-out stands, in numbers and in words."""
 
 from gateway.rules.history import standing
-from optimizer.monitoring.rollout.comparison import Tally
-from optimizer.monitoring.rollout.decide import Course, Harm, decide
-from optimizer.monitoring.rollout.labels import Agreement
-from optimizer.monitoring.rollout.state import Memory
-from optimizer.monitoring.rollout.status import benefit_of, situation
+from optimizer.monitoring.rollout.comparison import ArmCounts
+from optimizer.monitoring.rollout.decide import Assessment, Harm, decide
+from optimizer.monitoring.rollout.labels import ModelAgreement
+from optimizer.monitoring.rollout.state import RolloutState
+from optimizer.monitoring.rollout.status import benefit_of, rollout_status
 from tests.rollouts import START, entry, observed, section
 
 
 def test_the_benefit_of_rules_is_measured_by_labels_if_there_are_any_on_both_sides() -> None:
     """With an interval; by signs of failure else; not at all on a handful."""
     labelled = benefit_of(
-        Tally(seen=1000, bad=50, labelled=500, wrong=50), Tally(seen=100, bad=20, labelled=50, wrong=20)
+        ArmCounts(seen=1000, bad=50, labelled=500, wrong=50), ArmCounts(seen=100, bad=20, labelled=50, wrong=20)
     )
     assert labelled is not None and labelled.of == "labelled replies"
     assert abs(labelled.change - 0.3) < 1e-9 and 0.1 < labelled.interval[0] < 0.3 < labelled.interval[1] < 0.5
-    plain = benefit_of(Tally(seen=1000, bad=50), Tally(seen=100, bad=20, labelled=2))
+    plain = benefit_of(ArmCounts(seen=1000, bad=50), ArmCounts(seen=100, bad=20, labelled=2))
     assert plain is not None and plain.of == "replies" and abs(plain.change - 0.15) < 1e-9
-    assert benefit_of(Tally(seen=1000), Tally(seen=9)) is None
-    nothing = benefit_of(Tally(seen=10), Tally(seen=10))
+    assert benefit_of(ArmCounts(seen=1000), ArmCounts(seen=9)) is None
+    nothing = benefit_of(ArmCounts(seen=10), ArmCounts(seen=10))
     assert nothing is not None and nothing.change == 0 and nothing.interval[0] < 0 < nothing.interval[1]
 
 
@@ -29,10 +29,10 @@ def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_
     arms = [("canary", 2), ("weak", 1), ("weak", 1), ("holdback", None)]
     rows = [observed(at, START + at / 10, *arms[at % 4], bad=at % 4 == 3) for at in range(60)]  # type: ignore[arg-type]
     task = section()
-    memory = Memory().after(task, history, lambda version: None, rows, full=False, now=START + 100)
+    memory = RolloutState().after(task, history, lambda version: None, rows, full=False, now=START + 100)
     course = decide("t", task, history, memory.comparisons, memory.steps, memory.agreement, START + 100)
-    made = situation(
-        task, standing(history), memory.comparisons, Agreement(agreed=9, differed=1), None, course, history[-1],
+    made = rollout_status(
+        task, standing(history), memory.comparisons, ModelAgreement(agreed=9, differed=1), None, course, history[-1],
         ["the clock went back"], START + 100,
     )  # fmt: skip
     text = "\n".join(made.lines)
@@ -46,8 +46,8 @@ def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_
 
 def test_harm_is_among_what_is_wrong() -> None:
     """Also where nobody may roll back."""
-    course = Course(harm=(Harm(subject="trial", version=1, why="bad replies"),))
-    made = situation(section(), standing([]), [], Agreement(), None, course, None, [], START)
+    course = Assessment(harm=(Harm(subject="trial", version=1, why="bad replies"),))
+    made = rollout_status(section(), standing([]), [], ModelAgreement(), None, course, None, [], START)
     assert made.wrong == ("harm: bad replies",) and made.agreement is None
 
 
@@ -56,9 +56,9 @@ def test_it_is_said_when_the_past_has_no_labels_left() -> None:
     history = [entry("live", 1), entry("live", 2, START)]
     past = [observed(at, START - 50 + at, "weak", 1, bad=False, source="client") for at in range(2)]
     rows = [*past, *(observed(2 + at, START + at, "weak", 2, bad=False, source="client") for at in range(8))]
-    memory = Memory().after(section(), history, lambda version: None, rows, full=False, now=START + 100)
+    memory = RolloutState().after(section(), history, lambda version: None, rows, full=False, now=START + 100)
     course = decide("t", section(), history, memory.comparisons, memory.steps, memory.agreement, START + 100)
-    made = situation(
-        section(), standing(history), memory.comparisons, Agreement(), None, course, history[-1], [], START + 100
+    made = rollout_status(
+        section(), standing(history), memory.comparisons, ModelAgreement(), None, course, history[-1], [], START + 100
     )
     assert any("are used up" in line for line in made.lines)

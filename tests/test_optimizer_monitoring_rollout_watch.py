@@ -11,7 +11,7 @@ from gateway.rules.history import standing
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
-from optimizer.monitoring.rollout.status import Situation
+from optimizer.monitoring.rollout.status import RolloutStatus
 from optimizer.monitoring.rollout.watch import look, review
 from tests.fakes import CONFIG, services, settings
 from tests.rollouts import START
@@ -73,10 +73,10 @@ def broken_trial(store: Store) -> None:
         asked(store, at, START + at, "canary" if trial else "weak", 2 if trial else 1, wrong=trial)
 
 
-def told(store: Store) -> Situation:
+def told(store: Store) -> RolloutStatus:
     note = store.note(f"live/{TASK}")
     assert note is not None
-    return msgspec.json.decode(note, type=Situation)
+    return msgspec.json.decode(note, type=RolloutStatus)
 
 
 async def test_a_harmful_trial_is_ended_by_one_row_that_says_why(caplog: pytest.LogCaptureFixture) -> None:

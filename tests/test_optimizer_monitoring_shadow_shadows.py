@@ -17,7 +17,7 @@ from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import from_graded
 from optimizer.monitoring.shadow.allowance import account_of
 from optimizer.monitoring.shadow.shadows import TOO_OLD_S, WAITING
-from optimizer.scheduling.learner import learner
+from optimizer.scheduling.learner import open_learner
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion
 from tests.learning import STRONG, WEAK, sums
 from tests.traffic import NOW, TASK, Clock, asked, background, both, exchange, gateway_of, live, right_reply
@@ -97,8 +97,8 @@ async def test_both_become_items_and_mistakes_as_feedback_of_clients_does(store:
     unsigned = tuple(msgspec.structs.replace(item, labelled_by="") for item in found.items)
     assert msgspec.structs.replace(found, items=unsigned) == by_clients
     assert [seen.correct for seen in found.seen.values()] == [False] * 4
-    async with learner(made) as teacher:
-        await teacher.learn(TASK)
+    async with open_learner(made) as learner:
+        await learner.learn(TASK)
     assert len(store.cycles(TASK, limit=9)) == 1
 
 

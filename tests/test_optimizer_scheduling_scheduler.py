@@ -17,8 +17,8 @@ from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Call
 from optimizer.distillation.outcome import Outcome
 from optimizer.evaluation.answer_cache import AnswerCache
-from optimizer.scheduling.learner import Learner, learner
-from optimizer.scheduling.scheduler import Rota, scheduled, schedules, trigger
+from optimizer.scheduling.learner import Learner, open_learner
+from optimizer.scheduling.scheduler import Scheduler, scheduled, schedules, trigger
 from tests.fakes import FakeReply, FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
@@ -43,7 +43,7 @@ class Sweeps:
 @contextlib.asynccontextmanager
 async def working(services: Services, sweeps: Sweeps | None = None) -> AsyncIterator[None]:
     """The optimizer of a gateway at work."""
-    async with learner(services) as teacher, scheduled(services, teacher, sweeps or Sweeps()):
+    async with open_learner(services) as learner, scheduled(services, learner, sweeps or Sweeps()):
         yield
 
 
@@ -112,8 +112,8 @@ async def test_a_bug_in_a_cycle_stops_at_the_schedule(tmp_path: Path, caplog: py
         raise ZeroDivisionError("bug")
 
     services = made(FakeUpstream(broken), store, learning_settings(data_dir=str(tmp_path)))
-    async with learner(services) as teacher:
-        await Rota(services, teacher, Sweeps()).look("arithmetic")
+    async with open_learner(services) as learner:
+        await Scheduler(services, learner, Sweeps()).look("arithmetic")
     assert "cycle failed" in caplog.text
     assert store.active() == {}
 
@@ -126,11 +126,11 @@ async def test_an_error_of_the_store_stops_there_too(tmp_path: Path, caplog: pyt
             raise StoreError("the database is away")
 
     services = made(FakeUpstream(script()), Away(), learning_settings(data_dir=str(tmp_path)))
-    async with learner(services) as teacher:
-        rota = Rota(services, teacher, Sweeps())
-        await rota.look("arithmetic")
-        await rota.look("gone")
-        await rota.aclose()
+    async with open_learner(services) as learner:
+        scheduler = Scheduler(services, learner, Sweeps())
+        await scheduler.look("arithmetic")
+        await scheduler.look("gone")
+        await scheduler.aclose()
     assert caplog.text.count("cycle failed: the database is away") == 1 and "gone" not in caplog.text
 
 
@@ -176,9 +176,9 @@ async def test_cycles_run_one_after_another(tmp_path: Path) -> None:
 
     services = made(FakeUpstream(script()), MemoryStore(), learning_settings(data_dir=str(tmp_path)))
     evaluations = AnswerCache(tmp_path / "evaluations")
-    rota = Rota(services, Teacher(services, evaluations), Sweeps())
-    await asyncio.gather(*(rota.look("arithmetic") for _ in range(5)))
-    await rota.aclose()
+    scheduler = Scheduler(services, Teacher(services, evaluations), Sweeps())
+    await asyncio.gather(*(scheduler.look("arithmetic") for _ in range(5)))
+    await scheduler.aclose()
     evaluations.close()
     assert most == 1
 
@@ -188,14 +188,14 @@ async def test_a_follower_neither_looks_nor_sweeps(tmp_path: Path) -> None:
     store, upstream, sweeps = MemoryStore(), FakeUpstream(script()), Sweeps()
     fill(store, 150)
     services = made(upstream, store, learning_settings("sweep_s = 0.01\n", data_dir=str(tmp_path)))
-    async with learner(services) as teacher:
-        follower = Rota(services, teacher, Sweeps())
-        async with scheduled(services, teacher, sweeps) as rota, asyncio.timeout(20):
+    async with open_learner(services) as learner:
+        follower = Scheduler(services, learner, Sweeps())
+        async with scheduled(services, learner, sweeps) as scheduler, asyncio.timeout(20):
             while not sweeps.ticks:
                 await asyncio.sleep(0.01)
             await follower.look("arithmetic")
             await follower.sweep()
-            assert rota.leader.leads and not follower.leader.leads
+            assert scheduler.leader.leads and not follower.leader.leads
             with pytest.raises(PreceptorError, match="another process leads on"):
                 await follower.once()
         assert upstream.bodies == []

@@ -11,8 +11,8 @@ from gateway.settings.graders import JudgeGrader, ToolCallGrader
 from gateway.store.base import Graded
 from optimizer.dataset.items import Examples, from_graded
 from optimizer.scheduling.triggers import (
-    Occasion,
-    Served,
+    LearningTrigger,
+    UpstreamModel,
     drift_in,
     items_of,
     may_be_wrong,
@@ -40,15 +40,15 @@ def graded(question: str, reply: str = "5", *, calls: tuple[ToolCall, ...] = (),
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, Occasion(reason="mistakes", since=100.0, needed=5)),
-        ({"last": None}, Occasion(reason="mistakes", since=0.0, needed=5)),
-        ({"drifted": 101.0}, Occasion(reason="drift", since=100.0, needed=3)),
-        ({"drifted": 99.0}, Occasion(reason="mistakes", since=100.0, needed=5)),
-        ({"drifted": 101.0, "new_model": True}, Occasion(reason="a new model", since=100.0, needed=0)),
-        ({"now": 90.0}, Occasion(reason="mistakes", since=0.0, needed=5)),
+        ({}, LearningTrigger(reason="mistakes", since=100.0, needed=5)),
+        ({"last": None}, LearningTrigger(reason="mistakes", since=0.0, needed=5)),
+        ({"drifted": 101.0}, LearningTrigger(reason="drift", since=100.0, needed=3)),
+        ({"drifted": 99.0}, LearningTrigger(reason="mistakes", since=100.0, needed=5)),
+        ({"drifted": 101.0, "new_model": True}, LearningTrigger(reason="a new model", since=100.0, needed=0)),
+        ({"now": 90.0}, LearningTrigger(reason="mistakes", since=0.0, needed=5)),
     ],
 )
-def test_what_a_cycle_waits_for(given: dict[str, Any], expected: Occasion) -> None:
+def test_what_a_cycle_waits_for(given: dict[str, Any], expected: LearningTrigger) -> None:
     """All new mistakes, half of them after drift, none for a new model; a last cycle of tomorrow hides nothing."""
     state: dict[str, Any] = {"last": LAST, "now": 200.0, "min_mistakes": 5, "drifted": None, "new_model": False}
     known = state | given
@@ -57,11 +57,11 @@ def test_what_a_cycle_waits_for(given: dict[str, Any], expected: Occasion) -> No
 
 def test_another_model_under_the_same_name_is_noticed_once_it_was_noted() -> None:
     """What was never noted has always been there; a damaged note is as none."""
-    always = Served(model="mock tiny", since=0.0)
+    always = UpstreamModel(model="mock tiny", since=0.0)
     assert served_now(None, "mock tiny", 9.0) == (always, False) == served_now(b"?", "mock tiny", 9.0)
-    noted = msgspec.json.encode(Served(model="mock tiny", since=3.0))
-    assert served_now(noted, "mock tiny", 9.0) == (Served(model="mock tiny", since=3.0), False)
-    assert served_now(noted, "mock other", 9.0) == (Served(model="mock other", since=9.0), True)
+    noted = msgspec.json.encode(UpstreamModel(model="mock tiny", since=3.0))
+    assert served_now(noted, "mock tiny", 9.0) == (UpstreamModel(model="mock tiny", since=3.0), False)
+    assert served_now(noted, "mock other", 9.0) == (UpstreamModel(model="mock other", since=9.0), True)
 
 
 def test_drift_is_the_live_versions() -> None:
@@ -74,9 +74,9 @@ def test_drift_is_the_live_versions() -> None:
 def test_own_replies_are_the_present_models_under_the_live_version() -> None:
     """Not those of the model that stood under its name before."""
     one = graded("a", expected=5)
-    assert own(one, SECTION, None, Served(model="m", since=0.0))
-    assert not own(one, SECTION, None, Served(model="m", since=51.0))
-    assert not own(one, SECTION, 1, Served(model="m", since=0.0))
+    assert own(one, SECTION, None, UpstreamModel(model="m", since=0.0))
+    assert not own(one, SECTION, None, UpstreamModel(model="m", since=51.0))
+    assert not own(one, SECTION, 1, UpstreamModel(model="m", since=0.0))
 
 
 def test_all_who_say_wrong_count() -> None:

@@ -16,7 +16,7 @@ import pytest
 from gateway.domain import Exchange, Feedback
 from gateway.store.memory import MemoryStore
 from optimizer.distillation.outcome import Outcome
-from optimizer.scheduling.learner import learner
+from optimizer.scheduling.learner import open_learner
 from tests.fakes import FakeUpstream
 from tests.learning import STRONG, learning_settings, made
 from tests.scripted import BASE_PROMPT, GOOD_RULE
@@ -77,8 +77,8 @@ class Poisoned:
 
     async def learn(self) -> Outcome:
         configured = learning_settings(data_dir=str(self.folder))
-        async with learner(made(FakeUpstream(self._answer), self.store, configured)) as teacher:
-            outcome = await teacher.learn("arithmetic")
+        async with open_learner(made(FakeUpstream(self._answer), self.store, configured)) as learner:
+            outcome = await learner.learn("arithmetic")
         assert outcome is not None and self.shown
         return outcome
 

@@ -21,7 +21,7 @@ from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
 from optimizer.monitoring.sweep import Sweep
-from optimizer.scheduling.learner import Learner, learner
+from optimizer.scheduling.learner import Learner, open_learner
 from tests import fakes
 from tests.fakes import CONFIG, FakeUpstream, settings
 from tests.scripted import BASE_PROMPT
@@ -56,7 +56,7 @@ class World:
 
     services: Services
     store: Store
-    teacher: Learner
+    learner: Learner
     sweep: Sweep
     client: httpx.AsyncClient
     clock: list[float]
@@ -87,7 +87,7 @@ class World:
 
     async def learn(self) -> Any:
         """What the schedule does when it is time; ``None`` if there is nothing to learn."""
-        outcome = await self.teacher.learn("arithmetic")
+        outcome = await self.learner.learn("arithmetic")
         await asyncio.to_thread(refresh, self.store, self.services.rules)
         return outcome
 
@@ -149,10 +149,10 @@ async def world(
     async with (
         fakes.gateway(made) as url,
         httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
-        learner(made) as teacher,
-        sweep_of(made, teacher) as sweep,
+        open_learner(made) as learner,
+        sweep_of(made, learner) as sweep,
     ):
-        yield World(made, store, teacher, sweep, client, clock)
+        yield World(made, store, learner, sweep, client, clock)
 
 
 def traffic(randomness: random.Random, mix: Mapping[str, float]) -> str:

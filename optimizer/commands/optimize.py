@@ -10,7 +10,7 @@ from gateway import logs
 from gateway.commands.options import config_option, settings_of
 from optimizer.commands.workbench import learner_on
 from optimizer.scheduling.leader import Leader
-from optimizer.scheduling.scheduler import Rota, scheduled
+from optimizer.scheduling.scheduler import Scheduler, scheduled
 
 
 @click.command(epilog="Example: preceptor optimize --once")
@@ -30,12 +30,12 @@ def optimize(config: Path | None, once: bool) -> None:
         leader.release()
 
     async def work() -> None:
-        async with learner_on(settings) as (services, teacher):
+        async with learner_on(settings) as (services, learner):
             if once:
-                async with contextlib.aclosing(Rota(services, teacher)) as rota:
-                    await rota.once()
+                async with contextlib.aclosing(Scheduler(services, learner)) as scheduler:
+                    await scheduler.once()
             else:
-                async with scheduled(services, teacher):
+                async with scheduled(services, learner):
                     await asyncio.Event().wait()
 
     asyncio.run(work())

@@ -22,7 +22,7 @@ from gateway.settings import Settings
 from optimizer.commands.progress import Bars, say
 from optimizer.evaluation.budget import Ledger, Stopped
 from optimizer.evaluation.evaluator import Evaluator
-from optimizer.scheduling.learner import Learner, learner
+from optimizer.scheduling.learner import Learner, open_learner
 
 GRACE_S = 5.0
 """Seconds that calls under way get to end once the run was asked to."""
@@ -57,12 +57,12 @@ def work_on(settings: Settings, work: Work[Result]) -> Done[Result]:
     """Do some work with a task's models and store. Raises ``Stopped`` if calls under way had to be given up."""
 
     async def opened() -> Done[Result]:
-        async with learner_on(settings) as (services, teacher):
+        async with learner_on(settings) as (services, learner):
             with Bars(settings.models) as bars:
-                began, evaluator = services.wall_clock(), teacher.evaluator(bars)
+                began, evaluator = services.wall_clock(), learner.evaluator(bars)
                 bars.follow(evaluator.ledger)
                 with ending_well(evaluator.ledger):
-                    result = await work(Workbench(services, teacher, evaluator))
+                    result = await work(Workbench(services, learner, evaluator))
                 return Done(result, began, services.wall_clock(), evaluator.ledger)
 
     try:
@@ -76,8 +76,8 @@ async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learne
     """The services of a configuration and a learner on them. Raises ``StoreError``."""
     with store_of(settings) as store:
         services = build_services(settings, store)
-        async with running(services), learner(services) as teacher:
-            yield services, teacher
+        async with running(services), open_learner(services) as learner:
+            yield services, learner
 
 
 def unfinished(why: str, *, stopped: bool) -> NoReturn:

@@ -27,7 +27,7 @@ ASKED_AGAIN = "asked_again"
 """The signal that the question was asked again; the others are ``signals``'s."""
 
 
-class Taker(Protocol):
+class ExchangeSink(Protocol):
     """Somebody who is offered every exchange, in the order of recording."""
 
     def offer(self, exchange: Exchange, position: int) -> None:
@@ -41,7 +41,7 @@ class Taker(Protocol):
 class Observer:
     """A reader of the store's traffic, and its place in it."""
 
-    def __init__(self, services: Services, taker: Taker) -> None:
+    def __init__(self, services: Services, taker: ExchangeSink) -> None:
         self._services = services
         self._taker = taker
         self._recent = Recent()

@@ -23,8 +23,8 @@ from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluation.gateway_model import GatewayModelClient
 from optimizer.scheduling.triggers import (
-    Occasion,
-    Served,
+    LearningTrigger,
+    UpstreamModel,
     drift_in,
     items_of,
     may_be_wrong,
@@ -164,7 +164,12 @@ class Learner:
         )
 
     def _examples(
-        self, section: Task, graded: Sequence[Graded], version: int | None, served: Served, reason: Occasion
+        self,
+        section: Task,
+        graded: Sequence[Graded],
+        version: int | None,
+        served: UpstreamModel,
+        reason: LearningTrigger,
     ) -> Examples | None:
         """The exchanges as examples, if enough of them are new mistakes."""
         fresh = [one for one in graded if one.feedback.created > reason.since]
@@ -184,7 +189,7 @@ class Learner:
         self._trials[task] = waits_for
         return trial is not None
 
-    def _served(self, task: str, settings: Settings, now: float) -> tuple[Served, bool]:
+    def _served(self, task: str, settings: Settings, now: float) -> tuple[UpstreamModel, bool]:
         """The upstream's model under the weak model's name, and whether it is another one than was noted."""
         store = self._services.store
         weak = settings.models[settings.tasks[task].weak]
@@ -249,7 +254,7 @@ class _Told(Value, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
+async def open_learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
     """A learner with its cache of answers in the data folder; ``pace_s`` is the evaluator's. Raises ``StoreError``."""
     evaluations = AnswerCache(services.settings.server.data_dir / "evaluations")
     try:

@@ -49,18 +49,18 @@ def schedules(settings: Settings) -> dict[str, str]:
     return {name: task.schedule or settings.optimizer.schedule for name, task in settings.tasks.items()}
 
 
-class Rota:
+class Scheduler:
     """What is to be done, and the claim to be the one who does it."""
 
     def __init__(
-        self, services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+        self, services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
     ) -> None:
         """``leads`` blocks and says whether it may do anything now; by default a ``Leader`` of its own does."""
         self.leader = Leader(services.settings.server.data_dir)
         self._leads = leads or self.leader.claim
         self._services = services
-        self._teacher = teacher
-        self._sweep = sweep or Sweep(services, evaluator=teacher.evaluator, model=teacher.model)
+        self._learner = learner
+        self._sweep = sweep or Sweep(services, evaluator=learner.evaluator, model=learner.model)
         self._one_by_one = asyncio.Lock()
 
     async def sweep(self) -> None:
@@ -83,7 +83,7 @@ class Rota:
             if task not in self._services.settings.tasks or not await asyncio.to_thread(self._leads):
                 return
             try:
-                await self._teacher.learn(task)
+                await self._learner.learn(task)
             except PreceptorError as error:
                 log.warning("cycle failed: %s", error, extra={"action": "cycle.failed", "task": task})
             except Exception:
@@ -104,11 +104,11 @@ class Rota:
 
 @contextlib.asynccontextmanager
 async def scheduled(
-    services: Services, teacher: Learner, sweep: Ticking | None = None, leads: Leads | None = None
-) -> AsyncIterator[Rota]:
+    services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+) -> AsyncIterator[Scheduler]:
     """Sweeps and cycles go on while the context is open; a cycle that is under way at its end is taken up next time."""
-    rota = Rota(services, teacher, sweep, leads)
-    scheduler = AsyncIOScheduler()
+    scheduler = Scheduler(services, learner, sweep, leads)
+    cron = AsyncIOScheduler()
     running: set[asyncio.Task[None]] = set()
 
     def begin(work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
@@ -120,26 +120,26 @@ async def scheduled(
     async def job(task: str) -> None:
         # APScheduler cancels jobs without waiting for them: the work is kept, to end before its cache is closed.
         with contextlib.suppress(asyncio.CancelledError):  # it would say that the job failed
-            await asyncio.wait([begin(rota.look(task))])
+            await asyncio.wait([begin(scheduler.look(task))])
 
     def declare() -> None:
-        scheduler.remove_all_jobs()
+        cron.remove_all_jobs()
         for task, expression in schedules(services.settings).items():
-            scheduler.add_job(job, trigger(expression), [task], name=task, max_instances=1, coalesce=True,
+            cron.add_job(job, trigger(expression), [task], name=task, max_instances=1, coalesce=True,
                               misfire_grace_time=None)  # fmt: skip
 
     declare()
     # A task whose turn comes while its last one still runs is no news: its runs are merged.
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
-    scheduler.start()
-    begin(rota.sweeps())
+    cron.start()
+    begin(scheduler.sweeps())
     services.on_reload.append(declare)
     try:
-        yield rota
+        yield scheduler
     finally:
         services.on_reload.remove(declare)
-        scheduler.shutdown(wait=False)
+        cron.shutdown(wait=False)
         for task in list(running):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await rota.aclose()
+        await scheduler.aclose()

@@ -22,7 +22,7 @@ from optimizer.grading.graders import grade, grades_records, judge
 Reason = Literal["mistakes", "drift", "a new model"]
 
 
-class Served(Value, frozen=True):
+class UpstreamModel(Value, frozen=True):
     """The upstream's model that stands under the weak model's name, as the scheduler noted it."""
 
     model: str
@@ -35,7 +35,7 @@ class _Drift(Value, frozen=True):
     version: int | None
 
 
-class Occasion(Value, frozen=True):
+class LearningTrigger(Value, frozen=True):
     """Why a cycle would begin, and what it needs for that."""
 
     reason: Reason
@@ -47,7 +47,7 @@ class Occasion(Value, frozen=True):
 
 def occasion(
     last: CycleRecord | None, *, now: float, min_mistakes: int, drifted: float | None, new_model: bool
-) -> Occasion:
+) -> LearningTrigger:
     """What the next cycle waits for. ``drifted`` is when drift was noticed; times are in seconds since the epoch.
 
     Drift that is newer than the last cycle asks for half of the mistakes, because fewer right answers are evidence in
@@ -56,20 +56,20 @@ def occasion(
     """
     since = last.started if last is not None and last.started <= now else 0.0
     if new_model:
-        return Occasion(reason="a new model", since=since, needed=0)
+        return LearningTrigger(reason="a new model", since=since, needed=0)
     if drifted is not None and drifted > since:
-        return Occasion(reason="drift", since=since, needed=math.ceil(min_mistakes / 2))
-    return Occasion(reason="mistakes", since=since, needed=min_mistakes)
+        return LearningTrigger(reason="drift", since=since, needed=math.ceil(min_mistakes / 2))
+    return LearningTrigger(reason="mistakes", since=since, needed=min_mistakes)
 
 
-def served_now(noted: bytes | None, model: str, now: float) -> tuple[Served, bool]:
+def served_now(noted: bytes | None, model: str, now: float) -> tuple[UpstreamModel, bool]:
     """What stands under the name now, and whether it is new there. What nobody noted has always been there."""
-    always = Served(model=model, since=0.0)
+    always = UpstreamModel(model=model, since=0.0)
     try:
-        known = msgspec.json.decode(noted, type=Served) if noted is not None else always
+        known = msgspec.json.decode(noted, type=UpstreamModel) if noted is not None else always
     except msgspec.DecodeError:
         known = always
-    return (known, False) if known.model == model else (Served(model=model, since=now), True)
+    return (known, False) if known.model == model else (UpstreamModel(model=model, since=now), True)
 
 
 def drift_in(noted: bytes | None, version: int | None) -> float | None:
@@ -81,7 +81,7 @@ def drift_in(noted: bytes | None, version: int | None) -> float | None:
     return drift.time if drift is not None and drift.version == version else None
 
 
-def own(one: Graded, section: Task, version: int | None, served: Served) -> bool:
+def own(one: Graded, section: Task, version: int | None, served: UpstreamModel) -> bool:
     """Whether a reply is the incumbent's: the weak model's that stands there now, under the version that is live."""
     exchange = one.exchange
     return exchange.model == section.weak and exchange.rules == version and exchange.created >= served.since

@@ -30,7 +30,7 @@ PRESENT = 400
 _COUNTED, _BAD, _LABELLED = 1, 2, 4
 
 
-class Tally(Value, frozen=True):
+class ArmCounts(Value, frozen=True):
     """One arm in numbers, since the comparison began."""
 
     seen: int = 0
@@ -40,7 +40,7 @@ class Tally(Value, frozen=True):
     """Of the labelled ones."""
 
 
-class Limits(Value, frozen=True):
+class CostLimits(Value, frozen=True):
     """How many times the incumbent's latency and output tokens a typical challenger may have; ``None``: no limit."""
 
     latency: float | None = None
@@ -72,7 +72,7 @@ class Comparison(Value, frozen=True):
     pairing: Pairing
     began: float
     """Seconds since the epoch. Exchanges from then on count: the pairing's own, or earlier if the clock went back."""
-    limits: Limits = Limits()
+    limits: CostLimits = CostLimits()
     stretch: int = 1
     outcomes: str = ""
     labels: str = ""
@@ -81,8 +81,8 @@ class Comparison(Value, frozen=True):
     tokens: tuple[int, ...] = ()
     """Output tokens, the incumbent's negative."""
     past: Past = Past()
-    challenger: Tally = Tally()
-    incumbent: Tally = Tally()
+    challenger: ArmCounts = ArmCounts()
+    incumbent: ArmCounts = ArmCounts()
     taken: Mapping[str, int] = {}
     """What was counted of each row that may come again, by ``_key``."""
 
@@ -129,7 +129,7 @@ class Comparison(Value, frozen=True):
         return found
 
 
-def begun(pairing: Pairing, limits: Limits, rows: Sequence[Observed], weak: str) -> Comparison:
+def begun(pairing: Pairing, limits: CostLimits, rows: Sequence[Observed], weak: str) -> Comparison:
     """A comparison before its first look; one with the past takes that from the rows."""
     if pairing.subject != "past":
         return Comparison(pairing=pairing, began=pairing.began, limits=limits)
@@ -144,7 +144,7 @@ def begun(pairing: Pairing, limits: Limits, rows: Sequence[Observed], weak: str)
         dealt=(_dealt(len(bad)), _dealt(len(wrong)), _dealt(len(tokens))),
     )
     # The load of the upstream was another one: what makes rules slow are tokens, and these can be compared.
-    tally = Tally(seen=len(bad), bad=sum(bad), labelled=len(wrong), wrong=sum(wrong))
+    tally = ArmCounts(seen=len(bad), bad=sum(bad), labelled=len(wrong), wrong=sum(wrong))
     limits = msgspec.structs.replace(limits, latency=None)
     return Comparison(pairing=pairing, began=pairing.began, limits=limits, past=past, incumbent=tally)
 

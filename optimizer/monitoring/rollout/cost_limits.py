@@ -4,30 +4,30 @@ from collections.abc import Callable
 
 from gateway.domain import RuleSet
 from optimizer.monitoring.rollout.arms import Pairing
-from optimizer.monitoring.rollout.comparison import Limits
+from optimizer.monitoring.rollout.comparison import CostLimits
 
-Known = Callable[[int], RuleSet | None]
+RuleSetLookup = Callable[[int], RuleSet | None]
 """A version of the task."""
 
 
-def limits_for(pairing: Pairing, live: int | None, known: Known, slowdown: float) -> Limits:
+def cost_limits_for(pairing: Pairing, live: int | None, known: RuleSetLookup, slowdown: float) -> CostLimits:
     """The limits of a comparison. What was verified as cheaper than its incumbent may still be ``slowdown`` times it.
 
     Nobody promised anything of rules without evidence: those that work in a scratchpad have no limit, others are taken
     to cost what no rules cost. Against the strong model ``slowdown`` itself is the limit.
     """
     if pairing.subject == "strong":
-        return Limits(latency=slowdown, tokens=slowdown)
+        return CostLimits(latency=slowdown, tokens=slowdown)
     base = {"trial": live, "holdback": None, "past": pairing.before}[pairing.subject]
-    dearer, cheaper = cost(pairing.version, known), cost(base, known)
+    dearer, cheaper = relative_cost(pairing.version, known), relative_cost(base, known)
     latency, tokens = (
         slowdown * max(more / less, 1.0) if more is not None and less is not None else None
         for more, less in zip(dearer, cheaper, strict=True)
     )
-    return Limits(latency=latency, tokens=tokens)
+    return CostLimits(latency=latency, tokens=tokens)
 
 
-def cost(version: int | None, known: Known) -> tuple[float | None, float | None]:
+def relative_cost(version: int | None, known: RuleSetLookup) -> tuple[float | None, float | None]:
     """Latency and output tokens relative to no rules, by the evidence of the version and of those it was compared with.
 
     ``None`` where nobody measured it.

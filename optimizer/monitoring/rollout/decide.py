@@ -15,7 +15,7 @@ from gateway.rules.history import Standing, previous, standing
 from gateway.settings import Rollout, Task
 from optimizer.monitoring.rollout.arms import Subject
 from optimizer.monitoring.rollout.comparison import Comparison, Guardrail
-from optimizer.monitoring.rollout.labels import Agreement
+from optimizer.monitoring.rollout.labels import ModelAgreement
 
 BY = "watch"
 
@@ -62,7 +62,7 @@ class Harm(Value, frozen=True):
     why: str
 
 
-class Course(Value, frozen=True):
+class Assessment(Value, frozen=True):
     """What is to be done, and what is awaited."""
 
     decision: Activation | None = None
@@ -78,9 +78,9 @@ def decide(
     history: Sequence[Activation],
     comparisons: Sequence[Comparison],
     steps: Mapping[Subject, Step],
-    agreement: Agreement,
+    agreement: ModelAgreement,
     now: float,
-) -> Course:
+) -> Assessment:
     """At most one decision: harm first, then the trial, then the weak model's share."""
     rollout, doubts, harm = section.rollout, set[Subject](), list[Harm]()
     guardrails = [one.guardrails(rollout.alpha / GUARDRAILS[one.pairing.subject]) for one in comparisons]
@@ -92,7 +92,7 @@ def decide(
         if any(rail.found.e_value >= DOUBT for rail in rails):
             doubts.add(subject)
     serving = standing(history)
-    course = Course(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
+    course = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
     if rollout.rollback:
         for one in sorted(harm, key=lambda one: ("trial", "strong", "past", "holdback").index(one.subject)):
             decision = _ended(task, serving, history, one, now)
@@ -169,7 +169,7 @@ def _share(
     serving: Standing,
     step: Step | None,
     doubted: bool,
-    agreement: Agreement,
+    agreement: ModelAgreement,
     now: float,
 ) -> Activation | str | None:
     """The next share of the weak model where both serve, or what it waits for."""

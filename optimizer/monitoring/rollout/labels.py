@@ -21,7 +21,7 @@ _MARGIN = 0.05
 _HIGHEST = 0.99
 
 
-class Agreement(Value, frozen=True):
+class ModelAgreement(Value, frozen=True):
     """How often the weak model's answer was found equal to the strong one's."""
 
     of: str = ""
@@ -34,10 +34,10 @@ class Agreement(Value, frozen=True):
         """A share below the true one at every look, but for a chance of ``alpha``."""
         return lower_bound(self.agreed, self.differed, alpha)
 
-    def after(self, rows: Sequence[Observed], *, weak: str, version: int | None, began: float) -> "Agreement":
+    def after(self, rows: Sequence[Observed], *, weak: str, version: int | None, began: float) -> "ModelAgreement":
         """The state after one more look at the newest rows."""
         of = f"{version} {began}"
-        state = self if self.of == of else Agreement(of=of)
+        state = self if self.of == of else ModelAgreement(of=of)
         said = [one for one in rows if one.source == "shadow" and _taught(one, weak, version, began)]
         fresh = [one.correct for one in said if one.id not in state.taken]
         return msgspec.structs.replace(

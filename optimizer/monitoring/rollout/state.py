@@ -10,25 +10,25 @@ from gateway.settings import Task
 from gateway.store.base import Observed
 from optimizer.monitoring.rollout.arms import Subject, pairings
 from optimizer.monitoring.rollout.comparison import Comparison, begun
-from optimizer.monitoring.rollout.cost_limits import Known, limits_for
+from optimizer.monitoring.rollout.cost_limits import RuleSetLookup, cost_limits_for
 from optimizer.monitoring.rollout.decide import Step, weak_share
-from optimizer.monitoring.rollout.labels import Agreement, DriftWatch, drift_watch
+from optimizer.monitoring.rollout.labels import DriftWatch, ModelAgreement, drift_watch
 
 
-class Memory(Value, frozen=True):
+class RolloutState(Value, frozen=True):
     """Everything is continued as long as it is about the same thing, and forgotten with it."""
 
     comparisons: tuple[Comparison, ...] = ()
     steps: Mapping[Subject, Step] = {}
-    agreement: Agreement = Agreement()
+    agreement: ModelAgreement = ModelAgreement()
     drift: DriftWatch | None = None
     told: tuple[str, ...] = ()
     """What the log was told of what is wrong."""
 
     def after(
-        self, section: Task, history: Sequence[Activation], known: Known, rows: Sequence[Observed], *,
+        self, section: Task, history: Sequence[Activation], known: RuleSetLookup, rows: Sequence[Observed], *,
         full: bool, now: float,
-    ) -> "Memory":  # fmt: skip
+    ) -> "RolloutState":  # fmt: skip
         """What is known after one more look at the newest rows, oldest first; ``full`` if older ones were left out."""
         serving = standing(history)
         live = serving.live.version if serving.live is not None else None
@@ -37,7 +37,7 @@ class Memory(Value, frozen=True):
         for pairing in pairings(history, section):
             before = next((one for one in self.comparisons if one.pairing == pairing), None)
             if before is None:
-                limits = limits_for(pairing, live, known, section.rollout.slowdown)
+                limits = cost_limits_for(pairing, live, known, section.rollout.slowdown)
                 before = begun(pairing, limits, rows, section.weak)
             comparison = before.after(rows, weak=section.weak, now=now, full=full)
             comparisons.append(comparison)
@@ -72,7 +72,7 @@ class Memory(Value, frozen=True):
         return step.after(new, section.rollout, now)
 
     def _drift(
-        self, section: Task, live: int | None, began: float, known: Known, rows: Sequence[Observed], now: float
+        self, section: Task, live: int | None, began: float, known: RuleSetLookup, rows: Sequence[Observed], now: float
     ) -> DriftWatch | None:
         if live is None:
             return None
@@ -84,9 +84,9 @@ class Memory(Value, frozen=True):
         return drift.after(rows, weak=section.weak, began=began, now=now) if drift is not None else None
 
 
-def remembered(note: bytes | None) -> Memory:
+def state_from(note: bytes | None) -> RolloutState:
     """A memory as it was noted; an empty one if there is none, or another version of Preceptor wrote it."""
     try:
-        return msgspec.json.decode(note, type=Memory) if note is not None else Memory()
+        return msgspec.json.decode(note, type=RolloutState) if note is not None else RolloutState()
     except msgspec.DecodeError:
-        return Memory()
+        return RolloutState()

@@ -8,9 +8,9 @@ from gateway.rules.decisions import named, told
 from gateway.rules.history import Standing
 from gateway.settings import Task
 from optimizer.monitoring.rollout.arms import Subject
-from optimizer.monitoring.rollout.comparison import Comparison, Guardrail, Tally
-from optimizer.monitoring.rollout.decide import Course, weak_share
-from optimizer.monitoring.rollout.labels import Agreement, DriftWatch
+from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, Guardrail
+from optimizer.monitoring.rollout.decide import Assessment, weak_share
+from optimizer.monitoring.rollout.labels import DriftWatch, ModelAgreement
 
 
 class Benefit(Value, frozen=True):
@@ -39,12 +39,12 @@ class Compared(Value, frozen=True):
     subject: Subject
     version: int | None
     since: float
-    challenger: Tally
-    incumbent: Tally
+    challenger: ArmCounts
+    incumbent: ArmCounts
     guardrails: tuple[Rail, ...]
 
 
-class Situation(Value, frozen=True):
+class RolloutStatus(Value, frozen=True):
     """Everything that the watch knows of a task. Times are seconds since the epoch, shares 0..1."""
 
     looked: float
@@ -78,17 +78,17 @@ def _used_up(one: Comparison) -> bool:
     return one.pairing.subject == "past" and one.challenger.labelled > 0 and not one.past.labels
 
 
-def situation(
+def rollout_status(
     section: Task,
     serving: Standing,
     comparisons: Sequence[Comparison],
-    agreement: Agreement,
+    agreement: ModelAgreement,
     drift: DriftWatch | None,
-    course: Course,
+    course: Assessment,
     newest: Activation | None,
     wrong: Sequence[str],
     now: float,
-) -> Situation:
+) -> RolloutStatus:
     """The note of a look at ``now``."""
     alpha = section.rollout.alpha
     compared = agreement.agreed + agreement.differed
@@ -112,7 +112,7 @@ def situation(
             f" (95%: {100 * low:+.1f} to {100 * high:+.1f})"
         )
     lines += [*course.waiting, *wrong]
-    return Situation(
+    return RolloutStatus(
         looked=now,
         live=serving.live.version if serving.live else None,
         canary=serving.canary.version if serving.canary else None,
@@ -132,7 +132,7 @@ def situation(
     )
 
 
-def benefit_of(taught: Tally, held: Tally) -> Benefit | None:
+def benefit_of(taught: ArmCounts, held: ArmCounts) -> Benefit | None:
     """The live rules against none; ``None`` as long as either arm has fewer than ten exchanges."""
     if min(taught.labelled, held.labelled) >= 10:
         return _benefit(taught.wrong, taught.labelled, held.wrong, held.labelled, "labelled replies")

@@ -18,9 +18,9 @@ from gateway.rules.history import standing
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
-from optimizer.monitoring.rollout.decide import Course, decide
-from optimizer.monitoring.rollout.state import Memory, remembered
-from optimizer.monitoring.rollout.status import Situation, situation
+from optimizer.monitoring.rollout.decide import Assessment, decide
+from optimizer.monitoring.rollout.state import RolloutState, state_from
+from optimizer.monitoring.rollout.status import RolloutStatus, rollout_status
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     if not history and section.serve in ("weak", "strong"):
         return
     if not (settings.injection and store.injecting()):
-        _note(store, f"live/{task}", Situation(looked=now, wrong=(_OFF,), lines=(_OFF,)))
+        _note(store, f"live/{task}", RolloutStatus(looked=now, wrong=(_OFF,), lines=(_OFF,)))
         return
     rows = store.observed(task, since=now - _AGE_S, limit=ROWS)
-    before = remembered(store.note(f"watch/{task}"))
+    before = state_from(store.note(f"watch/{task}"))
     memory = before.after(
         section, history, lambda version: store.rule_set(task, version), rows, full=len(rows) >= ROWS, now=now
     )
@@ -65,7 +65,7 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     if memory.drift is not None and memory.drift.noticed_at == now:
         drifted = {"time": now, "version": memory.drift.version, "why": memory.drift.why}
         store.put_note(f"drift/{task}", msgspec.json.encode(drifted))
-    made = situation(
+    made = rollout_status(
         section,
         standing(history),
         memory.comparisons,
@@ -76,11 +76,11 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
         _clock(history, rows, now),
         now,
     )
-    _note(store, f"watch/{task}", _logged(task, before, memory, course, made))
+    _note(store, f"watch/{task}", _logged(task, before, memory, course))
     _note(store, f"live/{task}", made)
 
 
-def _logged(task: str, before: Memory, memory: Memory, course: Course, made: Situation) -> Memory:
+def _logged(task: str, before: RolloutState, memory: RolloutState, course: Assessment) -> RolloutState:
     """Tell the log what has become wrong since the last look; the memory that says so."""
     kinds = {f"harm {one.subject} {one.version}": one.why for one in course.harm}
     if memory.drift is not None and memory.drift.noticed_at is not None:
@@ -99,5 +99,5 @@ def _clock(history: Sequence[Activation], rows: Sequence[Observed], now: float) 
     return [f"the clock went back: what was stored last is {newest - now:.0f} seconds in the future"]
 
 
-def _note(store: Store, key: str, value: Memory | Situation) -> None:
+def _note(store: Store, key: str, value: RolloutState | RolloutStatus) -> None:
     store.put_note(key, msgspec.json.encode(value))

@@ -2,7 +2,7 @@
 
 Where the strong model served, the weak one with the live rule set answers, and what the grader says is feedback on that
 answer; where the weak model served, the strong one answers, and the feedback is on what the caller received. Callers
-come first: an upstream is asked only while at least half of its places are free, a local one only while it has nothing
+come first: an upstream is asked only while at least half of its capacity is free, a local one only while it has nothing
 else to do, as far as this process knows. What waits is in memory; ``held`` says from where it must be read again.
 """
 
@@ -26,7 +26,7 @@ from optimizer.monitoring.shadow.pair import (
     shadow_id,
     shadow_of,
 )
-from optimizer.monitoring.shadow.spare_capacity import room_of
+from optimizer.monitoring.shadow.spare_capacity import spare_capacity_of
 
 WAITING = 100
 """Exchanges of a task that wait for the other model; of more, the oldest are given up."""
@@ -53,7 +53,7 @@ class Waiting(Value, frozen=True):
 
 
 class Shadows:
-    """What waits to be compared, and the work on it. Implements ``observe.Taker``."""
+    """What waits to be compared, and the work on it. Implements ``observe.ExchangeSink``."""
 
     def __init__(
         self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
@@ -101,7 +101,7 @@ class Shadows:
                 self._ended(one, "given_up")
         failing: dict[str, str] = {}
         for model in {one.model for one in self._all()}:
-            resting = room_of(serving, model).resting
+            resting = spare_capacity_of(serving, model).resting
             if resting is not None:
                 failing[model] = resting
                 self._failed(model, resting)
@@ -148,12 +148,12 @@ class Shadows:
         services = self._services
         evaluator, rules = self._evaluator(), await asyncio.to_thread(self._rules)
         concurrency = services.settings.optimizer.concurrency
-        places, errors = asyncio.Semaphore(concurrency), list[StoreError]()
+        limit, errors = asyncio.Semaphore(concurrency), list[StoreError]()
 
         async def worker(model: str, jobs: Iterator[Waiting]) -> None:
             for one in jobs:
-                async with places:
-                    if model in failing or errors or not room_of(services.serving, model).free:
+                async with limit:
+                    if model in failing or errors or not spare_capacity_of(services.serving, model).free:
                         return
                     try:
                         self._ended(one, await self._compare(one, evaluator, rules.get(one.task)))
@@ -174,7 +174,7 @@ class Shadows:
         async with asyncio.TaskGroup() as group:
             for model in {one.model for one in chosen}:
                 jobs = iter([one for one in chosen if one.model == model])
-                for _ in range(min(concurrency, room_of(services.serving, model).places)):
+                for _ in range(min(concurrency, spare_capacity_of(services.serving, model).concurrency)):
                     group.create_task(worker(model, jobs))
         if errors:
             raise errors[0]

@@ -14,10 +14,10 @@ class Counting(Protocol):
     def in_flight(self) -> int: ...
 
 
-class Room(Value, frozen=True):
+class SpareCapacity(Value, frozen=True):
     """A model's upstream, as the background sees it at one moment."""
 
-    places: int
+    concurrency: int
     """Calls that the background may have under way at once: half of what the upstream works on, at least one."""
     free: bool
     """Whether fewer calls than that are under way, the callers' included."""
@@ -25,7 +25,7 @@ class Room(Value, frozen=True):
     """Why it cannot be called at all."""
 
 
-def room_of(serving: Serving, model: str) -> Room:
+def spare_capacity_of(serving: Serving, model: str) -> SpareCapacity:
     """The room for calls of a configured model.
 
     What runs on this machine works on few requests at once (``parallel``): there one more is begun only while nothing
@@ -33,8 +33,8 @@ def room_of(serving: Serving, model: str) -> Room:
     """
     section = serving.settings.models.get(model)
     if section is None:
-        return Room(places=1, free=False, resting=f"there is no model {model!r} any more")
+        return SpareCapacity(concurrency=1, free=False, resting=f"there is no model {model!r} any more")
     settings, upstream = serving.settings.upstreams[section.upstream], serving.upstreams[section.upstream]
-    places = max(1, (settings.max_connections if settings.kind == "openai" else settings.parallel) // 2)
-    free = not isinstance(upstream, Counting) or upstream.in_flight < places
-    return Room(places=places, free=free, resting=upstream.ready())
+    concurrency = max(1, (settings.max_connections if settings.kind == "openai" else settings.parallel) // 2)
+    free = not isinstance(upstream, Counting) or upstream.in_flight < concurrency
+    return SpareCapacity(concurrency=concurrency, free=free, resting=upstream.ready())

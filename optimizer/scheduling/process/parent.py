@@ -14,8 +14,8 @@ from typing import Final
 
 from gateway.services import Services
 from optimizer.scheduling.leader import Leader
-from optimizer.scheduling.process.asked import answer, tell
 from optimizer.scheduling.process.messages import cut
+from optimizer.scheduling.process.relay import answer, tell
 
 log = logging.getLogger(__name__)
 

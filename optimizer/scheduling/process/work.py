@@ -11,8 +11,8 @@ from gateway.services import Services, Serving
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
 from gateway.store.writer import Writer
-from optimizer.scheduling.learner import learner
-from optimizer.scheduling.process.line import Line, Relayed
+from optimizer.scheduling.learner import open_learner
+from optimizer.scheduling.process.parent_connection import ParentConnection, RelayedUpstream
 from optimizer.scheduling.scheduler import scheduled
 
 PACE_S = 0.05
@@ -22,7 +22,7 @@ gateway busy with asking it (``tests.bench.gateway.learning``)."""
 
 async def work(end: socket.socket) -> str | None:
     """Learn until the line is cut. Returns why that cannot be, if the store cannot be opened."""
-    line = Line(*await asyncio.open_connection(sock=end))
+    line = ParentConnection(*await asyncio.open_connection(sock=end))
     listening = asyncio.create_task(line.listen())
     try:
         await line.begun.wait()
@@ -42,7 +42,7 @@ async def work(end: socket.socket) -> str | None:
     return None
 
 
-async def _learn(settings: Settings, store: SqlStore, line: Line, gone: "asyncio.Task[None]") -> None:
+async def _learn(settings: Settings, store: SqlStore, line: ParentConnection, gone: "asyncio.Task[None]") -> None:
     services = Services(serving=_serving(settings, line), store=store, writer=Writer(store, spool=None))
 
     def follow(settings: Settings) -> None:
@@ -51,13 +51,13 @@ async def _learn(settings: Settings, store: SqlStore, line: Line, gone: "asyncio
             told()
 
     line.configured = follow
-    async with learner(services, pace_s=PACE_S) as teacher, scheduled(services, teacher, leads=lambda: True):
+    async with open_learner(services, pace_s=PACE_S) as learner, scheduled(services, learner, leads=lambda: True):
         await gone
 
 
-def _serving(settings: Settings, line: Line) -> Serving:
+def _serving(settings: Settings, line: ParentConnection) -> Serving:
     """The gateway's upstreams under this configuration."""
-    upstreams = {name: Relayed(name, line) for name in settings.upstreams}
+    upstreams = {name: RelayedUpstream(name, line) for name in settings.upstreams}
     return Serving(
         settings=settings,
         upstreams=upstreams,

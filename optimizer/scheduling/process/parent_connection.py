@@ -23,7 +23,7 @@ from optimizer.scheduling.process.messages import (
 )
 
 
-class Line:
+class ParentConnection:
     """Calls that are under way over a socket, and what the gateway says by itself. For one event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,10 +85,10 @@ class Line:
         self._writer.write(frame(message))
 
 
-class Relayed:
+class RelayedUpstream:
     """One of the gateway's upstreams. Implements ``upstream.base.Upstream``."""
 
-    def __init__(self, name: str, line: Line) -> None:
+    def __init__(self, name: str, line: ParentConnection) -> None:
         self._name, self._line = name, line
 
     @property
