@@ -16,10 +16,10 @@ from gateway.completion import Completions
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
 from gateway.http_server.listener import bind
-from gateway.http_server.server import uvicorn_config
 from gateway.plugins import Plugin
 from gateway.routing.classify import Classifier
 from gateway.services import Services, Serving
+from gateway.serving.server import uvicorn_config
 from gateway.settings import Settings, parse
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore

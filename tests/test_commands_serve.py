@@ -1,4 +1,4 @@
-"""``serve``, ``check`` and ``init`` (that ``serve`` serves is told in test_http_server_server)."""
+"""``serve``, ``check`` and ``init`` (that ``serve`` serves is told in test_serving_server)."""
 
 from pathlib import Path
 

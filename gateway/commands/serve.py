@@ -3,20 +3,18 @@
 import contextlib
 import functools
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from gateway import logs
-from gateway.commands.options import config_option, settings_of
+from gateway.commands.options import config_option
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.http_server.listener import bind
 from gateway.plugins import installed
+from gateway.serving.configuration import reader, usable_settings
 from gateway.settings import DEFAULT_FILE, Settings, config_path, example_file, models_dir
 from gateway.upstream.model_files import resolve
 
@@ -47,29 +45,20 @@ def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
     ready = functools.partial(click.echo, f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
     # What serves is imported where it is used: the other commands, and a supervisor, start faster and smaller.
     if server.workers > 1:
-        from gateway.http_server.workers.supervisor import supervise
+        from gateway.serving.supervisor import supervise
 
         supervise(settings, config, given, listener, ready)
     else:
-        from gateway.http_server.server import serve as run
+        from gateway.serving.server import serve as run
 
         run(settings, config_path(config), read, installed(), listener, ready)
-
-
-def reader(config: Path | None, given: Mapping[str, str | int]) -> Callable[[], Settings]:
-    """Reads the configuration, with what the command line set in ``server``. Raises ``ConfigurationError``."""
-
-    def read() -> Settings:
-        return _usable_settings(config, given)
-
-    return read
 
 
 @click.command(epilog="Example: preceptor check -c preceptor.toml")
 @config_option
 def check(config: Path | None) -> None:
     """Validate the configuration and say every mistake at once."""
-    settings = _usable_settings(config)
+    settings = usable_settings(config)
     missing = _missing_models(settings)
     if missing:
         raise ConfigurationError(str(config_path(config)), missing)
@@ -77,32 +66,6 @@ def check(config: Path | None) -> None:
         f"{config_path(config)}: fine; {len(settings.upstreams)} upstreams, {len(settings.models)} models,"
         f" {len(settings.tasks)} tasks"
     )
-
-
-def _usable_settings(config: Path | None, given: Mapping[str, Any] = MappingProxyType({})) -> Settings:
-    """Valid settings that can be served and that every plugin can work with. Raises ``ConfigurationError``."""
-    settings = settings_of(config)
-    settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
-    mistakes = _worker_mistakes(settings)
-    mistakes += [mistake for plugin in installed() for mistake in plugin.mistakes(settings)]
-    if mistakes:
-        raise ConfigurationError(str(config_path(config)), mistakes)
-    return settings
-
-
-def _worker_mistakes(settings: Settings) -> list[str]:
-    """What several workers cannot do."""
-    if settings.server.workers == 1:
-        return []
-    found = [
-        f"upstreams.{name}: each of {settings.server.workers} workers would load its models: set server.workers = 1, or"
-        " run a model server of your own (kind openai)"
-        for name, upstream in settings.upstreams.items()
-        if upstream.kind == "llamacpp"
-    ]
-    if sys.platform != "linux":
-        found.append("server.workers: more than one needs Linux, which deals connections out to them")
-    return found
 
 
 def _missing_models(settings: Settings) -> list[str]:

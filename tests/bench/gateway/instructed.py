@@ -20,9 +20,9 @@ from gateway.domain import Exchange, Lanes, Rule, RuleSet, Usage
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import raw
 from gateway.http_server.connection import HttpProtocol
-from gateway.http_server.server import uvicorn_config
 from gateway.routing.route import route
 from gateway.services import Services
+from gateway.serving.server import uvicorn_config
 from gateway.upstream.base import Call
 from gateway.upstream.guarded import Guarded
 from tests.bench.gateway.mock import USAGE, event

@@ -1,4 +1,4 @@
-"""One of several processes that serve on one address: ``python -m gateway.http_server.workers.worker``.
+"""One of several processes that serve on one address: ``python -m gateway.serving.worker``.
 
 Reads its ``WorkerParameters`` as one line of JSON from stdin, and serves as ``preceptor serve`` does on the listener it
 inherited. Announces on stdout when it is ready, and writes its counts to a folder that all workers share. When its
@@ -22,13 +22,13 @@ import msgspec
 
 from gateway import logs
 from gateway.api.health import look_at_gauges
-from gateway.commands.serve import reader
 from gateway.errors import PreceptorError
-from gateway.http_server.server import serve
-from gateway.http_server.workers.parameters import WorkerParameters
 from gateway.metrics.worker_counts import Family, WorkerCounts, families
 from gateway.plugins import installed
 from gateway.services import Services
+from gateway.serving.configuration import reader
+from gateway.serving.parameters import WorkerParameters
+from gateway.serving.server import serve
 from gateway.settings import Settings, config_path
 
 _PR_SET_PDEATHSIG = 1

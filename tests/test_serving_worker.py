@@ -335,7 +335,7 @@ def test_sigterm_lets_the_streams_of_both_finish(gateway: Gateway) -> None:
 
 PARENT = """
 import os, subprocess, sys, time
-command = [sys.executable, "-m", "gateway.http_server.workers.worker"]
+command = [sys.executable, "-m", "gateway.serving.worker"]
 worker = subprocess.Popen(command, stdin=subprocess.PIPE, close_fds=False)
 worker.stdin.write(sys.argv[1].replace("PARENT", str(os.getpid())).encode() + b"\\n")
 worker.stdin.flush()

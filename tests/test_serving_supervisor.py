@@ -1,6 +1,6 @@
 """The supervisor, with workers that only play: what ends is started again, what cannot start ends it, signals pass.
 
-(What real workers are together is told in test_http_server_workers_worker.)
+(What real workers are together is told in test_serving_worker.)
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import pytest
 
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import bind
-from gateway.http_server.workers.supervisor import Workers
+from gateway.serving.supervisor import Workers
 
 LIMIT_S = 60
 

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.app import build_app
 from gateway.http_server.listener import bind
-from gateway.http_server.server import uvicorn_config
+from gateway.serving.server import uvicorn_config
 from gateway.store.sql import SqlStore
 from tests.fakes import asked, events, raw_server, read_request, services, settings
 
@@ -100,7 +100,7 @@ import asyncio, contextlib, signal, sys
 from pathlib import Path
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import bind
-from gateway.http_server.server import serve
+from gateway.serving.server import serve
 from tests.fakes import settings
 class Slow:
     @contextlib.asynccontextmanager

@@ -22,12 +22,12 @@ import msgspec
 from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import beside, share
-from gateway.http_server.workers.parameters import WorkerParameters
+from gateway.serving.parameters import WorkerParameters
 from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WORKER: Final = (sys.executable, "-m", "gateway.http_server.workers.worker")
+WORKER: Final = (sys.executable, "-m", "gateway.serving.worker")
 _AFTER_DRAIN_S = 10.0
 """What a worker has for its last writes, once its requests are done."""
 _STEADY_S = 10.0
