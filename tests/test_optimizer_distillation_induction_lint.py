@@ -94,7 +94,7 @@ def test_a_script_that_users_write_in_is_no_strange_one() -> None:
     steps = "\u5148\u5199\u51fa\u6bcf\u4e00\u6b65\u8ba1\u7b97\u8fc7\u7a0b\u3002"
     chinese = corpus(["\u5341\u4e8c\u52a0\u4e09\u5341\u662f\u591a\u5c11\uff1f"], [])
     assert problems(steps, chinese) == problems("Write every step first.", chinese) == []
-    assert problems(steps, corpus([], [])) == [] == problems(steps, corpus(["Hm?"], [], told="\u4f60\u597d"))
+    assert problems(steps, corpus([], [])) == [] == problems(steps, corpus(["Hm?"], [], instructions="\u4f60\u597d"))
 
 
 @given(st.text())

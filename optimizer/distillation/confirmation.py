@@ -1,4 +1,4 @@
-"""Putting one candidate to the gate, look by look, and the two commands that need no more than that.
+"""Confirmation: one candidate at the gate, look by look. Also the commands around it, ``verify`` and ``measure``.
 
 ``verify`` is the gate alone for rules from anywhere; ``measure`` is one arm without a decision. Publishes nothing.
 """
@@ -25,7 +25,7 @@ async def confirm(
     incumbent: RuleSet | None,
     candidate: RuleSet,
 ) -> Tested:
-    """Answer the items with both arms until the gate has a finding. ``items`` are the gate's planned ones, in order."""
+    """Answer the gate's planned items, in order, with both arms until the gate has a finding."""
     before: list[Trial] = []
     after: list[Trial] = []
     for look, upto in enumerate(gate.looks(), start=1):
@@ -49,9 +49,9 @@ async def verify(
     candidate: RuleSet,
     margin: float,
 ) -> Outcome:
-    """Compare two rule sets on all items; ``adopted`` says whether the gate would let the candidate go live.
+    """Compare two rule sets on all items; ``adopted`` tells if the gate would let the candidate go live.
 
-    Raises ``BudgetSpent`` and what the upstream raised: the shell says so.
+    Raises ``BudgetSpent`` and the errors of the upstream.
     """
     outcome = Outcome(
         task=task,
@@ -95,7 +95,7 @@ class Measurement(Value, frozen=True):
 async def measure(
     evaluator: Evaluator, model: ModelClient, grader: Grader, items: Sequence[Item], *, rule_set: RuleSet | None
 ) -> Measurement:
-    """Have one arm answer all items. Raises ``BudgetSpent`` and what the upstream raised."""
+    """Have one arm answer all items. Raises ``BudgetSpent`` and the errors of the upstream."""
     trials = await evaluator.trials(model, items, rule_set, grader, stage="eval")
     means = measured(trials)
     interval = wilson(sum(trial.correct for trial in trials), means.n) if means.n else (0.0, 1.0)
@@ -103,5 +103,5 @@ async def measure(
 
 
 def in_hash_order(items: Sequence[Item]) -> list[Item]:
-    """The items in an order that has nothing to do with the file's, so that an early look sees a fair part of it."""
+    """The items in an order independent of the file's, so an early look sees a fair part of the file."""
     return sorted(items, key=lambda item: item.id)

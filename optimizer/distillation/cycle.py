@@ -1,8 +1,8 @@
 """One cycle, from mistakes to a verdict: sample -> split -> induce -> select -> confirm -> publish.
 
-Every end is an ``Outcome`` with a note in plain words, and nothing is published that was not confirmed. Does not know
-when to run (the schedule) or where to keep its plan (the store's cycles): run again with the same plan, it takes every
-answer that was paid for from the cache and comes to the same end.
+Every end is an ``Outcome`` with a note in plain words, and nothing is published without confirmation. Run again with
+the same plan, a cycle takes every paid answer from the cache and comes to the same end. Does not know when to run (the
+schedule), nor the place of its plan (the store's cycles).
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from optimizer.grading.graders.ungradable import text_of
 from optimizer.statistics.paired_test import MINIMUM, Gate
 
 MIN_MISTAKES = 3
-"""Mistakes among the induction items without which there is nothing in common to explain."""
+"""Mistakes among the induction items, needed for anything in common to explain."""
 MIN_SELECTION = 6
-"""Selection items without which candidates cannot even be ranked."""
+"""Selection items needed to rank candidates."""
 
 
 async def run_cycle(
@@ -51,7 +51,7 @@ async def run_cycle(
 ) -> Outcome:
     """Run a plan to its end. Errors of models, budget and store become an outcome; only cancellation gets through.
 
-    ``share`` (0..1) of the conversations is for what it publishes, see ``publish``.
+    The published rule set gets ``share`` (0..1) of the conversations, see ``publish``.
     """
     cycle = _CycleRun(plan, evaluator=evaluator, weak=weak, strong=strong, grader=grader, settings=settings)
     try:
@@ -78,7 +78,7 @@ async def run_cycle(
 
 
 class _CycleRun:
-    """The stages of one run, and the outcome as far as it is known."""
+    """The stages of one run, and its outcome so far."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class _CycleRun:
         )
 
     async def tested(self) -> Tested | None:
-        """A candidate that the gate lets pass; otherwise ``None``, and ``outcome`` says why."""
+        """Return a candidate past the gate; otherwise ``None``, with the reason in ``outcome``."""
         if too_small := self._too_small():
             self.ended(too_small)
             return None
@@ -126,7 +126,7 @@ class _CycleRun:
         return tested
 
     async def _better(self) -> RuleSet | None:
-        """A candidate with new rules that did better than the incumbent on selection items."""
+        """Look for a candidate with new rules ahead of the incumbent on selection items."""
         sampled = await self._sample()
         if len(sampled.mistakes) < MIN_MISTAKES:
             self.ended(
@@ -141,7 +141,7 @@ class _CycleRun:
         return await self._select(induced)
 
     async def _cheaper(self) -> RuleSet | None:
-        """A candidate that did as well as the incumbent on selection items for fewer tokens."""
+        """Look for a candidate as good as the incumbent on selection items for fewer tokens."""
         incumbent = self._plan.incumbent
         if incumbent is None or not incumbent.rules:
             return None
@@ -155,7 +155,7 @@ class _CycleRun:
         return selected.best.rule_set
 
     def _objection(self, tested: Tested) -> str:
-        """Why a candidate is not published; empty if the gate's verdict is what the objective asks for."""
+        """The reason against publishing; empty if the gate's verdict meets the objective."""
         if tested.finding.verdict == "better":
             return one_tenant_only(tested.before, tested.after, self._plan.tenants)
         cheaper = mean_tokens(tested.after) < mean_tokens(tested.before)
@@ -171,7 +171,7 @@ class _CycleRun:
         return self.outcome
 
     def adopted(self, published: Published) -> Outcome:
-        """The outcome of a cycle that published."""
+        """The outcome of a cycle with a published rule set."""
         version = published.rule_set.version
         state = "live" if published.activated else published.note
         self.outcome = msgspec.structs.replace(
@@ -231,27 +231,29 @@ class _CycleRun:
         return None
 
     def _enter(self, selected: Selected) -> None:
-        """Put what was tried, and what became of every rule by it, into the outcome."""
+        """Enter all candidates and the fate of every rule into the outcome."""
         books = settled(
             self.outcome.records,
             candidate=selected.best.rule_set,
-            tried=[one.rule_set for one in (selected.incumbent, *selected.others)],
+            tried=[other.rule_set for other in (selected.incumbent, *selected.others)],
             effects=selected.effects,
         )
         self.outcome = msgspec.structs.replace(self.outcome, tried=selected.tried, records=books)
         self._reject(*_losers(selected), *_dropped(books))
 
     async def _listen(self, first: Sequence[Trial]) -> None:
-        """Measure the noise floor, where there may be noise, and say what confirmation can show above it."""
+        """Measure the noise floor, if there may be noise, and the smallest gain above it in reach of confirmation."""
         if is_random(self._parts.selection, self._grader):
             noise = await noise_floor(self._evaluator, self._weak, self._grader, first, incumbent=self._plan.incumbent)
             shown = detectable(len(self._parts.confirmation), noise)
             self.outcome = msgspec.structs.replace(self.outcome, noise=noise, detectable=shown)
 
     def _spare(self) -> int:
-        """Answers that trying rules alone may take, and leaving them out again: each no more than confirmation, and no
-        more than the budget of calls leaves if every other stage takes all that it may. Known before the run, so that
-        one that was cut short comes to the same end."""
+        """Answers for trying rules alone, and as many for leaving them out.
+
+        Neither takes more than confirmation, nor more than the budget of calls leaves after the largest use of every
+        other stage. Known before the run, so a resumed run comes to the same end.
+        """
         confirmation = 2 * len(self._parts.confirmation)
         others = len(self._parts.induction) + ENOUGH + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
         return min(confirmation, (self._settings.budget_calls - others) // 2)
@@ -276,17 +278,17 @@ class _CycleRun:
 
     def _reject(self, *rejected: Rejected) -> None:
         known = self.outcome.rejected
-        new = tuple(one for one in rejected if one not in known)
+        new = tuple(entry for entry in rejected if entry not in known)
         self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
 
 
 def known_to_users(plan: CyclePlan, least: int) -> Corpus:
-    """Everything in a plan that users wrote or that answers their questions, and the tools that they bring.
+    """Index the users' texts, the answers and the tools of a plan.
 
-    What fewer than ``least`` conversations hold is a user's own.
+    A text in fewer than ``least`` conversations is a user's own.
     """
     requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
-    told, asked = zip(*map(conversation, requests), strict=True)
+    instructions, asked = zip(*map(conversation, requests), strict=True)
     return corpus(
         asked,
         [text_of(item.expected) for item in plan.items],
@@ -294,20 +296,21 @@ def known_to_users(plan: CyclePlan, least: int) -> Corpus:
         tenants=[plan.tenants.get(item.id) for item in plan.items],
         least=least,
         tools={name for request in requests for name in tool_names(request)},
-        told=" ".join(told),
+        instructions=" ".join(instructions),
     )
 
 
 def _losers(selected: Selected) -> list[Rejected]:
-    """Every candidate that was tried and is not the chosen one, with what it scored."""
+    """Every candidate besides the chosen one, with its score."""
     return [
         Rejected(
-            what=summary(one.rule_set), why=f"{one.measured.accuracy:.0%} right on {one.measured.n} selection items"
+            what=summary(other.rule_set),
+            why=f"{other.measured.accuracy:.0%} right on {other.measured.n} selection items",
         )
-        for one in selected.others
+        for other in selected.others
     ]
 
 
 def _dropped(books: Sequence[RuleRecord]) -> list[Rejected]:
-    """The rules that were left out of the chosen candidate."""
-    return [Rejected(what=one.text, why=one.why) for one in books if one.status == "dropped"]
+    """The rules left out of the chosen candidate."""
+    return [Rejected(what=entry.text, why=entry.why) for entry in books if entry.status == "dropped"]

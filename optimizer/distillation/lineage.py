@@ -1,7 +1,7 @@
-"""Which examples have helped to decide about the rules that are live: on them those rules look better than they are.
+"""The examples behind the live rules: on them, those rules look better than they are.
 
-Only the gate's examples are counted. Those that rules were learnt from and ranked on are the same in every run, because
-an example keeps its part.
+Only the gate's examples are counted. The examples for induction and selection are the same in every run, because an
+example keeps its part.
 """
 
 from collections.abc import Iterator
@@ -13,23 +13,22 @@ from gateway.store.base import Store
 from optimizer.distillation.outcome import Outcome
 
 ANY_TIME = 0.0
-"""The start of a run from the shell, for ``publish``: what the same command published before it was killed is found and
-not published again."""
-_HISTORY = 1000  # cycles that are looked through
+"""The start of a run from the shell, for ``publish``: a version of a killed command is not published again."""
+_HISTORY = 1000  # cycles
 
 
 def decided(store: Store, task: str, live: RuleSet | None) -> list[str]:
-    """Ids of the items on which the gate let the live rule set, or one that it descends from, pass. Blocks."""
+    """Return the ids of the items behind the live rule set or one of its ancestors. Blocks."""
     versions = set(_descent(store, live))
-    found: list[str] = []
+    ids: list[str] = []
     for cycle in store.cycles(task, limit=_HISTORY) if versions else ():
         try:
             outcome = msgspec.json.decode(cycle.outcome or b"", type=Outcome)
         except msgspec.DecodeError:
             continue
         if outcome.version in versions:
-            found += outcome.spent
-    return found
+            ids += outcome.spent
+    return ids
 
 
 def _descent(store: Store, live: RuleSet | None) -> Iterator[int]:

@@ -19,7 +19,7 @@ from optimizer.evaluation.noise import Noise
 from optimizer.statistics.paired_test import LEVEL, Finding, smallest_detectable
 
 EXAMPLES = 10
-"""Fixed items, and broken ones, that an outcome shows."""
+"""Fixed items, and broken items, shown in an outcome."""
 
 
 class CyclePlan(Value, frozen=True):
@@ -35,11 +35,11 @@ class CyclePlan(Value, frozen=True):
     unlabelled: tuple[Mistake, ...]
     incumbent: RuleSet | None
     spent: tuple[str, ...] = ()
-    """Ids of items that confirmed something in an earlier cycle of the task: they confirm nothing again."""
+    """Ids of items used for confirmation in an earlier cycle of the task: they confirm nothing again."""
     level: float = LEVEL
-    """The share of useless changes that this cycle's test may adopt (``levels``)."""
+    """The share of useless changes adopted by this cycle's test at most (``alpha_spending``)."""
     tenants: dict[str, str] = msgspec.field(default_factory=dict)
-    """On whose behalf an item was asked, by its id, where the client said so."""
+    """The tenant behind an item, by the item's id, if the client named any."""
 
     def parts(self, *, selection: int, confirmation: int) -> Split:
         """The items in three parts, at most so many for selection and confirmation."""
@@ -53,7 +53,7 @@ class CyclePlan(Value, frozen=True):
 
     @staticmethod
     def decoded(data: bytes) -> "CyclePlan":
-        """A plan out of the store. Raises ``msgspec.DecodeError`` for one that another version wrote differently."""
+        """Read a plan out of the store. Raises ``msgspec.DecodeError`` for a plan of an incompatible version."""
         return msgspec.json.decode(data, type=CyclePlan)
 
 
@@ -84,17 +84,17 @@ def plan_for(
 
 
 class Forecast(Value, frozen=True):
-    """What can be said before anything is spent."""
+    """The size and power of a run, known before anything is spent."""
 
     induction: int
     selection: int
     confirmation: int
     detectable: float
-    """Smallest true gain in accuracy (0..1) that confirmation finds with 80% power."""
+    """The smallest true gain in accuracy (0..1) for a power of 80% in confirmation."""
 
 
 def forecast(parts: Split) -> Forecast:
-    """How many items each stage has, and what they can show."""
+    """Count the items of each stage, and compute the smallest gain in their reach."""
     return Forecast(
         induction=len(parts.induction),
         selection=len(parts.selection),
@@ -104,7 +104,7 @@ def forecast(parts: Split) -> Forecast:
 
 
 class Example(Value, frozen=True):
-    """One item that the candidate fixed or broke."""
+    """One item, fixed or broken by the candidate."""
 
     id: str
     input: str
@@ -114,13 +114,13 @@ class Example(Value, frozen=True):
 
 
 class Outcome(Value, frozen=True):
-    """How a cycle or a verification ended. ``note`` says it in plain words."""
+    """The end of a cycle or of a verification; ``note`` says it in plain words."""
 
     task: str
     note: str
     verdict: VerdictName = "cannot tell"
     adopted: bool = False
-    """Whether a rule set was published (cycle), or would be (verification)."""
+    """True if a rule set was published (cycle), or would be (verification)."""
     fixed: int = 0
     broken: int = 0
     items_used: int = 0
@@ -130,7 +130,7 @@ class Outcome(Value, frozen=True):
     before: Measured = Measured(accuracy=0.0, n=0)
     after: Measured = Measured(accuracy=0.0, n=0)
     rules: tuple[Rule, ...] = ()
-    """Of the candidate that was put to the gate."""
+    """Of the candidate at the gate."""
     scratchpad: Scratchpad = "none"
     version: int | None = None
     """Of the published rule set."""
@@ -138,30 +138,30 @@ class Outcome(Value, frozen=True):
     against: int | None = None
     """Version of the incumbent; ``None`` for no rules or rules without a version."""
     detectable: float = 1.0
-    """Smallest true gain in accuracy (0..1) that the planned items find with 80% power, the noise floor included."""
+    """The smallest true gain in accuracy (0..1) for a power of 80% on the planned items, noise floor included."""
     noise: Noise | None = None
-    """How often the incumbent disagreed with itself; ``None`` where nothing was left to chance."""
+    """The incumbent's disagreement with itself; ``None`` if nothing was left to chance."""
     level: float | None = None
-    """The share of useless changes that the test may adopt; ``None`` where a cycle came to no test, and for a
-    verification, which tests at 5%."""
+    """The share of useless changes adopted by the test at most; ``None`` for a cycle without a test, and for a
+    verification (5%)."""
     by: str = ""
-    """Who ran it: ``cycle``, ``distill``; empty for a verification."""
+    """The caller: ``cycle``, ``distill``; empty for a verification."""
     rejected: tuple[Rejected, ...] = ()
-    """What was tried and not taken, and why: ``records`` and ``tried`` in one line each."""
+    """Everything tried and not taken, with reasons: ``records`` and ``tried`` in one line each."""
     records: tuple[RuleRecord, ...] = ()
-    """Every rule that the strong model wrote, and what became of it."""
+    """Every rule by the strong model, with its fate."""
     tried: tuple[TriedCandidate, ...] = ()
-    """Quality against tokens of everything that ran on selection items."""
+    """Quality against tokens of every rule set on selection items."""
     fixed_examples: tuple[Example, ...] = ()
     broken_examples: tuple[Example, ...] = ()
     calls: int = 0
-    """Model calls that this run paid for; answers from the cache are free."""
+    """ModelClient calls paid for by this run; answers from the cache are free."""
     tokens: int = 0
     """Prompt and output tokens of those calls, all models."""
     spent: tuple[str, ...] = ()
-    """Ids of the items that the gate has looked at."""
+    """Ids of the items seen by the gate."""
     resumable: bool = False
-    """Whether something outside failed, so that the same plan may be run again."""
+    """True if something outside failed and the plan may run again."""
 
     def encoded(self) -> bytes:
         """The outcome as JSON, for ``Store.end_cycle`` and ``--json``."""
@@ -169,7 +169,7 @@ class Outcome(Value, frozen=True):
 
 
 class Tested(Value, frozen=True):
-    """A candidate that went through the gate."""
+    """A candidate with the gate's finding and all trials."""
 
     candidate: RuleSet
     finding: Finding
@@ -177,7 +177,7 @@ class Tested(Value, frozen=True):
     after: tuple[Trial, ...]
 
     def evidence(self, against: int | None, books: Sequence[RuleRecord] = ()) -> Evidence:
-        """What the rule set carries when it is published, with its own rules' records out of ``books``."""
+        """The evidence for the published rule set, with its own rules' records out of ``books``."""
         finding = self.finding
         return Evidence(
             verdict=finding.verdict,

@@ -1,4 +1,4 @@
-"""A confirmed candidate becomes a numbered rule set, and goes live if it may. Decides nothing about its worth."""
+"""Publishing: a confirmed candidate becomes a numbered rule set, and goes live if it may. Decides nothing more."""
 
 import msgspec
 
@@ -28,11 +28,11 @@ def publish(
     now: float,
     by: str,
 ) -> Published:
-    """Store a candidate as the incumbent's child and give it its share: 1 is live, 0 waits for a person, between them
-    it is on trial. Blocks; raises ``StoreError``.
+    """Store a candidate as the incumbent's child and give it its share of the conversations.
 
-    Called again for the same run (which ``started`` marks) it finds what it has published already. If something else
-    went live meanwhile, the evidence says nothing against that, so the new version waits for a human.
+    A share of 1 is live, 0 waits for a person, between them the version is on trial. Called again for the same run
+    (``started`` marks it), the function returns the version of the first call. If another rule set went live meanwhile,
+    the evidence says nothing about it, so the new version waits for a person. Blocks; raises ``StoreError``.
     """
     parent = incumbent.version if incumbent is not None else None
     versions = store.rule_sets(candidate.task)
@@ -56,7 +56,7 @@ def publish(
     if live == stored.version:
         return Published(rule_set=stored, activated=True)
     off = taken_off(history)
-    if same := [one.version for one in versions if one.hash == stored.hash and one.version in off]:
+    if same := [known.version for known in versions if known.hash == stored.hash and known.version in off]:
         note = f"the same rules were taken off the air as version {same[-1]}: it waits for 'preceptor rules activate'"
         return Published(rule_set=stored, activated=False, note=note)
     on_trial = f"it is on trial with {share:.0%} of the conversations"

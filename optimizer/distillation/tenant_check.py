@@ -1,6 +1,6 @@
-"""Whose gain it is: what helps one tenant and harms the others together is not adopted, whatever its sum.
+"""The tenant check: a change is refused if it helps one tenant and harms all others together, whatever its sum.
 
-One tenant can send more than all others, and what it likes. This is no test and proves no gain; it only refuses.
+One tenant can send more than all others, and anything it likes. The check proves no gain; it only refuses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from optimizer.evaluation.evaluator import Trial
 
 
 def one_tenant_only(before: Sequence[Trial], after: Sequence[Trial], tenants: Mapping[str, str]) -> str:
-    """Why a change of these items, measured before and after in the same order, is one tenant's only; or nothing.
+    """Name the tenant with all of the gain, or return nothing. Both arms answered the items in one order.
 
-    ``tenants`` says of an item's id who asked; items that nobody is named for count with everybody else's.
+    ``tenants`` names the tenant by an item's id; items without a tenant count among the others of every tenant.
     """
     changes = [
         (tenants.get(new.item.id), int(new.correct) - int(old.correct))

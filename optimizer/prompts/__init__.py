@@ -1,7 +1,7 @@
-"""What the strong model is asked, as Markdown files beside this module. Does not decide what stands in the blanks.
+"""Prompts for the strong model and for a judge, as Markdown files beside this module. Does not fill their blanks.
 
-A blank is a name in double braces. A file whose blanks are not exactly the expected ones is refused when it is loaded,
-so that an edited prompt cannot silently lose its data.
+A blank is a name in double braces. A file with other blanks than the expected ones is refused at once, so an edited
+prompt cannot silently lose its data.
 """
 
 import re
@@ -16,10 +16,10 @@ class Prompt:
     """A text with blanks, loaded and checked."""
 
     def __init__(self, source: str, text: str, blanks: frozenset[str]) -> None:
-        """Raises ``ConfigurationError`` with every blank that is missing or unknown."""
-        found = set(_BLANK.findall(text))
-        mistakes = [f"the blank {{{{{name}}}}} is missing" for name in sorted(blanks - found)]
-        mistakes += [f"the blank {{{{{name}}}}} is unknown" for name in sorted(found - blanks)]
+        """Raises ``ConfigurationError`` with every missing or unknown blank."""
+        present = set(_BLANK.findall(text))
+        mistakes = [f"the blank {{{{{name}}}}} is missing" for name in sorted(blanks - present)]
+        mistakes += [f"the blank {{{{{name}}}}} is unknown" for name in sorted(present - blanks)]
         if mistakes:
             raise ConfigurationError(source, mistakes)
         self._text = text.strip()

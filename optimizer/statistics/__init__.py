@@ -1,1 +1,1 @@
-"""From a candidate to a verdict: the paired test, how strict it is, and how noisy what it looks at is."""
+"""Statistics: the paired test, its level, evidence under constant watching, and drift. Numbers only."""

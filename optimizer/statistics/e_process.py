@@ -1,17 +1,17 @@
-"""Evidence that may be looked at after every answer: is the challenger worse, slower, dearer, or good enough?
+"""Evidence under constant watching: is the challenger worse, slower, dearer, or good enough?
 
-A p-value holds for one look that was planned beforehand; here every sweep is a look. An e-value is what a fair bet
-against the null hypothesis has turned 1 into: while the hypothesis holds, the chance that it *ever* reaches 1/alpha is
-at most alpha (Ville's inequality; Grünwald, de Heide & Koolen, arXiv 1906.07801). Whoever watches several guardrails
-of one trial gives each of them alpha divided by their number: then alpha is the chance that any of them cries wolf.
+A p-value holds for one planned look; here every sweep is a look. An e-value is the capital after fair bets of 1 against
+the null hypothesis: while the hypothesis holds, the chance of *ever* reaching 1/alpha is at most alpha (Ville's
+inequality; Grünwald, de Heide & Koolen, arXiv 1906.07801). Several guardrails of one trial share alpha in equal parts:
+then alpha is the chance of any false alarm.
 
-What is asked of the stream of outcomes, without which alpha is not kept:
+Alpha is kept on three conditions:
 
-- It is in the order in which the *verdicts* arrived and is only ever continued. A late verdict goes to the end.
-- The arm of an outcome was chosen without a look at the question: a coin or a hash.
-- It has one outcome for a conversation: arms are pinned, so all answers of a hard conversation fall on one arm.
+- The stream is in the order of the *verdicts* and is only ever continued. A late verdict goes to the end.
+- The arm of an outcome was chosen without a look at the question: by a coin or a hash.
+- A conversation has one outcome: arms are pinned, so all answers of a hard conversation fall on one arm.
 
-Reads no store and no clock, and decides nothing. How soon harm is noticed is measured in ``tests/bench/live``.
+Reads no store and no clock, and decides nothing. The delay until harm is noticed is measured in ``tests/bench/live``.
 """
 
 import math
@@ -22,7 +22,7 @@ from typing import Generic, NamedTuple, TypeVar
 from gateway.domain import Value
 
 BREAKS = (0.02, 0.05, 0.1, 0.2, 0.4)
-"""Alternatives that are bet on in equal parts: the share of the right answers that has become wrong."""
+"""Alternatives of the bets, in equal parts: shares of the right answers become wrong."""
 
 T = TypeVar("T")
 
@@ -32,18 +32,18 @@ class ArmOutcome(NamedTuple, Generic[T]):
 
     challenger: bool
     value: T
-    """Whether the answer was wrong (``harm``); its milliseconds or tokens (``excess``)."""
+    """The wrongness of the answer (``harm``), or its milliseconds or tokens (``excess``)."""
 
 
 class EProcess(Value, frozen=True):
-    """What was found against the null hypothesis. A comparison of arms ends where it reaches the threshold."""
+    """The evidence against a null hypothesis. A comparison of arms ends at the threshold."""
 
     n: int
-    """Outcomes of the challenger, or trials, that were looked at."""
+    """Outcomes of the challenger, or trials, so far."""
     discordant: int
-    """Comparisons in which the arms differ, or trials."""
+    """Comparisons with a difference between the arms, or trials."""
     against: int
-    """Of these, how many speak against the null hypothesis."""
+    """Those of them against the null hypothesis."""
     log_e: float
     """Natural logarithm of the e-value."""
     alpha: float
@@ -55,12 +55,12 @@ class EProcess(Value, frozen=True):
 
     @property
     def threshold(self) -> float:
-        """What the e-value must reach."""
+        """The e-value of a refutation."""
         return 1 / self.alpha
 
     @property
     def reached(self) -> bool:
-        """Whether the null hypothesis is refuted."""
+        """True if the null hypothesis is refuted."""
         return self.log_e >= -math.log(self.alpha)
 
 
@@ -72,10 +72,10 @@ class TimeBlock(NamedTuple, Generic[T]):
 
 
 def blocks(stream: Iterable[ArmOutcome[T]]) -> Iterator[TimeBlock[T]]:
-    """Cut the stream as soon as there is an outcome of each arm; an unfinished block at the end is not given.
+    """Cut the stream as soon as there is an outcome of each arm; an unfinished block at the end is left out.
 
-    Only neighbours in time are compared, so that traffic which gets harder for both arms is no evidence against one.
-    The challenger of 5% of the traffic meets some 19 incumbents in a block, and all of them count.
+    Only neighbours in time are compared, so harder traffic for both arms is no evidence against either. A challenger
+    with 5% of the traffic meets about 19 incumbents in a block, and all of them count.
     """
     block: TimeBlock[T] = TimeBlock([], [])
     for challenger, value in stream:
@@ -88,12 +88,12 @@ def blocks(stream: Iterable[ArmOutcome[T]]) -> Iterator[TimeBlock[T]]:
 def harm(outcomes: Iterable[ArmOutcome[bool]], *, alpha: float) -> EProcess:
     """Null hypothesis: the challenger is wrong no more often than the incumbent; ``ArmOutcome.value`` is *wrong*.
 
-    The e-variable for two samples of Turner, Ly & Grünwald (arXiv 2106.02693, section 2), block by block. The rates bet
-    on come from earlier blocks: the incumbent's so far, and for the challenger the same with a share of ``BREAKS`` of
-    what was right now wrong. The rates may change from block to block, and arms may differ in size: with c and i for
-    the rates bet on, m for their mean in the block, an outcome of the challenger with true rate x contributes
-    1 + (x - m)(c - m) / m(1 - m), one of the incumbent the same with i; the mean of these over a block is at most 1
-    where the challenger is no worse, hence their product as well.
+    The e-variable for two samples of Turner, Ly & Grünwald (arXiv 2106.02693, section 2), block by block. The assumed
+    rates come from earlier blocks: the incumbent's rate so far, and for the challenger this rate after a share of
+    ``BREAKS`` of the right answers became wrong. Rates may change from block to block, and arms may differ in size. Let
+    c and i be the assumed rates and m their mean in the block. An outcome of the challenger with true rate x
+    contributes 1 + (x - m)(c - m) / m(1 - m), an outcome of the incumbent likewise with i. The mean of the
+    contributions over a block is at most 1 for a challenger no worse, hence their product as well.
     """
     logs = [0.0] * len(BREAKS)
     n = discordant = against = incumbents = wrong = 0
@@ -113,9 +113,8 @@ def harm(outcomes: Iterable[ArmOutcome[bool]], *, alpha: float) -> EProcess:
 def excess(amounts: Iterable[ArmOutcome[float]], *, ratio: float, alpha: float) -> EProcess:
     """Null hypothesis: the challenger's milliseconds (or tokens) are no larger than ``ratio`` times the incumbent's.
 
-    A sign test of medians, block by block: of two equal arms, whatever their distribution, the median of the one is
-    larger in half of the blocks; ties speak for the challenger. It sees what happens to the typical answer, not to a
-    slow tenth of them.
+    A sign test of medians, block by block: of two equal arms, with any distribution, either median is larger in half of
+    the blocks; ties speak for the challenger. The test sees the typical answer, not a slow tenth.
     """
     n = discordant = against = 0
     log_e = 0.0
@@ -131,8 +130,8 @@ def excess(amounts: Iterable[ArmOutcome[float]], *, ratio: float, alpha: float) 
 def above(successes: int, failures: int, *, p0: float, alpha: float) -> EProcess:
     """Null hypothesis: a trial succeeds with a chance of at most ``p0`` (0 < p0 < 1).
 
-    With ``p0`` = 1/2 this is the beta-binomial test of pairs in which both arms answered the same request and one was
-    right; with weak and strong agreeing as success, it shows that they agree in more than ``p0`` of all cases.
+    With ``p0`` = 1/2 this is the beta-binomial test of discordant pairs: both arms answered one request and one was
+    right. With agreement of weak and strong as success, it shows agreement in more than ``p0`` of all cases.
     """
     n = successes + failures
     log_e = log_e_value(successes, failures, p0)
@@ -142,10 +141,10 @@ def above(successes: int, failures: int, *, p0: float, alpha: float) -> EProcess
 def log_e_value(successes: int, failures: int, p0: float) -> float:
     """Natural logarithm of the e-value against "the chance of success is at most ``p0``", 0 < p0 < 1.
 
-    The likelihood, averaged over all chances above ``p0`` with equal weight, relative to the one at ``p0`` (Robbins,
-    Annals of Mathematical Statistics 41 (1970) 1397). With K = successes + failures + 1 trials of chance ``p0`` it is
-    P(at most so many successes) / (P(exactly so many) * (failures + 1)): a sum of ratios that falls from its first
-    term on, taken on the side of the mode where that holds.
+    The likelihood, averaged over all chances above ``p0`` with equal weight, relative to the likelihood at ``p0``
+    (Robbins, Annals of Mathematical Statistics 41 (1970) 1397). With K = successes + failures + 1 trials of chance
+    ``p0`` it is P(at most so many successes) / (P(exactly so many) * (failures + 1)). The sum is taken on the side of
+    the mode with falling terms.
     """
     trials, odds = successes + failures + 1, p0 / (1 - p0)
     if successes <= (trials + 1) * p0:
@@ -157,9 +156,9 @@ def log_e_value(successes: int, failures: int, p0: float) -> float:
 
 
 def lower_bound(successes: int, failures: int, alpha: float) -> float:
-    """A chance of success that is below the true one at every look, except with probability ``alpha``.
+    """A chance of success below the true chance at every look, except with probability ``alpha``.
 
-    It is the largest ``p0`` that ``log_e_value`` refutes, 0.0 if there is none. Both bounds together: 2 ``alpha``.
+    It is the largest ``p0`` refuted by ``log_e_value``, 0.0 if there is none. Both bounds together: 2 ``alpha``.
     """
     low, high = 0.0, 1.0
     for _ in range(52):
@@ -170,7 +169,7 @@ def lower_bound(successes: int, failures: int, alpha: float) -> float:
 
 
 def upper_bound(successes: int, failures: int, alpha: float) -> float:
-    """A chance of success that is above the true one at every look, except with probability ``alpha``."""
+    """A chance of success above the true chance at every look, except with probability ``alpha``."""
     return 1 - lower_bound(failures, successes, alpha)
 
 
@@ -187,18 +186,18 @@ def _log_ratio(outcomes: Sequence[bool], rate: float, mean: float) -> float:
 
 
 def _middle(amounts: Sequence[float]) -> float:
-    """The median of an odd number of them, without the oldest if need be: at even numbers no median is fair to both."""
+    """The median of an odd number of amounts, without the oldest if need be: a median of an even number is unfair."""
     return statistics.median(amounts[1 - len(amounts) % 2 :])
 
 
 def _log_mean(logs: Sequence[float]) -> float:
-    """Logarithm of the mean of numbers that are given as logarithms."""
+    """Logarithm of the mean of numbers given as logarithms."""
     highest = max(logs)
     return highest + math.log(sum(math.exp(log - highest) for log in logs) / len(logs))
 
 
 def _falling(ratios: Iterable[float]) -> float:
-    """The sum of the products of the first one, two, three... ratios, none above 1, as far as it changes anything."""
+    """The sum of the products of the first, the first two, the first three... ratios, none above 1."""
     total, term = 0.0, 1.0
     for ratio in ratios:
         term *= ratio

@@ -1,22 +1,22 @@
-"""How far a judge agrees with people, and what its errors hide. Pure functions over counts; asks nobody.
+"""Agreement of a judge with people, and the gains hidden by its errors. Pure functions over counts; asks nobody.
 
-Agreement that chance alone would bring is no merit: a judge who calls everything right agrees with people on 90% of
-replies of which 90% are right. Cohen's kappa (Educational and Psychological Measurement 20, 1960, 37) is what is left:
-0 for chance, 1 for a judge who never differs. What counts for a gate is how much a true gain shrinks in the judge's
-eyes, and how many pairs of equally good replies it tells apart.
+Agreement by chance is no merit: if 90% of the replies are right, a judge with "right" for everything agrees on 90%.
+Cohen's kappa (Educational and Psychological Measurement 20, 1960, 37) is the agreement beyond chance: 0 for chance, 1
+for a judge without a difference. Two things count for a gate: the shrinkage of a true gain in the judge's eyes, and the
+share of equally good replies told apart.
 """
 
 from gateway.domain import Value
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
 LEAST_KAPPA = 0.6
-"""Below it no judge is to be trusted: "substantial" agreement begins here (Landis & Koch, Biometrics 33, 1977, 165)."""
+"""The kappa of a trusted judge: "substantial" agreement begins here (Landis & Koch, Biometrics 33, 1977, 165)."""
 _DISCORDANT = 0.2
-"""Share of pairs in which one of two arms is right, as ``accept.smallest_detectable`` supposes it."""
+"""Share of discordant pairs, as in ``paired_test.smallest_detectable``."""
 
 
 class JudgeAgreement(Value, frozen=True):
-    """How often a judge and a person called the same replies right."""
+    """Counts of replies called right by a judge and by a person."""
 
     both: int = 0
     judge_only: int = 0
@@ -29,12 +29,12 @@ class JudgeAgreement(Value, frozen=True):
 
     @property
     def observed(self) -> float:
-        """Share of replies on which they agree; 0.0 without replies."""
+        """Share of replies with agreement; 0.0 without replies."""
         return (self.both + self.neither) / self.n if self.n else 0.0
 
     @property
     def by_chance(self) -> float:
-        """Share on which they would agree if neither looked; 1.0 if there is nothing to tell apart."""
+        """Share of agreement if neither looked; 1.0 if there is nothing to tell apart."""
         if not self.n:
             return 1.0
         judge, person = (self.both + self.judge_only) / self.n, (self.both + self.person_only) / self.n
@@ -42,15 +42,15 @@ class JudgeAgreement(Value, frozen=True):
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa, -1..1; 0.0 where both call all replies right, or all wrong: nothing was told apart."""
+        """Cohen's kappa, -1..1; 0.0 if both call all replies right, or all wrong: nothing was told apart."""
         return self._beyond_chance(self.observed)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95% interval of kappa: Wilson's of the agreement, with chance agreement taken as known (as Cohen 1960 does).
+        """95% interval of kappa: Wilson's of the agreement, with chance agreement taken as known (as in Cohen 1960).
 
-        Not of width zero where no reply is in dispute, unlike the textbook's; in simulation, with 30 to 200 replies and
-        kappas from 0.2 to 0.98, it holds the true kappa in 95-98% of runs. (-1, 1) where nothing was told apart.
+        Unlike the textbook's, it has a width even without a reply in dispute. In simulation, with 30 to 200 replies and
+        kappas from 0.2 to 0.98, it holds the true kappa in 95-98% of runs. (-1, 1) if nothing was told apart.
         """
         if self.by_chance == 1.0:
             return (-1.0, 1.0)
@@ -59,21 +59,21 @@ class JudgeAgreement(Value, frozen=True):
 
     @property
     def sensitivity(self) -> float:
-        """Share of right replies that the judge calls right; 0.0 without any."""
+        """Share of right replies called right by the judge; 0.0 without any."""
         right = self.both + self.person_only
         return self.both / right if right else 0.0
 
     @property
     def specificity(self) -> float:
-        """Share of wrong replies that the judge calls wrong; 0.0 without any."""
+        """Share of wrong replies called wrong by the judge; 0.0 without any."""
         wrong = self.neither + self.judge_only
         return self.neither / wrong if wrong else 0.0
 
     @property
     def kept(self) -> float:
-        """What is left of a true change in accuracy when the judge measures it: 1 for none lost, 0 or less for all.
+        """The rest of a true change in accuracy in the judge's eyes: 1 for nothing lost, 0 or less for all.
 
-        Youden's index (Cancer 3, 1950, 32), for errors that do not depend on which arm gave the reply.
+        Youden's index (Cancer 3, 1950, 32), for errors independent of the arm.
         """
         return self.sensitivity + self.specificity - 1
 
@@ -83,10 +83,10 @@ class JudgeAgreement(Value, frozen=True):
 
 
 def detectable(agreement: JudgeAgreement, n: int) -> float:
-    """The smallest true gain (0..1) that ``n`` items show to this judge with 80% power; 1.0 if none.
+    """Return the smallest true gain (0..1) for a power of 80% on ``n`` items with this judge; 1.0 if none.
 
-    A judge that errs shrinks every gain to ``kept`` of itself, and adds discordant pairs of its own: of two equally
-    right (or wrong) replies it errs on one. Errors are taken as independent of each other.
+    An erring judge shrinks every gain to ``kept`` of itself, and adds discordant pairs of its own by an error on one of
+    two equally right (or wrong) replies. Errors are taken as independent of each other.
     """
     if agreement.kept <= 0 or not n:
         return 1.0
@@ -95,7 +95,7 @@ def detectable(agreement: JudgeAgreement, n: int) -> float:
 
 
 def _seen_discordant(agreement: JudgeAgreement) -> float:
-    """Share of pairs that the judge tells apart, where a fifth of them truly differ."""
+    """Share of pairs told apart by the judge, if a fifth of them truly differ."""
     hit, miss = agreement.sensitivity, agreement.specificity
     right = (agreement.both + agreement.person_only) / agreement.n
     told_apart = hit * miss + (1 - hit) * (1 - miss)

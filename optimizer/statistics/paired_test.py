@@ -1,11 +1,11 @@
-"""The gate: does a candidate beat the incumbent on items that decided nothing before? Pure functions over counts.
+"""The gate: does a candidate beat the incumbent on items without an earlier decision? Pure functions over counts.
 
-Both answer the same items, so only the pairs in which one is right and the other wrong say anything: McNemar's test
-(McNemar 1947) asks whether ``fixed`` out of ``fixed + broken`` is more than a fair coin gives. It is asked at four
-looks with O'Brien-Fleming boundaries for its z (O'Brien & Fleming 1979; one-sided 5% over all looks together), so that
-a clear case ends early without raising the rate of false adoptions; and nothing is adopted on an exact p-value above
-5%. Both conditions together adopt at most 5.0% of null changes, looks included, while up to 80% of the pairs differ
-(computed without simulation: ``tests/bench/distillation``). Does not call models and publishes nothing.
+Both answer the same items, so only discordant pairs count: one arm right, the other wrong. McNemar's test (McNemar
+1947) asks if ``fixed`` out of ``fixed + broken`` is more than a fair coin gives. It is asked at four looks with
+O'Brien-Fleming boundaries for its z (O'Brien & Fleming 1979; one-sided 5% over all looks together), so a clear case
+ends early without more false adoptions; and nothing is adopted on an exact p-value above 5%. Both conditions together
+adopt at most 5.0% of null changes, looks included, while up to 80% of the pairs differ (computed without simulation:
+``tests/bench/distillation``). Does not call models and publishes nothing.
 
 The binomial tail is summed in integers: the same numbers as ``scipy.stats.binomtest`` (the tests compare them), without
 90 MB of resident memory and 1.4 s of import inside a serving gateway.
@@ -20,17 +20,17 @@ _NORMAL = NormalDist()
 BOUNDARIES = (3.49, 2.47, 2.01, 1.74)
 """Boundaries for z at the four looks, at 25, 50, 75 and 100% of the planned items."""
 LEVEL = 0.05
-"""The exact p-value above which nothing is adopted at any look: where few pairs differ, z alone promises too much."""
-_TINY = 1e-12  # below every p-value that could be seen, above what has no z
+"""The highest exact p-value of an adoption at any look: with few discordant pairs, z alone promises too much."""
+_TINY = 1e-12  # below every possible p-value, above every level without a z
 FUTILE_BELOW = 0.3
-"""From the second look on, a z below this ends the test: the gain that it was made for is out of reach."""
+"""From the second look on, a z below this ends the test: the hoped-for gain is out of reach."""
 MINIMUM = 10
-"""Confirmation items without which a test is not begun: with fewer, hardly any gain could be told from luck."""
+"""Confirmation items needed to begin a test: with fewer, hardly any gain could be told from luck."""
 CONFIDENCE_Z = _NORMAL.inv_cdf(0.975)
 
 
 class Pairs(Value, frozen=True):
-    """How often the incumbent and the candidate were right on the same items."""
+    """Counts of the items by the arms with a right answer."""
 
     both: int = 0
     fixed: int = 0
@@ -51,7 +51,7 @@ class Pairs(Value, frozen=True):
 
 
 class Finding(Value, frozen=True):
-    """What the gate says, and on what grounds. ``p_value`` is the look's own, exact, not adjusted for earlier looks."""
+    """The gate's verdict and its grounds. ``p_value`` is the look's own, exact, not adjusted for earlier looks."""
 
     verdict: VerdictName
     pairs: Pairs
@@ -64,11 +64,11 @@ class Finding(Value, frozen=True):
 
 
 class Gate(Value, frozen=True):
-    """A test of ``planned`` items; ``margin`` is the loss of accuracy (0..1) that still counts as non-inferior.
+    """A test of ``planned`` items; a loss of accuracy up to ``margin`` (0..1) counts as non-inferior.
 
     Without ``futility`` the test goes on to the last look unless a boundary is crossed: more calls, and the verdicts
-    worse and non-inferior can be told apart. One of many tests is held to a ``level`` below 5% (``levels``): a gain
-    then needs a higher z at each look and a lower exact p-value; a loss is told as ever.
+    worse and non-inferior can be told apart. One of many tests is held to a ``level`` below 5% (``alpha_spending``): a
+    gain then needs a higher z at each look and a lower exact p-value; a loss needs no more than before.
     """
 
     planned: int
@@ -77,11 +77,11 @@ class Gate(Value, frozen=True):
     level: float = LEVEL
 
     def looks(self) -> tuple[int, ...]:
-        """Items that each look has seen in all."""
+        """Items up to each look."""
         return tuple(math.ceil(self.planned * part / len(BOUNDARIES)) for part in range(1, len(BOUNDARIES) + 1))
 
     def judge(self, look: int, pairs: Pairs) -> Finding | None:
-        """The finding at look 1..4, or ``None`` to go on to the next one."""
+        """Return the finding at look 1..4, or ``None`` to go on to the next look."""
         boundary = BOUNDARIES[look - 1]
         needed = boundary * (_NORMAL.inv_cdf(max(self.level, _TINY)) / _NORMAL.inv_cdf(LEVEL))
         better, worse = mcnemar(pairs.fixed, pairs.broken), mcnemar(pairs.broken, pairs.fixed)
@@ -112,7 +112,7 @@ class Gate(Value, frozen=True):
 
 
 def mcnemar(fixed: int, broken: int) -> float:
-    """Exact one-sided p-value: how likely ``fixed`` or more of the discordant pairs are if neither side is better."""
+    """Exact one-sided p-value: the chance of ``fixed`` or more of the discordant pairs if neither arm is better."""
     discordant = fixed + broken
     tail = sum(math.comb(discordant, k) for k in range(fixed, discordant + 1))
     return tail / (1 << discordant)
@@ -122,7 +122,7 @@ def paired_interval(pairs: Pairs) -> tuple[float, float]:
     """95% interval of the change in accuracy: Newcombe, Statistics in Medicine 17 (1998) 2635, method 10.
 
     A hybrid of Wilson's score intervals of both accuracies, corrected for the correlation of the pairs; good at small n
-    and near 0 and 1, where the textbook interval has width zero. Without items it is (-1, 1).
+    and near 0 and 1, unlike the textbook interval with its width of zero. Without items it is (-1, 1).
     """
     n = pairs.n
     if not n:
@@ -159,7 +159,7 @@ def _correlation(pairs: Pairs) -> float:
 
 
 def smallest_detectable(n: int, *, discordant: float = 0.2, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true gain (0..1) that a one-sided test on ``n`` items finds with the given power.
+    """Return the smallest true gain (0..1) for the given power of a one-sided test on ``n`` items.
 
     Connor, Biometrics 43 (1987) 207: n = (z_alpha sqrt(d) + z_power sqrt(d - gain^2))^2 / gain^2, where ``d`` is the
     share of discordant pairs, at least the gain itself. 1.0 if no gain could be found.

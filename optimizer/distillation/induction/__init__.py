@@ -1,1 +1,1 @@
-"""From mistakes to rules: what is shown to the strong model, and what is taken of what it writes."""
+"""Induction: the strong model sees mistakes and writes rules; a parser, a lint and a merge take in its replies."""

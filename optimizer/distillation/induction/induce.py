@@ -1,9 +1,8 @@
 """Induction: the strong model explains a group of mistakes, then writes rules that would have prevented them.
 
-Mistakes are shown in groups of about the square root of their number, because one call with all of them yields worse
-rules than several with a few. Reasons come before rules, as in Hypotheses-to-Theories (arXiv
-2310.07064, section 3). What users wrote is shown as data, without secrets, shortened and delimited. Does not measure
-any rule.
+Mistakes are shown in groups of about the square root of their number: a single call with all of them yields worse
+rules than several calls with a few. Reasons come before rules, as in Hypotheses-to-Theories (arXiv 2310.07064,
+section 3). Text by users is shown as data: without secrets, shortened and delimited. Does not measure any rule.
 """
 
 import math
@@ -28,10 +27,10 @@ from optimizer.grading.graders.ungradable import text_of
 SHOWN_CHARACTERS = 6000
 """Of all examples in one call: with instruction, reasons and rules it fits a context of 4096 tokens."""
 INSTRUCTION_WORTH_SHOWING = 200
-"""Characters. A shorter one says nothing that the replies do not show, and misleads a small teacher: shown it, a model
-of 1.5 billion parameters never wrote that one should work in steps (0 of 16 trials; docs/experiments.md)."""
+"""Characters. A shorter instruction says no more than the replies do, and misleads a small teacher: shown it, a model
+of 1.5 billion parameters never advised to work in steps (0 of 16 trials; docs/experiments.md)."""
 SHORT_REPLY = 100
-"""Characters in which no working can have been written down."""
+"""Characters: too few for any written working."""
 SUCCESSES_PER_GROUP = 2
 _AS_LIST = 'Write the rules as a JSON list at the end: [{"rule": "...", "reason": "..."}]'
 _AS_OBJECT = 'Reply with one JSON object, step 1 in "why": {"why": "...", "rules": [{"rule": "...", "reason": "..."}]}'
@@ -41,24 +40,24 @@ _TAGS = re.compile(r"[<\uff1c](?=\s*/?\s*(?:instruction|mistake|success|question
 
 
 class Rejected(Value, frozen=True):
-    """Something that was tried or proposed and not taken, and why."""
+    """A candidate or a rule that was not taken, and the reason."""
 
     what: str
     why: str
 
 
 class Induced(Value, frozen=True):
-    """The rules worth testing, best supported first. ``note`` says why there is none, if so."""
+    """The rules worth testing, best supported first. Without any rule, ``note`` gives the reason."""
 
     rules: tuple[Rule, ...]
     records: tuple[RuleRecord, ...]
-    """Every rule that was written, once, with what became of it."""
+    """Every rule that the strong model wrote, once, with its fate."""
     note: str = ""
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """The rules that are not worth testing, and why."""
-        return tuple(Rejected(what=one.text, why=one.why) for one in self.records if one.status != "proposed")
+        """The rules not worth testing, with the reasons."""
+        return tuple(Rejected(what=entry.text, why=entry.why) for entry in self.records if entry.status != "proposed")
 
 
 class _MistakeGroup(Value, frozen=True):
@@ -79,8 +78,8 @@ async def induce(
 ) -> Induced:
     """Have the strong model explain every group and write rules; merge what passes the lint.
 
-    ``shaped`` asks for a reply of a guaranteed shape where the upstream has that. Raises the errors of
-    ``Evaluator.ask``, and ``ConfigurationError`` for a damaged prompt file.
+    ``shaped`` asks for structured output if the upstream offers it. Raises the errors of ``Evaluator.ask``, and
+    ``ConfigurationError`` for a damaged prompt file.
     """
     prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
     groups = grouped(mistakes, successes)
@@ -94,16 +93,16 @@ async def induce(
     refused: dict[str, RuleRecord] = {}
     sound = [[rule for rule in rules if _passes(rule, known, refused)] for rules in proposals]
     union = merged(sound, existing)
-    books = _books(union, [tuple(_id_of(one) for one in group.mistakes) for group in groups], max_rules)
+    books = _books(union, [tuple(_id_of(mistake) for mistake in group.mistakes) for group in groups], max_rules)
     return Induced(
-        rules=tuple(one.rule for one in union.rules[:max_rules]),
-        records=(*books, *(one for one in refused.values() if one.id not in {known.id for known in books})),
+        rules=tuple(entry.rule for entry in union.rules[:max_rules]),
+        records=(*books, *(entry for entry in refused.values() if entry.id not in {known.id for known in books})),
         note="" if union.rules else _why_none(sum(map(len, proposals)), refused, replies[0]),
     )
 
 
 def _proposed(written: str) -> list[Rule]:
-    """The rules of one reply; one without a reason gets the explanation that stands before them."""
+    """The rules of one reply; the explanation before them is the reason of a rule without its own."""
     first = written.strip().partition("\n")[0].removeprefix("Step 1: ")
     explanation = "" if first.startswith(("{", "[", "`")) else _clipped(redacted(first)[0], _REASON_LENGTH)
     return [
@@ -113,20 +112,20 @@ def _proposed(written: str) -> list[Rule]:
 
 
 def _books(union: Merger, sources: Sequence[tuple[str, ...]], max_rules: int) -> list[RuleRecord]:
-    """A record of every rule that passed the lint, its mistakes those of the groups that wrote it."""
+    """A record of every rule that passed the lint, with the mistakes of its groups."""
     books = []
-    for place, one in enumerate(union.rules):
-        mistakes = tuple(dict.fromkeys(source for group in one.groups for source in sources[group]))
-        entered = records.record(one.rule, mistakes=mistakes, groups=len(one.groups))
+    for place, entry in enumerate(union.rules):
+        mistakes = tuple(dict.fromkeys(source for group in entry.groups for source in sources[group]))
+        entered = records.record(entry.rule, mistakes=mistakes, groups=len(entry.groups))
         if place >= max_rules:
             entered = msgspec.structs.replace(entered, status="surplus", why=f"more than {max_rules} rules")
         books.append(entered)
-        books += [records.record(same, "merged", f"says the same as {one.rule.text!r}") for same in one.same]
+        books += [records.record(same, "merged", f"says the same as {entry.rule.text!r}") for same in entry.same]
     return books + [records.record(rule, "known", "is in the active rule set already") for rule in union.known]
 
 
 def _id_of(mistake: Mistake) -> str:
-    """The id of the item that was got wrong."""
+    """The id of the item behind a mistake."""
     return item_of(msgspec.json.decode(mistake.request), None).id
 
 
@@ -141,13 +140,13 @@ def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[_
 
 
 def _passes(rule: Rule, known: Corpus, refused: dict[str, RuleRecord]) -> bool:
-    found = problems(rule.text, known)
-    if found:
+    objections = problems(rule.text, known)
+    if objections:
         shown = Rule(text=_clipped(rule.text, _REASON_LENGTH), reason=rule.reason)
         refused.setdefault(
-            rule.id, msgspec.structs.replace(records.record(shown, "refused", "; ".join(found)), id=rule.id)
+            rule.id, msgspec.structs.replace(records.record(shown, "refused", "; ".join(objections)), id=rule.id)
         )
-    return not found
+    return not objections
 
 
 def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
@@ -156,31 +155,33 @@ def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
         cut = ", and it was cut off" if first.finish_reason == "length" else ""
         return f"the strong model wrote no usable rule: its replies hold no list of rules (the first: {shown!r}{cut})"
     if refused:
-        one = next(iter(refused.values()))
-        return f"the strong model wrote no usable rule: all {count} were refused or known ({one.text!r} {one.why})"
+        example = next(iter(refused.values()))
+        return (
+            f"the strong model wrote no usable rule: all {count} were refused or known ({example.text!r} {example.why})"
+        )
     return f"the strong model wrote no new rule: all {count} are in the active rule set already"
 
 
 def _question(prompt: prompts.Prompt, group: _MistakeGroup, existing: Sequence[Rule], form: str) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
-    told, _ = conversation(group.mistakes[0].request)
-    instruction = redacted(told.strip())[0] if len(told) >= INSTRUCTION_WORTH_SHOWING else ""
+    system, _ = conversation(group.mistakes[0].request)
+    instruction = redacted(system.strip())[0] if len(system) >= INSTRUCTION_WORTH_SHOWING else ""
     if existing:
         instruction += "\n\nRules that it has already:\n" + "\n".join(f"- {rule.text}" for rule in existing)
-    right = "\n".join(_example("success", one, room) for one in group.successes)
+    right = "\n".join(_example("success", success, room) for success in group.successes)
     return prompt.filled(
         instruction=f"\n<instruction>{_as_data(instruction.strip(), room)}</instruction>\n" if instruction else "",
-        mistakes="\n\n".join(_example("mistake", one, room) for one in group.mistakes),
-        manner=_AT_ONCE if all(len(one.reply) <= SHORT_REPLY for one in group.mistakes) else "",
+        mistakes="\n\n".join(_example("mistake", mistake, room) for mistake in group.mistakes),
+        manner=_AT_ONCE if all(len(mistake.reply) <= SHORT_REPLY for mistake in group.mistakes) else "",
         successes=f"\nTo these it replied rightly:\n\n{right}\n" if right else "",
         form=form,
     )
 
 
-def _example(kind: str, one: Mistake, room: int) -> str:
-    _, question = conversation(one.request)
-    expected = "(not known, but the reply was called wrong)" if one.expected is None else text_of(one.expected)
-    question, reply, expected = redacted(question, one.reply, expected)
+def _example(kind: str, shown: Mistake, room: int) -> str:
+    _, question = conversation(shown.request)
+    expected = "(not known, but the reply was called wrong)" if shown.expected is None else text_of(shown.expected)
+    question, reply, expected = redacted(question, shown.reply, expected)
     return (
         f"<{kind}>\n<question>{_as_data(question, room // 2)}</question>\n"
         f"<reply>{_as_data(reply, room // 4)}</reply>\n"
@@ -191,15 +192,15 @@ def _example(kind: str, one: Mistake, room: int) -> str:
 def conversation(request: bytes) -> tuple[str, str]:
     """The instruction (system or developer text) of a request, and the rest of it as text."""
     messages = [open_message(raw) for raw in msgspec.json.decode(request, type=_Messages).messages]
-    instruction = "\n".join(one.text() or "" for one in messages if one.role in ("system", "developer"))
-    rest = [one for one in messages if one.role not in ("system", "developer")]
+    instruction = "\n".join(message.text() or "" for message in messages if message.role in ("system", "developer"))
+    rest = [message for message in messages if message.role not in ("system", "developer")]
     if len(rest) == 1:
         return instruction, rest[0].text() or ""
     return instruction, "\n".join(map(_line, rest))
 
 
 def tool_names(request: bytes) -> list[str]:
-    """The names of the tools that a request offers; what has no name in the usual place is left out."""
+    """The names of the tools in a request; a tool without a name in the usual place is left out."""
     offered = msgspec.json.decode(request).get("tools")
     functions = (
         [tool.get("function") for tool in offered or () if isinstance(tool, dict)] if isinstance(offered, list) else []
@@ -217,7 +218,7 @@ class _Messages(Value, frozen=True):
 
 
 def _as_data(text: str, room: int) -> str:
-    """Text that cannot close the tags around it, shortened in the middle."""
+    """Text made unable to close the tags around it, shortened in the middle."""
     return _TAGS.sub("&lt;", _clipped(text, room))
 
 

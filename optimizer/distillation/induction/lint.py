@@ -1,9 +1,9 @@
-"""What no rule may hold, whatever it might gain: rules go into a system prompt, and user text shaped them.
+"""The lint of rules: texts banned from every system prompt, whatever they might gain.
 
-A rule that quotes users would leak one user's text to all others; one that carries an instruction, a link or a secret
-may have been planted in the text that the strong model read. What counts is how many conversations hold a text, not how
-often it was sent: one that is sent a thousand times in one conversation is still one user's. Does not judge whether a
-rule helps: the gate does.
+User text shaped the rules. A rule with a quote would leak one user's text to all others; a rule with an instruction, a
+link or a secret may have been planted in the text before the strong model. Conversations are counted, not messages: a
+text sent a thousand times in one conversation is still one user's. Does not measure the effect of a rule: the gate
+does.
 """
 
 import re
@@ -17,9 +17,9 @@ from gateway.domain import Value
 MIN_LENGTH = 8  # characters
 MAX_LENGTH = 300  # characters
 QUOTE_WORDS = 6
-"""A run of so many words that occurs in a user's text is a quote."""
+"""A run of so many words from a user's text is a quote."""
 CONVERSATIONS = 3
-"""What fewer conversations hold is quoted from a user, whatever their share is."""
+"""A text in fewer conversations is quoted from a user, whatever their share."""
 _FIGURE_WORDS = 4  # a run of so many words, two of them with digits, is one too
 _LONG_NUMBER = 4  # digits
 _OWN_SCRIPT = "LATIN"  # of the prompt that asks for rules
@@ -57,16 +57,16 @@ Word = TypeVar("Word")
 
 
 class Corpus(Value, frozen=True):
-    """What users wrote, as it must not come back in a rule."""
+    """An index of the texts by users, none of them allowed in a rule."""
 
     quotes: frozenset[tuple[str, ...]]
     figures: frozenset[tuple[str, ...]]
     numbers: frozenset[str]
     answers: frozenset[str]
     tools: frozenset[str] = frozenset()
-    """Names of the tools that requests offer."""
+    """Names of the tools in requests."""
     scripts: frozenset[str] = frozenset()
-    """The scripts in which requests are written, such as ``LATIN``; none if nothing is known of them."""
+    """The scripts of the requests, such as ``LATIN``; empty without requests."""
 
 
 def corpus(
@@ -77,14 +77,14 @@ def corpus(
     tenants: Sequence[str | None] = (),
     least: int = CONVERSATIONS,
     tools: Iterable[str] = (),
-    told: str = "",
+    instructions: str = "",
 ) -> Corpus:
-    """Index users' texts, the expected answers (to the first texts), names of tools, and what the operator told.
+    """Index users' texts, the expected answers (to the first texts), names of tools, and the operator's instructions.
 
-    ``conversations`` and ``tenants`` say of each text where it comes from; without them each is a conversation. A run
-    of words in at least ``least`` conversations, and in more than half of all, is the operator's template. An answer
-    that ``least`` share, more than a tenth of all, and more than one tenant if there are several, is a class label.
-    Neither gives anyone away, and no tenant makes them.
+    ``conversations`` and ``tenants`` name the origin of each text; without them each text is a conversation. A run of
+    words in at least ``least`` conversations, and in more than half of all, is the operator's template. An answer
+    shared by ``least`` conversations, by more than a tenth of all, and by more than one tenant if there are several, is
+    a class label. Neither gives anyone away, and no tenant alone can make either.
     """
     keys = list(conversations) or list(range(len(texts)))
     by_conversation: dict[Hashable, list[list[str]]] = {}
@@ -93,10 +93,10 @@ def corpus(
     quotes: Counter[tuple[str, ...]] = Counter()
     figures: Counter[tuple[str, ...]] = Counter()
     numbers: Counter[str] = Counter()
-    for said in by_conversation.values():
-        quotes.update({run for words in said for run in _runs(words, QUOTE_WORDS)})
-        figures.update({run for words in said for run in _figures(words)})
-        numbers.update({word for words in said for word in words if len(_DIGIT.findall(word)) >= _LONG_NUMBER})
+    for turns in by_conversation.values():
+        quotes.update({run for words in turns for run in _runs(words, QUOTE_WORDS)})
+        figures.update({run for words in turns for run in _figures(words)})
+        numbers.update({word for words in turns for word in words if len(_DIGIT.findall(word)) >= _LONG_NUMBER})
     rare = max(least - 1, len(by_conversation) // 2)
     return Corpus(
         quotes=frozenset(run for run, count in quotes.items() if count <= rare),
@@ -104,14 +104,14 @@ def corpus(
         numbers=frozenset(word for word, count in numbers.items() if count <= rare),
         answers=_telling(answers, keys, tenants, least),
         tools=frozenset(tools),
-        scripts=_scripts(told).union(*map(_scripts, texts)),
+        scripts=_scripts(instructions).union(*map(_scripts, texts)),
     )
 
 
 def _telling(
     answers: Sequence[str], conversations: Sequence[Hashable], tenants: Sequence[str | None], least: int
 ) -> frozenset[str]:
-    """The answers that are no class labels."""
+    """The answers other than class labels."""
     shared: dict[str, set[Hashable]] = {}
     used_by: dict[str, set[str | None]] = {}
     for place, answer in enumerate(answers):
@@ -129,33 +129,33 @@ def _telling(
 
 def problems(rule: str, known: Corpus) -> list[str]:
     """Every reason why a rule must not be used; none if it may be tried."""
-    found = []
+    reasons = []
     if not MIN_LENGTH <= len(rule) <= MAX_LENGTH:
-        found.append(f"has {len(rule)} characters, not {MIN_LENGTH} to {MAX_LENGTH}")
+        reasons.append(f"has {len(rule)} characters, not {MIN_LENGTH} to {MAX_LENGTH}")
     if not _is_text(rule):
-        found.append("is not a readable sentence")
+        reasons.append("is not a readable sentence")
     plain = unicodedata.normalize("NFKC", rule)
-    found += [why for why, pattern in _PATTERNS if pattern.search(plain)]
+    reasons += [why for why, pattern in _PATTERNS if pattern.search(plain)]
     strange = _scripts(rule, least=2) - known.scripts - {_OWN_SCRIPT}
     if known.scripts and strange:
-        found.append(f"is written in a script that no request uses ({', '.join(sorted(strange)).lower()})")
+        reasons.append(f"is written in a script that no request uses ({', '.join(sorted(strange)).lower()})")
     if any(_names(rule, tool) for tool in known.tools):
-        found.append("names a tool")
+        reasons.append("names a tool")
     words = _words(rule)
     if (
         any(run in known.quotes for run in _runs(words, QUOTE_WORDS))
         or any(run in known.figures for run in _runs(words, _FIGURE_WORDS))
         or any(word in known.numbers for word in words)
     ):
-        found.append("quotes the text of a question")
+        reasons.append("quotes the text of a question")
     spaced = f" {' '.join(words)} "
     if any(f" {answer} " in spaced for answer in known.answers):
-        found.append("holds the expected answer of a question")
-    return found
+        reasons.append("holds the expected answer of a question")
+    return reasons
 
 
 def _names(rule: str, tool: str) -> bool:
-    """Whether a rule names a tool: by a name that is no word, or by a word that is marked as a name."""
+    """Tell if a rule names a tool: by a name outside the dictionary, or by a word marked as a name."""
     name = re.escape(tool)
     if not tool.isalpha() or not (tool.islower() or tool.istitle()):
         return re.search(rf"(?<!\w){name}(?!\w)", rule, re.IGNORECASE) is not None
@@ -170,7 +170,7 @@ def _scripts(text: str, *, least: int = 1) -> frozenset[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The words in one form: what only looks different (wide letters, marks without width) is no other word."""
+    """The words in one form: wide letters and marks without width make no other word."""
     if not text.isascii():
         wide = unicodedata.normalize("NFKC", text)
         text = "".join(letter for letter in wide if unicodedata.category(letter) != "Cf")
@@ -182,7 +182,7 @@ def _runs(words: Sequence[Word], length: int) -> Iterable[tuple[Word, ...]]:
 
 
 def _figures(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    """The short runs of which two words hold digits."""
+    """The short runs with digits in two of their words."""
     marks = [_DIGIT.search(word) is not None for word in words]
     runs = zip(_runs(words, _FIGURE_WORDS), _runs(marks, _FIGURE_WORDS), strict=True)
     return (run for run, marked in runs if sum(marked) >= 2)

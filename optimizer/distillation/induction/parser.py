@@ -1,6 +1,6 @@
-"""Rules out of what a strong model wrote: JSON where it managed to, numbered or bulleted lines where not.
+"""Rules out of a strong model's reply: from its JSON, or else from its numbered or bulleted lines.
 
-A small model that teaches itself writes broken JSON more often than not. Prose without a list yields nothing: guessing
+A small model as its own teacher writes broken JSON more often than not. Prose without a list yields nothing: guessing
 at rules in it would put noise into prompts. Does not judge the rules.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 from gateway.domain import Rule
 
 MOST = 20
-"""Rules taken from one reply; a model that loops writes hundreds."""
+"""Rules taken from one reply; a looping model writes hundreds."""
 
 _BRACKETS_TRIED = 50
-"""Brackets that may turn out not to begin JSON before the rest is taken for prose."""
+"""Brackets without JSON behind them, after so many of which the rest is taken for prose."""
 _TEXT_KEYS = ("rule", "text", "instruction", "concept", "guideline")
 _REASON_KEYS = ("reason", "why", "explanation", "rationale")
 _LINE = re.compile(r"^\s*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE)
@@ -23,15 +23,15 @@ _QUOTED = re.compile(r'"(?:rule|text)"\s*:\s*"(?P<text>(?:[^"\\]|\\.)+)"')
 _PREFIX = re.compile(
     r"^(?:rule\s*\d*\s*:\s*)?(?:the (?:small(?:er)? )?model (?:should|must) (?:be able to )?)?", re.IGNORECASE
 )
-"""What turns a rule into talk about the model; rules speak to it."""
+"""Words about the model, cut off: a rule speaks to the model."""
 _DECORATION = "*_`\"'\u201c\u201d "
 
 
 def rules_in(reply: str) -> list[Rule]:
     """The rules in a reply, in order, without repeats; at most ``MOST``."""
-    found = list(_from_json(reply)) or _from_broken_json(reply) or _from_lines(reply)
+    rules = list(_from_json(reply)) or _from_broken_json(reply) or _from_lines(reply)
     unique: dict[str, Rule] = {}
-    for rule in found:
+    for rule in rules:
         if rule.text:
             unique.setdefault(rule.text.casefold(), rule)
     return list(unique.values())[:MOST]
@@ -50,12 +50,12 @@ def _from_json(reply: str) -> Iterable[Rule]:
 
 
 def _next_bracket(reply: str, position: int) -> int | None:
-    found = [index for index in (reply.find("[", position), reply.find("{", position)) if index >= 0]
-    return min(found, default=None)
+    brackets = [index for index in (reply.find("[", position), reply.find("{", position)) if index >= 0]
+    return min(brackets, default=None)
 
 
 def _from_value(value: Any) -> Iterable[Rule]:
-    """Rules in a decoded value: texts in a list, objects with a rule in them, or an object that holds such a list."""
+    """Rules in a decoded value: texts in a list, objects with a rule in them, or an object around such a list."""
     if isinstance(value, list):
         for part in value:
             if isinstance(part, str):
@@ -75,7 +75,7 @@ def _from_value(value: Any) -> Iterable[Rule]:
 
 
 def _from_broken_json(reply: str) -> list[Rule]:
-    """Rules in JSON that breaks off or has a comma too many."""
+    """Rules in cut-off JSON, or in JSON with a comma too many."""
     texts = (match["text"].replace('\\"', '"').replace("\\n", " ") for match in _QUOTED.finditer(reply))
     return [_rule(text) for text in texts]
 

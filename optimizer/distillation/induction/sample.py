@@ -1,8 +1,8 @@
 """The weak model's mistakes to learn from, and some successes for contrast: recent ones and older ones, of many
 conversations. Does not explain them.
 
-What the incumbent replied in recorded exchanges costs nothing and comes first; the rest of the induction items are
-answered in small batches, only until there are mistakes enough.
+Recorded replies of the incumbent cost nothing and come first; the rest of the induction items are answered in small
+batches, only until there are mistakes enough.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from optimizer.dataset.sampling import cap_per_key, conversation_names, spread_o
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
 ENOUGH = 16
-"""Mistakes that one cycle learns from: four groups of four."""
+"""The mistakes of one cycle: four groups of four."""
 PER_CONVERSATION = 2
-"""Of them, and of the successes: what one conversation may show."""
+"""Mistakes, and successes, from one conversation at most."""
 _BATCH = 10  # items answered between two looks at whether there are enough
 
 
@@ -41,12 +41,12 @@ async def sample(
 ) -> Sample:
     """Collect at most ``ENOUGH`` mistakes from recorded replies and from the weak model under the incumbent.
 
-    Half of the recorded ones are the newest (``seen`` and ``unlabelled`` begin with these), the others are spread over
-    the time before. Mistakes without an expected answer (``unlabelled``) fill up what is missing. Raises what
-    ``Evaluator.trials`` raises.
+    Half of the recorded mistakes are the newest (``seen`` and ``unlabelled`` begin with them), the others are spread
+    over the time before. Mistakes without an expected answer (``unlabelled``) fill the gap. Raises the errors of
+    ``Evaluator.trials``.
     """
     known = {item.id: item for item in items}
-    replies = [(known[key], one.reply, one.correct) for key, one in seen.items() if key in known]
+    replies = [(known[key], past.reply, past.correct) for key, past in seen.items() if key in known]
     waiting = [item for item in items if item.id not in seen]
     while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
@@ -61,12 +61,14 @@ async def sample(
 
 
 def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
-    """Those to learn from, newest first; ``then`` fills up what is missing."""
+    """The mistakes to learn from, newest first; ``then`` fills the gap."""
     both = [*first, *then]
-    where = conversation_names([one.request for one in both])
+    where = conversation_names([mistake.request for mistake in both])
     marked = cap_per_key(list(enumerate(both)), where, PER_CONVERSATION)
-    chosen = spread_over_time([one for place, one in marked if place < len(first)], ENOUGH)
-    return chosen + spread_over_time([one for place, one in marked if place >= len(first)], ENOUGH - len(chosen))
+    chosen = spread_over_time([mistake for place, mistake in marked if place < len(first)], ENOUGH)
+    return chosen + spread_over_time(
+        [mistake for place, mistake in marked if place >= len(first)], ENOUGH - len(chosen)
+    )
 
 
 def _shown(item: Item, reply: str) -> Mistake:

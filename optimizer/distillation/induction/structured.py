@@ -1,8 +1,8 @@
-"""Asking the strong model for rules in a shape that its upstream guarantees, where it can (``trials.shape``).
+"""Asking the strong model for rules as structured output, if its upstream guarantees any.
 
-Where it cannot, or takes the shape and ignores it, the tolerant ``parser`` copes. Reasons come first in the shape,
-because a model reasons in the order in which it writes. A small model that teaches itself is not asked for the shape:
-its rules get worse (docs/experiments.md).
+If it does not, or ignores the schema, the tolerant ``parser`` copes. Reasons come first in the schema, because a model
+reasons in the order of its writing. A small model as its own teacher is not asked for structured output: its rules get
+worse (docs/experiments.md).
 """
 
 import msgspec
@@ -34,13 +34,13 @@ SHAPE = {
         },
     },
 }
-"""A ``response_format`` that OpenAI, vLLM, Ollama and llama.cpp take; strict wants every property required."""
+"""A ``response_format`` for OpenAI, vLLM, Ollama and llama.cpp; strict wants every property required."""
 
 
 async def ask_for_rules(evaluator: Evaluator, strong: ModelClient, free: str, shaped: str | None) -> Answer:
-    """One reply that holds rules: to ``shaped``, in the shape, if the upstream takes that, otherwise to ``free``.
+    """Ask for rules: with ``shaped`` as structured output if the upstream offers it, otherwise with ``free``.
 
-    ``None`` asks without the shape at once. Raises what ``Evaluator.ask`` raises.
+    Without ``shaped``, ``free`` is asked at once. Raises the errors of ``Evaluator.ask``.
     """
     if shaped is None:
         return await evaluator.ask(strong, _body(free), None, purpose="induction")

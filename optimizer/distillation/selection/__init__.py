@@ -1,1 +1,1 @@
-"""From rules to one candidate: racing, leaving rules out, and what was tried. It ranks, and decides nothing."""
+"""Selection: a race of candidates and an ablation of the winner. It ranks, and decides nothing."""

@@ -1,7 +1,7 @@
-"""Leave-one-out: a rule that changes nothing goes, because every prompt pays for it. Ranks only, like the race.
+"""Leave-one-out: a rule without an effect goes, because every prompt pays for it. Ranks only, like the race.
 
-Also the defence against a passenger: a rule that somebody smuggled in through a user's text seldom makes answers
-better, so it does not stay in a set that others made win.
+Also the defence against a passenger: a rule smuggled in through a user's text seldom makes answers better, so it does
+not stay in a set won by other rules.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,15 +13,15 @@ from optimizer.distillation import rule_records as records
 from optimizer.evaluation.candidate_score import CandidateScore, paired_outcomes
 
 MIN_ITEMS = 20
-"""Selection items without which nothing is left out: with 20, a rule that fixes one item in ten would look idle in 12%
-of cases (0.9 ** 20), with 10 in 35%."""
+"""Selection items needed to leave a rule out: with 20, a rule with a fix in every ten items would look idle in 12% of
+cases (0.9 ** 20), with 10 in 35%."""
 
 Run = Callable[[RuleSet], Awaitable[CandidateScore]]
 """Runs a candidate on all selection items."""
 
 
 class Ablated(Value, frozen=True):
-    """What is left of a candidate, and what each rule that was left out once changed, by the rule's id."""
+    """The rest of a candidate, and the effect of each rule left out, by the rule's id."""
 
     score: CandidateScore
     effects: dict[str, Effect]
@@ -30,10 +30,10 @@ class Ablated(Value, frozen=True):
 async def ablated(whole: CandidateScore, run: Run, *, answers: int) -> Ablated:
     """Leave out each rule in turn, the least supported (last) first, and for good if nothing is lost by it.
 
-    Nothing is lost if no fewer replies are right and, where equally many are, no more tokens are used. Each rule is
-    compared with what is left by then, so of two rules that do the same one stays. The last rule stays: what is left
-    must have been learnt. Takes at most ``answers`` answers; rules that it does not come to stay, without an effect.
-    Raises what ``run`` raises.
+    Nothing is lost if no fewer replies are right and, at a tie, no more tokens are used. Each rule is compared with the
+    rest at its turn, so of two equivalent rules the better supported stays. The last rule stays: a candidate holds
+    something learnt. Takes at most ``answers`` answers; rules beyond them stay, without an effect. Raises the errors of
+    ``run``.
     """
     best, effects = whole, dict[str, Effect]()
     count = len(whole.trials)

@@ -1,8 +1,8 @@
-"""Candidates: which rules in which form of the scratchpad, raced against each other on the selection items.
+"""Candidates, sets of rules times forms of the scratchpad, raced against each other on the selection items.
 
 Racing is successive halving (Jamieson & Talwalkar, arXiv 1502.07943): all run on a few items, the better half goes on
-to more of the same items. What wins with several rules is stripped of those without an effect (``ablation``). It only
-ranks: nothing here decides what goes live, because the best of several always looks better than it is.
+to more of the same items. A winner with several rules loses those without an effect (``ablation``). The race only
+ranks, and decides nothing: the best of several always looks better than it is.
 """
 
 import math
@@ -20,26 +20,26 @@ from optimizer.evaluation.evaluator import Evaluator, ModelClient
 __all__ = ["MOST_RACED", "Selected", "Selection", "paired_outcomes", "summary"]
 
 FIRST_ITEMS = 6
-"""Items on which every candidate runs before the first ones drop out."""
+"""Items for every candidate, before the first drop out."""
 SINGLES = 2
-"""Rules that are also tried alone, if there are no answers to spare for the others."""
+"""Rules also tried alone, without answers to spare for the others."""
 _FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
 MOST_RACED = 1 + len(_FORMS) + SINGLES + 1
-"""Rule sets that may run on selection items in any case, the incumbent and the bare form included."""
+"""Rule sets on selection items in any case, the incumbent and the bare form included."""
 
 
 class Selected(Value, frozen=True):
-    """The best candidate on the selection items next to the incumbent, and everything else that ran."""
+    """The best candidate on the selection items, the incumbent, and all others."""
 
     best: CandidateScore
     incumbent: CandidateScore
     others: tuple[CandidateScore, ...]
     effects: dict[str, Effect]
-    """What single rules changed, by their ids, where it was measured."""
+    """The measured effects of single rules, by their ids."""
 
     @property
     def tried(self) -> tuple[TriedCandidate, ...]:
-        """Quality against tokens of everything that ran."""
+        """Quality against tokens of every rule set in the race."""
         return compare_candidates(self.incumbent, self.best, self.others)
 
 
@@ -69,15 +69,14 @@ class Selection:
         self._seen: dict[str, CandidateScore] = {}
 
     async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
-        """The form first, with the best rule; then, in that form, all rules and single ones; then the winner without
-        each of its rules.
+        """Race the forms with the best rule; then, in the best form, all rules and single rules; then leave rules out.
 
-        ``rules`` are best first. All of them at once are no measure of a form: what spoils one spoils them all, and a
-        small model that follows one rule in a form may follow four in none (``docs/benchmark.md``). They are added to
-        the incumbent's while there is room; a full rule set is challenged by the new ones alone. Rules that say the
-        opposite of each other never stand together: the later one is tried in the other's place. A form without rules
-        is no candidate: nothing in it was learnt from mistakes. But it is run where one rule wins in a form, because
-        else that rule would be credited with what the form does.
+        ``rules`` are best first. All of them at once are no measure of a form: one bad rule spoils them all, and a
+        small model able to follow one rule in a form may follow four in none (``docs/benchmark.md``). They are added to
+        the incumbent's while there is room; a full rule set is challenged by the new rules alone. Opposites never stand
+        together: the later rule is tried in the place of the earlier. A form without rules is no candidate: nothing in
+        it was learnt from mistakes. But it runs after a single rule won in a form, lest the rule gets the credit of
+        the form.
         """
         old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
         every = compatible((*old, *rules))[:max_rules]
@@ -91,7 +90,7 @@ class Selection:
         return self._selected(left.score, base, left.effects | await self._against_bare_form(left.score))
 
     async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
-        """What the only rule of a winner changed in its form, by its id."""
+        """The effect of the only rule of a winner within its form, by the rule's id."""
         form, rules = winner.rule_set.scratchpad, winner.rule_set.rules
         if form == "none" or len(rules) != 1:
             return {}
@@ -100,28 +99,30 @@ class Selection:
         return {rules[0].id: records.effect(pairs, tokens=winner.tokens - bare.tokens, alone=False)}
 
     async def cheapest_as_good(self, incumbent: RuleSet) -> Selected:
-        """What does as well as the incumbent for the fewest tokens: its rules in another form, or in its own without
-        those that have no effect; itself if nothing does."""
+        """Choose the cheapest of the rule sets as good as the incumbent, itself included.
+
+        TriedCandidate are its rules in the other forms, and in its own form without the rules of no effect.
+        """
         base = await self._run_all(incumbent)
         forms = [self._candidate(form, incumbent.rules) for form in _FORMS if form != incumbent.scratchpad]
-        others = [await self._run_all(one) for one in forms]
+        others = [await self._run_all(candidate) for candidate in forms]
         left = await ablated(base, self._run_all, answers=self._spare)
-        as_good = [one for one in (*others, left.score) if one.measured.accuracy >= base.measured.accuracy]
-        return self._selected(min([base, *as_good], key=lambda one: one.tokens), base, left.effects)
+        as_good = [tried for tried in (*others, left.score) if tried.measured.accuracy >= base.measured.accuracy]
+        return self._selected(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
 
     async def race(self, candidates: Sequence[RuleSet]) -> list[CandidateScore]:
-        """The candidates that came to the end, best first: half of them drop out after 6, 12, 24, ... items."""
+        """Race to the end, best first: half of the candidates drop out after 6, 12, 24, ... items."""
         alive = list({candidate.hash: candidate for candidate in candidates}.values())
         done = 0
         while True:
             done = len(self._items) if len(alive) == 1 else min(len(self._items), max(FIRST_ITEMS, 2 * done))
-            scores = sorted([await self._run(one, done) for one in alive], key=lambda one: one.rank)
+            scores = sorted([await self._run(candidate, done) for candidate in alive], key=lambda tried: tried.rank)
             if done == len(self._items):
                 return scores
-            alive = [one.rule_set for one in scores[: math.ceil(len(scores) / 2)]]
+            alive = [tried.rule_set for tried in scores[: math.ceil(len(scores) / 2)]]
 
     async def _run(self, rule_set: RuleSet, count: int) -> CandidateScore:
-        """Run a candidate on the first ``count`` items; what it has answered before comes from the cache."""
+        """Run a candidate on the first ``count`` items; earlier answers come from the cache."""
         trials = await self._evaluator.trials(
             self._weak, self._items[:count], rule_set, self._grader, stage="selection"
         )
@@ -132,22 +133,22 @@ class Selection:
         return await self._run(rule_set, len(self._items))
 
     def _can_try_alone(self, count: int) -> bool:
-        """Whether there are items enough to tell rules apart, and answers enough if none of them dropped out early."""
+        """Tell if items are enough to tell rules apart, and answers even if no rule drops out early."""
         return len(self._items) >= MIN_ITEMS and count * len(self._items) <= self._spare
 
     def _selected(self, best: CandidateScore, base: CandidateScore, left_out: dict[str, Effect]) -> Selected:
         shown = (best.rule_set.hash, base.rule_set.hash)
-        others = sorted((one for key, one in self._seen.items() if key not in shown), key=lambda one: one.rank)
+        others = sorted((tried for key, tried in self._seen.items() if key not in shown), key=lambda tried: tried.rank)
         return Selected(best=best, incumbent=base, others=tuple(others), effects=self._effects(base) | left_out)
 
     def _effects(self, base: CandidateScore) -> dict[str, Effect]:
-        """What rules did that ran alone on all items."""
+        """The effects of the rules alone on all items."""
         return {
-            one.rule_set.rules[0].id: records.effect(
-                paired_outcomes(base.trials, one.trials), tokens=one.tokens - base.tokens, alone=True
+            tried.rule_set.rules[0].id: records.effect(
+                paired_outcomes(base.trials, tried.trials), tokens=tried.tokens - base.tokens, alone=True
             )
-            for key, one in self._seen.items()
-            if len(one.rule_set.rules) == 1 and len(one.trials) == len(base.trials) and key != base.rule_set.hash
+            for key, tried in self._seen.items()
+            if len(tried.rule_set.rules) == 1 and len(tried.trials) == len(base.trials) and key != base.rule_set.hash
         }
 
     def _candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
@@ -155,7 +156,7 @@ class Selection:
 
 
 def _challenging(old: Sequence[Rule], rule: Rule) -> tuple[Rule, ...]:
-    """One new rule with the old ones, and in the place of those that say the opposite."""
+    """One new rule with the old ones, in the place of its opposites."""
     return (*(other for other in old if not opposite(other, rule)), rule)
 
 
