@@ -21,8 +21,11 @@ demo: $(READY)  ## the whole loop on a small local model: watch it get better wh
 	@$(BIN)/preceptor models pull $(MODEL)
 	$(BIN)/preceptor demo
 
-test: $(READY)  ## the tests that need no model (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## the fast tests, in parallel; they need no model (ARGS="-k name" picks some)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+
+drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks: some minutes
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m drill $(ARGS)
 
 conformance: $(READY)  ## OpenAI's own Node.js client against the gateway (fetches Node.js, about 200 MB)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
@@ -95,4 +98,4 @@ $(LOCKED): requirements-dev.lock
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 
-.PHONY: help demo test conformance check format docs serve wheel lock clean
+.PHONY: help demo test drills conformance check format docs serve wheel lock clean

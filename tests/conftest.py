@@ -13,6 +13,14 @@ from tests.shell import Shell, open_shell
 
 SHARED = Path(__file__).parents[2] / "shared"
 
+RINGS = {
+    "drill": "make drills",
+    "node": "make conformance",
+    "model": 'make test ARGS="-m model"',
+    "ollama": 'make test ARGS="-m ollama"',
+}
+"""Marks of tests beyond the fast ring, and how to run each."""
+
 settings.register_profile("preceptor", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("preceptor")
 
@@ -21,6 +29,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked ``shared`` where the recorded data is not beside the checkout."""
     if item.get_closest_marker("shared") and not SHARED.is_dir():
         pytest.skip("the recorded data is not here: it is expected in ../shared, beside the checkout")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the rings of tests that this run left out, and the command of each."""
+    expression = str(terminalreporter.config.getoption("-m"))
+    left = [f"{mark} ({command})" for mark, command in RINGS.items() if f"not {mark}" in expression]
+    if left:
+        terminalreporter.write_line("left out: " + ", ".join(left))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,8 @@ import pytest
 from docs import compatibility, configuration
 from gateway.app import build_app
 from tests.fakes import services, settings
+from tests.structure import PACKAGES, ROOT, modules, tree
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("gateway", "optimizer")
 LINES_WANTED, LINES_ALLOWED = 300, 350
 
 NO_TWIN = {
@@ -33,17 +32,12 @@ READS_ENVIRONMENT = {
     "gateway/settings/load.py": "the one reader; everybody else is given values",
 }
 
-MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-EVERY_MODULE = pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+MODULES = [path for package in PACKAGES for path in modules(package)]
 
 
 def name(module: Path) -> str:
     """A module as people write it: its path from the root of the checkout."""
     return module.relative_to(ROOT).as_posix()
-
-
-def tree(module: Path) -> ast.Module:
-    return ast.parse(module.read_text(encoding="utf-8"))
 
 
 def twin(module: str) -> str:
@@ -92,58 +86,60 @@ def test_a_package_ships_its_types(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file(), f"add an empty file {package}/py.typed"
 
 
-@EVERY_MODULE
-def test_a_module_is_one_noun_and_stays_small(module: Path) -> None:
+def test_a_module_is_one_noun_and_stays_small() -> None:
     """A module has about 300 lines at most, so that it can be read in one sitting."""
-    lines = len(module.read_text(encoding="utf-8").splitlines())
-    assert lines <= LINES_ALLOWED, (
-        f"{name(module)} has {lines} lines ({LINES_WANTED} wanted, {LINES_ALLOWED} allowed): find the second noun in it"
-        " and give that one a module of its own"
+    lines = {name(module): len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES}
+    large = {module: count for module, count in lines.items() if count > LINES_ALLOWED}
+    assert not large, (
+        f"{large}: {LINES_WANTED} lines are wanted, {LINES_ALLOWED} allowed: find the second noun in the module and"
+        " give it a module of its own"
     )
 
 
-@EVERY_MODULE
-def test_a_module_says_why_it_exists(module: Path) -> None:
+def test_a_module_says_why_it_exists() -> None:
     """A module starts with a docstring."""
-    assert ast.get_docstring(tree(module)), (
-        f"{name(module)} has no docstring: say in its first line why it exists, and what it does not do"
-    )
+    silent = [name(module) for module in MODULES if not ast.get_docstring(tree(module))]
+    assert not silent, f"say in the first line why the module exists, and what it does not do: {silent}"
 
 
-@EVERY_MODULE
-def test_a_name_says_what_a_thing_is(module: Path) -> None:
+def test_a_name_says_what_a_thing_is() -> None:
     """No class is called Manager, Helper, Util, Service or Handler: such names fit anything."""
     vague = re.compile(r"(Managers?|Helpers?|Utils?|Service|Handlers?)(?![a-z])")
-    found = [node.name for node in ast.walk(tree(module)) if isinstance(node, ast.ClassDef) and vague.search(node.name)]
-    assert not found, f"{name(module)}: rename {', '.join(found)} after the noun that it is"
+    names = [
+        f"{name(module)}: {node.name}"
+        for module in MODULES
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ClassDef) and vague.search(node.name)
+    ]
+    assert not names, f"rename each after the noun that it is: {names}"
 
 
-@EVERY_MODULE
-def test_a_module_with_logic_has_a_twin_test(module: Path) -> None:
-    """Whoever changes a module knows where its tests are."""
-    if any(module.is_relative_to(ROOT / exempt) for exempt in NO_TWIN) or not has_logic(tree(module)):
-        return
-    expected = twin(name(module))
-    assert (ROOT / expected).is_file(), (
-        f"{name(module)} has no twin: write {expected}, or add the module to NO_TWIN with who tests it instead"
-    )
+def test_a_module_with_logic_has_a_twin_test() -> None:
+    """The tests of a module lie where its name says."""
+    missing = [
+        f"{name(module)}: {twin(name(module))}"
+        for module in MODULES
+        if not any(module.is_relative_to(ROOT / exempt) for exempt in NO_TWIN)
+        and has_logic(tree(module))
+        and not (ROOT / twin(name(module))).is_file()
+    ]
+    assert not missing, f"write the twin, or add the module to NO_TWIN with who tests it instead: {missing}"
 
 
-@EVERY_MODULE
-def test_only_the_settings_read_the_environment(module: Path) -> None:
+def test_only_the_settings_read_the_environment() -> None:
     """Time, randomness and environment are passed in; ``os.environ`` is read in one place."""
-    if name(module) in READS_ENVIRONMENT:
-        return
     readers = {"environ", "environb", "getenv", "getenvb"}
-    found = [
-        node.lineno
+    reading = [
+        f"{name(module)}:{node.lineno}"
+        for module in MODULES
+        if name(module) not in READS_ENVIRONMENT
         for node in ast.walk(tree(module))
         if (isinstance(node, ast.Attribute) and node.attr in readers)
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and readers & {alias.name for alias in node.names})
     ]
-    assert not found, (
-        f"{name(module)} reads the environment in line {found}: add the value to gateway/settings and pass it in, or"
-        " add the module to READS_ENVIRONMENT with the reason"
+    assert not reading, (
+        "add the value to gateway/settings and pass it in, or add the module to READS_ENVIRONMENT with the reason:"
+        f" {reading}"
     )
 
 

@@ -1,7 +1,7 @@
 """Drill: whoever can make requests, and say what was wrong with the replies, tries to write the rules.
 
 All through the front door. The strong model obeys what it reads, in its answers and in the rules that it writes; the
-weak one obeys every rule. ``tests/test_poisoning.py`` names the layer that stops each disguise; here none gets through.
+weak one obeys every rule. ``test_poisoning_cycle.py`` names the layer that stops each disguise; here none gets through.
 """
 
 import contextlib

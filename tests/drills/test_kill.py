@@ -238,7 +238,7 @@ class UpstreamModel:
     async def start(self) -> None:
         self.child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "serve", "-c", str(self._config), stdin=DEVNULL, stdout=DEVNULL,
-            stderr=DEVNULL, cwd=Path(__file__).parents[1],
+            stderr=DEVNULL, cwd=Path(__file__).parents[2],
         )  # fmt: skip
 
     def kill(self) -> None:

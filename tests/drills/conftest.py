@@ -1,0 +1,14 @@
+"""Drills: kills, hang-ups, outages, hostile traffic, simulated weeks. ``make drills`` runs this folder."""
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test below this folder as a drill."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.drill)
