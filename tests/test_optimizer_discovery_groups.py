@@ -87,7 +87,7 @@ def test_a_group_knows_its_volume_and_its_time() -> None:
     """By what was recorded."""
     (group,) = groups(recorded(*[chat("Help the caller.")] * 3))
     assert (group.usage.output_tokens, group.last_seen - group.first_seen) == (30, 7200.0)
-    assert group.told == "Help the caller." and group.instructed
+    assert group.template_text == "Help the caller." and group.instructed
 
 
 @given(st.lists(st.text(max_size=40) | st.none(), max_size=12), st.lists(st.text(max_size=20), min_size=1, max_size=3))

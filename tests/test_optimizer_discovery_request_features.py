@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Usage
-from optimizer.discovery.request_features import Shape, shape_of
+from optimizer.discovery.request_features import RequestFeatures, features_of
 from tests.unclaimed import exchange
 
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {}}}
 
 
-def shape(**body: Any) -> Shape | None:
-    return shape_of(exchange(1, body))
+def shape(**body: Any) -> RequestFeatures | None:
+    return features_of(exchange(1, body))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_wanted_form_is_seen() -> None:
 def test_what_is_no_conversation_has_no_shape() -> None:
     """Embeddings and legacy completions are no kind of task."""
     embeddings = exchange(1, {"model": "e", "input": "Why?"}, usage=Usage(prompt_tokens=2), reply=None)
-    assert shape_of(embeddings) is None
+    assert features_of(embeddings) is None
     assert shape(prompt="Why?") is None
 
 
@@ -87,10 +87,10 @@ def test_what_is_no_conversation_has_no_shape() -> None:
 )
 def test_no_body_is_too_odd(body: Any) -> None:
     """What an upstream accepted may look like anything."""
-    shape_of(exchange(1, json.dumps(body).encode()))
+    features_of(exchange(1, json.dumps(body).encode()))
 
 
 @given(st.binary(max_size=30))
 def test_no_bytes_are_too_odd(body: bytes) -> None:
     """The store gives back what it was given."""
-    shape_of(exchange(1, body))
+    features_of(exchange(1, body))

@@ -5,7 +5,7 @@ import pytest
 from gateway.domain import Exchange, Usage
 from gateway.settings import Settings
 from optimizer.discovery.groups import Group, groups
-from optimizer.discovery.savings_estimate import cheapest, worth
+from optimizer.discovery.savings_estimate import cheapest, estimate_savings
 from tests.fakes import CONFIG, settings
 from tests.unclaimed import DAY, chat, exchange
 
@@ -32,17 +32,17 @@ def group(model: str = "large", count: int = 31, step: float = DAY) -> Group:
 
 def test_a_group_costs_what_its_models_cost() -> None:
     """100 prompt tokens at $10 and 10 output tokens at $100 a million, 31 times."""
-    assert worth(group(), PRICED).usd == pytest.approx(31 * 0.002)
+    assert estimate_savings(group(), PRICED).usd == pytest.approx(31 * 0.002)
 
 
 def test_what_passed_through_is_priced_by_the_upstreams_name() -> None:
     """Nobody has to rename a model to learn what it costs."""
-    assert worth(group("huge-1t"), PRICED).usd == worth(group(), PRICED).usd
+    assert estimate_savings(group("huge-1t"), PRICED).usd == estimate_savings(group(), PRICED).usd
 
 
 def test_a_month_at_the_same_volume_is_what_is_saved() -> None:
     """$2.00 less $0.12 per thousand, 31 requests in 30 days."""
-    found = worth(group(), PRICED)
+    found = estimate_savings(group(), PRICED)
     assert found.weak == "small"
     assert found.savings.per_thousand_usd == pytest.approx(1.88)
     assert found.savings.per_month_usd == pytest.approx(1.88 * 31 / 1000)
@@ -50,7 +50,7 @@ def test_a_month_at_the_same_volume_is_what_is_saved() -> None:
 
 def test_a_log_of_an_hour_says_nothing_of_a_month() -> None:
     """Per thousand calls it does."""
-    found = worth(group(step=60.0), PRICED).savings
+    found = estimate_savings(group(step=60.0), PRICED).savings
     assert found.per_month_usd is None and found.per_thousand_usd is not None
 
 
@@ -60,26 +60,26 @@ def test_a_log_of_an_hour_says_nothing_of_a_month() -> None:
 )
 def test_what_the_cheapest_answers_already_can_save_nothing(configured: Settings, model: str) -> None:
     """By whichever name: neither that model is recommended, nor another that costs as much."""
-    found = worth(group(model), configured)
+    found = estimate_savings(group(model), configured)
     assert (found.weak, found.savings.per_thousand_usd, found.savings.per_month_usd) == (None, None, None)
 
 
 def test_what_the_cheapest_answers_in_part_saves_on_the_rest() -> None:
     """15 of 30 requests cost $0.12 a thousand already, the others $2.00."""
     exchanges = [exchange(number, chat("Help."), model=("small", "large")[number % 2]) for number in range(30)]
-    found = worth(groups(exchanges)[0], PRICED)
+    found = estimate_savings(groups(exchanges)[0], PRICED)
     assert found.weak == "small" and found.savings.per_thousand_usd == pytest.approx(0.94)
 
 
 def test_a_model_that_somebody_names_is_compared_whatever_it_costs() -> None:
     """Also where it saves nothing, or costs more."""
-    assert worth(group("small"), PRICED, "small").savings.per_thousand_usd == pytest.approx(0.0)
-    assert worth(group("small"), PRICED, "large").savings.per_thousand_usd == pytest.approx(-1.88)
+    assert estimate_savings(group("small"), PRICED, "small").savings.per_thousand_usd == pytest.approx(0.0)
+    assert estimate_savings(group("small"), PRICED, "large").savings.per_thousand_usd == pytest.approx(-1.88)
 
 
 def test_without_a_price_nothing_is_claimed() -> None:
     """The models that lack one are named."""
-    found = worth(group("gpt-4o"), PRICED)
+    found = estimate_savings(group("gpt-4o"), PRICED)
     assert (found.usd, found.unpriced, found.savings.per_month_usd) == (None, ("gpt-4o",), None)
 
 

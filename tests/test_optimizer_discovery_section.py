@@ -24,8 +24,8 @@ def test_every_instructed_kind_gets_a_sign_of_its_own() -> None:
     for group, one in zip(found, signs(found), strict=True):
         assert one.model == "gpt-4o" and one.system_prompt is not None
         search = re.compile(one.system_prompt).search
-        assert one.found == sum(search(shape.system) is not None for _, shape in group.members)
-        assert one.found >= 0.95 * len(group.members)
+        assert one.matches == sum(search(shape.system) is not None for _, shape in group.members)
+        assert one.matches >= 0.95 * len(group.members)
         strange = [shape.system for other in found if other is not group for _, shape in other.members]
         assert not any(search(text) for text in strange)
         assert one.system_prompt.startswith((r"\A", "(?m)^"))
@@ -42,7 +42,7 @@ def test_of_one_prompt_that_begins_like_another_the_end_is_part_of_the_sign() ->
     """Otherwise it would find both."""
     texts = [BOILERPLATE] * 5 + [BOILERPLATE + "Classify the ticket as bug or praise."] * 5
     found = groups([exchange(number, chat(text)) for number, text in enumerate(texts)])
-    assert [one.found for one in signs(found)] == [5, 5]
+    assert [one.matches for one in signs(found)] == [5, 5]
 
 
 def test_without_instructions_a_model_of_its_own_is_the_sign() -> None:
@@ -50,7 +50,7 @@ def test_without_instructions_a_model_of_its_own_is_the_sign() -> None:
     own, shared = chat(None, "Why?") | {"model": "own"}, chat(None, "Why?")
     tools = [{"type": "function", "function": {"name": "look_up"}}]
     found = groups([exchange(1, own), exchange(2, own), exchange(3, shared), exchange(4, shared | {"tools": tools})])
-    assert signs(found)[0] == Sign(model="own", found=2)
+    assert signs(found)[0] == Sign(model="own", matches=2)
     assert signs(found)[1:] == [Sign(), Sign()]
 
 
@@ -58,7 +58,7 @@ def test_several_models_are_no_part_of_a_sign() -> None:
     """The instructions are the same."""
     told = "Classify the ticket as bug, question or praise."
     (one,) = signs(groups([exchange(1, chat(told)), exchange(2, chat(told) | {"model": "other"})]))
-    assert one.model is None and one.found == 2
+    assert one.model is None and one.matches == 2
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from gateway.routing.unclaimed import still_unclaimed
 from gateway.settings import Settings, config_path, load
 from optimizer.commands.progress import say
 from optimizer.discovery.groups import Group, groups
-from optimizer.discovery.savings_estimate import Worth, worth
+from optimizer.discovery.savings_estimate import SavingsEstimate, estimate_savings
 from optimizer.discovery.section import KINDS, grader_for, section, sign
 from optimizer.discovery.words import abridged, shortened
 from optimizer.migration.money import usd
@@ -56,7 +56,7 @@ def discover(config: Path | None, as_json: bool, last: int, weak: str | None) ->
     if weak is not None and weak not in settings.models:
         raise NotFound(f"there is no model {weak!r} in the configuration; there are: {', '.join(settings.models)}")
     known = _known(settings, last)
-    found = [(group, worth(group, settings, weak)) for group in known.groups]
+    found = [(group, estimate_savings(group, settings, weak)) for group in known.groups]
     if as_json:
         told = [_object(group, money, known.looked_at) for group, money in found]
         print_json({"looked_at": known.looked_at, "groups": told})
@@ -100,8 +100,8 @@ def adopt(
     text = section(name, found, weak=weak, strong=strong, serve=serve, grader=grader or grader_for(chosen))
     append(path, text)
     click.echo(text)
-    if found.found:
-        say(f"it finds {found.found:,} of the group's {len(chosen.members):,} requests, and no other that was seen")
+    if found.matches:
+        say(f"it finds {found.matches:,} of the group's {len(chosen.members):,} requests, and no other that was seen")
     else:
         say(
             "neither model nor instructions tell these requests from others: let the client name the task, as the model"
@@ -148,7 +148,7 @@ def append(path: Path, text: str) -> None:
         raise PreceptorError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _object(group: Group, money: Worth, looked_at: int) -> dict[str, Any]:
+def _object(group: Group, money: SavingsEstimate, looked_at: int) -> dict[str, Any]:
     system, question = _example(group)
     return {
         "id": group.id,
@@ -167,7 +167,7 @@ def _object(group: Group, money: Worth, looked_at: int) -> dict[str, Any]:
         "weak": money.weak,
         "saves_usd_per_thousand": money.savings.per_thousand_usd,
         "saves_usd_per_month": money.savings.per_month_usd,
-        "template": group.told,
+        "template": group.template_text,
         "example": {"system": system, "question": question},
     }
 
@@ -178,7 +178,7 @@ def _example(group: Group) -> tuple[str, str]:
     return shortened(shape.system, _EXAMPLE), shortened(shape.question, _EXAMPLE)
 
 
-def _print(group: Group, money: Worth, looked_at: int) -> None:
+def _print(group: Group, money: SavingsEstimate, looked_at: int) -> None:
     count = len(group.members)
     models = ", ".join(_few(list(group.models)))
     click.echo(f"{group.id}  {group.name}")
@@ -190,7 +190,7 @@ def _print(group: Group, money: Worth, looked_at: int) -> None:
     if group.tools:
         click.echo(f"  tools: {', '.join(_few(group.tools))}")
     system, question = _example(group)
-    click.echo(f"  template: {abridged(group.told, _EXAMPLE) or '(no text in common)'}")
+    click.echo(f"  template: {abridged(group.template_text, _EXAMPLE) or '(no text in common)'}")
     if group.instructed:
         click.echo(f"  example: {system}")
     click.echo(f"  question: {question}\n")
@@ -204,7 +204,7 @@ def _day(seconds: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(seconds))
 
 
-def _money(money: Worth) -> str:
+def _money(money: SavingsEstimate) -> str:
     if money.usd is None:
         return f"cost unknown: no price is configured for {', '.join(_few(money.unpriced))}"
     saved = money.savings

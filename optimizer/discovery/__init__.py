@@ -1,6 +1,11 @@
-"""Which kinds of request come in that no task is configured for, and what moving one to a smaller model would save.
+"""Find kinds of request without a task, and estimate the savings of a smaller model for each.
 
-``shape`` reads what of a request tells its kind, ``words`` hides what differs from request to request, ``partition``
-finds the prompts behind the texts, ``groups`` puts them together, ``worth`` says it in money, ``section`` writes a
-task's configuration. All of it is pure: the store is read and files are written by ``optimizer.commands.discover``.
+``request_features``  instructions, question and tools of a recorded request
+``words``             a text as words, with values (names, numbers, documents) hidden
+``partition``         the prompt templates behind many texts
+``groups``            requests of one kind
+``savings_estimate``  a group in money
+``section``           a group as a section of the configuration
+
+Everything here is pure: ``optimizer.commands.discover`` reads the store and writes files.
 """

@@ -1,4 +1,4 @@
-"""Requests of one kind, found among those that belong to no task. Says nothing of money."""
+"""Group the requests without a task by kind. Knows nothing of money."""
 
 import hashlib
 import re
@@ -9,13 +9,13 @@ import msgspec
 
 from gateway.domain import Exchange, Usage, Value
 from optimizer.discovery.partition import partition
-from optimizer.discovery.request_features import Shape, shape_of
+from optimizer.discovery.request_features import RequestFeatures, features_of
 from optimizer.discovery.words import VALUE, words
 
 _QUESTION_LEAST = 8
-"""Words of a run in which templates of questions differ: people ask in turns of phrase, programs in templates."""
+"""Words of the run in which templates of questions differ: people ask in turns of phrase, programs in templates."""
 _QUESTION_TEMPLATE = 4
-"""Words that questions must share to come from a template at all."""
+"""Words that questions from one template share at least."""
 _NAME_WORDS = 3
 _DULL = frozenset(
     re.findall(
@@ -26,24 +26,24 @@ _DULL = frozenset(
     )
 )
 
-Seen = tuple[Exchange, Shape]
+Member = tuple[Exchange, RequestFeatures]
 
 
 class Group(Value, frozen=True):
     """Requests of one kind, the newest first."""
 
     id: str
-    """Eight hex digits, the same as long as the kind is: of its template and its tools."""
+    """Eight hex digits from the template and the tools: unchanged while the kind is."""
     name: str
-    """A name that the task could have."""
+    """A proposed name for the task."""
     template: tuple[tuple[str, ...], ...]
-    """The runs of words that nearly all of its instructions share; without instructions, of what users say first."""
+    """Runs of words that nearly all instructions share; without instructions, nearly all first messages of users."""
     tools: tuple[str, ...]
-    members: tuple[Seen, ...]
+    members: tuple[Member, ...]
 
     @property
     def models(self) -> Mapping[str, int]:
-        """Requests by the model that clients asked for, the most wanted first."""
+        """Number of requests by the client's model name, the most frequent first."""
         return dict(Counter(exchange.client_model for exchange, _ in self.members).most_common())
 
     @property
@@ -60,60 +60,60 @@ class Group(Value, frozen=True):
 
     @property
     def instructed(self) -> bool:
-        """Whether its requests have instructions."""
+        """True if the requests have instructions."""
         return bool(self.members[0][1].system)
 
     @property
-    def told(self) -> str:
-        """The template for people, with gaps where it is filled in."""
+    def template_text(self) -> str:
+        """The template for people, with a placeholder for each filling."""
         return f" {VALUE} ".join(" ".join(run) for run in self.template)
 
 
 def groups(exchanges: Iterable[Exchange], *, taken: Iterable[str] = ()) -> list[Group]:
-    """The kinds of request among exchanges, the largest first; what is no conversation is left out.
+    """Return the kinds of request among exchanges, the largest first. Only conversations count.
 
-    No name is suggested that is ``taken``.
+    Proposed names are distinct and not among ``taken``.
     """
-    alike: dict[tuple[object, ...], dict[tuple[str, ...], list[Seen]]] = {}
+    alike: dict[tuple[object, ...], dict[tuple[str, ...], list[Member]]] = {}
     for exchange in exchanges:
-        shape = shape_of(exchange)
+        shape = features_of(exchange)
         if shape is not None:
             # Without instructions the model says more of a request than the words of its question.
             kind = (shape.tools, True) if shape.system else (shape.tools, False, exchange.client_model)
             texts = alike.setdefault(kind, {})
             texts.setdefault(words(shape.system or shape.question), []).append((exchange, shape))
-    found = [group for kind, texts in alike.items() for group in _parted(kind, texts)]
-    found.sort(key=lambda group: (-len(group.members), group.id))
-    return _named(_distinct(found), set(taken))
+    kinds = [group for kind, texts in alike.items() for group in _by_template(kind, texts)]
+    kinds.sort(key=lambda group: (-len(group.members), group.id))
+    return _named(_distinct(kinds), set(taken))
 
 
-def _parted(kind: tuple[object, ...], texts: Mapping[tuple[str, ...], list[Seen]]) -> list[Group]:
-    """The groups among requests with the same tools, by their texts."""
+def _by_template(kind: tuple[object, ...], texts: Mapping[tuple[str, ...], list[Member]]) -> list[Group]:
+    """Return the groups among requests with the same tools, by their texts."""
     instructed = len(kind) == 2
     keys = list(texts)
     least = {} if instructed else {"least": _QUESTION_LEAST}
-    found: list[Group] = []
-    rest: list[Seen] = []
+    parts: list[Group] = []
+    rest: list[Member] = []
     for template in partition(keys, [len(texts[key]) for key in keys], **least):
         mine = [keys[member] for member in template.members]
         if len(template.core) >= (1 if instructed else _QUESTION_TEMPLATE):
-            found.append(_group(kind, _pieces(mine[0], template.core), mine, texts))
+            parts.append(_group(kind, _pieces(mine[0], template.core), mine, texts))
         elif instructed:
-            found += [_group(kind, _pieces(key, range(len(key))), [key], texts) for key in mine]
+            parts += [_group(kind, _pieces(key, range(len(key))), [key], texts) for key in mine]
         else:
-            rest += [one for key in mine for one in texts[key]]
+            rest += [member for key in mine for member in texts[key]]
     if rest:
-        found.append(_group(kind, (), [()], {(): rest}))
-    return found
+        parts.append(_group(kind, (), [()], {(): rest}))
+    return parts
 
 
 def _group(
     kind: tuple[object, ...],
     template: tuple[tuple[str, ...], ...],
     mine: Iterable[tuple[str, ...]],
-    texts: Mapping[tuple[str, ...], list[Seen]],
+    texts: Mapping[tuple[str, ...], list[Member]],
 ) -> Group:
-    members = sorted((one for key in mine for one in texts[key]), key=lambda one: -one[0].created)
+    members = sorted((member for key in mine for member in texts[key]), key=lambda member: -member[0].created)
     return Group(
         id=_digest(kind, template),
         name="",
@@ -124,7 +124,7 @@ def _group(
 
 
 def _pieces(text: Sequence[str], core: Iterable[int]) -> tuple[tuple[str, ...], ...]:
-    """The runs of shared words; a value ends a run."""
+    """Return the runs of shared words; a value ends a run."""
     pieces: list[list[str]] = []
     last = -2
     for place in core:
@@ -140,11 +140,11 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def _distinct(found: Sequence[Group]) -> list[Group]:
-    """Groups with ids of their own: two may share all the words that one of them has."""
+def _distinct(kinds: Sequence[Group]) -> list[Group]:
+    """Give each group an id of its own: two templates may have the same core."""
     seen: set[str] = set()
     distinct: list[Group] = []
-    for group in found:
+    for group in kinds:
         own = group.id
         while own in seen:
             own = _digest(own)
@@ -153,14 +153,14 @@ def _distinct(found: Sequence[Group]) -> list[Group]:
     return distinct
 
 
-def _named(found: Sequence[Group], taken: set[str]) -> list[Group]:
-    """Each group with a name from the words that few others have, in their order."""
-    known = [_plain(group) for group in found]
-    common = Counter(word for said in known for word in set(said))
+def _named(kinds: Sequence[Group], taken: set[str]) -> list[Group]:
+    """Name each group by its rarest words, in their order."""
+    vocabulary = [_plain_words(group) for group in kinds]
+    common = Counter(word for own in vocabulary for word in set(own))
     named = []
-    for group, said in zip(found, known, strict=True):
-        telling = set(sorted(dict.fromkeys(said), key=lambda word: (common[word], said.index(word)))[:_NAME_WORDS])
-        stem = "-".join(word for word in dict.fromkeys(said) if word in telling) or "requests"
+    for group, own in zip(kinds, vocabulary, strict=True):
+        rarest = set(sorted(dict.fromkeys(own), key=lambda word: (common[word], own.index(word)))[:_NAME_WORDS])
+        stem = "-".join(word for word in dict.fromkeys(own) if word in rarest) or "requests"
         name, number = stem, 1
         while name in taken:
             number += 1
@@ -170,7 +170,7 @@ def _named(found: Sequence[Group], taken: set[str]) -> list[Group]:
     return named
 
 
-def _plain(group: Group) -> list[str]:
-    """The words of a group that could stand in a name."""
-    text = group.told or " ".join([*group.tools, next(iter(group.models))])
+def _plain_words(group: Group) -> list[str]:
+    """Return a group's words without numbers, symbols and everyday words."""
+    text = group.template_text or " ".join([*group.tools, next(iter(group.models))])
     return [word for word in re.findall(r"[a-z][a-z0-9]{2,19}", text.lower()) if word not in _DULL][:200]

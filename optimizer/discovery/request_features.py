@@ -1,7 +1,6 @@
-"""What of a request tells which kind it is: its instructions, its tools, the form that it wants.
+"""Read the features of a recorded request that tell its kind: instructions, first question, tools, wanted form.
 
-Understands the bodies of chats, of responses and of Anthropic's messages, whatever is in them. Does not compare
-requests.
+Reads the bodies of chats, of responses and of Anthropic's messages; an odd body is no error. Does not compare requests.
 """
 
 from collections.abc import Iterable
@@ -16,21 +15,21 @@ _TEXT = ("text", "input_text", "output_text")
 _SYSTEM = ("system", "developer")
 
 
-class Shape(Value, frozen=True):
-    """One request."""
+class RequestFeatures(Value, frozen=True):
+    """The features of one request."""
 
     system: str
     """The text of its instructions; empty if it has none."""
     question: str
-    """What the user said first."""
+    """The user's first message."""
     tools: tuple[str, ...]
-    """Names of the tools that it offers, sorted."""
+    """Names of the offered tools, sorted."""
     json: bool
-    """Whether it asks for JSON."""
+    """True if the request asks for JSON."""
 
 
-def shape_of(exchange: Exchange) -> Shape | None:
-    """The shape of a recorded request; ``None`` for one of another kind (embeddings) or of none."""
+def features_of(exchange: Exchange) -> RequestFeatures | None:
+    """Return the features of a recorded conversation; ``None`` for any other request (embeddings) or none at all."""
     try:
         body = msgspec.json.decode(exchange.request, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -38,14 +37,16 @@ def shape_of(exchange: Exchange) -> Shape | None:
     turns = body.get("messages", body.get("input"))
     if isinstance(turns, str):
         turns = [{"role": "user", "content": turns}]
-    said = [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
-    if not said or ("messages" not in body and not exchange.usage.output_tokens):
+    messages = [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    if not messages or ("messages" not in body and not exchange.usage.output_tokens):
         return None
     apart = [text for name in ("instructions", "system") if (text := _text(body.get(name)))]
-    if not apart and said[0].get("role") in _SYSTEM:
-        apart = [_text(said[0].get("content"))]
-    asked = (_text(turn.get("content")) for turn in said if turn.get("role") == "user")
-    return Shape(system="\n".join(apart), question=next(asked, ""), tools=_tools(body), json=_wants_json(body))
+    if not apart and messages[0].get("role") in _SYSTEM:
+        apart = [_text(messages[0].get("content"))]
+    asked = (_text(turn.get("content")) for turn in messages if turn.get("role") == "user")
+    return RequestFeatures(
+        system="\n".join(apart), question=next(asked, ""), tools=_tools(body), json=_wants_json(body)
+    )
 
 
 def _text(content: Any) -> str:

@@ -1,6 +1,6 @@
-"""What a group of requests has cost, and what a month of it would save on a smaller model at the same tokens.
+"""Estimate the cost of a group of requests, and the savings of a month on a smaller model at the same tokens.
 
-A smaller model may need more tokens, and rules cost some: ``preceptor migrate`` measures what this only estimates.
+A smaller model may need more tokens, and rules cost some: ``preceptor migrate`` measures the savings.
 """
 
 import math
@@ -15,33 +15,33 @@ _AT_HOME = ("llamacpp", "ollama")
 """Kinds of upstream whose models cost nothing unless they have a price."""
 
 
-class Worth(Value, frozen=True):
+class SavingsEstimate(Value, frozen=True):
     """A group in money."""
 
     usd: float | None
-    """What its requests have cost at the configured prices; ``None`` if one of its models has no price."""
+    """Cost of its requests at the configured prices; ``None`` if one of its models has no price."""
     unpriced: tuple[str, ...]
-    """Those models."""
+    """The models without a price."""
     weak: str | None
-    """The model that is compared with; ``None`` if none can be, or none would cost less."""
+    """The cheaper model; ``None`` if no configured model can be compared or would cost less."""
     savings: Savings
 
 
-def worth(group: Group, settings: Settings, weak: str | None = None) -> Worth:
-    """What a group has cost and would save on the model ``weak``, by default the cheapest if it costs less than now."""
+def estimate_savings(group: Group, settings: Settings, weak: str | None = None) -> SavingsEstimate:
+    """Estimate a group's cost, and its savings on the model ``weak``: by default the cheapest, if it costs less."""
     used: dict[str, Usage] = {}
     for exchange, _ in group.members:
         used[exchange.model] = used.get(exchange.model, Usage()) + exchange.usage
     costs = {name: _cost(name, usage, settings) for name, usage in used.items()}
-    known = [one for one in costs.values() if one is not None]
+    known = [amount for amount in costs.values() if amount is not None]
     usd = sum(known) if len(known) == len(costs) else None
     weak = weak or _cheaper(group, settings, usd)
     n = len(group.members)
     old = None if usd is None or weak is None else 1000 * usd / n
     new = None if weak is None else cost(settings.models[weak].price, group.usage)
-    return Worth(
+    return SavingsEstimate(
         usd=usd,
-        unpriced=tuple(sorted(name for name, one in costs.items() if one is None)),
+        unpriced=tuple(sorted(name for name, amount in costs.items() if amount is None)),
         weak=weak,
         savings=savings(
             old,
@@ -53,16 +53,17 @@ def worth(group: Group, settings: Settings, weak: str | None = None) -> Worth:
 
 
 def _cheaper(group: Group, settings: Settings, usd: float | None) -> str | None:
-    """The cheapest model, unless the group costs no more as it is answered now (by that model itself, for example)."""
+    """Return the cheapest model, unless the group costs no more today (because that model answers it already)."""
     weak = cheapest(settings, group.usage)
-    if weak is None or all(_costs_nothing(name, settings) for name in {one.model for one, _ in group.members}):
+    answering = {exchange.model for exchange, _ in group.members}
+    if weak is None or all(_costs_nothing(name, settings) for name in answering):
         return None
     new = cost(settings.models[weak].price, group.usage) or 0.0
     return weak if usd is None or (new < usd and not math.isclose(new, usd)) else None
 
 
 def cheapest(settings: Settings, usage: Usage) -> str | None:
-    """The configured model on which these tokens cost least; one elsewhere without a price is not compared."""
+    """Return the configured model with the lowest cost for these tokens; a remote model without a price is skipped."""
     costs = {
         name: cost(model.price, usage) or 0.0
         for name, model in settings.models.items()
@@ -82,7 +83,7 @@ def _costs_nothing(name: str, settings: Settings) -> bool:
 
 
 def _model(name: str, settings: Settings) -> Model | None:
-    """The model that answered; a request that passed through has the upstream's own name for it."""
+    """Return the model of a configured name, or of the upstream's own name (as in a passed-through call)."""
     same = [model for model in settings.models.values() if model.model == name]
     return settings.models.get(name) or min(same, key=lambda model: model.price == Price(), default=None)
 

@@ -1,7 +1,7 @@
-"""A text as words, in which numbers, addresses, names and documents look the same: they differ between requests.
+"""Turn a text into words, with one placeholder for numbers, addresses, names and documents: values of one request.
 
-What differs and cannot be told by its form (a tone of voice, a document without a mark around it) is for ``partition``
-to find. The same words are what people are shown of a request, so that a listing gives nobody away.
+Values without a recognisable form (a tone of voice, a document without marks around it) are left to ``partition``.
+Listings show these words only, so that they give nobody away.
 """
 
 import functools
@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 VALUE = "\u2022"
-"""What stands for a number, an address, a date, a name, or a document between tags."""
+"""The placeholder for a number, an address, a date, a name, or a document between tags."""
 HEAD, TAIL = 4800, 1800
-"""Characters that are looked at, from both ends of a text: instructions stand there, documents between them."""
+"""Characters that are read, from both ends of a text: instructions stand there, documents between them."""
 _LONGEST = 60
 """Characters of a word; longer ones are data."""
 _ELEMENT = re.compile(
@@ -20,7 +20,7 @@ _ELEMENT = re.compile(
     r"|diff)(?:\s[^<>]*)?>",
     re.IGNORECASE,
 )
-"""Marks of what is filled into a prompt; what is between other tags may be instructions."""
+"""Tags around text that is filled into a prompt; text between other tags may be instructions."""
 _DATE = re.compile(
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\W*",
@@ -31,7 +31,7 @@ _ENDS = (".", "!", "?", ":", '."', '?"', "-", "*", "#", ">", "|")
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text as they are compared; neighbouring values are one, the middle of a long text is left out."""
+    """Return the words that are compared. Neighbouring values count as one; a long text loses its middle."""
     text = _emptied(text)
     if len(text) <= HEAD + TAIL:
         return tuple(_forms(text))
@@ -39,30 +39,30 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def shortened(text: str, most: int) -> str:
-    """How a text begins and ends, at most ``most`` characters, without its values."""
+    """Return the beginning and end of a text, at most ``most`` characters, without its values."""
     return abridged(" ".join(words(text)), most)
 
 
-def abridged(told: str, most: int) -> str:
-    """The same for words that are free of values already."""
+def abridged(text: str, most: int) -> str:
+    """Return the beginning and end of a text whose values are hidden already, at most ``most`` characters."""
     half = (most - 3) // 2
-    return told if len(told) <= most else f"{told[:half].rstrip()} \u2026 {told[-half:].lstrip()}"
+    return text if len(text) <= most else f"{text[:half].rstrip()} \u2026 {text[-half:].lstrip()}"
 
 
 def _emptied(text: str) -> str:
-    """The text with a value in place of what stands between tags that mark data."""
+    """Replace all text between data tags by the placeholder."""
     pieces: list[str] = []
     unclosed: set[str] = set()
     kept = 0
-    for found in _ELEMENT.finditer(text):
-        name = found[1]
-        if found.start() < kept or name in unclosed:
+    for tag in _ELEMENT.finditer(text):
+        name = tag[1]
+        if tag.start() < kept or name in unclosed:
             continue
-        close = text.find(f"</{name}", found.end())
+        close = text.find(f"</{name}", tag.end())
         if close < 0:
             unclosed.add(name)
             continue
-        pieces += [text[kept : found.end()], f" {VALUE} "]
+        pieces += [text[kept : tag.end()], f" {VALUE} "]
         kept = close
     return "".join([*pieces, text[kept:]])
 
