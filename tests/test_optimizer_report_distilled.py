@@ -59,7 +59,7 @@ def test_how_strict_the_test_was_and_how_much_was_chance_is_told() -> None:
         "right once and wrong once on 3 of 20 examples (95% interval 5% to 36%)" in chance and "from 14% up" in chance
     )
     (alone,) = distilled(msgspec.structs.replace(outcome(), level=LEVEL), FACTS).notes
-    assert alone == "Of changes that change nothing, the gate's test adopts at most 5%."
+    assert alone == "Of changes without effect, the gate's test adopts at most 5%."
 
 
 def test_numbers_are_not_changed_on_the_way() -> None:

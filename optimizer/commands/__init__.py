@@ -1,6 +1,6 @@
-"""What the shell can ask of the optimizer, one module per command or group of commands.
+"""The optimizer's commands, one module per command or group of commands.
 
-``workbench``, ``arguments``, ``estimate``, ``progress``, ``outcomes`` and ``provenance`` are what they share.
+They share ``workbench``, ``arguments``, ``estimate``, ``progress``, ``outcomes`` and ``provenance``.
 """
 
 from optimizer.commands.demo import demo

@@ -1,4 +1,4 @@
-"""What the commands are given: a task, a data file, rule sets from anywhere, a file for the report."""
+"""Arguments that commands share: a task, a data file, rule sets from anywhere, a file for the report."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +32,7 @@ report_option = click.option(
 
 
 def narrowed(settings: Settings, task: str) -> Settings:
-    """The settings with only what the task needs, so that nothing else is started or must be there."""
+    """Reduce the settings to the models and upstreams of the task, so that no others are started or needed."""
     section = settings.tasks[known_task(settings, task)]
     judge = section.grader.model if isinstance(section.grader, JudgeGrader) else None
     models = {name: settings.models[name] for name in (section.weak, section.strong, judge) if name is not None}
@@ -42,7 +42,7 @@ def narrowed(settings: Settings, task: str) -> Settings:
 
 
 def loaded(data: Path, settings: Settings, task: str) -> Examples:
-    """The examples of a data file; what cannot be used is said. Raises ``BadData``."""
+    """Load the examples of a data file and report the unusable lines. Raises ``BadData``."""
     examples = load_jsonl(data, settings.tasks[task].grader)
     for complaint in examples.complaints:
         say(f"{data}: {complaint}")
@@ -50,13 +50,13 @@ def loaded(data: Path, settings: Settings, task: str) -> Examples:
 
 
 def with_store(settings: Settings, read: Callable[[Store], Result]) -> Result:
-    """What ``read`` finds in the configured store."""
+    """Call ``read`` with the configured store, opened for the time of the call."""
     with store_of(settings) as store:
         return read(store)
 
 
 class TaskHistory(Value, frozen=True):
-    """What the store knows of a task when a command begins."""
+    """A task in the store when a command begins."""
 
     live: RuleSet | None
     decided: tuple[str, ...]
@@ -65,7 +65,7 @@ class TaskHistory(Value, frozen=True):
 
 
 def history_of(settings: Settings, task: str) -> TaskHistory:
-    """Read it from the configured store."""
+    """Read a task's history from the configured store."""
 
     def read(store: Store) -> TaskHistory:
         live = store.active().get(task)
@@ -76,23 +76,23 @@ def history_of(settings: Settings, task: str) -> TaskHistory:
 
 
 def chosen(store: Store, task: str, wanted: str, option: str) -> RuleSet | None:
-    """The rule set that an option names: a version, ``active``, ``none``, or a file."""
+    """Return the rule set of an option: a version, ``active``, ``none``, or a file."""
     if wanted == "none":
         return None
     if wanted == "active":
         return store.active().get(task)
     if wanted.isdigit():
-        found = store.rule_set(task, int(wanted))
-        if found is None:
+        rule_set = store.rule_set(task, int(wanted))
+        if rule_set is None:
             raise NotFound(f"task {task!r} has no version {wanted}: see 'preceptor rules list {task}'")
-        return found
+        return rule_set
     if not Path(wanted).exists():
         raise click.BadParameter(f"{wanted!r} is no version, file, 'active' or 'none'", param_hint=option)
     return read_rule_set(Path(wanted), task)
 
 
 def writable(report: Path | None) -> None:
-    """Raise ``PreceptorError`` if the report could not be written: better before an hour of work than after it."""
+    """Raise ``PreceptorError`` if there is no folder for the report: better before an hour of work than after it."""
     if report is not None and not report.absolute().parent.is_dir():
         raise PreceptorError(f"there is no folder {report.parent} for the report: make it, or name another file")
 

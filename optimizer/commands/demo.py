@@ -1,4 +1,4 @@
-"""``preceptor demo``: the whole loop on a local model, for whoever wants to see it."""
+"""``preceptor demo``: the whole loop on a local model, for people to watch."""
 
 import asyncio
 import tempfile
@@ -14,10 +14,10 @@ from optimizer.commands.progress import Bars, say
 
 @click.command(epilog="Example: preceptor demo --items 40")
 @json_option
-@click.option("--items", default=40, show_default=True, type=click.IntRange(20, 500), help="Problems measured.")
-@click.option("--model", default="qwen2.5-coder-1.5b", show_default=True, help="Embedded model to run it on.")
+@click.option("--items", default=40, show_default=True, type=click.IntRange(20, 500), help="Problems to measure on.")
+@click.option("--model", default="qwen2.5-coder-1.5b", show_default=True, help="Embedded model to run.")
 def demo(as_json: bool, items: int, model: str) -> None:
-    """Watch a small local model get better at word problems, through the gateway, while it serves."""
+    """Watch a small local model improve while it serves."""
     try:
         from optimizer.demo.play import play
         from optimizer.demo.report import as_json as object_of

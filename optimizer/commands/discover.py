@@ -1,4 +1,4 @@
-"""``preceptor tasks discover`` and ``adopt``: what comes in that no task is configured for, and making a task of it."""
+"""``preceptor tasks discover`` and ``adopt``: list the traffic without a task, and make a task of a group."""
 
 import contextlib
 import os
@@ -24,17 +24,17 @@ from optimizer.discovery.words import abridged, shortened
 from optimizer.migration.money import usd
 
 _SHOWN = 12
-"""Groups that a person is shown; ``--json`` has them all."""
+"""Most groups in a listing for people; ``--json`` has them all."""
 _EXAMPLE = 160
-"""Characters that are shown of a text."""
+"""Most characters of a text in a listing."""
 
 last_option = click.option(
-    "--last", type=click.IntRange(min=1), default=10_000, show_default=True, help="Requests that are looked at.",
+    "--last", type=click.IntRange(min=1), default=10_000, show_default=True, help="Number of newest requests to read.",
 )  # fmt: skip
 
 
 class UnclaimedTraffic(Value, frozen=True):
-    """What was found in the store: the groups of its newest unclaimed requests."""
+    """The newest requests without a task, in groups."""
 
     looked_at: int
     groups: tuple[Group, ...]
@@ -49,25 +49,28 @@ def tasks() -> None:
 @config_option
 @json_option
 @last_option
-@click.option("--weak", help="Configured model that a saving is told for; default: the cheapest.")
+@click.option("--weak", help="Configured model to estimate savings for; default: the cheapest.")
 def discover(config: Path | None, as_json: bool, last: int, weak: str | None) -> None:
-    """Group the requests that belong to no task: volume, models, cost, and what a smaller model would save."""
+    """Group the requests without a task.
+
+    Lists volume, models and cost of each group, and estimates the savings of a smaller model.
+    """
     settings = settings_of(config)
     if weak is not None and weak not in settings.models:
         raise NotFound(f"there is no model {weak!r} in the configuration; there are: {', '.join(settings.models)}")
-    known = _known(settings, last)
-    found = [(group, estimate_savings(group, settings, weak)) for group in known.groups]
+    traffic = _unclaimed(settings, last)
+    priced = [(group, estimate_savings(group, settings, weak)) for group in traffic.groups]
     if as_json:
-        told = [_object(group, money, known.looked_at) for group, money in found]
-        print_json({"looked_at": known.looked_at, "groups": told})
+        objects = [_object(group, money, traffic.looked_at) for group, money in priced]
+        print_json({"looked_at": traffic.looked_at, "groups": objects})
         return
-    for group, money in found[:_SHOWN]:
-        _print(group, money, known.looked_at)
-    if len(found) > _SHOWN:
-        rest = sum(len(group.members) for group, _ in found[_SHOWN:])
-        click.echo(f"and {len(found) - _SHOWN} smaller groups with {rest:,} requests: see --json\n")
-    if not found:
-        click.echo("no request without a task is in the log, except those that may not be learnt from")
+    for group, money in priced[:_SHOWN]:
+        _print(group, money, traffic.looked_at)
+    if len(priced) > _SHOWN:
+        rest = sum(len(group.members) for group, _ in priced[_SHOWN:])
+        click.echo(f"and {len(priced) - _SHOWN} smaller groups with {rest:,} requests: see --json\n")
+    if not priced:
+        click.echo("the log holds no request without a task, except those that may not be learnt from")
         return
     click.echo("make a task of one: preceptor tasks adopt GROUP --as NAME --weak MODEL --strong MODEL")
 
@@ -76,36 +79,39 @@ def discover(config: Path | None, as_json: bool, last: int, weak: str | None) ->
 @config_option
 @last_option
 @click.option("--as", "name", required=True, help="Name of the task.")
-@click.option("--weak", required=True, help="Configured model that is to serve it.")
-@click.option("--strong", required=True, help="Configured model that serves it until then, and teaches.")
+@click.option("--weak", required=True, help="Configured model to serve the task later.")
+@click.option("--strong", required=True, help="Configured model to serve the task until then, and to teach.")
 @click.option(
     "--serve", type=click.Choice(["shadow", "strong"]), default="shadow", show_default=True,
-    help="Who answers; either way the strong model. shadow: a share is asked of the weak model as well.",
+    help="Either way the strong model answers; with shadow, the weak model is asked a share in the background.",
 )  # fmt: skip
-@click.option("--grader", type=click.Choice(KINDS), help="How replies are compared; default: by how they look.")
+@click.option("--grader", type=click.Choice(KINDS), help="How to compare replies; default: a proposal by their form.")
 @click.argument("group")
 def adopt(
     config: Path | None, last: int, name: str, weak: str, strong: str, serve: str, grader: str | None, group: str
 ) -> None:
-    """Append a task for a group of requests to the configuration; nothing else in the file changes."""
+    """Make a task of a group of requests.
+
+    Appends a section to the configuration; nothing else in the file changes.
+    """
     path = config_path(config)
     settings = load(path)
     if name in settings.tasks:
         raise Conflict(f"there is a task {name!r} already: choose another name with --as")
-    known = _known(settings, last)
-    chosen = next((one for one in known.groups if one.id == group), None)
+    kinds = _unclaimed(settings, last).groups
+    chosen = next((kind for kind in kinds if kind.id == group), None)
     if chosen is None:
         raise NotFound(f"there is no group {group!r} in the last {last:,} requests: see 'preceptor tasks discover'")
-    found = sign(chosen, [one for one in known.groups if one is not chosen])
-    text = section(name, found, weak=weak, strong=strong, serve=serve, grader=grader or grader_for(chosen))
+    match_by = sign(chosen, [kind for kind in kinds if kind is not chosen])
+    text = section(name, match_by, weak=weak, strong=strong, serve=serve, grader=grader or grader_for(chosen))
     append(path, text)
     click.echo(text)
-    if found.matches:
-        say(f"it finds {found.matches:,} of the group's {len(chosen.members):,} requests, and no other that was seen")
+    if match_by.matches:
+        say(f"it matches {match_by.matches:,} of the group's {len(chosen.members):,} requests, and no other in the log")
     else:
         say(
-            "neither model nor instructions tell these requests from others: let the client name the task, as the model"
-            f" 'task:{name}' or in the header x-preceptor-task"
+            "neither model nor instructions separate these requests from others: let the client name the task, as the"
+            f" model 'task:{name}' or in the header x-preceptor-task"
         )
     for model in chosen.models:
         if model not in (strong, settings.models[strong].model):
@@ -113,17 +119,17 @@ def adopt(
     say(f"appended to {path}; a running gateway reads it by itself; then try: preceptor migrate {name}")
 
 
-def _known(settings: Settings, last: int) -> UnclaimedTraffic:
+def _unclaimed(settings: Settings, last: int) -> UnclaimedTraffic:
     with store_of(settings) as store:
         exchanges = still_unclaimed(store.unclaimed(limit=last), settings.tasks)
-    found = groups(exchanges, taken=settings.tasks)
-    return UnclaimedTraffic(looked_at=sum(len(one.members) for one in found), groups=tuple(found))
+    kinds = groups(exchanges, taken=settings.tasks)
+    return UnclaimedTraffic(looked_at=sum(len(kind.members) for kind in kinds), groups=tuple(kinds))
 
 
 def append(path: Path, text: str) -> None:
     """Add a section to a configuration file, in one step and only if the result is valid.
 
-    What is in the file stays as it is, byte for byte. Raises ``ConfigurationError`` and ``PreceptorError``.
+    The old content stays byte for byte. Raises ``ConfigurationError`` and ``PreceptorError``.
     """
     target = path.resolve()
     try:
@@ -173,7 +179,7 @@ def _object(group: Group, money: SavingsEstimate, looked_at: int) -> dict[str, A
 
 
 def _example(group: Group) -> tuple[str, str]:
-    """The newest request, without its values and shortened."""
+    """Return instructions and question of the newest request, without values and shortened."""
     _, shape = group.members[0]
     return shortened(shape.system, _EXAMPLE), shortened(shape.question, _EXAMPLE)
 
@@ -208,10 +214,10 @@ def _money(money: SavingsEstimate) -> str:
     if money.usd is None:
         return f"cost unknown: no price is configured for {', '.join(_few(money.unpriced))}"
     saved = money.savings
-    told = f"cost {usd(money.usd)}"
+    line = f"cost {usd(money.usd)}"
     if money.weak is None or saved.per_thousand_usd is None:
-        return f"{told}; no other model that has a price costs less"
-    told += f"; {money.weak} would save {usd(saved.per_thousand_usd)} per thousand calls"
+        return f"{line}; no other model with a price costs less"
+    line += f"; {money.weak} would save {usd(saved.per_thousand_usd)} per thousand calls"
     if saved.per_month_usd is None or saved.calls_per_month is None:
-        return f"{told} (what a month has is not known before the log spans a day)"
-    return f"{told}, {usd(saved.per_month_usd)} a month at {saved.calls_per_month:,.0f} calls"
+        return f"{line} (per month: not known before the log spans a day)"
+    return f"{line}, {usd(saved.per_month_usd)} a month at {saved.calls_per_month:,.0f} calls"

@@ -32,16 +32,20 @@ from optimizer.evaluation.budget import Stopped
 @click.option("--activate", is_flag=True, help="Make the rule set live if it passes the gate.")
 @click.argument("task")
 def distill(config: Path | None, as_json: bool, data: Path, report: Path | None, activate: bool, task: str) -> None:
-    """Learn rules from a data file: mistakes, rules, proof. Interrupted, it goes on where it was."""
+    """Learn rules from a data file and prove them.
+
+    Collects the weak model's mistakes, has the strong model write rules, and tests them on untouched examples. An
+    interrupted run continues if it is started again.
+    """
     settings = narrowed(settings_of(config), task)
     writable(report)
     examples = loaded(data, settings, task)
 
-    found, section = history_of(settings, task), settings.optimizer
-    plan = plan_for(task, examples, incumbent=found.live, started=ANY_TIME, by="distill", spent=found.decided)
+    history, section = history_of(settings, task), settings.optimizer
+    plan = plan_for(task, examples, incumbent=history.live, started=ANY_TIME, by="distill", spent=history.decided)
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
     ask = not as_json and on_terminal()
-    announce(settings, task, parts, given=len(plan.items), counts=found.counts, ask=ask)
+    announce(settings, task, parts, given=len(plan.items), counts=history.counts, ask=ask)
 
     async def work(workbench: Workbench) -> Outcome:
         store, now = workbench.services.store, workbench.services.wall_clock

@@ -1,4 +1,4 @@
-"""What is told before anything is spent: how many examples, what they can show, and about what it will cost."""
+"""Announce a run before anything is spent: number of examples, smallest gain to be shown, approximate cost."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from optimizer.migration.money import usd
 from optimizer.statistics.paired_test import smallest_detectable
 
 ASK_FROM_USD = 1.0
-"""A run that is expected to cost so much is begun on a terminal only when someone says yes."""
+"""Expected cost in USD from which a run on a terminal asks for a confirmation."""
 
 
 def announce(
@@ -28,9 +28,9 @@ def announce(
     unlabelled: int = 0,
     ask: bool,
 ) -> None:
-    """Say what a run can show and what it may cost; with ``ask`` wait for a yes before a dear one.
+    """Print the resolution and the cost of a run; with ``ask``, request a confirmation for an expensive run.
 
-    Raises ``click.Abort`` if there is none.
+    Raises ``click.Abort`` if it is denied.
     """
     compared = f", {len(untouched)} or more to compare on" if untouched else ""
     say(
@@ -49,13 +49,13 @@ def announce(
             " quality then means agreement with it"
         )
     reply = counts.output_tokens / counts.exchanges if counts.output_tokens else None
-    found = expected(parts, untouched, settings.tasks[task], settings.models, reply_tokens=reply, recorded=recorded)
-    money = "" if found.usd is None else f", {usd(found.usd)}"
+    cost = expected(parts, untouched, settings.tasks[task], settings.models, reply_tokens=reply, recorded=recorded)
+    money = "" if cost.usd is None else f", {usd(cost.usd)}"
     budget = settings.optimizer
-    more = f"; if several rules help, up to {found.more:,} answers more to try them one by one" if found.more else ""
+    more = f"; if several rules help, up to {cost.more:,} answers more to try them one by one" if cost.more else ""
     say(
-        f"about {found.answers:,} answers and {found.tokens:,} tokens{money}, less what was answered before{more};"
+        f"about {cost.answers:,} answers and {cost.tokens:,} tokens{money}, less earlier answers in the cache{more};"
         f" the budget ends it at {budget.budget_calls:,} calls or {budget.budget_tokens:,} tokens"
     )
-    if ask and found.usd is not None and found.usd >= ASK_FROM_USD:
-        click.confirm(f"Spend about {usd(found.usd)}?", abort=True, err=True)
+    if ask and cost.usd is not None and cost.usd >= ASK_FROM_USD:
+        click.confirm(f"Spend about {usd(cost.usd)}?", abort=True, err=True)

@@ -1,4 +1,4 @@
-"""``preceptor eval``: one arm on a data file; or, with ``--calibrate``, the task's judge held against people."""
+"""``preceptor eval``: one arm on a data file; or, with ``--calibrate``, the task's judge against people."""
 
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,20 @@ from optimizer.evaluation.reference_answers import describe_labels
 @json_option
 @click.option(
     "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f'{FORM} To calibrate, each line also has what was replied and whether a person called it right: "reply": '
-    '"text", "correct": true | false; without a file, the log\'s feedback has both.',
+    help=f'{FORM} For --calibrate, each line also has a reply and a person\'s verdict on it: "reply": "text",'
+    ' "correct": true | false; without a file, the log\'s feedback is used.',
 )  # fmt: skip
 @click.option("--rules", help="VERSION, active (default) or none.")
 @click.option(
     "--calibrate", "calibrating", is_flag=True,
-    help="Measure the judge instead: how far it agrees with people, and which gains its errors hide. Fails if it is"
-    " not to be trusted.",
+    help="Measure the judge instead: its agreement with people, and the smallest gain that its errors leave visible."
+    " Fails if it is not to be trusted.",
 )  # fmt: skip
 @click.argument("task")
 def evaluate(
     config: Path | None, as_json: bool, data: Path | None, rules: str | None, calibrating: bool, task: str
 ) -> None:
-    """Measure the weak model on a data file, as callers would see it."""
+    """Measure the weak model on a data file."""
     settings = narrowed(settings_of(config), task)
     if calibrating:
         if rules is not None:
@@ -57,7 +57,7 @@ def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bo
     rule_set = with_store(settings, lambda store: chosen(store, task, rules, "--rules"))
 
     async def work(workbench: Workbench) -> dict[str, Any]:
-        found = await measure(
+        result = await measure(
             workbench.evaluator,
             workbench.learner.model(section.weak),
             section.grader,
@@ -66,8 +66,8 @@ def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bo
         )
         version = rule_set.version if rule_set is not None else None
         return {
-            "task": task, "rules": version, "model": section.weak, **msgspec.to_builtins(found.measured),
-            "interval": found.interval, "left_out": len(examples.complaints),
+            "task": task, "rules": version, "model": section.weak, **msgspec.to_builtins(result.measured),
+            "interval": result.interval, "left_out": len(examples.complaints),
             "reference": describe_labels(examples.items),
         }  # fmt: skip
 
@@ -103,13 +103,13 @@ def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool)
     async def work(workbench: Workbench) -> Calibration:
         return await calibrate(workbench.evaluator, grader, ratings.rated, items=limits.confirmation_items)
 
-    found = work_on(settings, work).result
+    calibration = work_on(settings, work).result
     if as_json:
         print_json({
-            "task": task, "judge": grader.model, "trusted": found.trusted, "note": found.note,
-            **msgspec.to_builtins(found), "left_out": len(ratings.complaints),
+            "task": task, "judge": grader.model, "trusted": calibration.trusted, "note": calibration.note,
+            **msgspec.to_builtins(calibration), "left_out": len(ratings.complaints),
         })  # fmt: skip
     else:
-        click.echo(f"{task}, judged by {grader.model}: {found.note}")
-    if not found.trusted:
+        click.echo(f"{task}, judged by {grader.model}: {calibration.note}")
+    if not calibration.trusted:
         raise click.exceptions.Exit(1)

@@ -33,9 +33,9 @@ from optimizer.report.view import Report
 @report_option
 @click.option(
     "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help=f"{FORM} Without it: the log, and what the strong model has answered there.",
+    help=f"{FORM} Without it: the log, with the strong model's answers there.",
 )  # fmt: skip
-@click.option("--calls-per-month", type=click.FloatRange(min=0, min_open=True), help="Default: as the log has them.")
+@click.option("--calls-per-month", type=click.FloatRange(min=0, min_open=True), help="Default: as in the log.")
 @click.option("--activate", is_flag=True, help="Make the rule set live if it passes the gate.")
 @click.argument("task")
 def migrate(
@@ -47,7 +47,10 @@ def migrate(
     activate: bool,
     task: str,
 ) -> None:
-    """Compare strong model, weak model, and weak model with rules: quality, latency, tokens, money."""
+    """Ask whether the weak model can serve a task.
+
+    Compares strong model, weak model, and weak model with rules: quality, latency, tokens, money.
+    """
     settings = narrowed(settings_of(config), task)
     writable(report)
     source = from_file(data, settings.tasks[task]) if data else with_store(settings, _log_of(settings, task))
@@ -74,31 +77,31 @@ def migrate(
     async def work(workbench: Workbench) -> Migration | Outcome:
         services, section, store = workbench.services, settings.tasks[task], workbench.services.store
         began = services.wall_clock()
-        found = await task_migrated(
+        result = await task_migrated(
             setting, evaluator=workbench.evaluator, weak=workbench.learner.model(section.weak),
             strong=workbench.learner.model(section.strong), section=section, models=settings.models, store=store,
             now=services.wall_clock, activate=activate,
         )  # fmt: skip
-        if isinstance(found, Migration):
+        if isinstance(result, Migration):
             record = store.begin_cycle(task, began, b"{}")
-            store.end_cycle(record.id, services.wall_clock(), found.outcome.encoded())
-        return found
+            store.end_cycle(record.id, services.wall_clock(), result.outcome.encoded())
+        return result
 
     try:
         done = work_on(settings, work)
     except Stopped as stopped:
         cut_short(Outcome(task=task, note=f"interrupted: {stopped}", resumable=True), as_json, stopped=True)
-    found = done.result
-    if isinstance(found, Outcome):
-        cut_short(found, as_json, stopped=done.ledger.stopped)
+    result = done.result
+    if isinstance(result, Outcome):
+        cut_short(result, as_json, stopped=done.ledger.stopped)
     command = ["migrate", task, *(["--data", str(data)] if data else [])]
     command += [] if calls_per_month is None else ["--calls-per-month", f"{calls_per_month:.15g}"]
     facts = provenance(settings, task, done, command=command, examples=f"{len(source.examples.items)} of {source.name}")
-    view = migrated(found, facts)
+    view = migrated(result, facts)
     if as_json:
-        click.echo(found.encoded(facts))
+        click.echo(result.encoded(facts))
     else:
-        _print(found, view)
+        _print(result, view)
     if report is not None:
         write_report(report, page(view))
 
@@ -116,11 +119,11 @@ def _log_of(settings: Settings, task: str) -> Callable[[Store], ExampleSource]:
     return read
 
 
-def _print(found: Migration, view: Report) -> None:
-    """The same as the report's first page, as text."""
-    click.echo(f"{found.answer}\n")
+def _print(migration: Migration, view: Report) -> None:
+    """Print the report's first page as text."""
+    click.echo(f"{migration.answer}\n")
     wide = max(map(len, view.measures))
-    columns = [(one.title, *one.cells) for one in view.columns]
+    columns = [(column.title, *column.cells) for column in view.columns]
     widths = [max(map(len, cells)) for cells in columns]
     for row, measure in enumerate(("", *view.measures)):
         cells = "  ".join(cells[row].rjust(width) for cells, width in zip(columns, widths, strict=True))

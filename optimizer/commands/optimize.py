@@ -15,16 +15,17 @@ from optimizer.scheduling.scheduler import Scheduler, scheduled
 
 @click.command(epilog="Example: preceptor optimize --once")
 @config_option
-@click.option("--once", is_flag=True, help="Look once at traffic and every task instead of by schedule.")
+@click.option("--once", is_flag=True, help="Look once at traffic and every task, not by schedule.")
 def optimize(config: Path | None, once: bool) -> None:
-    """Run the scheduler on its own, for gateways with optimizer.enabled = false.
+    """Run the scheduler without a gateway.
 
-    Of several on one data folder one works and the others wait; with --once the command then fails.
+    For gateways with optimizer.enabled = false. Of several schedulers on one data folder only the first works and the
+    others wait; with --once a second scheduler fails.
     """
     settings = settings_of(config)
     logs.configure()
     folder = settings.server.data_dir
-    if once and folder.exists():  # said before models are started for nothing
+    if once and folder.exists():  # fail before models are started for nothing
         leader = Leader(folder)
         leader.insist()
         leader.release()

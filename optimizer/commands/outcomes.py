@@ -1,4 +1,4 @@
-"""An outcome on stdout: one object for scripts, a few lines for people."""
+"""Print an outcome: one object for scripts, a few lines for people."""
 
 from typing import NoReturn
 
@@ -11,7 +11,7 @@ from optimizer.report.distilled import caveats_of
 
 
 def print_outcome(outcome: Outcome, as_json: bool) -> None:
-    """What came of a distillation or a verification."""
+    """Print the outcome of a distillation or a verification."""
     if as_json:
         print_json(outcome)
         return
@@ -34,7 +34,7 @@ def print_outcome(outcome: Outcome, as_json: bool) -> None:
 
 
 def cut_short(outcome: Outcome, as_json: bool, *, stopped: bool) -> NoReturn:
-    """End a command whose run did not come to its end: the object for scripts, and for people how to go on."""
+    """End a command with an unfinished run: the object for scripts, and for people the way to continue."""
     if as_json:
         print_json(outcome)
     unfinished(outcome.note, stopped=stopped)

@@ -1,4 +1,4 @@
-"""What a person sees while a command works: lines and bars on stderr, bars on a terminal only."""
+"""Show the progress of a command: lines and bars on stderr, bars on a terminal only."""
 
 import sys
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from optimizer.migration.money import cost_of, usd
 
 
 class Bars:
-    """One bar per stage, and what the run has paid so far. Implements ``evaluate.Progress``."""
+    """One bar per stage, and the cost of the run so far. Implements ``evaluator.Progress``."""
 
     def __init__(self, models: Mapping[str, Model] | None = None) -> None:
         columns = (
@@ -41,23 +41,23 @@ class Bars:
         self._progress.update(self._bars[stage], completed=done, total=total, paid=self.paid())
 
     def follow(self, ledger: Ledger) -> None:
-        """Show what this ledger counts."""
+        """Show the counts of this ledger."""
         self._ledger = ledger
 
     def paid(self) -> str:
-        """Calls, tokens and money so far, in a few words."""
+        """Return calls, tokens and money so far, in a few words."""
         if self._ledger is None:
             return ""
         money = cost_of(self._ledger.used, self._models)
-        told = f"{self._ledger.calls:,} calls paid, {self._ledger.tokens:,} tokens"
-        return told if money is None else f"{told}; {usd(money)} of answers"
+        amount = f"{self._ledger.calls:,} calls paid, {self._ledger.tokens:,} tokens"
+        return amount if money is None else f"{amount}; {usd(money)} of answers"
 
 
 def on_terminal() -> bool:
-    """Whether there is someone who could be asked."""
+    """Decide whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def say(line: str) -> None:
-    """One line for people, beside the output."""
+    """Print one line for people, beside the output."""
     click.echo(line, err=True)

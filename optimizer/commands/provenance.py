@@ -1,4 +1,4 @@
-"""How a run was measured, as a report says it: command, versions, models, data, dates. No address and no key."""
+"""The provenance of a report: command, versions, models, data, dates. No address and no key."""
 
 import platform
 import shlex
@@ -22,7 +22,7 @@ _DIVISION = "by a hash of each question and no random number: the same examples 
 
 
 def provenance(settings: Settings, task: str, done: Done[Any], *, command: Sequence[str], examples: str) -> Facts:
-    """The facts, in the order in which they are read."""
+    """Return the facts in reading order."""
     section = settings.tasks[task]
     longest = f"at most {settings.optimizer.max_output_tokens:,} output tokens"
     return (
@@ -35,7 +35,7 @@ def provenance(settings: Settings, task: str, done: Done[Any], *, command: Seque
         ("Tests", _TESTS),
         ("Division", _DIVISION),
         ("Requests", f"temperature 0 and {longest}, unless a request says otherwise"),
-        ("Paid in this run", f"{done.ledger.calls:,} calls, {done.ledger.tokens:,} tokens; the rest was remembered"),
+        ("Paid in this run", f"{done.ledger.calls:,} calls, {done.ledger.tokens:,} tokens; the rest was in the cache"),
         ("Preceptor", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"),
     )
 

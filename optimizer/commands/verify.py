@@ -21,7 +21,10 @@ from optimizer.distillation.outcome import Outcome
 @click.option("--against", default="active", show_default=True, help="The incumbent: VERSION, FILE, active or none.")
 @click.argument("task")
 def verify(config: Path | None, as_json: bool, data: Path, rules: str, against: str, task: str) -> None:
-    """The gate alone: does one rule set beat another on these examples? Publishes nothing."""
+    """Test one rule set against another on a data file.
+
+    Runs the gate alone and publishes nothing.
+    """
     settings = narrowed(settings_of(config), task)
     section, examples = settings.tasks[task], loaded(data, settings, task)
     candidate, incumbent = with_store(

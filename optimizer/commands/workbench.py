@@ -1,7 +1,7 @@
-"""A task's models and store put to work from the shell, without serving, and ended well when someone presses Ctrl-C.
+"""Work with a task's models and store from the shell, without serving, and end well at Ctrl-C.
 
-The first Ctrl-C (or SIGTERM) lets no new call begin; calls under way get ``GRACE_S`` seconds, because they are paid
-for. Then, or at a second one, they are given up. What was answered is kept either way.
+After the first Ctrl-C (or SIGTERM) no new call begins; calls under way get ``GRACE_S`` seconds, because they are paid
+for. Then, or at a second Ctrl-C, they are given up. Answers are kept either way.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from optimizer.evaluation.evaluator import Evaluator
 from optimizer.scheduling.learner import Learner, open_learner
 
 GRACE_S = 5.0
-"""Seconds that calls under way get to end once the run was asked to."""
+"""Seconds for calls under way to end after Ctrl-C."""
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 Result = TypeVar("Result")
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Workbench:
-    """What a command works with."""
+    """Services, learner and evaluator for a command."""
 
     services: Services
     learner: Learner
@@ -45,7 +45,7 @@ Work = Callable[[Workbench], Awaitable[Result]]
 
 @dataclass(frozen=True)
 class Done(Generic[Result]):
-    """What came of some work, when it was done, in seconds since the epoch, and what it took."""
+    """The result of some work, its beginning and end (seconds since the epoch), and its ledger."""
 
     result: Result
     began: float
@@ -54,7 +54,7 @@ class Done(Generic[Result]):
 
 
 def work_on(settings: Settings, work: Work[Result]) -> Done[Result]:
-    """Do some work with a task's models and store. Raises ``Stopped`` if calls under way had to be given up."""
+    """Work with a task's models and store. Raises ``Stopped`` if calls under way had to be given up."""
 
     async def opened() -> Done[Result]:
         async with learner_on(settings) as (services, learner):
@@ -73,7 +73,7 @@ def work_on(settings: Settings, work: Work[Result]) -> Done[Result]:
 
 @contextlib.asynccontextmanager
 async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learner]]:
-    """The services of a configuration and a learner on them. Raises ``StoreError``."""
+    """Open the services of a configuration and a learner on them. Raises ``StoreError``."""
     with store_of(settings) as store:
         services = build_services(settings, store)
         async with running(services), open_learner(services) as learner:
@@ -81,7 +81,7 @@ async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learne
 
 
 def unfinished(why: str, *, stopped: bool) -> NoReturn:
-    """End a command that can be run again; one line says so. The exit code is that of Ctrl-C if it was ``stopped``."""
+    """End a command with the advice to run it again. The exit code is 130 (Ctrl-C) if it was ``stopped``."""
     how = f"{why}; run the same command again to go on without paying twice"
     if not stopped:
         raise PreceptorError(how)
@@ -91,7 +91,7 @@ def unfinished(why: str, *, stopped: bool) -> NoReturn:
 
 @contextlib.contextmanager
 def ending_well(ledger: Ledger, grace_s: float = GRACE_S) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the work as the module says."""
+    """Let Ctrl-C and SIGTERM end the work in two steps."""
     loop, work = asyncio.get_running_loop(), asyncio.current_task()
     assert work is not None
     waiting: list[asyncio.TimerHandle] = []

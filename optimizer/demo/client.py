@@ -1,4 +1,4 @@
-"""The demo's clients: plain users of the ``openai`` package, which know nothing of rules."""
+"""The demo's clients: plain users of the ``openai`` package, without any knowledge of rules."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ _TIMEOUT_S = 300.0
 
 
 class ClientReply(Value, frozen=True):
-    """What a client received for one problem."""
+    """The reply to one problem, as the client received it."""
 
     id: str
     text: str
@@ -35,7 +35,7 @@ class Client:
         )
 
     async def ask(self, problem: Problem) -> ClientReply:
-        """One unstreamed request. Raises ``openai.OpenAIError``."""
+        """Send one unstreamed request. Raises ``openai.OpenAIError``."""
         began = time.monotonic()
         raw = await self._openai.chat.completions.with_raw_response.create(
             model=MODEL, messages=_messages(problem), temperature=0
@@ -51,14 +51,14 @@ class Client:
         )
 
     async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
-        """Every problem with its position, in the order in which replies come. Raises ``openai.OpenAIError``."""
+        """Ask every problem and yield each position with its reply, as they arrive. Raises ``openai.OpenAIError``."""
         free = asyncio.Semaphore(concurrency)
 
-        async def one(position: int, problem: Problem) -> tuple[int, ClientReply]:
+        async def ask_at(position: int, problem: Problem) -> tuple[int, ClientReply]:
             async with free:
                 return position, await self.ask(problem)
 
-        asked = [asyncio.create_task(one(*pair)) for pair in enumerate(problems)]
+        asked = [asyncio.create_task(ask_at(*pair)) for pair in enumerate(problems)]
         try:
             for next_done in asyncio.as_completed(asked):
                 yield await next_done
@@ -68,7 +68,7 @@ class Client:
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def stream(self, problem: Problem) -> str:
-        """One streamed request; the version of the rules that it began with. Raises ``openai.OpenAIError``."""
+        """Send one streamed request and return its rule version. Raises ``openai.OpenAIError``."""
         raw = await self._openai.chat.completions.with_raw_response.create(
             model=MODEL, messages=_messages(problem), temperature=0, stream=True
         )
@@ -80,7 +80,7 @@ class Client:
         return raw.headers["x-preceptor-rules"]
 
     async def feedback(self, exchange_id: str, expected: int) -> None:
-        """Say what the right answer would have been. Raises ``openai.OpenAIError``."""
+        """Send the right answer as feedback. Raises ``openai.OpenAIError``."""
         await self._openai.post("/feedback", body={"id": exchange_id, "expected": expected}, cast_to=object)
 
     async def close(self) -> None:

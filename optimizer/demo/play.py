@@ -1,5 +1,5 @@
 """The demo, scene by scene: a gateway of its own, traffic through the ``openai`` client, a scheduled cycle, a swap
-under a running client, and a second measurement on problems that decided nothing."""
+under a running client, and a second measurement on untouched problems."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from optimizer.grading.graders import grade
 TASK = "word-problems"
 CONCURRENCY = 2
 WORKLOAD_PER_ITEM = 2.75
-"""Problems of the workload per measured one: 40 of 110 fall to confirmation."""
+"""Problems of the workload per measured problem: 40 of 110 fall to confirmation."""
 SEED = 20240816
 _STREAM_PAUSE_S = 20.0
 _START_S = 120.0
@@ -65,19 +65,19 @@ max_output_tokens = 512
 """
 
 Say = Callable[[str], None]
-"""Tells people one line."""
+"""Prints one line for people."""
 Count = Callable[[str, int, int], None]
-"""Shows how far a scene has come."""
+"""Shows the progress of a scene: its name, done, total."""
 
 
 class MeasuredReplies(Value, frozen=True):
-    """What clients received for the measured problems."""
+    """The clients' replies to the measured problems."""
 
     replies: tuple[ClientReply, ...]
     right: tuple[bool, ...]
 
     def means(self) -> dict[str, Any]:
-        """Accuracy, ``n``, and means per reply of output tokens and latency in seconds."""
+        """Return accuracy, ``n``, and the mean output tokens and latency (seconds) of a reply."""
         n = len(self.replies)
         return {
             "accuracy": sum(self.right) / n,
@@ -88,18 +88,18 @@ class MeasuredReplies(Value, frozen=True):
 
 
 class Played(Value, frozen=True):
-    """Everything that happened."""
+    """The record of a demo."""
 
     measured: tuple[Problem, ...]
     before: MeasuredReplies
     after: MeasuredReplies
     outcome: dict[str, Any]
-    """The cycle's own account, ``optimizer.distillation.cycle.Outcome`` as JSON."""
+    """The cycle's own record, ``optimizer.distillation.outcome.Outcome`` as JSON."""
     rule_set: RuleSet | None
     streams: int
-    """Streamed requests that ran while the cycle did and across the swap."""
+    """Streamed requests during the cycle and across the swap."""
     versions_streamed: tuple[str, ...]
-    """The versions that those streams began with, in order of appearance."""
+    """The rule versions of those streams, in order of appearance."""
     dropped: int
     restarts: int
 
@@ -115,10 +115,10 @@ async def play(
     upstream: str = EMBEDDED,
     pause_s: float = _STREAM_PAUSE_S,
 ) -> Played:
-    """Run the demo in ``folder``, its clients pausing ``pause_s`` seconds between streams while rules are learnt.
+    """Run the demo in ``folder``. Its clients pause ``pause_s`` seconds between streams while rules are learnt.
 
-    ``upstream`` is the section of the model's server in the configuration. Raises ``PreceptorError`` if the gateway
-    does not start or a request fails.
+    ``upstream`` is the body of the section ``[upstreams.local]``. Raises ``PreceptorError`` if the gateway does not
+    start or a request fails.
     """
     workload = round(items * WORKLOAD_PER_ITEM)
     made = list(islice(problems(SEED), items + workload))
@@ -166,7 +166,7 @@ async def play(
 
 @contextlib.asynccontextmanager
 async def serving(config: Path, log: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """``preceptor serve`` as a child process, ready to answer."""
+    """Run ``preceptor serve`` as a child process, ready to answer."""
     port = _free_port()
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
@@ -220,7 +220,7 @@ async def _send_workload(client: Client, train: Sequence[Problem], tell: Callabl
 
 
 async def _ended_cycle(store: Store, process: asyncio.subprocess.Process) -> CycleRecord:
-    """Wait for the scheduler's first cycle that set out with enough mistakes to end."""
+    """Wait until the scheduler's first cycle with enough mistakes ends."""
     while True:
         for record in await asyncio.to_thread(store.cycles, TASK, limit=1):
             if record.ended is not None:
@@ -231,7 +231,7 @@ async def _ended_cycle(store: Store, process: asyncio.subprocess.Process) -> Cyc
 
 
 class _Streamer:
-    """One client that keeps streaming while rules are learnt and swapped."""
+    """A client with an endless row of streams while rules are learnt and swapped."""
 
     def __init__(self, client: Client, asked: Sequence[Problem], pause_s: float) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What the demo found: one JSON object for scripts, a page of text for people. Nothing here was not measured."""
+"""The result of the demo: one JSON object for scripts, a page of text for people. Every number is measured."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 
 def changes(played: Played) -> Pairs:
-    """The measured problems by what became of them."""
+    """Count the measured problems by right or wrong before and after."""
     pairs = list(zip(played.before.right, played.after.right, strict=True))
     return Pairs(
         both=pairs.count((True, True)),
@@ -19,7 +19,7 @@ def changes(played: Played) -> Pairs:
 
 
 def as_json(played: Played) -> dict[str, Any]:
-    """The object that ``preceptor demo --json`` ends with."""
+    """Return the last object of ``preceptor demo --json``."""
     counted = changes(played)
     rule_set = played.rule_set
     return {
@@ -44,13 +44,13 @@ def as_json(played: Played) -> dict[str, Any]:
 
 
 def as_text(played: Played) -> str:
-    """The page for people."""
+    """Return the page for people."""
     counted = changes(played)
     low, high = paired_interval(counted)
     before, after = played.before.means(), played.after.means()
     lines = [
         "",
-        f"{counted.n} problems that decided nothing, asked before and after:",
+        f"{counted.n} untouched problems, asked before and after:",
         f"                    {'before':>18}{'after':>18}",
         f"  right             {_share(played.before):>18}{_share(played.after):>18}",
         f"  output tokens     {before['output_tokens']:>18.0f}{after['output_tokens']:>18.0f}   unseen working counted",
@@ -80,8 +80,8 @@ def _share(arm: MeasuredReplies) -> str:
 def _swap(played: Played) -> str:
     versions = " -> ".join(played.versions_streamed)
     return (
-        f"Swap: {played.streams} streams ran meanwhile, {played.dropped} dropped, {played.restarts} restarts; the rules"
-        f" that they began with: {versions}"
+        f"Swap: {played.streams} streams ran meanwhile, {played.dropped} dropped, {played.restarts} restarts;"
+        f" their rules: {versions}"
     )
 
 
@@ -105,7 +105,7 @@ def _decision(played: Played) -> list[str]:
 
 
 def _examples(played: Played) -> list[str]:
-    """One fixed and one broken problem, if there are any."""
+    """Return one fixed and one broken problem, if there are any."""
     lines: list[str] = []
     for title, was, now in (("Fixed", False, True), ("Broken", True, False)):
         for problem, old, new, a, b in zip(

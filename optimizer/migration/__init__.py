@@ -1,9 +1,8 @@
-"""Can the weak model serve a task, and what does it save? The strong model, the weak one, and the weak one with rules,
-side by side on examples that decided nothing.
+"""Compare the strong model, the weak model, and the weak model with rules on untouched examples: quality and savings.
 
-``source``    where the examples come from: a data file, or what the strong model has answered in the log
-``forecast``  what a run may cost and what it can show, before anything is spent
-``money``     tokens as money: per call, per month, and when the one-time cost is earned back
-``arms``      one model on the examples, and the comparison of two
-``run``       the walk: distil on one part of the examples, compare on the part that is left
+``source``    the examples: a data file, or the strong model's answers in the log
+``forecast``  cost and resolution of a run, before anything is spent
+``money``     tokens as money: per call, per month, and the time until a one-time cost is earned back
+``arms``      the result of one model on the examples, and the comparison of two
+``run``       the walk: distil on one part of the examples, compare on the rest
 """

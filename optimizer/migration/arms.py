@@ -1,7 +1,7 @@
-"""One model on some examples, in quality, time, tokens and money; and two of them compared.
+"""Sum up one model on some examples (quality, time, tokens, money), and compare two.
 
-The comparison asks whether the cheaper arm loses more than a margin: non-inferiority, by the same paired interval that
-the gate uses. It is asked once, on examples that chose nothing, so no correction for looks is due.
+The comparison is a test of non-inferiority by the gate's paired interval: does the cheaper arm lose more than a margin?
+It is made once, on examples without influence on any choice, so no correction for repeated looks is due.
 """
 
 import math
@@ -20,12 +20,12 @@ from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 ArmName = Literal["strong", "weak", "weak + rules"]
 
 SHOWN = 6
-"""Examples of each kind that are shown."""
+"""Most examples of each kind in a report."""
 _NORMAL = NormalDist()
 
 
 class ArmSummary(Value, frozen=True):
-    """One model on ``n`` examples: accuracy in 0..1 with its 95% interval; tokens are means, latency the median."""
+    """One model on ``n`` examples: accuracy in 0..1 with its 95% interval; mean tokens, median latency."""
 
     name: ArmName
     model: str
@@ -43,9 +43,9 @@ class ArmSummary(Value, frozen=True):
     """``None`` where the model has no price."""
     usd_per_month: float | None
     recorded: int = 0
-    """Answers that were taken from the log; their latency is what it was then."""
+    """Answers from the log, with their latency of that time."""
     own_reference: int = 0
-    """Answers that were compared with themselves, because nobody said what is right."""
+    """Answers that are their own reference, because their examples have no other label."""
 
 
 class ModelComparison(Value, frozen=True):
@@ -62,7 +62,7 @@ class ModelComparison(Value, frozen=True):
 
 
 class Shown(Value, frozen=True):
-    """One example with what each arm replied to it."""
+    """One example with the reply of each arm."""
 
     id: str
     input: str
@@ -74,14 +74,14 @@ class Shown(Value, frozen=True):
 
 
 class Differing(Value, frozen=True):
-    """Examples on which two arms differ, the first of them shown."""
+    """Examples on which two arms differ: their number, and the first of them."""
 
     count: int = 0
     shown: tuple[Shown, ...] = ()
 
 
 class ArmResult(Value, frozen=True):
-    """An arm and everything that it answered."""
+    """An arm with all its answers."""
 
     arm: ArmSummary
     trials: tuple[Trial, ...]
@@ -98,7 +98,7 @@ def arm_result(
     recorded: int = 0,
     own_reference: int = 0,
 ) -> ArmResult:
-    """What an arm did on its examples; at least one."""
+    """Sum up the trials of an arm; there is at least one trial."""
     n, right = len(trials), sum(trial.correct for trial in trials)
     usage = sum((trial.answer.usage for trial in trials), Usage())
     latencies = [trial.answer.latency_s for trial in trials]
@@ -125,7 +125,7 @@ def arm_result(
 
 
 def compare(strong: ArmResult, candidate: ArmResult, *, margin: float) -> ModelComparison:
-    """Is the candidate as good as the strong model, but for ``margin`` (0..1)?"""
+    """Decide whether the candidate is as good as the strong model, within ``margin`` (0..1)."""
     pairs = paired_outcomes(strong.trials, candidate.trials)
     low, high = paired_interval(pairs)
     verdict: VerdictName
@@ -144,19 +144,19 @@ def compare(strong: ArmResult, candidate: ArmResult, *, margin: float) -> ModelC
 
 
 def needed(pairs: Pairs, margin: float, *, power: float = 0.8) -> int:
-    """Examples on which an arm that loses nothing would be called non-inferior, if as many pairs differ as did here."""
+    """Return the examples needed to show non-inferiority if the true loss is 0 and pairs differ as often as here."""
     discordant = max(0.02, (pairs.fixed + pairs.broken) / pairs.n)
     return math.ceil((_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) ** 2 * discordant / margin**2)
 
 
 def differing(runs: Sequence[ArmResult], *, right: ArmName, wrong: ArmName) -> Differing:
-    """The examples that one arm got right and another wrong; none if one of the two is not among the arms."""
+    """Return the examples with one arm right and another wrong; empty if one of the two did not run."""
     by_name = {run.arm.name: run for run in runs}
     if right not in by_name or wrong not in by_name:
         return Differing()
     pairs = zip(by_name[right].trials, by_name[wrong].trials, strict=True)
-    found = [index for index, (good, bad) in enumerate(pairs) if good.correct and not bad.correct]
-    return Differing(count=len(found), shown=tuple(_shown(runs, index) for index in found[:SHOWN]))
+    indices = [index for index, (good, bad) in enumerate(pairs) if good.correct and not bad.correct]
+    return Differing(count=len(indices), shown=tuple(_shown(runs, index) for index in indices[:SHOWN]))
 
 
 def _shown(runs: Sequence[ArmResult], index: int) -> Shown:

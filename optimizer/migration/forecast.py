@@ -1,4 +1,4 @@
-"""What a run may cost and what it can show, before anything is spent. A guess of the cost, and said to be one."""
+"""Estimate the cost and the resolution of a run before anything is spent. The cost is a guess and is labelled so."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,33 +17,33 @@ from optimizer.evaluation.evaluator import BYTES_PER_TOKEN
 from optimizer.migration.money import cost_of
 
 REPLY = 50
-"""Output tokens of a reply where no log says how long they are."""
+"""Output tokens of a reply, if the log has no replies to learn their length from."""
 WORKING = 150
-"""Output tokens that a candidate's working may add (docs/experiments.md: 119 to 214)."""
+"""Output tokens of a candidate's working (docs/experiments.md: 119 to 214)."""
 INDUCTION = Usage(prompt_tokens=2500, output_tokens=600)
 """One call of induction: at most 6,000 characters of examples, and a list of rules."""
 JUDGED = Usage(prompt_tokens=350, output_tokens=80)
-"""One verdict of a judge: what it is told beside the request and the two answers, and what it says."""
+"""One verdict of a judge: its instructions beside the request and the two answers, and its reply."""
 _NORMAL = NormalDist()
 
 
 class Expected(Value, frozen=True):
-    """Answers and tokens by model, about."""
+    """Estimated answers and tokens by model."""
 
     used: Mapping[str, ModelUsage]
     usd: float | None
-    """``None`` where no model has a price."""
+    """``None`` if no model has a price."""
     more: int = 0
-    """Answers that come on top at most, where several rules are worth trying alone and leaving out: of the weak model,
-    and a judge's of them. ``used`` does not hold them, because they depend on what is found."""
+    """Most further answers of the weak model (and a judge's verdicts on them), if several rules are tried one by one.
+    They depend on the rules, so ``used`` does not count them."""
 
     @property
     def answers(self) -> int:
-        return sum(one.answers for one in self.used.values())
+        return sum(used.answers for used in self.used.values())
 
     @property
     def tokens(self) -> int:
-        return sum(one.usage.prompt_tokens + one.usage.output_tokens for one in self.used.values())
+        return sum(used.usage.prompt_tokens + used.usage.output_tokens for used in self.used.values())
 
 
 def expected(
@@ -55,10 +55,10 @@ def expected(
     reply_tokens: float | None = None,
     recorded: int = 0,
 ) -> Expected:
-    """What distillation on ``parts`` and a comparison of three arms on ``untouched`` may need.
+    """Estimate the needs of distillation on ``parts`` and of a comparison of three arms on ``untouched``.
 
-    ``reply_tokens`` is what a reply of the task has been seen to take, ``recorded`` how many untouched items the strong
-    model has answered already. A judge is counted as asked twice about each reply: no more than it is.
+    ``reply_tokens`` is the mean output of a reply in the log. ``recorded`` untouched items have an answer of the strong
+    model already. A judge is asked twice about each reply.
     """
     left = list(untouched)
     sampled, ranked, tested = list(parts.induction), list(parts.selection), list(parts.confirmation)
@@ -78,20 +78,20 @@ def expected(
     if isinstance(section.grader, JudgeGrader):
         more += 2 * more
         graded = 2 * [*plain, *with_rules, *asked]
-        told = JUDGED.prompt_tokens + round(2 * reply)
-        usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=told * len(graded))
+        prompt = JUDGED.prompt_tokens + round(2 * reply)
+        usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=prompt * len(graded))
         parties.append((section.grader.model or section.strong, ModelUsage(answers=len(graded), usage=usage)))
     used: dict[str, ModelUsage] = {}
-    for name, one in parties:
+    for name, share in parties:
         before = used.get(name, ModelUsage())
-        used[name] = ModelUsage(answers=before.answers + one.answers, usage=before.usage + one.usage)
+        used[name] = ModelUsage(answers=before.answers + share.answers, usage=before.usage + share.usage)
     return Expected(used=used, usd=cost_of(used, models), more=more)
 
 
 def excludable(n: int, *, discordant: float = 0.2, power: float = 0.8) -> float:
-    """The smallest loss (0..1) that ``n`` items can rule out, at 95%, if there is none and a fifth of the pairs differ.
+    """Return the smallest loss (0..1) that ``n`` items can rule out at 95% if the true loss is 0.
 
-    The normal approximation of the paired difference: (z_0.975 + z_power) sqrt(d / n).
+    By default a fifth of the pairs differ. Normal approximation of the difference: (z_0.975 + z_power) sqrt(d / n).
     """
     if not n:
         return 1.0

@@ -1,4 +1,4 @@
-"""Tokens as money: what a call costs, what a month costs, and when a one-time cost is earned back. Reads no clock."""
+"""Turn tokens into money: per call, per month, and the time until a one-time cost is earned back. Reads no clock."""
 
 import math
 from collections.abc import Mapping
@@ -9,36 +9,36 @@ from gateway.settings.sections import Price
 from optimizer.evaluation.budget import ModelUsage
 
 MONTH_S = 30 * 86400.0
-"""Seconds in a month, as meant everywhere here."""
+"""Seconds in a month of 30 days."""
 SHORTEST_LOG_S = 86400.0
-"""A log that spans less than a day says nothing of a month."""
+"""Seconds that a log must span before it is extrapolated to a month."""
 
 
 class Savings(Value, frozen=True):
-    """What moving a task saves, in USD; ``None`` where a price or the number of calls is not known."""
+    """The savings of moving a task, in USD; ``None`` if a price or the number of calls is not known."""
 
     one_time_usd: float | None = None
-    """What learning took of both models, in this run and in earlier ones that were cut short."""
+    """Cost of the run: all calls of all models, with earlier runs that were cut short."""
     per_thousand_usd: float | None = None
-    """Saved per thousand calls; negative where the cheaper model turns out dearer."""
+    """Saved per thousand calls; negative if the weak model costs more."""
     per_month_usd: float | None = None
     break_even_calls: int | None = None
-    """Calls after which the one-time cost is earned back; ``None`` if never."""
+    """Calls until the one-time cost is earned back; ``None`` for never."""
     break_even_days: float | None = None
     calls_per_month: float | None = None
 
 
 def cost(price: Price, usage: Usage) -> float | None:
-    """USD for these tokens; ``None`` if the model has no price."""
+    """Return the USD for these tokens; ``None`` if the model has no price."""
     if not price.input and not price.output:
         return None
     return (usage.prompt_tokens * price.input + usage.output_tokens * price.output) / 1e6
 
 
 def cost_of(used: Mapping[str, ModelUsage], models: Mapping[str, Model]) -> float | None:
-    """USD for everything that a run needed; models without a price count as free, ``None`` if none has one."""
-    costs = [cost(models[name].price, one.usage) for name, one in used.items()]
-    known = [one for one in costs if one is not None]
+    """Return the USD for the calls of a run. A model without a price counts as free; ``None`` if all are without."""
+    costs = [cost(models[name].price, share.usage) for name, share in used.items()]
+    known = [amount for amount in costs if amount is not None]
     return sum(known) if known else None
 
 
@@ -49,10 +49,10 @@ def savings(
     one_time: float | None,
     calls_per_month: float | None,
 ) -> Savings:
-    """What is saved by paying the new price instead of the old one, both in USD per thousand calls."""
+    """Return the savings of the new price against the old one, both in USD per thousand calls."""
     if old_per_thousand is None:
         return Savings(one_time_usd=one_time, calls_per_month=calls_per_month)
-    saved = old_per_thousand - (new_per_thousand or 0.0)  # a model without a price beside one with: it runs at home
+    saved = old_per_thousand - (new_per_thousand or 0.0)  # no price beside a priced model: it runs at home
     calls = None if one_time is None or saved <= 0 else math.ceil(1000 * one_time / saved)
     return Savings(
         one_time_usd=one_time,
@@ -65,14 +65,14 @@ def savings(
 
 
 def monthly(exchanges: int, first_seen: float | None, last_seen: float | None) -> float | None:
-    """Calls per month as a log of so many exchanges has them; ``None`` if it spans less than a day."""
+    """Extrapolate the exchanges of a log to calls per month; ``None`` if the log spans less than a day."""
     if first_seen is None or last_seen is None or last_seen - first_seen < SHORTEST_LOG_S:
         return None
     return exchanges * MONTH_S / (last_seen - first_seen)
 
 
 def usd(amount: float) -> str:
-    """An amount for people: cents from a dollar up, two figures below."""
+    """Format an amount for people: cents from a dollar up, two figures below."""
     sign, size = ("-" if amount < 0 else ""), abs(amount)
     if size >= 1 or size == 0:
         return f"{sign}${size:,.2f}"

@@ -1,8 +1,8 @@
-"""The walk of a migration: distil on one part of the examples, then compare three arms on the part that is left.
+"""The walk of a migration: distil on one part of the examples, then compare three arms on the rest.
 
-The confirmation examples are halved: the gate looks at the first half, as far as it needs to. What it did not look at,
-and the second half, has chosen nothing: neither the rules, nor the form, nor the moment at which the gate stopped. Only
-there are the arms compared, so their numbers promise nothing that selection has coloured.
+The confirmation examples are halved. The gate looks at the first half, as far as it needs to. The arms are compared on
+the second half and on the unread rest of the first: examples without influence on the rules, on the form, or on the
+moment at which the gate stopped. Selection therefore does not colour the comparison.
 """
 
 import asyncio
@@ -37,24 +37,24 @@ from optimizer.migration.source import ExampleSource
 from optimizer.statistics.paired_test import MINIMUM
 
 MOST_LABELLED = 64
-"""Examples to learn from that are given the strong model's answers: four times the mistakes that a run needs."""
+"""Most examples for induction to be labelled by the strong model: four times the mistakes that a run needs."""
 
 
 class Labels(Value, frozen=True):
-    """Where the expected answers of the compared examples come from."""
+    """The number of compared examples by the origin of their expected answers."""
 
     given: int
-    """Said by a data file or by feedback."""
+    """From a data file or from feedback."""
     reference: int
-    """The strong model's own answers."""
+    """From the strong model itself."""
 
 
 class Migration(Value, frozen=True):
-    """The answer to the question, and everything that it rests on."""
+    """The answer of a migration with all its evidence."""
 
     task: str
     serve: ArmName | None
-    """The arm that may serve; ``None`` if nothing was shown."""
+    """The arm to serve with; ``None`` if nothing was shown."""
     answer: str
     labels: Labels
     outcome: Outcome
@@ -62,37 +62,37 @@ class Migration(Value, frozen=True):
     comparison: ModelComparison
     savings: Savings
     fixed_items: Differing
-    """The rules made them right."""
+    """Right with the rules only."""
     broken_items: Differing
-    """The rules made them wrong."""
+    """Right without the rules only."""
     lost_items: Differing
-    """The strong model is right where the candidate is wrong."""
+    """Right by the strong model only, not by the candidate."""
 
     def encoded(self, facts: Sequence[tuple[str, str]] = ()) -> bytes:
-        """One JSON object: the fields of ``distill --json``, beside them what a migration adds, and how it was done."""
+        """Return one JSON object: the fields of ``distill --json``, the migration's own, and the provenance."""
         own = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("outcome", "task")}
         return msgspec.json.encode({**msgspec.to_builtins(self.outcome), **own, "facts": dict(facts)})
 
 
 class Migrating(Value, frozen=True):
-    """What a migration sets out with."""
+    """The input of a migration: examples in parts, settings, and the volume of the task."""
 
     source: ExampleSource
     plan: CyclePlan
     parts: Split
-    """What distillation may use; its confirmation part is the gate's."""
+    """The examples for distillation; the confirmation part is the gate's."""
     reserve: tuple[Item, ...]
-    """Examples that neither distillation nor its gate ever sees."""
+    """Examples for the comparison only; neither distillation nor its gate ever sees them."""
     settings: Optimizer
     calls_per_month: float | None
 
     @property
     def unlabelled(self) -> list[Item]:
-        """The examples that are needed and have no expected answer yet."""
+        """The needed examples without an expected answer."""
         return [item for item in self._needed() if item.expected is None]
 
     async def labelled(self, evaluator: Evaluator, strong: ModelClient, section: Task) -> "Migrating":
-        """The same with the strong model's answers where nobody said what is right. Raises as ``label_items`` does."""
+        """Label the remaining examples with the strong model's answers. Raises ``BadData`` and upstream errors."""
         if not self.unlabelled:
             return self
         given = await label_items(evaluator, strong, self._needed(), section.grader)
@@ -137,7 +137,7 @@ async def migrate(
     now: Callable[[], float],
     activate: bool,
 ) -> Migration | Outcome:
-    """Run a migration to its end, or to the outcome so far if something outside cut it short.
+    """Run a migration. Returns the outcome so far if an outage, a budget or a signal cut it short.
 
     Raises ``BadData`` if a grader cannot work with the strong model's answers, and ``StoreError``.
     """
@@ -163,10 +163,10 @@ async def migrate(
         return msgspec.structs.replace(outcome, note=f"interrupted: {error}", resumable=True)
     if activate and outcome.adopted and learnt is not None:
         outcome = await asyncio.to_thread(_activated, outcome, learnt, plan, store, now())
-    return _found(setting, outcome, runs, compared.references, one_time)
+    return _migration(setting, outcome, runs, compared.references, one_time)
 
 
-def _found(
+def _migration(
     setting: Migrating, outcome: Outcome, runs: Sequence[ArmResult], references: int, one_time: float | None
 ) -> Migration:
     comparison = compare(runs[0], runs[-1], margin=setting.settings.margin)
@@ -190,8 +190,8 @@ def _found(
 
 
 def _activated(outcome: Outcome, learnt: RuleSet, plan: CyclePlan, store: Store, now: float) -> Outcome:
-    """The new rules made live: last of all, because a run that is cut short must find again what it began with."""
-    assert learnt.evidence is not None, "what was adopted went through the gate"
+    """Activate the new rules, as the last step: a run that is cut short must begin again from the old state."""
+    assert learnt.evidence is not None, "an adopted rule set went through the gate"
     done = publish(
         store,
         learnt,
@@ -207,7 +207,7 @@ def _activated(outcome: Outcome, learnt: RuleSet, plan: CyclePlan, store: Store,
 
 
 class _Compared:
-    """The arms, on the examples that are left."""
+    """The arms on the remaining examples."""
 
     def __init__(
         self,
@@ -221,14 +221,14 @@ class _Compared:
         unseen = [item for item in setting.parts.confirmation if item.id not in looked_at]
         self.items = [*setting.reserve, *unseen]
         self.references = sum(item.labelled_by == section.strong for item in self.items)
-        """Items on which the strong model is compared with itself."""
+        """Number of items with the strong model's own answer as reference."""
         self._setting = setting
         self._evaluator = evaluator
         self._section = section
         self._models = models
 
     async def strong(self, model: ModelClient) -> ArmResult:
-        """The strong model: what it has answered in the log is not asked again."""
+        """Run the strong model; answers in the log are not asked for again."""
         known = {item.id: trial for item in self.items if (trial := await self._recorded(item)) is not None}
         asked = [item for item in self.items if item.id not in known]
         trials = await self._evaluator.trials(model, asked, None, self._section.grader, stage="strong")
@@ -236,7 +236,7 @@ class _Compared:
         return self._run("strong", model, None, [by_id[item.id] for item in self.items], recorded=len(known))
 
     async def _recorded(self, item: Item) -> Trial | None:
-        """The strong model's answer in the log, graded; ``None`` if there is none, or none that can be graded."""
+        """Return the strong model's answer in the log, graded; ``None`` without a gradable answer."""
         source, grader = self._setting.source, self._section.grader
         answer = source.answers.get(item.id)
         if answer is None:
@@ -266,7 +266,7 @@ def _serve(comparison: ModelComparison) -> ArmName | None:
 
 
 def _answer(comparison: ModelComparison, arms: Sequence[ArmSummary], task: str, *, references: bool) -> str:
-    """The question's answer in one sentence."""
+    """Answer the question in one sentence."""
     strong, candidate, margin = arms[0], arms[-1], comparison.margin
     who = f"{candidate.model} with rules" if comparison.candidate == "weak + rules" else candidate.model
     low, high = comparison.interval
@@ -274,12 +274,14 @@ def _answer(comparison: ModelComparison, arms: Sequence[ArmSummary], task: str, 
     if references:
         quality = f"on {candidate.n} untouched examples it says what {strong.model} says on {candidate.accuracy:.0%},"
         quality += f" {strong.model} itself on"
-    told = f"{quality} {strong.accuracy:.0%} (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
+    numbers = (
+        f"{quality} {strong.accuracy:.0%} (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
+    )
     return {
-        "better": f"Yes: {who} serves {task} better than {strong.model}; {told}.",
+        "better": f"Yes: {who} serves {task} better than {strong.model}; {numbers}.",
         "non-inferior": f"Yes: {who} serves {task} as well as {strong.model}, a loss of more than {margin:.0%} is ruled"
-        f" out; {told}.",
-        "worse": f"No: {who} serves {task} worse than {strong.model}; {told}.",
-        "cannot tell": f"Not shown: whether {who} can stand in for {strong.model} on {task}; {told};"
+        f" out; {numbers}.",
+        "worse": f"No: {who} serves {task} worse than {strong.model}; {numbers}.",
+        "cannot tell": f"Not shown: whether {who} can stand in for {strong.model} on {task}; {numbers};"
         f" {comparison.note}.",
     }[comparison.verdict]

@@ -1,7 +1,7 @@
-"""Where the examples of a migration come from: a data file, or the log of what the strong model has answered.
+"""Collect the examples of a migration: from a data file, or from the strong model's answers in the log.
 
-Where nobody said what is right, the strong model's own answer stands for it (``trials.reference``). Does not call
-models.
+An example without a label is labelled with the strong model's own answer (``evaluation.reference_answers``). Calls no
+model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from optimizer.evaluation.reference_answers import with_label
 
 
 class ExampleSource(Value, frozen=True):
-    """The examples of a task, and what the strong model has answered to them."""
+    """The examples of a task, with the strong model's recorded answers."""
 
     name: str
     examples: Examples
@@ -28,20 +28,20 @@ class ExampleSource(Value, frozen=True):
 
 
 def from_file(path: Path, section: Task) -> ExampleSource:
-    """The examples of a data file, with or without expected answers. Raises ``BadData``."""
+    """Read the examples of a data file, with or without expected answers. Raises ``BadData``."""
     return ExampleSource(name=path.name, examples=load_jsonl(path, section.grader, labelled=False))
 
 
 def from_log(
     graded: Sequence[Graded], answered: Sequence[Exchange], section: Task, *, rules: int | None = None
 ) -> ExampleSource:
-    """The graded exchanges of a task, and those that its strong model has ``answered``, newest first.
+    """Collect the graded exchanges of a task and the exchanges ``answered`` by its strong model, newest first.
 
-    Feedback says what is right where there is any; what it calls wrong labels nothing. Raises ``BadData`` if nothing
-    can be used.
+    Feedback labels an example if it gives the right answer; a bare "wrong" labels nothing. Raises ``BadData`` if no
+    example can be used.
     """
     examples = from_graded(graded, section.grader, model=section.weak, rules=rules)
-    judged = {one.exchange.id for one in graded}
+    judged = {pair.exchange.id for pair in graded}
     known = {item.id for item in examples.items}
     added: dict[str, Item] = {}
     answers: dict[str, Answer] = {}

@@ -1,6 +1,6 @@
-"""Charts as inline SVG: widths in percent and text in pixels, so that they fit a phone, a screen and a page.
+"""Charts as inline SVG: widths in percent and text in pixels, to fit a phone, a screen and a page.
 
-Each has a title and a description for who cannot see it; the numbers stand in a table beside it as well.
+Each has a title and a description for screen readers; a table beside it repeats the numbers.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _ROW = 44
 """Pixels per row of a bar or interval chart."""
 _AXIS = 24
 _LEFT, _WIDE = 2.0, 96.0
-"""Percent of the width at which 0 lies, and between 0 and the end of the scale."""
+"""Percent of the width before 0, and between 0 and the end of the scale."""
 _PLOT = 240
 """Pixels of height of the plot of quality against tokens."""
 
@@ -29,7 +29,7 @@ class Interval(Value, frozen=True):
 
 
 class Bar(Value, frozen=True):
-    """One row: an amount, and how it reads."""
+    """One row: an amount, and its text."""
 
     label: str
     amount: float
@@ -38,7 +38,7 @@ class Bar(Value, frozen=True):
 
 
 class Point(Value, frozen=True):
-    """One candidate: tokens per reply, share right in 0..1, and whether nothing beats it in both."""
+    """One candidate: tokens per reply, share right in 0..1; on the frontier if no other is better in both."""
 
     label: str
     tokens: float
@@ -48,11 +48,11 @@ class Point(Value, frozen=True):
 
 
 def intervals(title: str, rows: Sequence[Interval]) -> Html:
-    """Shares with their 95% intervals on a scale from 0 to 100%."""
+    """Draw shares with their 95% intervals on a scale from 0 to 100%."""
     height = _ROW * len(rows) + _AXIS
-    told = "; ".join(f"{row.label} {row.value:.0%}, {row.low:.0%} to {row.high:.0%}" for row in rows)
+    description = "; ".join(f"{row.label} {row.value:.0%}, {row.low:.0%} to {row.high:.0%}" for row in rows)
     return _chart(
-        title, told, height,
+        title, description, height,
         [_grid(share, height) for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
         [_interval(row, index * _ROW) for index, row in enumerate(rows)],
     )  # fmt: skip
@@ -73,7 +73,7 @@ def _interval(row: Interval, top: float) -> list[Html]:
 
 
 def bars(title: str, rows: Sequence[Bar]) -> Html:
-    """Amounts, the largest as wide as the chart."""
+    """Draw amounts, the largest as wide as the chart."""
     most = max((row.amount for row in rows), default=0.0) or 1.0
     return _chart(
         title, "; ".join(f"{row.label} {row.shown}" for row in rows), _ROW * len(rows) + 4,
@@ -92,12 +92,12 @@ def bars(title: str, rows: Sequence[Bar]) -> Html:
 
 
 def plane(title: str, points: Sequence[Point]) -> Html:
-    """Quality against tokens; a line joins those that nothing beats in both."""
+    """Draw quality against tokens; a line joins the points of the frontier."""
     most = 1.08 * max((point.tokens for point in points), default=0.0) or 1.0
     best = sorted((point for point in points if point.frontier), key=lambda point: point.tokens)
-    told = "; ".join(f"{point.label}: {point.quality:.0%} at {point.tokens:.0f} tokens" for point in points)
+    description = "; ".join(f"{point.label}: {point.quality:.0%} at {point.tokens:.0f} tokens" for point in points)
     return _chart(
-        title, told, _PLOT + 2 * _AXIS,
+        title, description, _PLOT + 2 * _AXIS,
         [
             [
                 element("line", x1=_at(0), x2=_at(1), y1=_up(share), y2=_up(share), class_="grid"),
@@ -109,10 +109,10 @@ def plane(title: str, points: Sequence[Point]) -> Html:
         element("text", f"{most:,.0f} tokens per call", x=_at(1), y=_PLOT + 34, class_="axis end"),
         [
             element(
-                "line", x1=_at(one.tokens / most), y1=_up(one.quality), x2=_at(other.tokens / most),
-                y2=_up(other.quality), class_="frontier",
+                "line", x1=_at(left.tokens / most), y1=_up(left.quality), x2=_at(right.tokens / most),
+                y2=_up(right.quality), class_="frontier",
             )
-            for one, other in pairwise(best)
+            for left, right in pairwise(best)
         ],
         [
             element("circle", cx=_at(point.tokens / most), cy=_up(point.quality), r=6, class_=point.kind)
@@ -123,7 +123,7 @@ def plane(title: str, points: Sequence[Point]) -> Html:
 
 
 def _neighbours(points: Sequence[Point], most: float) -> list[list[Point]]:
-    """Points whose labels would cover each other."""
+    """Group the points with labels on top of each other."""
     groups: dict[tuple[int, int], list[Point]] = {}
     for point in points:
         groups.setdefault((round(25 * point.tokens / most), round(_up(point.quality) / 16)), []).append(point)

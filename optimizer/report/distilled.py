@@ -1,4 +1,4 @@
-"""The report of a distillation, and what it has in common with that of a migration: rules, candidates, refusals."""
+"""The report of a distillation, and the parts shared with the report of a migration: rules, candidates, refusals."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ _DOTS = {"incumbent": "weak", "chosen": "rules", "other": "other"}
 
 
 def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
-    """The report of ``distill``: the incumbent and the candidate on the confirmation examples."""
+    """Return the report of ``distill``: the incumbent and the candidate on the confirmation examples."""
     arms = [
         ("before", "without rules" if outcome.against is None else f"rules {outcome.against}", "weak", outcome.before),
         ("after", f"{len(outcome.rules)} rules, {FORMS[outcome.scratchpad]}", "rules", outcome.after),
@@ -38,17 +38,17 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
         notes=caveats_of(outcome),
         measures=("right", "95% interval", "examples", "output tokens per call", "latency, mean"),
         columns=tuple(
-            Column(title=name, subtitle=what, kind=kind, cells=_cells(one)) for name, what, kind, one in arms
+            Column(title=name, subtitle=what, kind=kind, cells=_cells(measured)) for name, what, kind, measured in arms
         ),
-        quality=tuple(_interval(name, kind, one) for name, _, kind, one in arms),
+        quality=tuple(_interval(name, kind, measured) for name, _, kind, measured in arms),
         tokens=tuple(
             Bar(
                 label=name,
-                amount=one.output_tokens,
-                shown=f"{one.output_tokens:,.0f} output tokens per call",
+                amount=measured.output_tokens,
+                shown=f"{measured.output_tokens:,.0f} output tokens per call",
                 kind=kind,
             )
-            for name, _, kind, one in arms
+            for name, _, kind, measured in arms
         ),
         money=(),
         verdicts=(gate_of(outcome),),
@@ -67,7 +67,7 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
 
 
 def gate_of(outcome: Outcome) -> Fact:
-    """What the gate was asked, and its verdict."""
+    """Return the gate's question and its verdict."""
     question = "Do the rules help the weak model? (the gate, on examples that only confirm)"
     if not outcome.items_used:
         return question, f"{outcome.verdict.capitalize()}: {outcome.note}"
@@ -79,23 +79,23 @@ def gate_of(outcome: Outcome) -> Fact:
 
 
 def caveats_of(outcome: Outcome) -> tuple[str, ...]:
-    """How strict the gate's test was, and how much of what it saw was chance: what its numbers must be read with."""
-    told = []
+    """Return the caveats of the gate's numbers: its level, and the share of pure chance."""
+    caveats = []
     if outcome.level is not None:
         many = "" if outcome.level >= LEVEL else f", not {LEVEL:.0%}, because it is one of many scheduled tests"
-        told.append(f"Of changes that change nothing, the gate's test adopts at most {100 * outcome.level:.2g}%{many}.")
+        caveats.append(f"Of changes without effect, the gate's test adopts at most {100 * outcome.level:.2g}%{many}.")
     if (noise := outcome.noise) is not None:
         low, high = noise.interval
-        told.append(
+        caveats.append(
             f"Asked twice, the incumbent was right once and wrong once on {noise.differing} of {noise.items} examples"
-            f" (95% interval {low:.0%} to {high:.0%}): so much is chance, and beside it the gate can show gains from"
+            f" (95% interval {low:.0%} to {high:.0%}). That much is chance; the gate can show gains from"
             f" {outcome.detectable:.0%} up."
         )
-    return tuple(told)
+    return tuple(caveats)
 
 
 def rules_of(outcome: Outcome) -> tuple[RuleLine, ...]:
-    """The rules that were put to the gate, each with what was measured of it alone."""
+    """Return the rules of the confirmed candidate, each with its own measured effect."""
     books = {record.id: record for record in outcome.records}
     return tuple(
         _rule_line(books[rule.id])
@@ -122,44 +122,44 @@ def _rule_line(record: RuleRecord) -> RuleLine:
 
 
 def candidates_of(outcome: Outcome) -> tuple[Candidate, ...]:
-    """Everything that was tried, numbered, the fewest tokens first."""
+    """Return all candidates, numbered, the fewest tokens first."""
     return tuple(
         Candidate(
             point=Point(
-                label=str(number), tokens=one.tokens, quality=one.measured.accuracy, kind=_DOTS[one.role],
-                frontier=one.frontier,
+                label=str(number), tokens=tried.tokens, quality=tried.measured.accuracy, kind=_DOTS[tried.role],
+                frontier=tried.frontier,
             ),
-            what=f"{'' if one.role == 'other' else one.role + ': '}{_count(len(one.rules), 'rule')},"
-            f" {FORMS[one.scratchpad]}",
-            examples=one.measured.n,
+            what=f"{'' if tried.role == 'other' else tried.role + ': '}{_count(len(tried.rules), 'rule')},"
+            f" {FORMS[tried.scratchpad]}",
+            examples=tried.measured.n,
         )
-        for number, one in enumerate(outcome.tried, start=1)
+        for number, tried in enumerate(outcome.tried, start=1)
     )  # fmt: skip
 
 
 def refused_by(outcome: Outcome) -> tuple[Fact, ...]:
-    """What was tried or proposed and not taken, and why."""
-    return tuple((one.what, one.why) for one in outcome.rejected)
+    """Return the rejected rules and candidates, with the reason."""
+    return tuple((rejected.what, rejected.why) for rejected in outcome.rejected)
 
 
-def _cells(one: Measured) -> tuple[str, ...]:
-    low, high = _bounds(one)
+def _cells(measured: Measured) -> tuple[str, ...]:
+    low, high = _bounds(measured)
     return (
-        f"{one.accuracy:.1%}",
+        f"{measured.accuracy:.1%}",
         f"{low:.1%} to {high:.1%}",
-        f"{one.n}",
-        f"{one.output_tokens:,.0f}",
-        seconds(one.latency_s),
+        f"{measured.n}",
+        f"{measured.output_tokens:,.0f}",
+        seconds(measured.latency_s),
     )
 
 
-def _interval(label: str, kind: str, one: Measured) -> Interval:
-    low, high = _bounds(one)
-    return Interval(label=label, value=one.accuracy, low=low, high=high, kind=kind)
+def _interval(label: str, kind: str, measured: Measured) -> Interval:
+    low, high = _bounds(measured)
+    return Interval(label=label, value=measured.accuracy, low=low, high=high, kind=kind)
 
 
-def _bounds(one: Measured) -> tuple[float, float]:
-    return wilson(round(one.accuracy * one.n), one.n)
+def _bounds(measured: Measured) -> tuple[float, float]:
+    return wilson(round(measured.accuracy * measured.n), measured.n)
 
 
 def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -> ExampleSection:
@@ -168,14 +168,14 @@ def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -
         count=count,
         examples=tuple(
             Changed(
-                input=one.input,
-                expected=text_of(one.expected),
+                input=example.input,
+                expected=text_of(example.expected),
                 replies=(
-                    ShownReply(who="before", text=one.before, right=right == "before"),
-                    ShownReply(who="after", text=one.after, right=right == "after"),
+                    ShownReply(who="before", text=example.before, right=right == "before"),
+                    ShownReply(who="after", text=example.after, right=right == "after"),
                 ),
             )
-            for one in examples
+            for example in examples
         ),
     )
 

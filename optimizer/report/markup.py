@@ -1,6 +1,6 @@
-"""HTML elements in which every text is escaped. Models and users wrote much of a report, and some of them mean harm.
+"""HTML elements with every text escaped. Models and users wrote much of a report, and some of them mean harm.
 
-A ``str`` is text, always; only what ``element`` made is markup. There is no way to put a string in unescaped.
+A ``str`` is always text; markup comes from ``element`` only. No string gets into a page unescaped.
 """
 
 import re
@@ -9,12 +9,12 @@ from html import escape
 from typing import TypeAlias
 
 VOID = frozenset({"meta", "line", "circle", "rect", "br"})
-"""Elements without an end tag, or that need none here."""
+"""Elements without an end tag."""
 _NAME = re.compile(r"[a-z][a-zA-Z0-9-]*")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
-"""Control characters, and those that turn the direction of the text around them."""
+"""Control characters, and characters that turn the direction of the text around them."""
 
 
 class Html:
@@ -28,7 +28,7 @@ Child: TypeAlias = "str | Html | Iterable[Child] | None"
 
 
 def element(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Html:
-    """One element. ``class_`` stands for ``class`` and ``_`` for ``-``; ``True`` is a bare attribute, ``None`` none."""
+    """Make an element. ``class_`` means ``class``, ``_`` means ``-``; ``True`` is a bare attribute, ``None`` none."""
     tag = _checked(name)
     shown = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None)
     if name in VOID and not children:
@@ -37,7 +37,7 @@ def element(name: str, /, *children: Child, **attributes: str | float | bool | N
 
 
 def document(head: Iterable[Html], *body: Child, style: str) -> str:
-    """A whole page. ``style`` is our own style sheet, not anybody's text: a ``<`` in it is an error."""
+    """Make a whole page. ``style`` is our own style sheet, never a user's text: a ``<`` in it is an error."""
     if "<" in style:
         raise ValueError("a style sheet holds no '<'")
     return (
@@ -47,7 +47,7 @@ def document(head: Iterable[Html], *body: Child, style: str) -> str:
 
 
 def seen(text: str) -> str:
-    """Text in which every character can be seen: others become a replacement character."""
+    """Replace invisible characters by a replacement character."""
     return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 

@@ -1,9 +1,9 @@
-"""The report of a migration: three arms on examples that chose nothing, and what moving the task saves."""
+"""The report of a migration: three arms on untouched examples, and the savings."""
 
 from collections.abc import Sequence
 
 from optimizer.grading.graders.ungradable import text_of
-from optimizer.migration.arms import ArmSummary, ModelComparison, Shown
+from optimizer.migration.arms import ArmSummary, Differing, ModelComparison, Shown
 from optimizer.migration.money import Savings, usd
 from optimizer.migration.run import Migration
 from optimizer.report.charts import Bar, Interval
@@ -24,14 +24,14 @@ from optimizer.report.view import (
 _KINDS = {"strong": "strong", "weak": "weak", "weak + rules": "rules"}
 
 
-def migrated(found: Migration, facts: Sequence[Fact]) -> Report:
-    """The report of ``migrate``: three arms on examples that chose nothing."""
-    outcome, arms = found.outcome, found.arms
+def migrated(migration: Migration, facts: Sequence[Fact]) -> Report:
+    """Return the report of ``migrate``: three arms on untouched examples."""
+    outcome, arms = migration.outcome, migration.arms
     priced = [arm for arm in arms if arm.usd_per_thousand is not None]
     return Report(
-        title=f"Can {arms[-1].model} serve {found.task}?",
-        answer=found.answer,
-        notes=_notes(found),
+        title=f"Can {arms[-1].model} serve {migration.task}?",
+        answer=migration.answer,
+        notes=_notes(migration),
         measures=(
             "right", "95% interval", "examples", "prompt tokens per call", "output tokens per call", "latency, median",
             "latency, 95th percentile", "cost per 1,000 calls", "cost per month",
@@ -52,16 +52,13 @@ def migrated(found: Migration, facts: Sequence[Fact]) -> Report:
                 kind=_KINDS[arm.name])
             for arm in priced
         ),
-        verdicts=(gate_of(outcome), _against_strong(found.comparison, arms), *_saved(found.savings)),
+        verdicts=(gate_of(outcome), _against_strong(migration.comparison, arms), *_saved(migration.savings)),
         form=FORMS[outcome.scratchpad],
         rules=rules_of(outcome),
         blocks=(
-            ExampleSection(title="Fixed: wrong without the rules, right with them", count=found.fixed_items.count,
-                  examples=tuple(map(_changed, found.fixed_items.shown))),
-            ExampleSection(title="Broken: right without the rules, wrong with them", count=found.broken_items.count,
-                  examples=tuple(map(_changed, found.broken_items.shown))),
-            ExampleSection(title="Lost: the strong model is right, the candidate is not", count=found.lost_items.count,
-                  examples=tuple(map(_changed, found.lost_items.shown))),
+            _examples("Fixed: wrong without the rules, right with them", migration.fixed_items),
+            _examples("Broken: right without the rules, wrong with them", migration.broken_items),
+            _examples("Lost: the strong model is right, the candidate is not", migration.lost_items),
         ),
         tried=candidates_of(outcome),
         refused=refused_by(outcome),
@@ -92,47 +89,54 @@ def _against_strong(comparison: ModelComparison, arms: Sequence[ArmSummary]) -> 
     )
 
 
-def _saved(found: Savings) -> list[Fact]:
+def _saved(savings: Savings) -> list[Fact]:
     question = "What does it save?"
-    if found.per_thousand_usd is None:
+    if savings.per_thousand_usd is None:
         return [(question, "Not known: the strong model has no price in the configuration.")]
-    if found.per_thousand_usd <= 0:
-        return [(question, f"Nothing: it costs {usd(-found.per_thousand_usd)} more per 1,000 calls.")]
-    told = f"{usd(found.per_thousand_usd)} per 1,000 calls"
-    if found.per_month_usd is not None:
-        told += f", {usd(found.per_month_usd)} per month at {found.calls_per_month:,.0f} calls"
-    if found.one_time_usd is not None and found.break_even_calls is not None:
-        told += f". Learning took {usd(found.one_time_usd)}: earned back after {found.break_even_calls:,} calls"
-        if found.break_even_days is not None:
-            told += f", {found.break_even_days:,.1f} days" if found.break_even_days >= 1 else ", within a day"
-    return [(question, told + ".")]
+    if savings.per_thousand_usd <= 0:
+        return [(question, f"Nothing: it costs {usd(-savings.per_thousand_usd)} more per 1,000 calls.")]
+    answer = f"{usd(savings.per_thousand_usd)} per 1,000 calls"
+    if savings.per_month_usd is not None:
+        answer += f", {usd(savings.per_month_usd)} per month at {savings.calls_per_month:,.0f} calls"
+    if savings.one_time_usd is not None and savings.break_even_calls is not None:
+        answer += f". Learning took {usd(savings.one_time_usd)}: earned back after {savings.break_even_calls:,} calls"
+        if savings.break_even_days is not None:
+            answer += f", {savings.break_even_days:,.1f} days" if savings.break_even_days >= 1 else ", within a day"
+    return [(question, answer + ".")]
 
 
-def _notes(found: Migration) -> tuple[str, ...]:
+def _notes(migration: Migration) -> tuple[str, ...]:
     notes = []
-    if found.labels.reference:
+    labels, strong = migration.labels, migration.arms[0]
+    if labels.reference:
         notes.append(
-            f"For {found.labels.reference} of {found.labels.given + found.labels.reference} examples nobody said what"
-            f" is right, so the answer of {found.arms[0].model} stands for it: there, quality means agreement with"
-            f" {found.arms[0].model}, its own 100% is by definition, and its errors count as right."
+            f"For {labels.reference} of {labels.given + labels.reference} examples there is no label but the answer of"
+            f" {strong.model} itself: there, quality means agreement with {strong.model}, its own 100% is by"
+            " definition, and its errors count as right."
         )
-    if found.arms[0].recorded:
+    if strong.recorded:
         notes.append(
-            f"{found.arms[0].recorded} answers of {found.arms[0].model} are from the log: their latency is what it was"
-            " then, with whatever temperature and length the clients asked for."
+            f"{strong.recorded} answers of {strong.model} are from the log, with their latency of that time and with"
+            " the clients' own temperature and length."
         )
-    if any(arm.usd_per_thousand is None for arm in found.arms):
+    if any(arm.usd_per_thousand is None for arm in migration.arms):
         notes.append("A model without a price in the configuration counts as free.")
-    if found.savings.calls_per_month is None:
+    if migration.savings.calls_per_month is None:
         notes.append("Calls per month are not known: give --calls-per-month, or let the log span a day.")
-    return (*notes, *caveats_of(found.outcome))
+    return (*notes, *caveats_of(migration.outcome))
 
 
-def _changed(one: Shown) -> Changed:
+def _examples(title: str, differing: Differing) -> ExampleSection:
+    return ExampleSection(title=title, count=differing.count, examples=tuple(map(_changed, differing.shown)))
+
+
+def _changed(example: Shown) -> Changed:
     return Changed(
-        input=one.input,
-        expected=text_of(one.expected),
-        replies=tuple(ShownReply(who=who, text=text, right=who in one.right) for who, text in one.replies.items()),
+        input=example.input,
+        expected=text_of(example.expected),
+        replies=tuple(
+            ShownReply(who=who, text=text, right=who in example.right) for who, text in example.replies.items()
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The document: one page that needs nothing but itself, without a script, for a screen, a phone and paper."""
+"""The document: one self-contained page without a script, for a screen, a phone and paper."""
 
 import base64
 import hashlib
@@ -10,11 +10,11 @@ from optimizer.report.markup import Child, Html, document, element
 from optimizer.report.view import Candidate, Changed, ExampleSection, Fact, Report, RuleLine
 
 _SHOWN = 2000
-"""Characters of one text; more is cut in the middle."""
+"""Most characters of a text; a longer text is cut in the middle."""
 
 
 def page(report: Report) -> str:
-    """The report as HTML."""
+    """Write the report as HTML."""
     style = resources.files("optimizer.report").joinpath("style.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     head = [
@@ -55,8 +55,8 @@ def _arms(report: Report) -> Html | None:
                 "tr",
                 element("td"),
                 [
-                    element("th", one.title, element("small", one.subtitle), scope="col", class_=one.kind)
-                    for one in report.columns
+                    element("th", column.title, element("small", column.subtitle), scope="col", class_=column.kind)
+                    for column in report.columns
                 ],
             ),
         ),
@@ -66,7 +66,7 @@ def _arms(report: Report) -> Html | None:
                 element(
                     "tr",
                     element("th", measure, scope="row"),
-                    [element("td", one.cells[row]) for one in report.columns],
+                    [element("td", column.cells[row]) for column in report.columns],
                 )
                 for row, measure in enumerate(report.measures)
             ],
@@ -99,8 +99,8 @@ def _rules(rules: Iterable[RuleLine], form: str) -> Html:
         )
         for rule in rules
     ]
-    told = element("ol", lines, class_="rules") if lines else element("p", "None was put to the gate.")
-    return _section("The rules", element("p", f"Form: {form}.") if lines else None, told)
+    listing = element("ol", lines, class_="rules") if lines else element("p", "No rule was put to the gate.")
+    return _section("The rules", element("p", f"Form: {form}.") if lines else None, listing)
 
 
 def _block(block: ExampleSection) -> Html | None:
@@ -108,16 +108,16 @@ def _block(block: ExampleSection) -> Html | None:
         return None
     shown = len(block.examples)
     more = f"{shown} of {block.count}" if shown < block.count else f"{block.count}"
-    return _section(f"{block.title} ({more})", [_example(one) for one in block.examples])
+    return _section(f"{block.title} ({more})", [_example(example) for example in block.examples])
 
 
-def _example(one: Changed) -> Html:
+def _example(example: Changed) -> Html:
     return element(
         "article",
-        element("p", _text(one.input), class_="input"),
+        element("p", _text(example.input), class_="input"),
         element(
             "dl",
-            element("div", element("dt", "expected"), element("dd", _text(one.expected))),
+            element("div", element("dt", "expected"), element("dd", _text(example.expected))),
             [
                 element(
                     "div",
@@ -125,7 +125,7 @@ def _example(one: Changed) -> Html:
                     element("dd", _text(reply.text)),
                     class_="right" if reply.right else "wrong",
                 )
-                for reply in one.replies
+                for reply in example.replies
             ],
         ),
     )
@@ -139,20 +139,20 @@ def _tried(tried: tuple[Candidate, ...]) -> Html | None:
         "What was tried",
         element(
             "p",
-            "On selection examples, which rank and decide nothing else: the best of several looks better here than it"
-            " is. The line joins what nothing beats in both.",
+            "Measured on the examples that rank candidates: the best of several looks better here than it is. The line"
+            " joins the candidates that no other beats in both quality and tokens.",
         ),
-        _figure(title, charts.plane(title, [one.point for one in tried])),
+        _figure(title, charts.plane(title, [candidate.point for candidate in tried])),
         element(
             "div",
             _rows(
                 ("no.", "rule set", "right", "examples", "tokens per call"),
                 [
                     (
-                        one.point.label, one.what, f"{one.point.quality:.0%}", f"{one.examples}",
-                        f"{one.point.tokens:,.0f}",
+                        candidate.point.label, candidate.what, f"{candidate.point.quality:.0%}",
+                        f"{candidate.examples}", f"{candidate.point.tokens:,.0f}",
                     )
-                    for one in tried
+                    for candidate in tried
                 ],
             ),
             class_="wide",
@@ -195,7 +195,7 @@ def _figure(title: str, chart: Html) -> Html:
 
 
 def _text(text: str) -> Html:
-    """What a model or a user wrote: kept apart, so that its direction and its lines stay its own."""
+    """Show a text by a model or a user, isolated so that its direction and its lines stay its own."""
     if len(text) > _SHOWN:
         half = _SHOWN // 2
         text = f"{text[:half]}\n[{len(text) - _SHOWN:,} characters left out]\n{text[-half:]}"

@@ -1,4 +1,4 @@
-"""What a report says, as values. ``distilled`` and ``migrated`` make them, ``page`` shows them; nothing else does."""
+"""The contents of a report as values. ``distilled`` and ``migrated`` make them, ``page`` shows them."""
 
 from gateway.domain import Scratchpad, Value
 from optimizer.report.charts import Bar, Interval, Point
@@ -11,11 +11,11 @@ FORMS: dict[Scratchpad, str] = {
 """The forms of the scratchpad in plain words."""
 
 Fact = tuple[str, str]
-"""Something that is told under a name: a question and its answer, a thing and its value."""
+"""A name with its text: a question and its answer, a thing and its value."""
 
 
 class Column(Value, frozen=True):
-    """One arm of the table, as it reads."""
+    """One arm of the table, as text."""
 
     title: str
     subtitle: str
@@ -24,7 +24,7 @@ class Column(Value, frozen=True):
 
 
 class RuleLine(Value, frozen=True):
-    """One rule: what it says, why, what it was learnt from and what it did."""
+    """One rule: its text, its reason, its origin, and its measured effect."""
 
     text: str
     reason: str
@@ -33,7 +33,7 @@ class RuleLine(Value, frozen=True):
 
 
 class ShownReply(Value, frozen=True):
-    """What one arm replied."""
+    """The reply of one arm."""
 
     who: str
     text: str
@@ -57,7 +57,7 @@ class ExampleSection(Value, frozen=True):
 
 
 class Candidate(Value, frozen=True):
-    """One rule set that was tried: where it lies in the plane of quality and tokens, and what it was."""
+    """One candidate rule set: its quality and tokens, and a description."""
 
     point: Point
     what: str
@@ -65,13 +65,13 @@ class Candidate(Value, frozen=True):
 
 
 class Report(Value, frozen=True):
-    """Everything that a page shows, in its order."""
+    """All contents of a page, in order."""
 
     title: str
     answer: str
     """The question's answer in one sentence."""
     notes: tuple[str, ...]
-    """What must be known to read the numbers."""
+    """Caveats for reading the numbers."""
     measures: tuple[str, ...]
     """Row headings of the table of arms."""
     columns: tuple[Column, ...]
@@ -79,28 +79,28 @@ class Report(Value, frozen=True):
     tokens: tuple[Bar, ...]
     money: tuple[Bar, ...]
     verdicts: tuple[Fact, ...]
-    """What was asked, and what the answer is."""
+    """The questions with their answers."""
     form: str
     rules: tuple[RuleLine, ...]
     blocks: tuple[ExampleSection, ...]
     tried: tuple[Candidate, ...]
-    """Everything that ran on selection examples, the fewest tokens first."""
+    """All candidates on the selection examples, the fewest tokens first."""
     refused: tuple[Fact, ...]
-    """What was tried or proposed and not taken, and why."""
+    """Rejected rules and candidates, with the reason."""
     facts: tuple[Fact, ...]
-    """How it was measured."""
+    """The provenance of the numbers."""
 
 
 def seconds(value: float) -> str:
-    """A latency for people."""
+    """Format a latency for people."""
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
 def change(interval: tuple[float, float]) -> str:
-    """An interval of a change in accuracy (shares) for people."""
+    """Format the interval of a change in accuracy (shares) for people."""
     return f"95% interval of the change {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
 
 
 def sentence(note: str) -> str:
-    """A note at the beginning of a sentence."""
+    """Begin a note with a capital letter."""
     return note[:1].upper() + note[1:]
