@@ -14,6 +14,8 @@ from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import item_of
 from optimizer.distillation.induction.structured import ask_for_rules
 from optimizer.evaluation.evaluator import Answer, Evaluator
+from optimizer.grading.graders import Submission
+from optimizer.grading.graders.judge import JudgedReply
 from tests.scripted import Judge, evaluator
 
 ITEM = item_of({"messages": [{"role": "user", "content": "Capital of Norway?"}]}, "Oslo.")
@@ -39,7 +41,9 @@ class Plain(Judge):
 async def both(desk: Evaluator, model: Plain, number: int) -> None:
     """One question for rules, and one for a verdict."""
     await ask_for_rules(desk, model, f"free {number}", f"shaped {number}")
-    assert await desk.finds_as_good(JUDGED, ITEM, f"reply {number}", reply_first=True)
+    assert await JudgedReply(JUDGED).as_good(
+        Submission(text=f"reply {number}", request=ITEM.request), ITEM.expected, desk.ask_judge, reply_first=True
+    )
 
 
 @pytest.mark.parametrize(("takes_it", "shaped"), [(True, 4), (False, 1)])

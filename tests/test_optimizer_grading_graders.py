@@ -7,19 +7,9 @@ import pytest
 from gateway.domain import ToolCall
 from gateway.settings import ExactGrader, Grader, NumericGrader, RegexGrader, Task
 from gateway.settings.graders import JsonSchemaGrader, JudgeGrader, PythonGrader, PythonTestsGrader, ToolCallGrader
-from optimizer.grading.graders import (
-    GraderFailed,
-    Ungradable,
-    can_label,
-    contradict,
-    examine,
-    grade,
-    grades_records,
-    is_slow,
-    label,
-    mistakes,
-)
+from optimizer.grading.graders import GraderFailed, Ungradable, grader_for, mistakes
 from optimizer.grading.sandbox.base import NoSandbox
+from tests.grading import grade, label
 
 
 def share_of_words(reply: str, expected: str, request: dict[str, object]) -> float:
@@ -63,13 +53,13 @@ def test_a_grader_sees_calls_and_request_where_it_needs_them() -> None:
 def test_which_graders_can_grade_a_record() -> None:
     """Those that need its text only: calls are not recorded, and a judge would have to be paid."""
     graders = (OWN, JsonSchemaGrader(), ToolCallGrader(), JudgeGrader())
-    assert [grades_records(grader) for grader in graders] == [True, True, False, False]
+    assert [grader_for(grader).grades_records for grader in graders] == [True, True, False, False]
 
 
 def test_a_judge_is_not_asked_here() -> None:
     """It is a model: a reply is neither right nor wrong without it."""
     with pytest.raises(GraderFailed, match="only an evaluator"):
-        grade(JudgeGrader(model="m"), "Oslo", "Oslo")
+        grade(JudgeGrader(model="m"), "It is Oslo", "Oslo")
 
 
 def test_each_kind_labels_a_right_reply_in_its_own_way() -> None:
@@ -82,7 +72,7 @@ def test_each_kind_labels_a_right_reply_in_its_own_way() -> None:
     assert label(ToolCallGrader(), "", [ToolCall(name="f", arguments="{}")]) == [{"name": "f", "arguments": {}}]
     for grader in (RegexGrader(), ToolCallGrader(), PythonTestsGrader(), OWN):
         with pytest.raises(Ungradable):
-            label(grader, "It is 5")
+            label(grader, "It is 5", None)
 
 
 def test_which_graders_take_another_reply_for_an_expected_answer() -> None:
@@ -96,13 +86,16 @@ def test_which_graders_take_another_reply_for_an_expected_answer() -> None:
         ToolCallGrader(),
         JudgeGrader(),
     )
-    assert all(can_label(grader) for grader in yes) and not any(can_label(grader) for grader in no)
+    assert all(grader_for(grader).can_label for grader in yes)
+    assert not any(grader_for(grader).can_label for grader in no)
 
 
 def test_two_expected_answers_contradict_each_other_unless_they_are_read_for_what_they_mean() -> None:
     """A question has one number and many good references."""
-    assert contradict(ExactGrader(), "Oslo", "It is Oslo") and not contradict(ExactGrader(), 5, "5")
-    assert not contradict(JudgeGrader(), "Oslo", "It is Oslo")
+    assert grader_for(ExactGrader()).contradict("Oslo", "It is Oslo") and not grader_for(ExactGrader()).contradict(
+        5, "5"
+    )
+    assert not grader_for(JudgeGrader()).contradict("Oslo", "It is Oslo")
 
 
 @pytest.mark.parametrize(
@@ -118,18 +111,18 @@ def test_two_expected_answers_contradict_each_other_unless_they_are_read_for_wha
 def test_an_expected_value_that_fits_no_reply_is_found_before_there_is_one(grader: Grader, expected: object) -> None:
     """When data is read, not when replies have been paid for."""
     with pytest.raises(Ungradable):
-        examine(grader, expected)
+        grader_for(grader).examine(expected)
 
 
 def test_examining_an_expected_value_runs_no_code() -> None:
     """Neither the tests of an item nor a user's own function."""
-    examine(PythonTestsGrader(), "import nothing_of_that_name")
-    examine(PythonGrader(call="nothing_of_that_name:grade"), None)
+    grader_for(PythonTestsGrader()).examine("import nothing_of_that_name")
+    grader_for(PythonGrader(call="nothing_of_that_name:grade")).examine(None)
 
 
 def test_graders_that_run_code_are_kept_off_the_event_loop() -> None:
     """They may take seconds; comparing takes microseconds."""
-    slow = [is_slow(grader) for grader in (PythonTestsGrader(), OWN, NumericGrader(), JsonSchemaGrader())]
+    slow = [grader_for(grader).is_slow for grader in (PythonTestsGrader(), OWN, NumericGrader(), JsonSchemaGrader())]
     assert slow == [True, True, False, False]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.settings import ExactGrader
 from optimizer.grading.graders import Ungradable
-from optimizer.grading.graders.exact import grade, label
+from tests.grading import grade, label
 
 STRICT, LOOSE = ExactGrader(), ExactGrader(ignore_case=True)
 
@@ -33,5 +33,5 @@ def test_nothing_cannot_be_expected() -> None:
     with pytest.raises(Ungradable):
         grade(STRICT, "", None)
     with pytest.raises(Ungradable):
-        label("  ")
-    assert label(" Paris ") == "Paris"
+        label(STRICT, "  ")
+    assert label(STRICT, " Paris ") == "Paris"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.settings.graders import JudgeGrader
-from optimizer.grading.graders.judge import RESPONSE_FORMAT, examine, label, obvious, parse_verdict, question
+from optimizer.grading.graders.base import Submission
+from optimizer.grading.graders.judge import RESPONSE_FORMAT, JudgedReply, parse_verdict, question
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from tests.scripted import Judge, judged
 
@@ -19,9 +20,8 @@ REQUEST = json.dumps(
 
 
 def asked(reply: str, *, reply_first: bool = True, reference: Any = "Oslo", **grader: Any) -> str:
-    body = question(
-        JudgeGrader(**grader), REQUEST, reference, reply, reply_first=reply_first, structured=False
-    )  # fmt: skip
+    submission = Submission(text=reply, request=REQUEST)
+    body = question(JudgeGrader(**grader), submission, reference, reply_first=reply_first, structured=False)
     content: str = json.loads(body)["messages"][0]["content"]
     return content
 
@@ -50,8 +50,9 @@ def test_the_users_criteria_are_told_as_instructions() -> None:
 
 def test_a_structured_verdict_is_asked_for_where_that_can_be_had() -> None:
     """The words are the same."""
+    submission = Submission(text="x", request=REQUEST)
     plain, shaped = (
-        json.loads(question(JudgeGrader(), REQUEST, "Oslo", "x", reply_first=True, structured=structured))
+        json.loads(question(JudgeGrader(), submission, "Oslo", reply_first=True, structured=structured))
         for structured in (False, True)
     )
     assert shaped == {**plain, "response_format": RESPONSE_FORMAT}
@@ -151,6 +152,10 @@ def test_any_text_is_a_verdict_or_none(written: str) -> None:
 
 def test_some_replies_need_no_judge() -> None:
     """The reference itself, and nothing at all."""
+
+    def obvious(reply: str, expected: Any) -> bool | None:
+        return JudgedReply(JudgeGrader()).obvious(Submission(text=reply), expected)
+
     assert obvious(" Oslo\n", "Oslo") is True and obvious('{"a":1}', {"a": 1}) is True
     assert obvious(" \n", "Oslo") is False
     assert obvious("It is Oslo", "Oslo") is None
@@ -158,9 +163,10 @@ def test_some_replies_need_no_judge() -> None:
 
 def test_a_right_reply_is_a_reference_for_others() -> None:
     """As it stands; an empty one is none, and neither is an empty expected value."""
-    assert label(" It is Oslo. ") == "It is Oslo."
+    judge = JudgedReply(JudgeGrader())
+    assert judge.label(Submission(text=" It is Oslo. ")) == "It is Oslo."
     for nothing in ("", " ", None):
         with pytest.raises(Ungradable, match="reference"):
-            examine(nothing)
+            judge.examine(nothing)
     with pytest.raises(Ungradable, match="reference"):
-        label("\n")
+        judge.label(Submission(text="\n"))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.settings import NumericGrader
 from optimizer.grading.graders import Ungradable
-from optimizer.grading.graders.numeric import grade, label, numbers
+from optimizer.grading.graders.numeric import numbers
+from tests.grading import grade, label
 
 ONLY, LAST = NumericGrader(), NumericGrader(take="last")
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.settings.graders import PythonGrader
 from optimizer.grading.graders import GraderFailed
-from optimizer.grading.graders.python import grade, mistakes
+from tests.grading import grade, mistakes
 
 
 def longer(reply: str, expected: Any, request: dict[str, Any]) -> Any:
@@ -57,30 +57,30 @@ def own(name: str) -> PythonGrader:
 
 def test_it_is_given_reply_expected_value_and_request() -> None:
     """The request as a value."""
-    assert grade(own("whole"), "reply", 5, json.dumps({"messages": []}).encode()) == 1.0
-    assert grade(own("longer"), "reply", 5, b"{}") == 0.0
-    assert grade(own("Words.equal"), "a  b", "a b", b"{}") == 1.0
+    assert grade(own("whole"), "reply", 5, request=json.dumps({"messages": []}).encode()) == 1.0
+    assert grade(own("longer"), "reply", 5) == 0.0
+    assert grade(own("Words.equal"), "a  b", "a b") == 1.0
 
 
 @pytest.mark.parametrize("score", [True, False, 0, 1, 0.25])
 def test_a_bool_or_a_number_from_0_to_1_is_a_score(score: float) -> None:
     """As it is."""
-    assert grade(own("returned"), "", score, b"{}") == float(score)
+    assert grade(own("returned"), "", score) == float(score)
 
 
 @pytest.mark.parametrize("score", [None, "1", 1.5, -0.1, float("nan"), [1]])
 def test_anything_else_is_no_score(score: object) -> None:
     """Said, not guessed at."""
     with pytest.raises(GraderFailed, match=r"returned .* no bool and no number"):
-        grade(own("returned"), "", score, b"{}")
+        grade(own("returned"), "", score)
 
 
 def test_what_it_raises_is_said_of_the_reply_and_goes_no_further() -> None:
     """Even if it wants to leave."""
     with pytest.raises(GraderFailed, match="raised KeyError: 'oh'"):
-        grade(own("breaks"), "oh", 1, b"{}")
+        grade(own("breaks"), "oh", 1)
     with pytest.raises(GraderFailed, match="raised SystemExit"):
-        grade(own("leaves"), "oh", 1, b"{}")
+        grade(own("leaves"), "oh", 1)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_function_that_cannot_be_used_is_a_mistake_of_the_configuration(call: 
     (mistake,) = mistakes(PythonGrader(call=call))
     assert mistake.startswith(f"call: {call} ") and said in mistake
     with pytest.raises(GraderFailed):
-        grade(PythonGrader(call=call), "", 1, b"{}")
+        grade(PythonGrader(call=call), "", 1)
 
 
 def test_a_module_that_breaks_when_it_is_imported_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
 """The grader of code: which code of a reply is run, with which tests, in which sandbox."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gateway.settings.graders import PythonTestsGrader
-from optimizer.grading.graders import GraderFailed, Ungradable
-from optimizer.grading.graders.python_tests import code_of, grade, mistakes, parts_of
+from optimizer.grading.graders import GraderFailed, Submission, Ungradable
+from optimizer.grading.graders.python_tests import PythonTests, code_of, parts_of
 from optimizer.grading.sandbox.available import sandboxes
 from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxLimits, SandboxRun
+from tests.grading import mistakes
 
 GRADER = PythonTestsGrader(timeout_s=2, memory_mb=100)
 
@@ -25,6 +27,11 @@ class Scripted:
     def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         self.runs.append((list(parts), limits))
         return self.outcome
+
+
+def grade(section: PythonTestsGrader, reply: str, expected: Any, available: Sequence[Sandbox] | None = None) -> float:
+    grader = PythonTests(section) if available is None else PythonTests(section, lambda: available)
+    return grader.grade(Submission(text=reply), expected)
 
 
 PASSED, FAILED, LACKING = (
@@ -46,7 +53,7 @@ def test_what_one_sandbox_lacks_the_next_may_have() -> None:
     """The first that can run the code decides; if none can, the reply is neither right nor wrong."""
     assert grade(GRADER, "a = 1", "pass", [Scripted(LACKING), Scripted(PASSED)])
     assert not grade(GRADER, "a = 1", "pass", [Scripted(FAILED), Scripted(PASSED)])
-    with pytest.raises(GraderFailed, match="scripted says no yield"):
+    with pytest.raises(GraderFailed, match="scripted: no yield"):
         grade(GRADER, "a = 1", "pass", [Scripted(LACKING)])
 
 
@@ -104,7 +111,7 @@ def test_code_is_really_run(first: Sandbox) -> None:
     assert grade(GRADER, right, case) and not grade(GRADER, wrong, case)
     assert not grade(GRADER, "I cannot help with that.", case)
     assert not grade(GRADER, "def double(n):\n    while True: pass", case, [first])
-    assert not mistakes()
+    assert not mistakes(GRADER)
 
 
 def test_code_that_tests_are_swallowed_by_does_not_pass(first: Sandbox) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.settings import RegexGrader
 from optimizer.grading.graders import Ungradable
-from optimizer.grading.graders.regex import grade, label
+from tests.grading import grade, label
 
 FIND, EXTRACT = RegexGrader(), RegexGrader(pattern=r"answer: (\w+)")
 

@@ -1,13 +1,16 @@
 """The grader of tool calls: names and arguments, as the caller receives them."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gateway.domain import ToolCall
 from gateway.settings.graders import ToolCallGrader
-from optimizer.grading.graders import Ungradable
-from optimizer.grading.graders.tool_call import grade, label, shown
+from optimizer.grading.graders import Submission, Ungradable
+from optimizer.grading.graders.tool_call import shown
+from tests import grading
 
 IN_ORDER, ANY_ORDER = ToolCallGrader(), ToolCallGrader(order=False)
 OSLO = {"name": "weather", "arguments": {"city": "Oslo", "days": 2}}
@@ -16,6 +19,14 @@ ROME = {"name": "weather", "arguments": {"city": "Rome"}}
 
 def call(name: str, arguments: str) -> ToolCall:
     return ToolCall(name=name, arguments=arguments)
+
+
+def grade(section: ToolCallGrader, calls: Sequence[ToolCall], expected: Any) -> float:
+    return grading.grade(section, "", expected, tool_calls=calls)
+
+
+def label(calls: Sequence[ToolCall] | None) -> Any:
+    return grading.label(IN_ORDER, "", calls)
 
 
 GIVEN_OSLO, GIVEN_ROME = call("weather", '{"days": 2.0, "city": "Oslo"}'), call("weather", '{"city":"Rome"}')
@@ -82,6 +93,9 @@ def test_right_calls_label_themselves() -> None:
 
 def test_a_reply_with_calls_can_be_shown_as_one_text() -> None:
     """In the form of an expected value, so that a reader can compare; arguments that are no JSON stay as they are."""
-    assert shown("Hello", []) == "Hello"
-    assert json.loads(shown("", [GIVEN_OSLO])) == [OSLO]
-    assert shown("Let me look.", [call("f", "{")]) == 'Let me look.\n[{"name":"f","arguments":"{"}]'
+    assert shown(Submission(text="Hello")) == "Hello"
+    assert json.loads(shown(Submission(text="", tool_calls=(GIVEN_OSLO,)))) == [OSLO]
+    assert (
+        shown(Submission(text="Let me look.", tool_calls=(call("f", "{"),)))
+        == 'Let me look.\n[{"name":"f","arguments":"{"}]'
+    )

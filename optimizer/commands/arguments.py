@@ -12,11 +12,11 @@ from gateway.domain import RuleSet, Value
 from gateway.errors import NotFound, PreceptorError
 from gateway.rules.files import read_rule_set
 from gateway.settings import Settings
-from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
 from optimizer.dataset.items import Examples, load_jsonl
 from optimizer.distillation.lineage import decided
+from optimizer.grading.graders import grader_for
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ report_option = click.option(
 def narrowed(settings: Settings, task: str) -> Settings:
     """Reduce the settings to the models and upstreams of the task, so that no others are started or needed."""
     section = settings.tasks[known_task(settings, task)]
-    judge = section.grader.model if isinstance(section.grader, JudgeGrader) else None
+    judge = grader_for(section.grader).judge
     models = {name: settings.models[name] for name in (section.weak, section.strong, judge) if name is not None}
     upstreams = {model.upstream: settings.upstreams[model.upstream] for model in models.values()}
     server = msgspec.structs.replace(settings.server, default_upstream=None)

@@ -16,6 +16,7 @@ from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.confirmation import measure
 from optimizer.evaluation.judge_calibration import Calibration, calibrate, load_ratings, ratings_from
 from optimizer.evaluation.reference_answers import describe_labels
+from optimizer.grading.graders import kind_of
 
 
 @click.command(
@@ -90,8 +91,9 @@ def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bo
 def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool) -> None:
     grader, limits = settings.tasks[task].grader, settings.optimizer
     if not isinstance(grader, JudgeGrader):
-        kind = grader.__struct_config__.tag
-        raise ConfigurationError(f"tasks.{task}.grader", [f"only a judge can be calibrated, and this one is {kind!r}"])
+        raise ConfigurationError(
+            f"tasks.{task}.grader", [f"only a judge can be calibrated, and this one is {kind_of(grader)!r}"]
+        )
     ratings = (
         load_ratings(data, grader)
         if data is not None

@@ -16,7 +16,7 @@ from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from gateway.store.base import Graded
 from optimizer.dataset.recorded_request import chat_of
-from optimizer.grading.graders import GraderFailed, contradict, examine, grade, grades_records, label
+from optimizer.grading.graders import GraderFailed, ReplyGrader, Submission, grader_for
 
 # What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
@@ -138,6 +138,7 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
     The expected answer is the feedback's, or what the reply stands for if the feedback calls it right. Replies count as
     the incumbent's own only if ``model`` gave them under the version ``rules``.
     """
+    compare = grader_for(grader)
     found: list[tuple[str, Item]] = []
     complaints: list[str] = []
     seen: dict[str, RecordedReply] = {}
@@ -153,10 +154,13 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
                 if correct is False and own:
                     mistakes.append(Mistake(request=item_of(body_of(exchange.request), None).request, reply=reply))
                 continue
-            item = item_of(body_of(exchange.request), label(grader, reply) if expected is None else expected)
+            item = item_of(body_of(exchange.request), expected)
+            if expected is None:
+                submission = Submission(text=reply, tool_calls=None, request=item.request)
+                item = msgspec.structs.replace(item, expected=compare.label(submission))
             if one.feedback.source == "shadow":
                 item = msgspec.structs.replace(item, labelled_by=one.feedback.comment or "")
-            right = _right(grader, item, reply, correct)
+            right = _right(compare, item, reply, correct)
         except PreceptorError as error:
             complaints.append(f"exchange {exchange.id}: {error}")
             continue
@@ -222,7 +226,7 @@ def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
     item = item_of({name: body[name] for name in _ASKED if name in body}, body.get("expected"))
     if "expected" not in body:
         return item
-    examine(grader, item.expected)
+    grader_for(grader).examine(item.expected)
     labelled_by = body.get("labelled_by", "")
     if not isinstance(labelled_by, str):
         raise BadData("'labelled_by' must be the name of the model whose answer 'expected' is")
@@ -237,13 +241,13 @@ def body_of(data: bytes) -> dict[str, Any]:
         raise BadData(f"not a JSON object: {error}") from None
 
 
-def _right(grader: Grader, item: Item, reply: str, correct: bool | None) -> bool | None:
+def _right(grader: ReplyGrader, item: Item, reply: str, correct: bool | None) -> bool | None:
     """Whether a recorded reply is right, as the grader says or, where it cannot, the feedback; ``None`` if neither."""
-    examine(grader, item.expected)
-    if not grades_records(grader):
+    grader.examine(item.expected)
+    if not grader.grades_records:
         return correct
     try:
-        return grade(grader, reply, item.expected, request=item.request) == 1.0
+        return grader.grade(Submission(text=reply, request=item.request), item.expected) == 1.0
     except GraderFailed:
         return correct
 
@@ -264,7 +268,7 @@ def _reconciled(found: Sequence[tuple[str, Item]], complaints: list[str], grader
         known_where, known = first.setdefault(item.id, (where, item))
         if known.expected is None:
             first[item.id] = (where, item)
-        elif item.expected is not None and contradict(grader, known.expected, item.expected):
+        elif item.expected is not None and grader_for(grader).contradict(known.expected, item.expected):
             contradictory.add(item.id)
             complaints.append(f"{where}: same input as {known_where}, another expected value; both left out")
     return [item for key, (_, item) in first.items() if key not in contradictory]

@@ -20,7 +20,7 @@ from gateway.settings import NumericGrader
 from gateway.store.base import Store
 from optimizer.demo.client import MODEL, Client, ClientReply
 from optimizer.demo.problems import Problem, problems
-from optimizer.grading.graders import grade
+from optimizer.grading.graders import Submission, grader_for
 
 TASK = "word-problems"
 CONCURRENCY = 2
@@ -204,8 +204,10 @@ async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int
         replies[position] = reply
         tell(len(replies))
     ordered = tuple(replies[position] for position in range(len(asked)))
+    grader = grader_for(NumericGrader())
     right = tuple(
-        grade(NumericGrader(), reply.text, problem.answer) == 1.0 for reply, problem in zip(ordered, asked, strict=True)
+        grader.grade(Submission(text=reply.text), problem.answer) == 1.0
+        for reply, problem in zip(ordered, asked, strict=True)
     )
     return MeasuredReplies(replies=ordered, right=right)
 

@@ -15,13 +15,11 @@ import msgspec
 from gateway.domain import Measured, RuleSet, Value
 from gateway.errors import ConfigurationError, PreceptorError, UpstreamError, UpstreamRefused
 from gateway.settings import Grader
-from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.structured_output import shaped_or_free
-from optimizer.grading.graders import GraderFailed, grade, is_slow, judge
-from optimizer.grading.graders.tool_call import shown
+from optimizer.grading.graders import GraderFailed, Submission, grader_for
 
 __all__ = ["Answer", "Evaluator", "ModelClient", "Progress", "Trial", "measured", "no_progress"]
 
@@ -171,42 +169,20 @@ class Evaluator:
     async def graded(self, grader: Grader, item: Item, answer: Answer) -> Trial:
         """An answer with the grader's word on it. Raises what ``trials`` raises."""
 
-        def score() -> float:
-            return grade(grader, answer.text, item.expected, tool_calls=answer.tool_calls, request=item.request)
-
+        submission = Submission(text=answer.text, tool_calls=answer.tool_calls, request=item.request)
         try:
-            if isinstance(grader, JudgeGrader):
-                right = await self._judged(grader, item, shown(answer.text, answer.tool_calls))
-            else:
-                right = (await asyncio.to_thread(score) if is_slow(grader) else score()) == 1.0
+            score = await grader_for(grader).score(submission, item.expected, self.ask_judge)
         except GraderFailed as error:
             return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
-        return Trial(item=item, answer=answer, correct=right)
+        return Trial(item=item, answer=answer, correct=score == 1.0)
 
-    async def finds_as_good(self, grader: JudgeGrader, item: Item, reply: str, *, reply_first: bool) -> bool:
-        """Whether the judge finds a reply as good as the item's reference when it is shown in this order.
-
-        Raises ``GraderFailed`` if it says neither yes nor no, what ``ask`` raises, and ``ConfigurationError`` if the
-        bench does not have the judge.
-        """
-        model = self._models.get(grader.model or "")
+    async def ask_judge(self, name: str, structured: bytes, plain: bytes) -> str:
+        """Ask the model ``name`` for a verdict. Raises the errors of ``ask``, and ``ConfigurationError`` for a model
+        that graders may not ask."""
+        model = self._models.get(name)
         if model is None:
-            raise ConfigurationError("grader", [f"model: there is no model {grader.model!r} to judge"])
-        shaped, free = (
-            judge.question(grader, item.request, item.expected, reply, reply_first=reply_first, structured=structured)
-            for structured in (True, False)
-        )
-        written = await self.ask_shaped(model, shaped, free, purpose="judge")
-        return judge.parse_verdict(written.text, reply_first=reply_first)
-
-    async def _judged(self, grader: JudgeGrader, item: Item, reply: str) -> bool:
-        """Right is what is as good in both orders; where the first one says no, the second is not paid for."""
-        known = judge.obvious(reply, item.expected)
-        if known is not None:
-            return known
-        return await self.finds_as_good(grader, item, reply, reply_first=True) and await self.finds_as_good(
-            grader, item, reply, reply_first=False
-        )
+            raise ConfigurationError("grader", [f"model: there is no model {name!r} to judge"])
+        return (await self.ask_shaped(model, structured, plain, purpose="judge")).text
 
     async def ask_shaped(self, model: ModelClient, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
         """One answer to ``shaped``, or to ``free`` where the upstream takes no ``response_format``."""

@@ -11,8 +11,8 @@ from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
 from optimizer.dataset.items import BadData, Item, body_of, correctness, example_of, item_of, read_lines
 from optimizer.evaluation.evaluator import Evaluator
-from optimizer.grading.graders import GraderFailed, examine
-from optimizer.grading.graders.judge import obvious
+from optimizer.grading.graders import GraderFailed, Submission
+from optimizer.grading.graders.judge import JudgedReply
 from optimizer.statistics.judge_agreement import LEAST_KAPPA, JudgeAgreement, detectable
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
@@ -104,7 +104,7 @@ def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
         if correct is None or expected is None or reply is None or one.feedback.source != "client":
             continue
         try:
-            examine(grader, expected)
+            JudgedReply(grader).examine(expected)
             item = item_of(body_of(one.exchange.request), expected)
         except PreceptorError as error:
             complaints.append(f"exchange {one.exchange.id}: {error}")
@@ -119,7 +119,7 @@ async def calibrate(
     """Have the judge grade every reply, always in both orders, and compare. ``items`` are those of a planned test.
 
     Raises ``BadData`` before anything is paid for if there are too few labels of either kind, and what
-    ``Evaluator.finds_as_good`` raises except ``GraderFailed``.
+    ``JudgedReply.as_good`` raises except ``GraderFailed``.
     """
     right = sum(one.correct for one in rated)
     if min(right, len(rated) - right) < LEAST_EACH:
@@ -128,14 +128,18 @@ async def calibrate(
             f" calibrate a judge: {LEAST_EACH} of each are needed"
         )
 
+    judge = JudgedReply(grader)
+
     async def verdicts(one: RatedReply) -> tuple[bool, ...]:
         """In both orders; one if there is nothing to ask, none if the judge was not clear."""
-        known = obvious(one.reply, one.item.expected)
+        submission, expected = Submission(text=one.reply, request=one.item.request), one.item.expected
+        known = judge.obvious(submission, expected)
         if known is not None:
             return (known,)
         try:
             return tuple([
-                await evaluator.finds_as_good(grader, one.item, one.reply, reply_first=first) for first in (True, False)
+                await judge.as_good(submission, expected, evaluator.ask_judge, reply_first=first)
+                for first in (True, False)
             ])  # fmt: skip
         except GraderFailed:
             return ()

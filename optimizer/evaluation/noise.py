@@ -11,9 +11,9 @@ import msgspec
 
 from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
-from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.grading.graders import grader_for
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
 ITEMS = 20
@@ -41,7 +41,7 @@ def is_random(items: Sequence[Item], grader: Grader) -> bool:
 
     Requests that name no temperature are asked at 0.
     """
-    return isinstance(grader, JudgeGrader) or any(_temperature(item) > 0 for item in items)
+    return grader_for(grader).is_judged or any(_temperature(item) > 0 for item in items)
 
 
 async def noise_floor(

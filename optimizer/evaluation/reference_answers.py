@@ -15,7 +15,7 @@ from gateway.domain import Value
 from gateway.settings import Grader
 from optimizer.dataset.items import BadData, Item
 from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
-from optimizer.grading.graders import Ungradable, can_label, label
+from optimizer.grading.graders import Submission, Ungradable, grader_for, kind_of
 
 _COMPLETE = (None, "stop", "tool_calls", "function_call")
 """How an answer ends that is whole; one that was cut off or filtered labels nothing."""
@@ -42,8 +42,8 @@ async def label_items(
     raises.
     """
     waiting = [item for item in items if item.expected is None]
-    if waiting and not can_label(grader):
-        kind = grader.__struct_config__.tag
+    if waiting and not grader_for(grader).can_label:
+        kind = kind_of(grader)
         raise BadData(f"a model's answer is no expected value for the grader {kind!r}: label the data, or use a judge")
     calls, tokens = evaluator.ledger.calls, evaluator.ledger.tokens
     complaints: list[str] = []
@@ -75,7 +75,8 @@ def with_label(item: Item, grader: Grader, model: str, answer: Answer, *, record
     """
     if answer.finish_reason not in _COMPLETE:
         raise Ungradable(answer.text, f"a whole answer, it ended with {answer.finish_reason!r}")
-    expected = label(grader, answer.text, None if recorded else answer.tool_calls)
+    submission = Submission(text=answer.text, tool_calls=None if recorded else answer.tool_calls, request=item.request)
+    expected = grader_for(grader).label(submission)
     return msgspec.structs.replace(item, expected=expected, labelled_by=model)
 
 

@@ -6,7 +6,6 @@ from statistics import NormalDist
 
 from gateway.domain import Usage, Value
 from gateway.settings import Model, Task
-from gateway.settings.graders import JudgeGrader
 from optimizer.dataset.items import Item, Split
 from optimizer.distillation.induction.sample import ENOUGH
 from optimizer.distillation.selection.ablation import MIN_ITEMS
@@ -14,6 +13,7 @@ from optimizer.distillation.selection.race import MOST_RACED
 from optimizer.evaluation import noise
 from optimizer.evaluation.budget import ModelUsage
 from optimizer.evaluation.evaluator import BYTES_PER_TOKEN
+from optimizer.grading.graders import grader_for
 from optimizer.migration.money import cost_of
 
 REPLY = 50
@@ -75,12 +75,13 @@ def expected(
         (section.strong, ModelUsage(answers=len(asked) + groups, usage=_used(asked, reply) + induction)),
     ]
     more = 2 * 2 * len(tested) if len(ranked) >= MIN_ITEMS else 0
-    if isinstance(section.grader, JudgeGrader):
+    grader = grader_for(section.grader)
+    if grader.is_judged:
         more += 2 * more
         graded = 2 * [*plain, *with_rules, *asked]
         prompt = JUDGED.prompt_tokens + round(2 * reply)
         usage = _used(graded, JUDGED.output_tokens) + Usage(prompt_tokens=prompt * len(graded))
-        parties.append((section.grader.model or section.strong, ModelUsage(answers=len(graded), usage=usage)))
+        parties.append((grader.judge or section.strong, ModelUsage(answers=len(graded), usage=usage)))
     used: dict[str, ModelUsage] = {}
     for name, share in parties:
         before = used.get(name, ModelUsage())

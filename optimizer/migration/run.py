@@ -21,7 +21,7 @@ from optimizer.distillation.outcome import CyclePlan, Outcome
 from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.evaluation.reference_answers import label_items
-from optimizer.grading.graders import grades_records
+from optimizer.grading.graders import grader_for
 from optimizer.migration.arms import (
     ArmName,
     ArmResult,
@@ -243,7 +243,7 @@ class _Compared:
             return None
         if item.labelled_by == self._section.strong:
             return Trial(item=item, answer=answer, correct=True)
-        return await self._evaluator.graded(grader, item, answer) if grades_records(grader) else None
+        return await self._evaluator.graded(grader, item, answer) if grader_for(grader).grades_records else None
 
     async def arm(self, name: ArmName, model: ModelClient, rule_set: RuleSet | None) -> ArmResult:
         trials = await self._evaluator.trials(model, self.items, rule_set, self._section.grader, stage=name)

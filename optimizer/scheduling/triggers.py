@@ -14,10 +14,9 @@ import msgspec
 from gateway.domain import CycleRecord, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Task
-from gateway.settings.graders import ToolCallGrader
 from gateway.store.base import Graded
 from optimizer.dataset.items import Examples, body_of, correctness, item_of
-from optimizer.grading.graders import grade, grades_records, judge
+from optimizer.grading.graders import Submission, grader_for
 
 Reason = Literal["mistakes", "drift", "a new model"]
 
@@ -114,7 +113,7 @@ def suspects(graded: Sequence[Graded], grader: Grader) -> int:
 
     For graders that do not grade records: what they come to is found out in the cycle, where a judge can be asked.
     """
-    if grades_records(grader):
+    if grader_for(grader).grades_records:
         return 0
     return sum(
         correctness(one) is None and one.feedback.expected is not None and _differs(one, grader) for one in graded
@@ -122,10 +121,8 @@ def suspects(graded: Sequence[Graded], grader: Grader) -> int:
 
 
 def _differs(one: Graded, grader: Grader) -> bool:
-    exchange, expected = one.exchange, one.feedback.expected
+    submission = Submission(text=one.exchange.reply or "", tool_calls=one.exchange.tool_calls)
     try:
-        if isinstance(grader, ToolCallGrader):
-            return grade(grader, exchange.reply or "", expected, tool_calls=exchange.tool_calls) < 1.0
-        return judge.obvious(exchange.reply or "", expected) is not True
+        return grader_for(grader).obvious(submission, one.feedback.expected) is not True
     except PreceptorError:
         return False

@@ -1,4 +1,4 @@
-"""JSON values compared by what they mean. Does not know where they come from."""
+"""JSON values compared by their meaning: ``1`` equals ``1.0``, and keys have no order."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 
 LONGEST = 1_000_000
-"""Characters of JSON that are read; more is no answer."""
+"""Characters of a JSON text; a longer text is not read."""
 DEEPEST = 64
-"""Lists and objects inside each other."""
+"""Levels of lists and objects inside each other."""
 
 
 class NotJson(ValueError):
-    """A text is not JSON, or too long or too deep to be looked into."""
+    """A text is not JSON, or longer or deeper than the bounds."""
 
 
 def value_of(text: str) -> Any:
-    """The value of a JSON text. Raises ``NotJson``."""
+    """Return the value of a JSON text. Raises ``NotJson``."""
     if len(text) > LONGEST:
         raise NotJson(f"more than {LONGEST} characters")
     try:
@@ -28,16 +28,16 @@ def value_of(text: str) -> Any:
     return value
 
 
-def same(one: Any, other: Any, *, ignore: Collection[str] = ()) -> bool:
-    """Whether two JSON values are equal: 1 is 1.0 but not true; keys have no order, those to ``ignore`` are skipped."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        keys = {key for key in (*one, *other) if key not in ignore}
-        return all(key in one and key in other and same(one[key], other[key], ignore=ignore) for key in keys)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(same(a, b, ignore=ignore) for a, b in zip(one, other, strict=True))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return bool(one == other)
+def same(first: Any, second: Any, *, ignore: Collection[str] = ()) -> bool:
+    """Decide whether two JSON values are equal, without the keys to ``ignore``. ``1`` is ``1.0`` but not ``true``."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = {key for key in (*first, *second) if key not in ignore}
+        return all(key in first and key in second and same(first[key], second[key], ignore=ignore) for key in keys)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(same(a, b, ignore=ignore) for a, b in zip(first, second, strict=True))
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    return bool(first == second)
 
 
 def _deeper(value: Any, levels: int) -> bool:

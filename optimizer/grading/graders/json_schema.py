@@ -1,8 +1,8 @@
-"""Right if the reply is JSON that fits a schema or, without one, equals the expected value.
+"""The grader ``json_schema``: right if the reply is JSON that fits a schema or, without a schema, the expected value.
 
-All of the reply must be JSON, because that is what the caller will parse: a fence or a sentence around it is wrong.
-Schemas are read by ``jsonschema-rs``: unlike ``jsonschema`` it resolves every ``$ref`` when the schema is read, bounds
-the backtracking of regular expressions, and its references cannot run in circles for ever.
+The whole reply must be JSON, because the caller will parse the whole reply: a fence or a sentence around it is wrong.
+Schemas are read by ``jsonschema-rs``. Unlike ``jsonschema`` it resolves every ``$ref`` when the schema is read, bounds
+the backtracking of regular expressions, and ends on circular references.
 """
 
 from functools import lru_cache
@@ -12,59 +12,61 @@ from typing import Any, NoReturn
 import msgspec
 
 from gateway.settings.graders import JsonSchemaGrader
+from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.canonical import NotJson, same, value_of
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 
 
-def grade(grader: JsonSchemaGrader, reply: str, expected: Any) -> bool:
-    """Whether the reply fits the schema, or equals the expected value where there is no schema.
+class JsonValue(ReplyGrader):
+    """Validate the reply by the schema or, without a schema, compare it with the expected value."""
 
-    Raises ``GraderFailed`` if the schema cannot be used.
-    """
-    wanted = _wanted(expected) if grader.schema is None else None
-    try:
-        given = value_of(reply)
-    except NotJson:
-        return False
-    if grader.schema is not None:
+    def __init__(self, settings: JsonSchemaGrader) -> None:
+        self._settings = settings
+
+    def grade(self, submission: Submission, expected: Any) -> float:
+        """Return 1.0 for JSON that fits. Raises ``GraderFailed`` for an unusable schema."""
+        settings = self._settings
+        wanted = _wanted(expected) if settings.schema is None else None
         try:
-            return bool(_validator(grader).is_valid(given))
+            given = value_of(submission.text)
+        except NotJson:
+            return 0.0
+        if settings.schema is not None:
+            try:
+                return float(_validator(settings).is_valid(given))
+            except ValueError as error:
+                raise GraderFailed(f"the schema cannot be used: {_line(error)}") from error
+        if settings.fields and isinstance(given, dict) and isinstance(wanted, dict):
+            given, wanted = _only(given, settings.fields), _only(wanted, settings.fields)
+        return float(same(given, wanted, ignore=settings.ignore))
+
+    def label(self, submission: Submission) -> str:
+        """Return the reply itself. Raises ``GraderFailed`` for an unusable schema."""
+        try:
+            value_of(submission.text)
+        except NotJson as error:
+            raise Ungradable(submission.text, "JSON") from error
+        if not self.grade(submission, submission.text):
+            raise Ungradable(submission.text, "JSON that fits the schema")
+        return submission.text.strip()
+
+    def mistakes(self) -> list[str]:
+        if self._settings.schema is None:
+            return []
+        needless = [
+            f"{key}: is for comparing with the expected value, which does not happen with a schema"
+            for key in ("fields", "ignore")
+            if getattr(self._settings, key)
+        ]
+        try:
+            _validator(self._settings)
         except ValueError as error:
-            raise GraderFailed(f"the schema cannot be used: {_line(error)}") from error
-    if grader.fields and isinstance(given, dict) and isinstance(wanted, dict):
-        given, wanted = _only(given, grader.fields), _only(wanted, grader.fields)
-    return same(given, wanted, ignore=grader.ignore)
-
-
-def label(grader: JsonSchemaGrader, reply: str) -> str:
-    """The reply itself. Raises ``GraderFailed`` if the schema cannot be used."""
-    try:
-        value_of(reply)
-    except NotJson as error:
-        raise Ungradable(reply, "JSON") from error
-    if not grade(grader, reply, reply):
-        raise Ungradable(reply, "JSON that fits the schema")
-    return reply.strip()
-
-
-def mistakes(grader: JsonSchemaGrader) -> list[str]:
-    """What is wrong with the section, each with its key."""
-    if grader.schema is None:
-        return []
-    found = [
-        f"{key}: is for comparing with the expected value, which does not happen with a schema"
-        for key in ("fields", "ignore")
-        if getattr(grader, key)
-    ]
-    try:
-        _validator(grader)
-    except ValueError as error:
-        found.append(f"schema: cannot be used: {_line(error)}")
-    return found
+            needless.append(f"schema: cannot be used: {_line(error)}")
+        return needless
 
 
 def _wanted(expected: Any) -> Any:
-    """The expected value; a text is read as JSON."""
+    """Return the expected value; a text is read as JSON."""
     if isinstance(expected, str):
         try:
             return value_of(expected)
@@ -80,7 +82,7 @@ def _only(value: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _validator(grader: JsonSchemaGrader) -> Any:
-    """The compiled schema. Raises ``ValueError`` if it is none."""
+    """Return the compiled schema. Raises ``ValueError`` for anything else than a schema."""
     if isinstance(grader.schema, str):
         return _compiled(_file(grader.schema))
     return _compiled(msgspec.json.encode(grader.schema))

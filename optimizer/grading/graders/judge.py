@@ -1,10 +1,10 @@
-"""What a judge is asked, and how its reply is read. Asks nobody: ``evaluation.evaluator`` does, and pays.
+"""The grader ``judge``: right if a model finds the reply as good as the reference. The evaluator asks, and pays.
 
-The judge knows which answer is the reference: told so, judges err less often where one answer is right (Zheng et al.,
+The judge knows the reference: with a reference, judges err less often on questions with a right answer (Zheng et al.,
 arXiv 2306.05685, section 3.4). It is asked in both orders, because judges favour positions (section 3.3 there).
 
-What it compares was written by others and may speak to it. Each text stands between tags that carry a digest of all
-of them: no text can close its own tags, because it would have to hold the digest of itself.
+The compared texts come from strangers and may try to instruct the judge. Each text stands between tags with a digest of
+all texts. No text can close its own tags: it would have to contain its own digest.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from gateway.domain import Value
 from gateway.formats.chat import open_message
 from gateway.settings.graders import JudgeGrader
 from optimizer import prompts
+from optimizer.grading.graders.base import AskJudge, ReplyGrader, Submission
+from optimizer.grading.graders.tool_call import shown
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable, text_of
 
 RESPONSE_FORMAT = {
@@ -35,9 +37,9 @@ RESPONSE_FORMAT = {
         },
     },
 }
-"""Asked for where the upstream can; whoever cannot is asked in words only."""
+"""For upstreams that support a ``response_format``; others are asked in words only."""
 _DIGITS = 16
-"""Of the digest, hexadecimal: finding a text that holds its own would take 2^64 attempts."""
+"""Hexadecimal digits of the digest: a text with its own digest inside would take 2^64 attempts."""
 _SHOWN = 80  # characters of a judge's reply in a message
 _VERDICTS = {"a": "A", "b": "B", "same": "same"}
 # In broken JSON and in prose; "A" and "B" in capitals with nothing behind them, for "a tie" is no verdict for A.
@@ -51,31 +53,70 @@ class _JudgedRequest(Value, frozen=True):
     messages: list[msgspec.Raw]
 
 
-def examine(expected: Any) -> None:
-    """Raise ``Ungradable`` if ``expected`` is nothing to compare with."""
-    if expected is None or not text_of(expected):
-        raise Ungradable(expected, "a reference answer")
+class JudgedReply(ReplyGrader):
+    """Have a model compare the reply with the reference in ``expected``."""
 
+    grades_records = False
+    is_judged = True
 
-def label(reply: str) -> str:
-    """The reply itself: one that was called right is a reference for others."""
-    examine(reply)
-    return reply.strip()
+    def __init__(self, settings: JudgeGrader) -> None:
+        self._settings = settings
+        self.judge = settings.model
 
+    def grade(self, submission: Submission, expected: Any) -> float:
+        """Return the obvious verdict. Raises ``GraderFailed`` where the judge must be asked."""
+        obvious = self.obvious(submission, expected)
+        if obvious is None:
+            raise GraderFailed("a judge is a model: only an evaluator can ask it")
+        return float(obvious)
 
-def obvious(reply: str, expected: Any) -> bool | None:
-    """What needs no judge: the reference itself is right, nothing at all is wrong."""
-    if not reply.strip():
+    async def score(self, submission: Submission, expected: Any, ask: AskJudge) -> float:
+        """Return 1.0 for a reply as good as the reference in both orders. A "no" in the first order ends the matter.
+
+        Raises ``GraderFailed`` for a judge without a clear verdict, and the errors of ``ask``.
+        """
+        self.examine(expected)
+        obvious = self.obvious(submission, expected)
+        if obvious is not None:
+            return float(obvious)
+        first = await self.as_good(submission, expected, ask, reply_first=True)
+        return float(first and await self.as_good(submission, expected, ask, reply_first=False))
+
+    async def as_good(self, submission: Submission, expected: Any, ask: AskJudge, *, reply_first: bool) -> bool:
+        """Ask the judge in one order whether the reply is as good as the reference. Raises the errors of ``score``."""
+        structured, plain = (
+            question(self._settings, submission, expected, reply_first=reply_first, structured=structured)
+            for structured in (True, False)
+        )
+        return parse_verdict(await ask(self.judge or "", structured, plain), reply_first=reply_first)
+
+    def obvious(self, submission: Submission, expected: Any) -> bool | None:
+        """Accept the reference itself, and refuse an empty reply."""
+        reply = shown(submission).strip()
+        if not reply:
+            return False
+        return True if reply == text_of(expected) else None
+
+    def examine(self, expected: Any) -> None:
+        """Raise ``Ungradable`` without a reference."""
+        if expected is None or not text_of(expected):
+            raise Ungradable(expected, "a reference answer")
+
+    def label(self, submission: Submission) -> str:
+        """Return the reply itself: a right reply is a reference for others."""
+        self.examine(submission.text)
+        return submission.text.strip()
+
+    def contradict(self, first: Any, second: Any) -> bool:
+        """Accept any two references: they may differ in words."""
         return False
-    return True if reply.strip() == text_of(expected) else None
 
 
 def question(
-    grader: JudgeGrader, request: bytes, expected: Any, reply: str, *, reply_first: bool, structured: bool
+    settings: JudgeGrader, submission: Submission, expected: Any, *, reply_first: bool, structured: bool
 ) -> bytes:
-    """A chat body that asks for a verdict, with the reply as answer A (``reply_first``) or B."""
-    examine(expected)
-    texts = (_conversation(request), reply, text_of(expected))
+    """Return a chat body that asks for a verdict, with the reply as answer A (``reply_first``) or B."""
+    texts = (_conversation(submission.request), shown(submission), text_of(expected))
     mark = hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:_DIGITS]
     first, second = (texts[1], texts[2]) if reply_first else (texts[2], texts[1])
     content = _prompt().filled(
@@ -84,26 +125,26 @@ def question(
         a=first,
         b=second,
         reference="B" if reply_first else "A",
-        criteria=f"\nWhat matters here: {grader.criteria.strip()}\n" if grader.criteria else "",
+        criteria=f"\nWhat matters here: {settings.criteria.strip()}\n" if settings.criteria else "",
     )
     body: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
     return msgspec.json.encode({**body, "response_format": RESPONSE_FORMAT} if structured else body)
 
 
 def parse_verdict(written: str, *, reply_first: bool) -> bool:
-    """Whether a judge that wrote this finds the reply at least as good as the reference.
+    """Decide by a judge's words whether the reply is at least as good as the reference.
 
-    Raises ``GraderFailed`` unless it gave one verdict: none, or two that contradict each other, are none.
+    Raises ``GraderFailed`` without a verdict, and for verdicts that contradict each other.
     """
-    found = set(_verdicts(written))
-    if len(found) != 1 or not (verdict := found.pop()):
+    verdicts = set(_verdicts(written))
+    if len(verdicts) != 1 or not (verdict := verdicts.pop()):
         shown = written if len(written) <= _SHOWN else written[:_SHOWN] + "..."
         raise GraderFailed(f"the judge gave no clear verdict: {shown!r}")
     return verdict in ("same", "A" if reply_first else "B")
 
 
 def _verdicts(written: str) -> Iterator[str]:
-    """Every verdict in a reply: of its JSON objects or, without one, as it is spoken; a strange one is empty."""
+    """Yield every verdict in a judge's words, from JSON objects or else from prose; an unknown verdict is empty."""
     values = [value["verdict"] for value in _objects(written) if "verdict" in value]
     if values:
         yield from (_VERDICTS.get(str(value).strip(_DECORATION).casefold(), "") for value in values)
@@ -114,7 +155,7 @@ def _verdicts(written: str) -> Iterator[str]:
 
 
 def _objects(written: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a text, outermost only: what is quoted inside one is no verdict."""
+    """Yield the outermost JSON objects in a text; an object quoted inside another counts for nothing."""
     decoder, position = json.JSONDecoder(), written.find("{")
     while position >= 0:
         try:
@@ -127,7 +168,7 @@ def _objects(written: str) -> Iterator[dict[str, Any]]:
 
 def _conversation(request: bytes) -> str:
     messages = map(open_message, msgspec.json.decode(request, type=_JudgedRequest).messages)
-    return "\n\n".join(f"({one.role}) {one.text() or ''}" for one in messages)
+    return "\n\n".join(f"({message.role}) {message.text() or ''}" for message in messages)
 
 
 @cache

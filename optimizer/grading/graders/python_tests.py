@@ -1,14 +1,15 @@
-"""Right if the expected tests pass on the reply's code. Runs nothing itself: ``grading.sandbox`` does.
+"""The grader ``python_tests``: right if the expected tests pass on the reply's code, inside ``grading.sandbox``.
 
-A reply may be a bare function or prose with code in it: its last fenced block counts or, without one, all of it.
+A reply may be a bare function, or prose with code. The last fenced block counts; without a fence, the whole reply.
 """
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.settings.graders import PythonTestsGrader
+from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from optimizer.grading.sandbox.available import sandboxes
 from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxLimits
@@ -17,24 +18,44 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})", re.MULTILINE)
 _WANTED = 'a text of Python tests, or {"test": ..., "entry_point": ..., "prompt": ...}'
 
 
-def grade(grader: PythonTestsGrader, reply: str, expected: Any, available: Iterable[Sandbox] | None = None) -> bool:
-    """Whether the tests pass in the first sandbox that has what the code needs.
+class PythonTests(ReplyGrader):
+    """Run the expected tests on the reply's code."""
 
-    Raises ``NoSandbox`` if there is none at all, ``GraderFailed`` if none has it.
-    """
-    before, after = parts_of(expected)
-    limits = SandboxLimits(seconds=grader.timeout_s, memory=grader.memory_mb * 10**6)
-    note = ""
-    for sandbox in available if available is not None else sandboxes():
-        run = sandbox.run([*before, code_of(reply), *after], limits)
-        if run.outcome != "unsupported":
-            return run.outcome == "passed"
-        note = f"{sandbox.name} says {run.note}"
-    raise GraderFailed(f"no sandbox here can run the reply's code ({note}): install bubblewrap")
+    is_slow = True
+    can_label = False
+
+    def __init__(self, settings: PythonTestsGrader, available: Callable[[], Iterable[Sandbox]] = sandboxes) -> None:
+        self._limits = SandboxLimits(seconds=settings.timeout_s, memory=settings.memory_mb * 10**6)
+        self._available = available
+
+    def grade(self, submission: Submission, expected: Any) -> float:
+        """Return 1.0 if the tests pass in the first sandbox that supports the code.
+
+        Raises ``NoSandbox`` on a machine without any, ``GraderFailed`` for code that none supports.
+        """
+        before, after = parts_of(expected)
+        note = ""
+        for sandbox in self._available():
+            run = sandbox.run([*before, code_of(submission.text), *after], self._limits)
+            if run.outcome != "unsupported":
+                return float(run.outcome == "passed")
+            note = f"{sandbox.name}: {run.note}"
+        raise GraderFailed(f"no sandbox here can run the reply's code ({note}): install bubblewrap")
+
+    def examine(self, expected: Any) -> None:
+        """Raise ``Ungradable`` for a value that holds no tests. Runs nothing."""
+        parts_of(expected)
+
+    def mistakes(self) -> list[str]:
+        try:
+            next(iter(self._available()))
+        except NoSandbox as error:
+            return [f"kind: {error}"]
+        return []
 
 
 def parts_of(expected: Any) -> tuple[list[str], list[str]]:
-    """What is run before the reply's code, and after it. Raises ``Ungradable``."""
+    """Return the programs to run before and after the reply's code. Raises ``Ungradable``."""
     case = {"test": expected} if isinstance(expected, str) else expected
     if not isinstance(case, dict) or not all(isinstance(case.get(key, ""), str) for key in ("entry_point", "prompt")):
         raise Ungradable(expected, _WANTED)
@@ -49,26 +70,17 @@ def parts_of(expected: Any) -> tuple[list[str], list[str]]:
 
 
 def code_of(reply: str) -> str:
-    """The last fenced block, even one that was never closed, or all of the reply."""
+    """Return the last fenced block, even an unclosed one; without a fence, the whole reply."""
     block: list[str] = []
     last: list[str] | None = None
     fence = ""
     for line in reply.splitlines():
-        found = _FENCE.match(line)
-        if fence and found and found[1].startswith(fence) and not line.strip(" \t`~"):
+        mark = _FENCE.match(line)
+        if fence and mark and mark[1].startswith(fence) and not line.strip(" \t`~"):
             fence = ""
         elif fence:
             block.append(line)
-        elif found:
-            fence, block = found[1], []
+        elif mark:
+            fence, block = mark[1], []
             last = block
     return textwrap.dedent("\n".join(last)) if last is not None else reply
-
-
-def mistakes() -> list[str]:
-    """What is wrong with the section on this machine, each with its key."""
-    try:
-        next(sandboxes())
-    except NoSandbox as error:
-        return [f"kind: {error}"]
-    return []

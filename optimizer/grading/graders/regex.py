@@ -1,30 +1,37 @@
-"""Right if a regular expression says so. Expressions come from the configuration and the data, never from a reply."""
+"""The grader ``regex``: right if a regular expression decides so. No expression ever comes from a reply."""
 
 import re
 from typing import Any
 
 from gateway.settings import RegexGrader
+from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import Ungradable, text_of
 
 
-def grade(grader: RegexGrader, reply: str, expected: Any) -> bool:
-    """Whether ``expected`` is found in the reply; with a ``pattern``, whether what that finds equals ``expected``."""
-    if expected is None:
-        raise Ungradable(expected, "a text")
-    if grader.pattern is not None:
-        return _extract(grader.pattern, reply) == text_of(expected)
-    try:
-        return re.search(text_of(expected), reply) is not None
-    except (re.error, RecursionError, OverflowError) as error:
-        raise Ungradable(expected, f"a regular expression ({error})") from error
+class RegexMatch(ReplyGrader):
+    """Search the reply for ``expected`` or, with a ``pattern``, compare the extracted part with ``expected``."""
 
+    def __init__(self, settings: RegexGrader) -> None:
+        self._pattern = settings.pattern
+        self.can_label = settings.pattern is not None
 
-def label(grader: RegexGrader, reply: str) -> str:
-    """What the ``pattern`` finds in the reply; without one, a right reply does not say what it was to match."""
-    found = _extract(grader.pattern, reply) if grader.pattern is not None else None
-    if not found:
-        raise Ungradable(reply, "a reply from which an expected answer can be told")
-    return found
+    def grade(self, submission: Submission, expected: Any) -> float:
+        """Return 1.0 for a match."""
+        if expected is None:
+            raise Ungradable(expected, "a text")
+        if self._pattern is not None:
+            return float(_extract(self._pattern, submission.text) == text_of(expected))
+        try:
+            return float(re.search(text_of(expected), submission.text) is not None)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise Ungradable(expected, f"a regular expression ({error})") from error
+
+    def label(self, submission: Submission) -> str:
+        """Return the part of the reply that the ``pattern`` extracts. Raises ``Ungradable`` where nothing matches."""
+        extracted = _extract(self._pattern, submission.text) if self._pattern is not None else None
+        if not extracted:
+            raise Ungradable(submission.text, "a reply that reveals the expected answer")
+        return extracted
 
 
 def _extract(pattern: str, reply: str) -> str | None:

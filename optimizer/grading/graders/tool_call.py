@@ -1,6 +1,6 @@
-"""Right if the reply calls the expected tools with the expected arguments. Does not look at the reply's text.
+"""The grader ``tool_call``: right if the reply calls the expected tools with the expected arguments.
 
-A call that is written out as text is none: the caller's code would not see it.
+A call that is only written out in the text does not count, because the caller's code would not see it.
 """
 
 from collections.abc import Sequence
@@ -10,57 +10,69 @@ import msgspec
 
 from gateway.domain import ToolCall
 from gateway.settings.graders import ToolCallGrader
+from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.canonical import NotJson, same, value_of
-from optimizer.grading.graders.ungradable import Ungradable
+from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 
 _Call = tuple[str, Any]
 
 
-def grade(grader: ToolCallGrader, tool_calls: Sequence[ToolCall], expected: Any) -> bool:
-    """Whether the calls are the expected ones: names as text, arguments as JSON values."""
-    wanted = _wanted(expected)
-    if len(tool_calls) != len(wanted):
-        return False
-    try:
-        given = [(call.name, _arguments(call.arguments)) for call in tool_calls]
-    except NotJson:
-        return False
-    if grader.order:
-        return all(_equal(one, other) for one, other in zip(given, wanted, strict=True))
-    for call in given:
-        place = next((index for index, one in enumerate(wanted) if _equal(call, one)), None)
-        if place is None:
-            return False
-        del wanted[place]
-    return True
+class ExpectedCalls(ReplyGrader):
+    """Compare the reply's calls with the expected calls: names as text, arguments as JSON values."""
+
+    grades_records = False
+
+    def __init__(self, settings: ToolCallGrader) -> None:
+        self._in_order = settings.order
+
+    def grade(self, submission: Submission, expected: Any) -> float:
+        """Return 1.0 for the expected calls. Raises ``GraderFailed`` for a reply without a record of its calls."""
+        wanted = _wanted(expected)
+        if submission.tool_calls is None:
+            raise GraderFailed("the reply's tool calls are not known")
+        if len(submission.tool_calls) != len(wanted):
+            return 0.0
+        try:
+            given = [(call.name, _arguments(call.arguments)) for call in submission.tool_calls]
+        except NotJson:
+            return 0.0
+        if self._in_order:
+            return float(all(_equal(call, other) for call, other in zip(given, wanted, strict=True)))
+        for call in given:
+            place = next((index for index, other in enumerate(wanted) if _equal(call, other)), None)
+            if place is None:
+                return 0.0
+            del wanted[place]
+        return 1.0
+
+    def label(self, submission: Submission) -> list[dict[str, Any]]:
+        """Return the calls themselves. Raises ``Ungradable`` for unknown calls and for arguments other than JSON."""
+        if submission.tool_calls is None:
+            raise Ungradable(submission.text, "a reply with a record of its tool calls")
+        calls = _readable(submission.tool_calls)
+        _wanted(calls)
+        return calls
 
 
-def label(tool_calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
-    """The calls themselves. Raises ``Ungradable`` if their arguments are not JSON."""
-    calls = _readable(tool_calls)
-    _wanted(calls)
-    return calls
-
-
-def shown(text: str, tool_calls: Sequence[ToolCall]) -> str:
-    """A reply with its calls as one text, for whoever reads it; the calls are in the form of an expected value."""
-    if not tool_calls:
-        return text
-    written = msgspec.json.encode(_readable(tool_calls)).decode()
-    return f"{text}\n{written}" if text else written
+def shown(submission: Submission) -> str:
+    """Return a reply as one text, its calls in the form of an expected value."""
+    if not submission.tool_calls:
+        return submission.text
+    written = msgspec.json.encode(_readable(submission.tool_calls)).decode()
+    return f"{submission.text}\n{written}" if submission.text else written
 
 
 def _wanted(expected: Any) -> list[_Call]:
-    """The expected calls; a text is read as JSON."""
+    """Return the expected calls; a text is read as JSON."""
     try:
         value = value_of(expected) if isinstance(expected, str) else expected
-        return [_call(one) for one in (value if isinstance(value, list) else [value])]
+        return [_call(call) for call in (value if isinstance(value, list) else [value])]
     except NotJson as error:
         raise Ungradable(expected, 'a tool call {"name": ..., "arguments": {...}} or a list of them') from error
 
 
 def _call(value: Any) -> _Call:
-    """One expected call; also in the form in which OpenAI's replies have it. Raises ``NotJson`` if it is none."""
+    """Return an expected call, also from the form of OpenAI's replies. Raises ``NotJson`` for anything else."""
     call = value.get("function", value) if isinstance(value, dict) else None
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         raise NotJson("no tool call")
@@ -69,16 +81,16 @@ def _call(value: Any) -> _Call:
 
 
 def _arguments(text: str) -> Any:
-    """Arguments as a value; tools without parameters are called with an empty text as well as with ``{}``."""
+    """Return arguments as a value; an empty text is as good as ``{}`` for a tool without parameters."""
     return value_of(text) if text.strip() else {}
 
 
-def _equal(one: _Call, other: _Call) -> bool:
-    return one[0] == other[0] and same(one[1], other[1])
+def _equal(first: _Call, second: _Call) -> bool:
+    return first[0] == second[0] and same(first[1], second[1])
 
 
 def _readable(tool_calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
-    """The calls in the form of an expected value; arguments that are not JSON stay the text that they are."""
+    """Return the calls in the form of an expected value; arguments other than JSON stay text."""
     return [{"name": call.name, "arguments": _value_or_text(call.arguments)} for call in tool_calls]
 
 

@@ -1,4 +1,4 @@
-"""The errors of the graders, and how an expected value reads as text."""
+"""The errors of the graders, and the text of an expected value."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _SHOWN = 60  # characters of a value in a message
 
 
 class Ungradable(PreceptorError):
-    """The expected value cannot be compared with any reply: the item must be left out."""
+    """The expected value fits no reply: its item must be left out."""
 
     def __init__(self, expected: Any, wanted: str) -> None:
         shown = text_of(expected)
@@ -19,12 +19,12 @@ class Ungradable(PreceptorError):
 
 
 class GraderFailed(Ungradable):
-    """The grader itself could not say whether this reply is right."""
+    """The grader came to no verdict on this reply."""
 
     def __init__(self, message: str) -> None:
         PreceptorError.__init__(self, message)
 
 
 def text_of(expected: Any) -> str:
-    """An expected value as text: a string without surrounding white space, anything else as compact JSON."""
+    """Return an expected value as text: a string without surrounding white space, anything else as compact JSON."""
     return expected.strip() if isinstance(expected, str) else msgspec.json.encode(expected).decode()

@@ -28,7 +28,7 @@ from gateway.store.sql import SqlStore
 from optimizer.demo.client import Client, ClientReply
 from optimizer.demo.play import serving
 from optimizer.demo.problems import Problem, problems
-from optimizer.grading.graders import grade
+from optimizer.grading.graders import Submission, grader_for
 
 TASK = "word-problems"
 CONCURRENCY = 2
@@ -168,7 +168,10 @@ async def _asked(client: Client, asked: Sequence[Problem]) -> list[ClientReply]:
 
 
 def _right(replies: Sequence[ClientReply], asked: Sequence[Problem]) -> int:
-    return sum(grade(NumericGrader(), reply.text, one.answer) == 1.0 for reply, one in zip(replies, asked, strict=True))
+    grader = grader_for(NumericGrader())
+    return sum(
+        grader.grade(Submission(text=reply.text), one.answer) == 1.0 for reply, one in zip(replies, asked, strict=True)
+    )
 
 
 async def _preceptor(*arguments: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from gateway.domain import Value
 from gateway.settings import NumericGrader
 from optimizer.demo.problems import BASE_PROMPT, problems
-from optimizer.grading.graders import GraderFailed, grade
+from optimizer.grading.graders import GraderFailed, Submission, grader_for
 
 GSM8K: Final = Path(__file__).parents[5] / "shared" / "data" / "gsm8k_test.jsonl.gz"
 STRICT, LENIENT = NumericGrader(), NumericGrader(take="last")
@@ -72,7 +72,8 @@ def examples(some: Sequence[Question]) -> bytes:
 
 def right(reply: Any, expected: str, *, lenient: bool = False) -> bool:
     """Whether a reply states the expected number; one that cannot be graded does not."""
+    grader = grader_for(LENIENT if lenient else STRICT)
     try:
-        return isinstance(reply, str) and grade(LENIENT if lenient else STRICT, reply, expected) == 1.0
+        return isinstance(reply, str) and grader.grade(Submission(text=reply), expected) == 1.0
     except GraderFailed:
         return False
