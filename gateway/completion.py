@@ -21,10 +21,9 @@ from gateway.errors import (
 )
 from gateway.formats import reply as replies
 from gateway.formats import sse
-from gateway.formats.envelope import Changes, Conversation, raw
-from gateway.formats.tags import TagFilter
+from gateway.formats.envelope import Conversation, raw
 from gateway.formats.transcript import Transcript
-from gateway.routing import scratchpad
+from gateway.forms import UNCHANGED, Pass
 from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 
@@ -113,54 +112,38 @@ class Completions:
                 return
 
     async def _whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
-        if plan.form == "none":
-            reply = await self._ask(plan, _plain(plan), trace)
-            trace.add_text(reply.text)
-            trace.reply_id = reply.id
-            trace.tool_calls = reply.tool_calls
-            return reply.sealed(exchange_id)
-        if plan.form == "tags":
-            reply = await self._ask(plan, _tagged(plan), trace)
-            tags = TagFilter()
-            text = tags.feed(reply.text or "")
-            working = tags.working
-            if tags.replied:
-                trace.add_text(text)
-                return reply.sealed(exchange_id, text=text, usage=trace.usage)
-        else:
-            working = await self._work(plan, trace)
-        reply = await self._ask(plan, _second(plan, working), trace)
-        trace.add_text(reply.text)
+        first = step = _first_pass(plan)
+        while True:
+            reply = await self._ask(plan, step, trace)
+            text = step.cut.feed(reply.text or "") if step.cut is not None else None
+            following = step.following(reply.text or "")
+            if following is None:
+                break
+            step = following
+        trace.add_text(reply.text if text is None else text)
         trace.reply_id = reply.id
-        return reply.sealed(exchange_id, usage=trace.usage)
+        trace.tool_calls = reply.tool_calls
+        if step is first and text is None:
+            return reply.sealed(exchange_id)
+        return reply.sealed(exchange_id, text=text, usage=trace.usage)
 
     async def _stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
-        working: str | None = None
-        if plan.form == "two_pass":
-            working = await self._work(plan, trace)
-        if plan.form == "tags":
-            tags = TagFilter()
-            async with aclosing(self._relay(plan, _tagged(plan), exchange_id, trace, tags)) as passed:
-                async for event in passed:
-                    yield event
-            working = None if tags.replied else tags.working
-        if plan.form == "none" or working is not None:
-            body = _plain(plan) if working is None else _second(plan, working)
-            async with aclosing(self._relay(plan, body, exchange_id, trace, None)) as passed:
-                async for event in passed:
-                    yield event
+        step: Pass | None = _first_pass(plan)
+        while step is not None:
+            hidden = ""
+            if step.shown:
+                async with aclosing(self._relay(plan, step, exchange_id, trace)) as relayed:
+                    async for event in relayed:
+                        yield event
+            else:
+                hidden = (await self._ask(plan, step, trace)).text or ""
+            step = step.following(hidden)
         if plan.envelope.closing:
             yield plan.envelope.closing
 
-    async def _work(self, plan: RoutePlan, trace: CompletionTrace) -> str:
-        """The first of two passes."""
-        envelope = _conversation(plan)
-        assert plan.injection is not None
-        body = envelope.sealed({**scratchpad.working(envelope, plan.injection), "model": raw(plan.upstream_model)})
-        return (await self._ask(plan, body, trace)).text or ""
-
-    async def _ask(self, plan: RoutePlan, body: bytes, trace: CompletionTrace) -> replies.WholeReply:
-        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, body, stream=False))
+    async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> replies.WholeReply:
+        """Make one pass whose answer comes in one piece."""
+        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=False))
         try:
             await _check(reply, plan)
             opened = plan.envelope.open_reply(await trace.read(reply))
@@ -171,15 +154,15 @@ class Completions:
         return opened
 
     async def _relay(
-        self, plan: RoutePlan, body: bytes, exchange_id: str, trace: CompletionTrace, tags: TagFilter | None
+        self, plan: RoutePlan, step: Pass, exchange_id: str, trace: CompletionTrace
     ) -> AsyncGenerator[bytes, None]:
-        """One pass of a stream, without what closes it."""
-        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, body, stream=True))
+        """Relay one pass of a stream, without the event that closes the stream."""
+        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=True))
         try:
             await _check(reply, plan)
             if "text/event-stream" not in reply.headers.get("content-type", ""):
                 raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
-            reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=tags)
+            reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=step.cut)
             async for data, event in _events(reply):
                 out = reader.read(data, event)
                 if out is not None:
@@ -201,36 +184,24 @@ def _answerable_elsewhere(error: PreceptorError) -> bool:
     return isinstance(error, UpstreamError | Overloaded)
 
 
-def _call(plan: RoutePlan, body: bytes, *, stream: bool) -> Call:
-    return Call(model=plan.upstream_model or plan.model, body=body, path=plan.envelope.path, stream=stream)
-
-
-def _conversation(plan: RoutePlan) -> Conversation:
+def _first_pass(plan: RoutePlan) -> Pass:
+    if plan.injection is None:
+        return UNCHANGED
     assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
-    return plan.envelope
+    return plan.form.first_pass(plan.envelope, plan.injection.text)
 
 
-def _plain(plan: RoutePlan) -> bytes:
-    """One pass: the caller's request, with the rules where there are any."""
-    if plan.upstream_model is None:
-        return plan.envelope.body
-    return _sealed(plan, _conversation(plan).with_system(plan.injection.text) if plan.injection else {})
+def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
+    return Call(model=plan.upstream_model or plan.model, body=_body(plan, step), path=plan.envelope.path, stream=stream)
 
 
-def _second(plan: RoutePlan, working: str) -> bytes:
-    return _sealed(plan, scratchpad.with_working(_conversation(plan), working))
-
-
-def _tagged(plan: RoutePlan) -> bytes:
-    assert plan.injection is not None
-    return _sealed(plan, scratchpad.tagged(_conversation(plan), plan.injection))
-
-
-def _sealed(plan: RoutePlan, changes: Changes) -> bytes:
-    """The caller's request with these changes for the upstream's model."""
+def _body(plan: RoutePlan, step: Pass) -> bytes:
+    """The caller's request with the changes of a pass, for the upstream's model."""
     envelope = plan.envelope
-    counting = envelope.counting() if envelope.stream else {}
-    return envelope.sealed({"model": raw(plan.upstream_model), **counting, **changes})
+    if plan.upstream_model is None:
+        return envelope.body
+    counting = envelope.counting() if envelope.stream and step.shown else {}
+    return envelope.sealed({"model": raw(plan.upstream_model), **counting, **step.changes})
 
 
 async def _events(reply: UpstreamReply) -> AsyncIterator[tuple[bytes, bytes]]:

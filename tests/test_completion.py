@@ -22,9 +22,10 @@ from gateway.errors import (
 )
 from gateway.formats.chat import open_chat
 from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
+from gateway.forms import FORMS, NONE
+from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.routing.inject import compile_rules
 from gateway.routing.route import RoutePlan
-from gateway.routing.scratchpad import WORKING_TOKENS, form_for
 from gateway.upstream.base import Call
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, events
 
@@ -50,7 +51,7 @@ def plan(
     envelope = open_chat(body)
     return RoutePlan(
         envelope=envelope, task="sums", arm="weak", model="small", upstream="mock",
-        upstream_model=upstream_model, injection=injection, form=form_for(envelope, form or "none"),
+        upstream_model=upstream_model, injection=injection, form=FORMS[form or "none"].for_request(envelope) or NONE,
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def always(answer: Answer) -> Callable[[dict[str, Any]], Answer]:
     return lambda body: answer
 
 
-FORMS = pytest.mark.parametrize(
+SCRIPTED_FORMS = pytest.mark.parametrize(
     ("form", "script", "passes"),
     [
         ("none", always("4"), 1),
@@ -120,7 +121,7 @@ FORMS = pytest.mark.parametrize(
 
 
 @STREAMED
-@FORMS
+@SCRIPTED_FORMS
 async def test_the_caller_receives_the_reply_and_nothing_else(
     form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int, stream: bool
 ) -> None:
@@ -137,7 +138,7 @@ async def test_the_caller_receives_the_reply_and_nothing_else(
 
 
 @STREAMED
-@FORMS
+@SCRIPTED_FORMS
 async def test_usage_counts_every_pass(
     form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int, stream: bool
 ) -> None:
@@ -150,7 +151,7 @@ async def test_usage_counts_every_pass(
     ]
 
 
-@FORMS
+@SCRIPTED_FORMS
 async def test_usage_is_streamed_only_where_it_was_asked_for(
     form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int
 ) -> None:
@@ -164,7 +165,7 @@ async def test_usage_is_streamed_only_where_it_was_asked_for(
     assert [body["stream_options"] for body in streamed] == [{"x": 1, "include_usage": True}] * len(streamed)
 
 
-@FORMS
+@SCRIPTED_FORMS
 async def test_a_stream_ends_once(form: Scratchpad, script: Callable[[dict[str, Any]], Answer], passes: int) -> None:
     """One finish reason and one ``[DONE]``, last, however many passes there were."""
     outcome = await ask(FakeUpstream(script), plan(request(stream=True), form))

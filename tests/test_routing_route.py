@@ -106,9 +106,9 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     rules = compile_rules(RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Work."),)))
     turn = {"model": "gpt", "messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"type": "function"}]}
     with_tools = route(open_chat(bytes(raw(turn))), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
-    assert (with_tools.form, with_tools.injection, with_tools.rules_version) == ("none", None, None)
+    assert (with_tools.form.name, with_tools.injection, with_tools.rules_version) == ("none", None, None)
     plain = route(asked("gpt"), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
-    assert (plain.form, plain.rules_version) == ("two_pass", 3)
+    assert (plain.form.name, plain.rules_version) == ("two_pass", 3)
 
 
 TRIAL = compile_rules(RuleSet(task="sums", version=4, rules=(Rule(text="Check."),)))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from gateway.domain import Arm, Scratchpad, Value
+from gateway.domain import Arm, Value
 from gateway.errors import ModelNotFound
 from gateway.formats.envelope import Conversation, Envelope
+from gateway.forms import FORMS, NONE, Form
 from gateway.routing.conversation import key_of, place
 from gateway.routing.inject import Injection
-from gateway.routing.scratchpad import form_for
 from gateway.settings import Settings, Task
 
 
@@ -23,7 +23,8 @@ class RoutePlan(Value, frozen=True):
     upstream_model: str | None
     """The upstream's own name of the model; ``None`` leaves the body untouched."""
     injection: Injection | None = None
-    form: Scratchpad = "none"
+    form: Form = NONE
+    """The form in which the rules are sent."""
     fallbacks: "tuple[RoutePlan, ...]" = ()
     """Asked in turn, before the first byte, when this one cannot answer."""
 
@@ -116,11 +117,10 @@ def plan_for(
     Rules that were verified with a scratchpad are not injected into a request that has no room for one: without it
     they would ask for working in the open.
     """
-    form: Scratchpad = "none"
-    if injection is not None and injection.rule_set.scratchpad != "none":
+    form: Form | None = None
+    if injection is not None:
         assert isinstance(envelope, Conversation), "rules are injected into conversations only"
-        form = form_for(envelope, injection.rule_set.scratchpad)
-        injection = injection if form != "none" else None
+        form = FORMS[injection.rule_set.scratchpad].for_request(envelope)
     model = settings.models[name]
     return RoutePlan(
         envelope=envelope,
@@ -129,7 +129,7 @@ def plan_for(
         model=name,
         upstream=model.upstream,
         upstream_model=model.model,
-        injection=injection,
-        form=form,
+        injection=injection if form is not None else None,
+        form=form if form is not None else NONE,
         fallbacks=fallbacks,
     )

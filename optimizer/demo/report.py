@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from gateway.forms import FORMS
 from optimizer.demo.play import TASK, MeasuredReplies, Played
-from optimizer.report.view import FORMS
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 
@@ -92,7 +92,7 @@ def _decision(played: Played) -> list[str]:
         return lines
     evidence = rule_set.evidence
     low, high = evidence.interval
-    form = FORMS[rule_set.scratchpad]
+    form = FORMS[rule_set.scratchpad].description
     tested = (
         f"on {evidence.items_used} confirmation items {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
         f" (95% interval of the change {low:+.0%} to {high:+.0%}, p = {evidence.p_value:.2g},"

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.domain import Measured, RuleSet, Value
 from gateway.errors import ConfigurationError, PreceptorError, UpstreamError, UpstreamRefused
+from gateway.forms import FORMS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
@@ -257,14 +258,14 @@ class Evaluator:
         return True
 
     def _worst_case(self, body: bytes, rules: RuleSet | None) -> int:
-        passes = 1 if rules is None or rules.scratchpad == "none" else 2
+        passes = FORMS[rules.scratchpad].most_passes if rules is not None else 1
         injected = sum(len(rule.text) for rule in rules.rules) if rules else 0
         return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
 
 
 def changes_anything(rule_set: RuleSet) -> bool:
     """Whether a request with this rule set differs from one without."""
-    return bool(rule_set.rules) or rule_set.scratchpad != "none"
+    return bool(rule_set.rules) or FORMS[rule_set.scratchpad].works
 
 
 def measured(trials: Sequence[Trial]) -> Measured:

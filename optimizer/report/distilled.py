@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from gateway.domain import Measured, RuleRecord
+from gateway.forms import FORMS
 from optimizer.distillation.outcome import Example, Outcome
 from optimizer.grading.graders.ungradable import text_of
 from optimizer.report.charts import Bar, Interval, Point
 from optimizer.report.view import (
-    FORMS,
     Candidate,
     Changed,
     Column,
@@ -29,7 +29,7 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
     """Return the report of ``distill``: the incumbent and the candidate on the confirmation examples."""
     arms = [
         ("before", "without rules" if outcome.against is None else f"rules {outcome.against}", "weak", outcome.before),
-        ("after", f"{len(outcome.rules)} rules, {FORMS[outcome.scratchpad]}", "rules", outcome.after),
+        ("after", f"{len(outcome.rules)} rules, {FORMS[outcome.scratchpad].description}", "rules", outcome.after),
     ]
     arms = arms if outcome.items_used else []
     return Report(
@@ -52,7 +52,7 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
         ),
         money=(),
         verdicts=(gate_of(outcome),),
-        form=FORMS[outcome.scratchpad],
+        form=FORMS[outcome.scratchpad].description,
         rules=rules_of(outcome),
         blocks=(
             _pairs("Fixed: right with the rules, wrong before", outcome.fixed, outcome.fixed_examples, right="after"),
@@ -130,7 +130,7 @@ def candidates_of(outcome: Outcome) -> tuple[Candidate, ...]:
                 frontier=tried.frontier,
             ),
             what=f"{'' if tried.role == 'other' else tried.role + ': '}{_count(len(tried.rules), 'rule')},"
-            f" {FORMS[tried.scratchpad]}",
+            f" {FORMS[tried.scratchpad].description}",
             examples=tried.measured.n,
         )
         for number, tried in enumerate(outcome.tried, start=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.forms import FORMS
 from optimizer.grading.graders.ungradable import text_of
 from optimizer.migration.arms import ArmSummary, Differing, ModelComparison, Shown
 from optimizer.migration.money import Savings, usd
@@ -9,7 +10,6 @@ from optimizer.migration.run import Migration
 from optimizer.report.charts import Bar, Interval
 from optimizer.report.distilled import candidates_of, caveats_of, gate_of, refused_by, rules_of
 from optimizer.report.view import (
-    FORMS,
     Changed,
     Column,
     ExampleSection,
@@ -53,7 +53,7 @@ def migrated(migration: Migration, facts: Sequence[Fact]) -> Report:
             for arm in priced
         ),
         verdicts=(gate_of(outcome), _against_strong(migration.comparison, arms), *_saved(migration.savings)),
-        form=FORMS[outcome.scratchpad],
+        form=FORMS[outcome.scratchpad].description,
         rules=rules_of(outcome),
         blocks=(
             _examples("Fixed: wrong without the rules, right with them", migration.fixed_items),

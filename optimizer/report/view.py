@@ -1,14 +1,7 @@
 """The contents of a report as values. ``distilled`` and ``migrated`` make them, ``page`` shows them."""
 
-from gateway.domain import Scratchpad, Value
+from gateway.domain import Value
 from optimizer.report.charts import Bar, Interval, Point
-
-FORMS: dict[Scratchpad, str] = {
-    "none": "no scratchpad",
-    "tags": "the model works between tags that the gateway removes",
-    "two_pass": "the model works in a first pass that the caller never sees",
-}
-"""The forms of the scratchpad in plain words."""
 
 Fact = tuple[str, str]
 """A name with its text: a question and its answer, a thing and its value."""

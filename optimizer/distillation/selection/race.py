@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from gateway.domain import Effect, Rule, RuleSet, Scratchpad, Value
+from gateway.forms import FORMS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.distillation import rule_records as records
@@ -23,8 +24,7 @@ FIRST_ITEMS = 6
 """Items for every candidate, before the first drop out."""
 SINGLES = 2
 """Rules also tried alone, without answers to spare for the others."""
-_FORMS: tuple[Scratchpad, ...] = ("none", "tags", "two_pass")
-MOST_RACED = 1 + len(_FORMS) + SINGLES + 1
+MOST_RACED = 1 + len(FORMS) + SINGLES + 1
 """Rule sets on selection items in any case, the incumbent and the bare form included."""
 
 
@@ -82,7 +82,7 @@ class Selection:
         every = compatible((*old, *rules))[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
         best = _challenging(old, rules[0])
-        form = (await self.race([self._candidate(form, best) for form in _FORMS]))[0].rule_set.scratchpad
+        form = (await self.race([self._candidate(form, best) for form in FORMS]))[0].rule_set.scratchpad
         singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
         sets = (every, *(_challenging(old, rule) for rule in singles))
         winner = (await self.race([self._candidate(form, some) for some in sets]))[0]
@@ -92,7 +92,7 @@ class Selection:
     async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
         """The effect of the only rule of a winner within its form, by the rule's id."""
         form, rules = winner.rule_set.scratchpad, winner.rule_set.rules
-        if form == "none" or len(rules) != 1:
+        if not FORMS[form].works or len(rules) != 1:
             return {}
         bare = await self._run_all(self._candidate(form, ()))
         pairs = paired_outcomes(bare.trials, winner.trials)
@@ -104,7 +104,7 @@ class Selection:
         TriedCandidate are its rules in the other forms, and in its own form without the rules of no effect.
         """
         base = await self._run_all(incumbent)
-        forms = [self._candidate(form, incumbent.rules) for form in _FORMS if form != incumbent.scratchpad]
+        forms = [self._candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
         others = [await self._run_all(candidate) for candidate in forms]
         left = await ablated(base, self._run_all, answers=self._spare)
         as_good = [tried for tried in (*others, left.score) if tried.measured.accuracy >= base.measured.accuracy]

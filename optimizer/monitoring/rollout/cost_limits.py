@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gateway.domain import RuleSet
+from gateway.forms import FORMS
 from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.comparison import CostLimits
 
@@ -38,7 +39,7 @@ def relative_cost(version: int | None, known: RuleSetLookup) -> tuple[float | No
         rules = known(version)
         if rules is None:
             return None, None
-        free = rules.scratchpad == "none"
+        free = not FORMS[rules.scratchpad].works
         found = rules.evidence
         if found is None:
             return (latency, tokens) if free else (None, None)

@@ -11,8 +11,8 @@ import msgspec
 from gateway.domain import Arm, Exchange, Feedback, RuleSet
 from gateway.errors import PreceptorError
 from gateway.formats.chat import only_text, open_chat
+from gateway.forms import FORMS
 from gateway.routing.conversation import place
-from gateway.routing.scratchpad import form_for
 from gateway.settings import Task
 from optimizer.dataset.items import Item, body_of, item_of
 from optimizer.evaluation.evaluator import Answer, Evaluator
@@ -62,10 +62,10 @@ def _is_text(request: bytes) -> bool:
 
 def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
     """The rule set, if the gateway would inject it into such a request: one that needs a scratchpad needs room."""
-    if rule_set is None or rule_set.scratchpad == "none":
-        return rule_set
+    if rule_set is None:
+        return None
     asked = open_chat(msgspec.json.encode({**body_of(item.request), "model": rule_set.task}))
-    return rule_set if form_for(asked, rule_set.scratchpad) != "none" else None
+    return rule_set if FORMS[rule_set.scratchpad].for_request(asked) is not None else None
 
 
 def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | None, now: float) -> Exchange:

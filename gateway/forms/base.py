@@ -1,0 +1,64 @@
+"""The interface of a form: the passes that answer one request. Pure: a form sends nothing itself."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.domain import Scratchpad, Value
+from gateway.formats.envelope import Changes, Conversation
+from gateway.formats.tags import TagFilter
+
+
+class Pass(Value, frozen=True):
+    """One call of the model on the way to a reply.
+
+    Example: ``two_pass`` begins with a hidden pass; its ``then`` receives the working and returns a shown pass.
+    """
+
+    changes: Changes
+    """Changes to the caller's request."""
+    shown: bool = True
+    """Whether the answer is for the caller; a hidden answer is read by the form alone and is never streamed."""
+    cut: TagFilter | None = None
+    """Takes the working out of a shown answer while it passes by."""
+    then: "Callable[[str], Pass | None] | None" = None
+    """Returns the next pass, given the text of a hidden answer (empty for a shown one).
+
+    ``None`` here or as its result: this answer is the reply.
+    """
+
+    def following(self, hidden: str = "") -> "Pass | None":
+        """Return the next pass after an answer; ``None`` if that answer was the reply."""
+        return self.then(hidden) if self.then is not None else None
+
+
+UNCHANGED = Pass(changes={})
+"""The only pass of a request to which nothing is added."""
+
+
+class Form(Protocol):
+    """A way of working. Its rules were verified in it, so they are sent in it or not at all."""
+
+    @property
+    def name(self) -> Scratchpad:
+        """The name in rule sets, files and metrics."""
+
+    @property
+    def description(self) -> str:
+        """The form in plain words, for reports."""
+
+    @property
+    def most_passes(self) -> int:
+        """The largest number of calls that one request takes."""
+
+    @property
+    def works(self) -> bool:
+        """Whether the model works before it replies: that costs time and output tokens even without rules."""
+
+    def for_request(self, request: Conversation) -> "Form | None":
+        """Return the form in which this request can be answered: this form or its substitute.
+
+        ``None``: the request has no room for any working, so it is sent without the rules.
+        """
+
+    def first_pass(self, request: Conversation, instructions: str) -> Pass:
+        """Return the pass that begins the answer to a request; an empty text stands for no rules."""
