@@ -4,6 +4,7 @@ Run by ``make docs``; ``tests/test_house_rules.py`` fails while file and setting
 own beyond the frame: what a setting means stands at its field in ``gateway/settings/``.
 """
 
+from collections.abc import Container
 from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from gateway.settings.base import Section
+from gateway.settings.base import Section, fields_of
 from gateway.settings.sections import Settings
 
 TARGET = Path(__file__).parent / "configuration.md"
@@ -43,7 +44,7 @@ def reference() -> str:
     for field in msgspec.structs.fields(Settings):
         base, _ = _bare(field.type)
         if get_origin(base) is dict:
-            parts += _section(_bare(get_args(base)[1])[0], f"{field.name}.NAME")
+            parts += _named_sections(_bare(get_args(base)[1])[0], f"{field.name}.NAME")
         elif _is_section(base):
             parts += _section(base, field.name)
     return "\n".join(parts)
@@ -65,8 +66,18 @@ def sections(root: type[Section]) -> list[type[Section]]:
     return [found for child in root.__subclasses__() for found in (child, *sections(child))]
 
 
-def _section(kind: type[Section], path: str) -> list[str]:
-    """One section as a table, followed by the sections that lie inside it."""
+def _named_sections(base: Any, path: str) -> list[str]:
+    """A section that the user names. Of several kinds, the settings that all share come first."""
+    if _is_section(base):
+        return _section(base, path)
+    kinds = get_args(base)
+    shared = next(parent for parent in kinds[0].__mro__ if all(issubclass(kind, parent) for kind in kinds))
+    own = [_section(kind, path, known=fields_of(shared)) for kind in kinds]
+    return [*_section(shared, path), *(line for lines in own for line in lines)]
+
+
+def _section(kind: type[Section], path: str, known: Container[str] = ()) -> list[str]:
+    """A section as a table without the settings already known, followed by the sections inside it."""
     tag = kind.__struct_config__.tag
     title = f"`[{path}]`" if tag is None else f'`[{path}]` with `kind = "{tag}"`'
     lines = [
@@ -76,7 +87,9 @@ def _section(kind: type[Section], path: str) -> list[str]:
         "|---|---|---|---|",
     ]
     inner: list[str] = []
-    for field in msgspec.structs.fields(kind):
+    for name, field in fields_of(kind).items():
+        if name in known:
+            continue
         base, metas = _bare(field.type)
         meaning = " ".join(meta.description for meta in metas if meta.description)
         cells = [f"`{field.encode_name}`", _type(field.type), _default(field), meaning]

@@ -33,7 +33,7 @@ from gateway.reload import Reloader
 from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
-from gateway.settings import Settings, models_dir
+from gateway.settings import LlamaCppSettings, OllamaSettings, Settings, models_dir
 from gateway.store.base import Store
 from gateway.store.retention import keep_clear
 from gateway.store.writer import Writer
@@ -83,26 +83,24 @@ def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None 
 
 
 def _same(name: str, new: Settings, old: Settings) -> bool:
-    return new.upstreams[name] == old.upstreams.get(name) and (
-        new.upstreams[name].kind != "llamacpp" or llamacpp_models(name, new) == llamacpp_models(name, old)
+    section = new.upstreams[name]
+    return section == old.upstreams.get(name) and (
+        not isinstance(section, LlamaCppSettings) or llamacpp_models(name, new) == llamacpp_models(name, old)
     )
 
 
 def build_upstream(name: str, settings: Settings) -> Upstream:
     """The upstream of one section of the configuration."""
     section = settings.upstreams[name]
-    if section.kind == "openai":
-        assert section.base_url is not None, "checked by settings"
-        return HttpUpstream(name, section, base_url=section.base_url, api_key=section.api_key)
-    if section.kind == "ollama":
-        # Its package brings pydantic, which takes memory and time at the start and which nobody else needs.
+    if isinstance(section, LlamaCppSettings):
+        files = {model: resolve(model, models_dir()) for model in llamacpp_models(name, settings)}
+        return LlamaCppUpstream(name, section, files, lambda url, key: HttpUpstream(name, section, url, api_key=key))
+    if isinstance(section, OllamaSettings):
+        # Its package brings pydantic: memory and start-up time that no other kind needs.
         from gateway.upstream.ollama import OllamaUpstream
 
         return OllamaUpstream(name, section)
-    files = {model: resolve(model, models_dir()) for model in llamacpp_models(name, settings)}
-    return LlamaCppUpstream(
-        name, section, files, lambda url, key: HttpUpstream(name, section, base_url=url, api_key=key)
-    )
+    return HttpUpstream.of(name, section, section.base_url)
 
 
 def llamacpp_models(upstream: str, settings: Settings) -> set[str]:

@@ -11,7 +11,8 @@
     │   ├── Forbidden                  403  the key is right, and not for that
     │   ├── MethodNotAllowed           405
     │   ├── Conflict                   409  the state is no longer what the request was made for
-    │   └── BodyTooLarge               413
+    │   ├── BodyTooLarge               413
+    │   └── RateLimited                429  code rate_limit_exceeded
     ├── Overloaded                     503  the gateway itself cannot take it now
     ├── UpstreamError                  502  code upstream_error
     │   ├── UpstreamUnreachable        502  refused, reset before a status, unknown host
@@ -141,6 +142,14 @@ class BodyTooLarge(BadRequest):
     """The body exceeds ``server.max_body_mb``."""
 
     status = 413
+
+
+class RateLimited(BadRequest):
+    """The key has used up what it may use for now; ``headers`` say when to come back (``retry-after``)."""
+
+    status = 429
+    type = "requests"
+    code = "rate_limit_exceeded"
 
 
 class Overloaded(PreceptorError):

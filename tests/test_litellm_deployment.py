@@ -17,12 +17,9 @@ def deployment(model: str, info: dict[str, Any] | None = None, **params: Any) ->
 def said(model: str, **params: Any) -> dict[str, Any]:
     """The upstream's settings that differ from their defaults."""
     upstream = deployment(model, **params).upstream
-    defaults = type(upstream)(kind=upstream.kind)
-    return {
-        name: value
-        for name, value in msgspec.structs.asdict(upstream).items()
-        if name == "kind" or value != getattr(defaults, name)
-    }
+    defaults = msgspec.structs.asdict(type(upstream)(base_url=""))
+    given = msgspec.structs.asdict(upstream)
+    return {"kind": upstream.kind} | {name: value for name, value in given.items() if value != defaults[name]}
 
 
 AZURE = "https://eu.openai.azure.com"

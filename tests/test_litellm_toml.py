@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.litellm import toml
-from gateway.settings import Price, Task, Upstream
+from gateway.settings import OllamaSettings, Price, Task
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PLAIN = TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -36,8 +36,8 @@ def test_a_comment_is_one_line_of_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("section", "values"),
     [
-        (Upstream(kind="ollama"), {"kind": "ollama"}),
-        (Upstream(kind="ollama", options={"num_ctx": 1}), {"kind": "ollama", "options": {"num_ctx": 1}}),
+        (OllamaSettings(), {"kind": "ollama"}),
+        (OllamaSettings(options={"num_ctx": 1}), {"kind": "ollama", "options": {"num_ctx": 1}}),
         (Price(), {}),
         (Task(weak="a", strong="b", fallback=("c",)), {"weak": "a", "strong": "b", "fallback": ("c",)}),
     ],

@@ -77,7 +77,7 @@ async def test_a_configuration_arrives_whole(text: str) -> None:
     arrived = await received(reader(frame(configured(given))))
     assert isinstance(arrived, Configured)
     found = settings_in(arrived)
-    upstreams = {name: msgspec.structs.replace(one, api_key=None) for name, one in given.upstreams.items()}
+    upstreams = {name: one.without_secrets() for name, one in given.upstreams.items()}
     assert found == msgspec.structs.replace(given, upstreams=upstreams)
     assert found.injection is False
 
@@ -86,7 +86,7 @@ def test_no_secret_of_the_configuration_is_sent() -> None:
     """The child asks nobody but the gateway, and nobody asks the child."""
     given = settings(CONFIG.replace("[server]\nport = 0\n", "") + SECRETS)
     assert b"secret" not in frame(configured(given))
-    assert given.upstreams["other"].api_key is not None
+    assert msgspec.structs.asdict(given.upstreams["other"])["api_key"] is not None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from gateway.settings.document import Mistakes, check, convert, expanded, meant, texts
+from gateway.settings.document import Mistakes, check, convert, expanded, suggestion, texts
 
 
 class Circle(msgspec.Struct, frozen=True, tag_field="kind", tag="circle", forbid_unknown_fields=True):
@@ -140,5 +140,5 @@ def test_texts_come_with_the_names_that_lead_to_them() -> None:
 
 def test_a_suggestion_is_made_for_what_is_close() -> None:
     """And for nothing else."""
-    assert meant("prot", ["host", "port"]) == " (did you mean 'port'?)"
-    assert meant("zzz", ["host", "port"]) == ""
+    assert suggestion("prot", ["host", "port"]) == " (did you mean 'port'?)"
+    assert suggestion("zzz", ["host", "port"]) == ""

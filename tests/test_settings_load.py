@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from gateway.errors import ConfigurationError
 from gateway.settings import (
     DEFAULT_FILE,
+    Audit,
     ExactGrader,
     NumericGrader,
     Optimizer,
+    Quirks,
     RegexGrader,
     Server,
     Settings,
@@ -25,6 +27,7 @@ from gateway.settings import (
     parse,
 )
 from gateway.settings.graders import JudgeGrader
+from gateway.settings.upstreams import LlamaCppSettings, RemoteSettings
 
 GOOD = """
 [upstreams.mock]
@@ -41,6 +44,13 @@ strong = "small"
 
 def settings(text: str = GOOD, **environment: str) -> Settings:
     return parse(text, source="test", environment=environment)
+
+
+def key_of(made: Settings, name: str) -> str | None:
+    """The key of a remote upstream."""
+    section = made.upstreams[name]
+    assert isinstance(section, RemoteSettings)
+    return section.api_key
 
 
 def mistakes(text: str, **environment: str) -> list[str]:
@@ -60,7 +70,7 @@ def test_the_example_is_a_configuration() -> None:
     everything = "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
                            for line in example_file().splitlines() if "any of:" not in line)  # fmt: skip
     full = settings(everything, PROVIDER_API_KEY="k")
-    assert full.upstreams["provider"].api_key == "k" and full.models["large"].price.output == 8.0
+    assert key_of(full, "provider") == "k" and full.models["large"].price.output == 8.0
 
 
 def test_a_whole_configuration_is_read() -> None:
@@ -171,6 +181,46 @@ def test_a_judge_is_the_strong_model_unless_another_is_named() -> None:
     ]
 
 
+IDLE = """
+[upstreams.local]
+kind = "llamacpp"
+base_url = "http://127.0.0.1:9"
+keep_alive = "10m"
+parallel = 4
+"""
+
+
+def test_settings_of_another_kind_have_no_effect(caplog: pytest.LogCaptureFixture) -> None:
+    """An old file may hold them; the log names them."""
+    assert settings(IDLE).upstreams == {"local": LlamaCppSettings(parallel=4)}
+    assert [record.getMessage() for record in caplog.records] == [
+        "upstreams.local.base_url has no effect with kind llamacpp",
+        "upstreams.local.keep_alive has no effect with kind llamacpp",
+    ]
+    assert mistakes(IDLE + "thraeds = 3") == ["upstreams.local.thraeds: unknown setting (did you mean 'threads'?)"]
+
+
+def test_an_upstream_that_must_not_teach_has_no_strong_model() -> None:
+    """``may_teach = false`` is a promise about whose words become rules."""
+    text = GOOD.replace("[models.small]", "may_teach = false\n[models.small]")
+    assert mistakes(text) == [
+        "tasks.sums.strong: small must not teach (upstreams.mock.may_teach): name a model of another upstream"
+    ]
+    assert settings(text.partition("[tasks.sums]")[0]).upstreams["mock"].may_teach is False
+
+
+def test_what_the_contract_names_is_read() -> None:
+    """The audit sample, the labels of a task and the quirks of a model."""
+    made = settings(
+        GOOD.replace('model = "tiny-1b"', 'model = "tiny-1b"\nquirks = { without = ["temperature"], context = 4096 }')
+        + 'labels = ["refunds", "tracing"]\naudit = { share = 0.02 }\n'
+    )
+    assert made.models["small"].quirks == Quirks(without=("temperature",), context=4096)
+    assert (made.tasks["sums"].labels, made.tasks["sums"].audit) == (("refunds", "tracing"), Audit(share=0.02))
+    assert settings().tasks["sums"].audit.share is None
+    assert mistakes(GOOD + "audit = { share = 0.0 }") == ["tasks.sums.audit.share: Expected `float` > 0.0"]
+
+
 def test_what_is_not_toml_is_said_with_its_line() -> None:
     """The parser's own words, with line and column."""
     (line,) = mistakes("[server]\nport = = 3")
@@ -201,8 +251,8 @@ def test_any_text_is_a_configuration_or_a_wrong_one(text: str) -> None:
 
 def test_variables_come_from_the_environment() -> None:
     """Keys stay out of the file."""
-    assert settings(GOOD + '[upstreams.p]\nkind="openai"\nbase_url="http://${HOST}/v1"\napi_key="${KEY}"', HOST="h",
-                    KEY="k").upstreams["p"].api_key == "k"  # fmt: skip
+    text = GOOD + '[upstreams.p]\nkind="openai"\nbase_url="http://${HOST}/v1"\napi_key="${KEY}"'
+    assert key_of(settings(text, HOST="h", KEY="k"), "p") == "k"
 
 
 def test_a_missing_variable_is_named() -> None:
@@ -219,7 +269,7 @@ def test_secrets_are_in_no_representation_and_no_complaint() -> None:
     secrets = 'api_key = "${KEY}"\nheaders = { x-team = "${KEY}" }\n[models.small]'
     text = GOOD.replace("[models.small]", secrets).replace("127.0.0.1:9/v1", "ann:${KEY}@127.0.0.1:9/v1?k=${KEY}")
     made = settings(text, KEY="sk-1234")
-    assert made.upstreams["mock"].api_key == "sk-1234"
+    assert key_of(made, "mock") == "sk-1234"
     for shown in (repr(made), str(made), f"{made.upstreams}", repr(made.upstreams["mock"])):
         assert "sk-1234" not in shown
     for wrong in (text + "[server]\nprot = 1", text.replace('"${KEY}"', '["${KEY}"]')):

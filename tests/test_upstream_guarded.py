@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import UpstreamLimits
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.guarded import Event, Guarded
 from gateway.upstream.http import HttpUpstream
@@ -74,7 +74,7 @@ class Scene:
         self.guarded = Guarded(
             upstream or self.fake,
             "mock",
-            UpstreamSettings(kind="openai", **limits),
+            UpstreamLimits(**limits),
             clock=lambda: self.now,
             wall_clock=lambda: WALL + self.now,
             sleep=self.sleep,
@@ -682,7 +682,7 @@ async def test_over_a_socket_a_server_that_comes_back_is_found_again() -> None:
             writer.write(b"0\r\n\r\n")
         await writer.drain()
 
-    section = UpstreamSettings(kind="openai")
+    section = UpstreamLimits()
     async with raw_server(handle) as url:
         guarded = Guarded(
             HttpUpstream("mock", section, base_url=url, api_key=None), "mock", section, random=lambda: 0.0

@@ -20,7 +20,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import OpenAISettings
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.http import HttpUpstream
 from tests.fakes import free_port, raw_server, read_request
@@ -37,7 +37,7 @@ BRIEF = 0.05
 
 @contextlib.asynccontextmanager
 async def upstream(url: str, api_key: str | None = None, **more: Any) -> AsyncIterator[HttpUpstream]:
-    made = HttpUpstream("mock", UpstreamSettings(kind="openai", **more), base_url=url, api_key=api_key)
+    made = HttpUpstream.of("mock", OpenAISettings(base_url=url, api_key=api_key, **more), url)
     await made.open()
     try:
         yield made
@@ -224,9 +224,9 @@ async def test_what_would_not_stay_in_its_place_is_the_client_s_mistake(forged: 
 )
 def test_what_can_never_be_sent_is_a_mistake_in_the_configuration(wrong: dict[str, Any]) -> None:
     """It is found at the start, and named without its value."""
-    settings = UpstreamSettings(kind="openai", **{"base_url": "http://host/v1", **wrong})
+    settings = OpenAISettings(**{"base_url": "http://host/v1", **wrong})
     with pytest.raises(ConfigurationError, match=r"upstreams\.mock") as raised:
-        HttpUpstream("mock", settings, base_url=settings.base_url or "", api_key=settings.api_key)
+        HttpUpstream.of("mock", settings, settings.base_url)
     assert "sk-secret" not in "".join(traceback.format_exception(raised.value))
 
 
@@ -464,8 +464,8 @@ async def test_more_calls_than_connections_wait_their_turn() -> None:
 
 def test_a_key_is_not_in_the_representation_of_an_upstream() -> None:
     """What a log line or a traceback might print holds no secret."""
-    settings = UpstreamSettings(kind="openai", base_url="http://a/v1", api_key="sk-secret")
-    made = HttpUpstream("mock", settings, base_url="http://a/v1", api_key="sk-secret")
+    settings = OpenAISettings(base_url="http://a/v1", api_key="sk-secret")
+    made = HttpUpstream.of("mock", settings, settings.base_url)
     assert "sk-secret" not in repr(made) + repr(settings)
 
 

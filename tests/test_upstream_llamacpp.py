@@ -15,14 +15,13 @@ import msgspec
 import pytest
 
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
-from gateway.settings import Upstream as Settings
-from gateway.settings import models_dir
+from gateway.settings import LlamaCppSettings, models_dir
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
 
-SETTINGS = Settings(kind="llamacpp", first_byte_timeout_s=30.0, threads=1, parallel=2, context=512)
+SETTINGS = LlamaCppSettings(first_byte_timeout_s=30.0, threads=1, parallel=2, context=512)
 
 FAKE_CHILD = """
 import json, os, sys, time
@@ -350,11 +349,11 @@ def test_a_child_ends_when_the_gateway_is_killed(model: Path) -> None:
     gateway = f"""
         import asyncio
         from pathlib import Path
-        from gateway.settings import Upstream
+        from gateway.settings import LlamaCppSettings
         from gateway.upstream.llamacpp import LlamaCppUpstream
 
         async def main():
-            settings = Upstream(kind="llamacpp")
+            settings = LlamaCppSettings()
             models = {{"tiny": Path({str(model)!r})}}
             upstream = LlamaCppUpstream("local", settings, models, connect=None, command={holding!r})
             await upstream.open()

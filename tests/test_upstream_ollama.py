@@ -21,7 +21,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import OllamaSettings
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.ollama import OllamaUpstream
 from tests.fakes import FakeReply, FakeUpstream, free_port, raw_server, read_request
@@ -57,14 +57,14 @@ def over(
 ) -> tuple[OllamaUpstream, FakeUpstream]:
     """An upstream over a server that answers every call with these pieces, and that server."""
     server = FakeUpstream(lambda _: FakeReply(status, pieces, headers or NDJSON))
-    settings = UpstreamSettings(kind="ollama")
+    settings = OllamaSettings()
     return OllamaUpstream("local", settings, http=server, wall_clock=lambda: 7.9, new_token=lambda: "abc"), server
 
 
 @contextlib.asynccontextmanager
 async def at(url: str, **settings: Any) -> AsyncIterator[OllamaUpstream]:
     """An upstream at a real address."""
-    made = OllamaUpstream("local", UpstreamSettings(kind="ollama", base_url=url.removesuffix("/v1"), **settings))
+    made = OllamaUpstream("local", OllamaSettings(base_url=url.removesuffix("/v1"), **settings))
     await made.open()
     try:
         yield made

@@ -13,7 +13,7 @@ from openai.types import completion_create_params as text_params
 from openai.types.chat import completion_create_params as chat_params
 
 from gateway.errors import BadRequest
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import OllamaSettings
 from gateway.upstream.base import Call
 from gateway.upstream.ollama_requests import (
     FIELDS,
@@ -58,13 +58,13 @@ EVERY_FIELD = pytest.mark.parametrize(
 )
 
 
-def asked(path: str = "/chat/completions", settings: UpstreamSettings | None = None, **fields: Any) -> Asked:
+def asked(path: str = "/chat/completions", settings: OllamaSettings | None = None, **fields: Any) -> Asked:
     body = {"model": "gpt-4o", **NEEDED[path], **fields}
     call = Call(model="qwen", path=path, body=json.dumps(body).encode(), stream=bool(fields.get("stream")))
-    return TRANSLATE[path](call, settings or UpstreamSettings(kind="ollama"))
+    return TRANSLATE[path](call, settings or OllamaSettings())
 
 
-def native(path: str = "/chat/completions", settings: UpstreamSettings | None = None, **fields: Any) -> dict[str, Any]:
+def native(path: str = "/chat/completions", settings: OllamaSettings | None = None, **fields: Any) -> dict[str, Any]:
     """What reaches Ollama, decoded."""
     made: dict[str, Any] = msgspec.json.decode(asked(path, settings, **fields).body)
     return made
@@ -140,7 +140,7 @@ def test_what_asks_for_nothing_is_not_refused(name: str, value: Any) -> None:
 
 def test_options_of_the_request_win_over_those_of_the_upstream() -> None:
     """First the upstream's settings, then OpenAI's fields, then the request's own ``options``."""
-    settings = UpstreamSettings(kind="ollama", options={"num_ctx": 8192, "temperature": 0.1, "top_k": 1})
+    settings = OllamaSettings(options={"num_ctx": 8192, "temperature": 0.1, "top_k": 1})
     made = native(settings=settings, temperature=0.5, max_tokens=7, stop="END", options={"top_k": 2, "seed": 3})
     assert made["options"] == {
         "num_ctx": 8192, "temperature": 0.5, "num_predict": 7, "stop": ["END"], "top_k": 2, "seed": 3,
@@ -150,13 +150,13 @@ def test_options_of_the_request_win_over_those_of_the_upstream() -> None:
 def test_numbers_keep_their_digits() -> None:
     """A value is checked and then handed on as it was written."""
     body = b'{"messages":[],"temperature":0.10,"seed":42}'
-    made = chat_request(Call(model="qwen", body=body), UpstreamSettings(kind="ollama"))
+    made = chat_request(Call(model="qwen", body=body), OllamaSettings())
     assert b'"temperature":0.10,"seed":42' in made.body
 
 
 def test_keep_alive_and_thinking_come_from_the_upstream_too() -> None:
     """A request's own value wins."""
-    settings = UpstreamSettings(kind="ollama", keep_alive="5m", think=False)
+    settings = OllamaSettings(keep_alive="5m", think=False)
     made = native(settings=settings)
     assert (made["keep_alive"], made["think"]) == ("5m", False)
     made = native(settings=settings, keep_alive=-1, think="high")
@@ -185,7 +185,7 @@ def test_tools_arrive_as_they_were_sent() -> None:
     """Whatever a schema holds: nested parts are not dropped."""
     tool = json.dumps(MUL, indent=1).encode()
     body = b'{"messages":[],"tools":[' + tool + b"]}"
-    assert tool in chat_request(Call(model="qwen", body=body), UpstreamSettings(kind="ollama")).body
+    assert tool in chat_request(Call(model="qwen", body=body), OllamaSettings()).body
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_wrong_value_is_a_bad_request_that_names_it(path: str, name: str, valu
 def test_the_question_must_be_there(path: str, name: str) -> None:
     """Ollama would load the model and answer nothing."""
     with pytest.raises(BadRequest, match="Missing required parameter") as caught:
-        TRANSLATE[path](Call(model="qwen", path=path, body=b"{}"), UpstreamSettings(kind="ollama"))
+        TRANSLATE[path](Call(model="qwen", path=path, body=b"{}"), OllamaSettings())
     assert caught.value.param == name
 
 
@@ -275,9 +275,7 @@ def test_no_request_fails_in_any_other_way(path: str, data: st.DataObject) -> No
     """Whatever stands in the fields: a request to Ollama, or a bad request."""
     fields = data.draw(st.dictionaries(st.sampled_from(sorted(FIELDS[path])), ANYTHING, max_size=6))
     try:
-        made = TRANSLATE[path](
-            Call(model="qwen", path=path, body=json.dumps(fields).encode()), UpstreamSettings(kind="ollama")
-        )
+        made = TRANSLATE[path](Call(model="qwen", path=path, body=json.dumps(fields).encode()), OllamaSettings())
     except BadRequest:
         return
     assert msgspec.json.decode(made.body)["model"] == "qwen"

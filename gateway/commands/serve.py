@@ -15,7 +15,7 @@ from gateway.errors import ConfigurationError, PreceptorError
 from gateway.http_server.listener import bind
 from gateway.plugins import installed
 from gateway.serving.configuration import reader, usable_settings
-from gateway.settings import DEFAULT_FILE, Settings, config_path, example_file, models_dir
+from gateway.settings import DEFAULT_FILE, LlamaCppSettings, Settings, config_path, example_file, models_dir
 from gateway.upstream.model_files import resolve
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _missing_models(settings: Settings) -> list[str]:
 
     lines = []
     for name, upstream in settings.upstreams.items():
-        if upstream.kind == "llamacpp":
+        if isinstance(upstream, LlamaCppSettings):
             for model in sorted(llamacpp_models(name, settings)):
                 try:
                     resolve(model, models_dir())

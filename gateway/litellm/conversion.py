@@ -15,7 +15,7 @@ from gateway.litellm import toml
 from gateway.litellm.deployment import Deployment, Unusable, read_deployment
 from gateway.litellm.providers import PROVIDERS, Provider, provider_of
 from gateway.litellm.variables import Variables, referred
-from gateway.settings import Match, Model, Task, Upstream
+from gateway.settings import Match, Model, Task, UpstreamSettings
 
 _Entry = tuple[str, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]
 """Name, parameters, information, and the rest."""
@@ -72,7 +72,7 @@ class _Conversion:
         self._read: set[str] = {"model_list"}
         self._entries = self._checked_entries()
         self._variables = Variables(self._taken_variables())
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams: dict[str, UpstreamSettings] = {}
         self._models: dict[str, Model] = {}
         self._groups: dict[str, list[str]] = {}
         self._aliases: dict[str, str] = {}

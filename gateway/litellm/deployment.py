@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from gateway.domain import Value
 from gateway.litellm.providers import PROVIDERS, Provider, provider_of
 from gateway.litellm.variables import Variables, referred
-from gateway.settings import Price, Upstream
+from gateway.settings import OllamaSettings, OpenAISettings, Price
 
 _OLLAMA_OPTIONS = (
     "min_p", "mirostat", "mirostat_eta", "mirostat_tau", "num_batch", "num_ctx", "num_gpu", "num_predict",
@@ -31,7 +31,7 @@ class Deployment(Value, frozen=True):
 
     label: str
     """What to call the upstream: its host, or the provider where it is reached at its own address."""
-    upstream: Upstream
+    upstream: OpenAISettings | OllamaSettings
     model: str
     price: Price
     left_out: tuple[str, ...]
@@ -49,9 +49,8 @@ def read_deployment(
     if provider is None:
         raise Unusable(f"provider {name or 'of ' + repr(model)} is not one that speaks OpenAI's API or Ollama's")
     entry = _Entry(name, provider, model, params, place, variables)
-    extra = entry.ollama() if provider.kind == "ollama" else {}
-    upstream = Upstream(
-        kind=provider.kind,
+    kind, extra = (OllamaSettings, entry.ollama()) if provider.kind == "ollama" else (OpenAISettings, {})
+    upstream = kind(
         base_url=entry.address(),
         api_key=entry.key(),
         api_key_header="api-key" if name == "azure" else None,

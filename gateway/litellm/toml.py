@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.settings.base import fields_of
+
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -42,9 +44,10 @@ def table(path: tuple[str, ...], values: Mapping[str, Any]) -> str:
 
 
 def said(section: msgspec.Struct) -> dict[str, Any]:
-    """The settings of a section that differ from their defaults, in the order in which they are declared."""
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(section):
+    """The settings of a section that differ from their defaults: its kind, its own, then those that kinds share."""
+    config = section.__struct_config__
+    values: dict[str, Any] = {} if config.tag_field is None else {config.tag_field: config.tag}
+    for field in fields_of(type(section)).values():
         value = getattr(section, field.name)
         factory = field.default_factory
         default = factory() if factory is not msgspec.NODEFAULT else field.default

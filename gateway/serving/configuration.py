@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.errors import ConfigurationError
 from gateway.plugins import installed
-from gateway.settings import Settings, config_path, load
+from gateway.settings import LlamaCppSettings, Settings, config_path, load
 
 
 def reader(config: Path | None, given: Mapping[str, str | int]) -> Callable[[], Settings]:
@@ -44,7 +44,7 @@ def _worker_mistakes(settings: Settings) -> list[str]:
         f"upstreams.{name}: each of {settings.server.workers} workers would load its models: set server.workers = 1, or"
         " run a model server of your own (kind openai)"
         for name, upstream in settings.upstreams.items()
-        if upstream.kind == "llamacpp"
+        if isinstance(upstream, LlamaCppSettings)
     ]
     if sys.platform != "linux":
         mistakes.append("server.workers: more than one needs Linux, which deals connections out to them")

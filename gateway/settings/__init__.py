@@ -3,26 +3,40 @@
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
 from gateway.settings.keys import Key
 from gateway.settings.load import DEFAULT_FILE, config_path, example_file, load, models_dir, parse
-from gateway.settings.rollout import Rollout, Shadow
-from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task, Upstream
+from gateway.settings.quirks import Quirks
+from gateway.settings.rollout import Audit, Rollout, Shadow
+from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task
+from gateway.settings.upstreams import (
+    LlamaCppSettings,
+    OllamaSettings,
+    OpenAISettings,
+    UpstreamLimits,
+    UpstreamSettings,
+)
 
 __all__ = [
     "DEFAULT_FILE",
+    "Audit",
     "ExactGrader",
     "Grader",
     "Key",
+    "LlamaCppSettings",
     "Match",
     "Model",
     "NumericGrader",
+    "OllamaSettings",
+    "OpenAISettings",
     "Optimizer",
     "Price",
+    "Quirks",
     "RegexGrader",
     "Rollout",
     "Server",
     "Settings",
     "Shadow",
     "Task",
-    "Upstream",
+    "UpstreamLimits",
+    "UpstreamSettings",
     "config_path",
     "example_file",
     "load",

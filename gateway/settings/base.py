@@ -1,5 +1,6 @@
-"""What every section of the configuration is made of."""
+"""The material of every section of the configuration: its base class, and types with bounds."""
 
+import functools
 from typing import Annotated
 
 import msgspec
@@ -11,9 +12,17 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*\Z")]
 
 
 def doc(text: str) -> Meta:
-    """The description of a setting, as it stands in the reference."""
+    """Describe a setting, as the reference prints it."""
     return Meta(description=text)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section of the configuration."""
+
+
+@functools.cache
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """The settings of a section by name: its own first, then those of its base classes."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    names = [name for parent in kind.__mro__ for name in vars(parent).get("__annotations__", ()) if name in fields]
+    return {name: fields[name] for name in names}

@@ -5,13 +5,14 @@ means: names that point nowhere are for ``settings`` to find.
 """
 
 import difflib
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
+
+from gateway.settings.base import fields_of
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -58,11 +59,6 @@ def check(value: Any, wanted: Any, mistakes: Mistakes, key: str = "") -> None:
             mistakes.note(key, _one_of(choices) if choices else str(error))
 
 
-@functools.cache
-def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
-
-
 def _check_mapping(value: Any, name_type: Any, item_type: Any, mistakes: Mistakes, key: str) -> None:
     if not isinstance(value, dict):
         mistakes.note(key, f"must be a table, such as [{key}.NAME]")
@@ -85,12 +81,12 @@ def _check_struct(value: Any, structs: list[type[msgspec.Struct]], mistakes: Mis
     if tag_field is not None and (not isinstance(tag, str) or tag not in kinds):
         mistakes.note(_under(key, tag_field), _one_of(kinds))
         return
-    fields = _fields(kinds[tag])
+    fields = fields_of(kinds[tag])
     for name, item in value.items():
         if name in fields:
             check(item, fields[name].type, mistakes, _under(key, name))
         elif name != tag_field:
-            mistakes.note(_under(key, name), f"unknown setting{meant(name, fields)}")
+            mistakes.note(_under(key, name), f"unknown setting{suggestion(name, fields)}")
     for name, field in fields.items():
         if field.required and name not in value:
             mistakes.note(_under(key, name), "is missing")
@@ -119,8 +115,8 @@ def texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
         yield path, value
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """A suggestion for a mistyped name, or nothing."""
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The known name closest to a mistyped one, as the end of a sentence; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

@@ -1,25 +1,32 @@
 """Reads the configuration: TOML, ``${VAR}`` from the environment, and names that must point somewhere.
 
-The only code that reads the environment. Every mistake is reported at once in one ``ConfigurationError``.
+The only code that reads the environment. A ``ConfigurationError`` holds every mistake at once.
 """
 
+import logging
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from gateway.errors import ConfigurationError
-from gateway.settings.document import Mistakes, check, convert, expanded, meant, texts
+from gateway.settings.base import fields_of
+from gateway.settings.document import Mistakes, check, convert, expanded, suggestion, texts
 from gateway.settings.keys import note_mistakes as note_mistakes_of_keys
 from gateway.settings.sections import Settings
+from gateway.settings.upstreams import UpstreamSettings
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FILE = "preceptor.toml"
 _SHORTEST_KEY = 16
+_KINDS = {kind.kind: fields_of(kind) for kind in get_args(UpstreamSettings)}
+"""The settings of each kind of upstream."""
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -45,44 +52,64 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
     """Validate the text of a configuration; raises ``ConfigurationError`` with every mistake in it."""
     mistakes = Mistakes()
     try:
-        found = expanded(tomllib.loads(text), environment, mistakes)
+        document = expanded(tomllib.loads(text), environment, mistakes)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(source, [f"not TOML: {error}"]) from error
-    if "injection" in found:
+    if "injection" in document:
         mistakes.note("injection", "is switched by the environment variable PRECEPTOR_INJECTION, not here")
-    if "activate" in found.get("optimizer", {}):
+    if "activate" in document.get("optimizer", {}):
         mistakes.note("optimizer.activate", "is now tasks.NAME.rollout.policy: canary, at_once or manual")
-        del found["optimizer"]["activate"]
-    check(found, Settings, mistakes)
-    _cross_check(found, mistakes)
+        del document["optimizer"]["activate"]
+    _drop_idle_settings(document, mistakes)
+    check(document, Settings, mistakes)
+    _cross_check(document, mistakes)
     if mistakes:
         raise ConfigurationError(source, mistakes.lines())
-    _check_steps(found, mistakes)
+    _check_steps(document, mistakes)
+    _check_teachers(document, mistakes)
     if mistakes:
         raise ConfigurationError(source, mistakes.lines())
-    settings: Settings = convert(_completed(found), Settings)
+    settings: Settings = convert(_completed(document), Settings)
     return msgspec.structs.replace(settings, injection=environment.get("PRECEPTOR_INJECTION", "on").lower() != "off")
 
 
-def _completed(found: dict[str, Any]) -> dict[str, Any]:
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
     """A document without mistakes, with the defaults that depend on other settings: a judge is the strong model."""
-    for task in found.get("tasks", {}).values():
+    for task in document.get("tasks", {}).values():
         if task.get("grader", {}).get("kind") == "judge":
             task["grader"].setdefault("model", task["strong"])
-    return found
+    return document
 
 
-def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
-    """Names that point nowhere and values that do not fit together, whatever else is wrong in the document."""
-    note_mistakes_of_keys(found.get("keys"), mistakes)
-    passing = "default_upstream" in found.get("server", {})
-    for path, value in texts(found):
+def _drop_idle_settings(document: dict[str, Any], mistakes: Mistakes) -> None:
+    """Take settings of another kind out of the upstreams, such as ``threads`` of a remote server.
+
+    Old configurations may hold them: they are checked, and have no effect.
+    """
+    sections = document.get("upstreams")
+    for name, section in sections.items() if isinstance(sections, dict) else ():
+        kind = section.get("kind") if isinstance(section, dict) else None
+        if not isinstance(kind, str) or kind not in _KINDS:
+            continue
+        for setting in [setting for setting in section if setting not in _KINDS[kind]]:
+            field = next((fields[setting] for fields in _KINDS.values() if setting in fields), None)
+            if field is not None:
+                key = f"upstreams.{name}.{setting}"
+                check(section.pop(setting), field.type, mistakes, key)
+                log.warning("%s has no effect with kind %s", key, kind, extra={"action": "settings.idle"})
+
+
+def _cross_check(document: Mapping[str, Any], mistakes: Mistakes) -> None:
+    """Note names that point nowhere and values that do not fit together, whatever else is wrong in the document."""
+    note_mistakes_of_keys(document.get("keys"), mistakes)
+    passing = "default_upstream" in document.get("server", {})
+    for path, value in texts(document):
         key = ".".join(path)
         match path:
             case ("server", "default_upstream") | ("models", _, "upstream"):
-                _check_reference(key, value, "upstreams", found, mistakes)
+                _check_reference(key, value, "upstreams", document, mistakes)
             case ("tasks", _, "weak" | "strong") | ("tasks", _, "fallback", _) | ("tasks", _, "grader", "model"):
-                _check_reference(key, value, "models", found, mistakes)
+                _check_reference(key, value, "models", document, mistakes)
             case ("upstreams", _, "base_url") if not re.match(r"https?://[^/\s]+", value):
                 mistakes.note(key, "must start with http:// or https:// and name a host")
             case ("tasks", _, "match", "system_prompt") | ("tasks", _, "grader", "pattern"):
@@ -91,28 +118,37 @@ def _cross_check(found: Mapping[str, Any], mistakes: Mistakes) -> None:
                 except (re.error, OverflowError, RecursionError) as error:
                     mistakes.note(key, f"not a regular expression: {error}")
             case ("keys", _, "tasks", _):
-                _check_reference(key, value, "tasks", found, mistakes)
+                _check_reference(key, value, "tasks", document, mistakes)
             case ("keys", _, "models", _) if not passing:
-                _check_reference(key, value, "models", found, mistakes)
+                _check_reference(key, value, "models", document, mistakes)
             case ("server", "admin_key") | ("keys", _, "key") if len(value) < _SHORTEST_KEY:
                 mistakes.note(key, f"must have at least {_SHORTEST_KEY} characters: guessing must be hopeless")
-            case ("upstreams", name, "kind") if value == "openai" and "base_url" not in found["upstreams"][name]:
-                mistakes.note(f"upstreams.{name}.base_url", "is missing")
 
 
-def _check_steps(found: Mapping[str, Any], mistakes: Mistakes) -> None:
-    for name, task in found.get("tasks", {}).items():
+def _check_steps(document: Mapping[str, Any], mistakes: Mistakes) -> None:
+    for name, task in document.get("tasks", {}).items():
         steps = task.get("rollout", {}).get("steps", ())
         if list(steps) != sorted(set(steps)):
             mistakes.note(f"tasks.{name}.rollout.steps", "each share must be larger than the last")
 
 
-def _check_reference(key: str, name: str, section: str, found: Mapping[str, Any], mistakes: Mistakes) -> None:
-    # A section that is itself mistaken is there all the same, so a reference to it is not one more mistake.
-    declared = found.get(section)
+def _check_teachers(document: Mapping[str, Any], mistakes: Mistakes) -> None:
+    """Note strong models on an upstream with ``may_teach = false``."""
+    for name, task in document.get("tasks", {}).items():
+        upstream = document["models"][task["strong"]]["upstream"]
+        if not document["upstreams"][upstream].get("may_teach", True):
+            mistakes.note(
+                f"tasks.{name}.strong",
+                f"{task['strong']} must not teach (upstreams.{upstream}.may_teach): name a model of another upstream",
+            )
+
+
+def _check_reference(key: str, name: str, section: str, document: Mapping[str, Any], mistakes: Mistakes) -> None:
+    # A section that is itself mistaken is there all the same, so a reference to it is not another mistake.
+    declared = document.get(section)
     if not isinstance(declared, dict) or name not in declared:
         known = declared if isinstance(declared, dict) else ()
-        mistakes.note(key, f"there is no [{section}.{name}]{meant(name, known)}")
+        mistakes.note(key, f"there is no [{section}.{name}]{suggestion(name, known)}")
 
 
 def example_file() -> str:
@@ -121,7 +157,7 @@ def example_file() -> str:
 
 
 def models_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where pulled models lie: ``PRECEPTOR_MODELS``, else ``preceptor/models`` in the user's cache folder."""
+    """The folder of pulled models: ``PRECEPTOR_MODELS``, else ``preceptor/models`` in the user's cache folder."""
     given = environment.get("PRECEPTOR_MODELS")
     cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(given or f"{cache}/preceptor/models").expanduser()

@@ -62,3 +62,13 @@ class Shadow(Section, frozen=True):
         Share | None, doc('Share of the requests; default: 0.1 under `serve = "shadow"` and `"canary"`, otherwise 0.')
     ] = None
     calls_per_day: Annotated[Count, doc("At most so many in 24 hours.")] = 1000
+
+
+class Audit(Section, frozen=True):
+    """Requests drawn at random when they are recorded, before their outcome is known. Only they measure: they select
+    and confirm rule sets and watch them. Feedback on other requests only teaches."""
+
+    share: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        doc("Share of the requests; default: a rate between 0.02 and 1 that aims at about 250 requests per cycle."),
+    ] = None

@@ -5,14 +5,16 @@ The reference in ``docs/configuration.md`` is generated from them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
 from gateway.settings.base import Count, Name, Positive, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
-from gateway.settings.rollout import Rollout, Shadow
+from gateway.settings.quirks import Quirks
+from gateway.settings.rollout import Audit, Rollout, Shadow
+from gateway.settings.upstreams import UpstreamSettings
 
 
 class Server(Section, frozen=True):
@@ -46,69 +48,6 @@ class Server(Section, frozen=True):
         return f"Server(host={self.host!r}, port={self.port})"  # the admin key is a secret
 
 
-class Upstream(Section, frozen=True):
-    """A server that answers for models."""
-
-    kind: Annotated[
-        Literal["openai", "ollama", "llamacpp"],
-        doc(
-            "`openai`: any OpenAI-compatible server. `ollama`: Ollama's own API. `llamacpp`: the embedded server, a"
-            " supervised child process."
-        ),
-    ]
-    base_url: Annotated[
-        str | None,
-        doc(
-            "Address: for `openai` up to and including `/v1`, a query string is sent with every request; for `ollama`"
-            " the server's root, `http://127.0.0.1:11434` by default."
-        ),
-    ] = None
-    api_key: Annotated[str | None, doc("Sent as a bearer token. Write `${VAR}`, not the key.")] = None
-    api_key_header: Annotated[
-        str | None, doc("Header that carries the key as it is, instead of a bearer token (Azure: `api-key`).")
-    ] = None
-    headers: Annotated[Mapping[str, str], doc("More headers, sent with every request.")] = {}
-    connect_timeout_s: Annotated[Positive, doc("Seconds to open a connection.")] = 10.0
-    first_byte_timeout_s: Annotated[
-        Positive,
-        doc(
-            "Seconds until a reply begins: its first event if it is streamed, else all of it, because it is generated"
-            " before it is sent."
-        ),
-    ] = 300.0
-    idle_timeout_s: Annotated[Positive, doc("Seconds between two pieces of an answer.")] = 120.0
-    total_timeout_s: Annotated[Positive, doc("Seconds for a whole answer.")] = 900.0
-    max_connections: Annotated[Count, doc("Requests under way at once; more wait for their turn.")] = 512
-    queue_timeout_s: Annotated[Positive, doc("Seconds that a request waits for its turn; then it gets a 503.")] = 30.0
-    retries: Annotated[
-        int,
-        Meta(ge=0, le=10),
-        doc("Further attempts, before the first byte, when the upstream cannot be reached, is busy or fails."),
-    ] = 2
-    retry_after_cap_s: Annotated[
-        Positive, doc("Longest `Retry-After`, in seconds, that is waited for here; a longer one goes to the client.")
-    ] = 8.0
-    breaker_failures: Annotated[
-        Count, doc("Failures in a row after which the upstream is left alone and requests fail, or fall back, at once.")
-    ] = 8
-    breaker_rest_s: Annotated[Positive, doc("Seconds that it is left alone before one request tries again.")] = 5.0
-    options: Annotated[
-        Mapping[str, Any], doc("Model options, such as `num_ctx`, unless a request sets them itself (kind `ollama`).")
-    ] = {}
-    keep_alive: Annotated[
-        str | None, doc("How long a model stays loaded after a request, such as `10m` (kind `ollama`).")
-    ] = None
-    think: Annotated[bool | None, doc("Let the model think first; the default is the model's own (kind `ollama`).")] = (
-        None
-    )
-    threads: Annotated[Count | None, doc("Threads for generation (kind `llamacpp`); default: all cores.")] = None
-    parallel: Annotated[Count, doc("Requests that a model works on at once (kind `llamacpp`).")] = 2
-    context: Annotated[Count, doc("Context of one request in tokens (kind `llamacpp`).")] = 4096
-
-    def __repr__(self) -> str:
-        return f"Upstream(kind={self.kind!r})"  # its key, headers and address may hold secrets
-
-
 class Price(Section, frozen=True):
     """What a model costs."""
 
@@ -124,6 +63,9 @@ class Model(Section, frozen=True):
         str, doc("The upstream's own name for it; for `llamacpp` a name from `preceptor models list` or a GGUF path.")
     ]
     price: Annotated[Price, doc("Optional, for reports.")] = Price()
+    quirks: Annotated[
+        Quirks, doc("Peculiarities of the model; the gateway learns most of them from the model's own refusals.")
+    ] = Quirks()
 
 
 class Match(Section, frozen=True):
@@ -155,6 +97,11 @@ class Task(Section, frozen=True):
     grader: Annotated[Grader, doc("How a reply is compared with the expected answer.")] = ExactGrader()
     rollout: Annotated[Rollout, doc("How rule sets go live.")] = Rollout()
     shadow: Annotated[Shadow, doc("Comparison in the background.")] = Shadow()
+    audit: Annotated[Audit, doc("The sample on which replies and rule sets are measured.")] = Audit()
+    labels: Annotated[
+        tuple[str, ...],
+        doc("Answers that rules may name, however few conversations have them: the labels of the task."),
+    ] = ()
     schedule: Annotated[str | None, doc("Cron expression of this task's cycles; default: `optimizer.schedule`.")] = None
 
     @property
@@ -213,7 +160,7 @@ class Settings(Section, frozen=True):
     """The whole configuration, cross-checked."""
 
     server: Server = Server()
-    upstreams: dict[Name, Upstream] = field(default_factory=dict)
+    upstreams: dict[Name, UpstreamSettings] = field(default_factory=dict)
     models: dict[Name, Model] = field(default_factory=dict)
     tasks: dict[Name, Task] = field(default_factory=dict)
     keys: dict[Name, Key] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from gateway.errors import Overloaded, UpstreamBroken, UpstreamError, UpstreamResting, UpstreamTimeout
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import UpstreamLimits
 from gateway.upstream import retry
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.breaker import Breaker, Change
@@ -41,7 +41,7 @@ class Guarded:
         self,
         upstream: Upstream,
         name: str,
-        settings: UpstreamSettings,
+        settings: UpstreamLimits,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,

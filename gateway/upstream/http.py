@@ -13,12 +13,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from typing import Self
 from urllib.parse import unquote_to_bytes
 
 import httpx
 
 from gateway import __version__
 from gateway.errors import (
+    NO_HEADERS,
     BadRequest,
     ConfigurationError,
     PreceptorError,
@@ -27,7 +29,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings.upstreams import RemoteSettings, UpstreamLimits
 from gateway.upstream.base import Call, UpstreamReply
 from gateway.upstream.transport import transport_for
 from gateway.upstream.wire import FRAMING, Origin, Request, WireAnswer
@@ -49,7 +51,16 @@ class HttpUpstream:
     Raises ``ConfigurationError`` if the address, the key or a header cannot be sent.
     """
 
-    def __init__(self, name: str, settings: UpstreamSettings, *, base_url: str, api_key: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamLimits,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        api_key_header: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
         self._name = name
         self._settings = settings
         base = _address(name, base_url)
@@ -57,11 +68,19 @@ class HttpUpstream:
         self._path = base.raw_path.partition(b"?")[0].rstrip(b"/")
         self._query = base.query
         self._target = lru_cache(_TARGETS)(self._joined)
-        self._headers = _own_headers(name, settings, base, api_key)
+        self._headers = _own_headers(name, base, headers, api_key, api_key_header)
         self._own = FRAMING | {b"connection", *(header for header, _ in self._headers)}
         self._json_headers = self._headers if _JSON[0] in self._own else (*self._headers, _JSON)
         self._answer_s = min(settings.first_byte_timeout_s, settings.total_timeout_s)
         self._transport = transport_for(base.scheme, max_connections=settings.max_connections)
+
+    @classmethod
+    def of(cls, name: str, settings: RemoteSettings, base_url: str) -> Self:
+        """The upstream of a section, at an address."""
+        return cls(
+            name, settings, base_url,
+            api_key=settings.api_key, api_key_header=settings.api_key_header, headers=settings.headers,
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Nothing to start: connections are made when they are needed."""
@@ -146,18 +165,18 @@ def _address(name: str, base_url: str) -> httpx.URL:
 
 
 def _own_headers(
-    name: str, settings: UpstreamSettings, base: httpx.URL, api_key: str | None
+    name: str, base: httpx.URL, more: Mapping[str, str], api_key: str | None, api_key_header: str | None
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Headers of every request: ours, those of the configuration, and the key."""
     headers = {b"host": base.netloc, b"user-agent": f"preceptor/{__version__}".encode()}
     mistakes = []
-    for header, value in settings.headers.items():
+    for header, value in more.items():
         key, content = header.lower().encode(), value.encode()
         if key in FRAMING or not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
             mistakes.append(f"headers.{header!r} cannot be sent: is there a line break in it?")
         headers[key] = content
     if api_key:
-        own = settings.api_key_header
+        own = api_key_header
         key, content = (own or "authorization").lower().encode(), (api_key if own else f"Bearer {api_key}").encode()
         if not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
             mistakes.append("api_key or api_key_header holds a character that no header may have, such as a line break")
@@ -173,7 +192,7 @@ class _HttpReply:
     """Implements ``upstream.base.UpstreamReply``."""
 
     def __init__(
-        self, name: str, settings: UpstreamSettings, answer: WireAnswer, deadline: float, *, stream: bool
+        self, name: str, settings: UpstreamLimits, answer: WireAnswer, deadline: float, *, stream: bool
     ) -> None:
         self._name = name
         self._settings = settings

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import LlamaCppSettings
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.llamacpp_child import ChildAddress, ModelParameters
 
@@ -51,7 +51,7 @@ class LlamaCppUpstream:
     def __init__(
         self,
         name: str,
-        settings: UpstreamSettings,
+        settings: LlamaCppSettings,
         models: Mapping[str, Path],
         connect: Connect,
         *,
@@ -116,7 +116,7 @@ class _Child:
     def __init__(
         self,
         path: Path,
-        settings: UpstreamSettings,
+        settings: LlamaCppSettings,
         connect: Connect,
         command: Sequence[str],
         new_key: Callable[[], str],

@@ -20,7 +20,7 @@ import ollama
 
 from gateway.errors import NotFound, UpstreamBroken, UpstreamError, UpstreamGarbage
 from gateway.formats.sse import MAX_EVENT
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import OllamaSettings
 from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.ollama_replies import (
@@ -35,7 +35,7 @@ from gateway.upstream.ollama_requests import Asked, chat_request, completion_req
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 
-_Translate = Callable[[Call, UpstreamSettings], Asked]
+_Translate = Callable[[Call, OllamaSettings], Asked]
 _MakeAnswer = Callable[[Asked, Stamp], ChatAnswer | TextAnswer | EmbeddingAnswer]
 
 _TRANSLATED: Mapping[str, tuple[_Translate, _MakeAnswer]] = {
@@ -55,7 +55,7 @@ class OllamaUpstream:
     def __init__(
         self,
         name: str,
-        settings: UpstreamSettings,
+        settings: OllamaSettings,
         *,
         http: Upstream | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -70,7 +70,7 @@ class OllamaUpstream:
         self._wall_clock = wall_clock
         self._new_token = new_token
         base_url = settings.base_url or DEFAULT_URL
-        self._http = http or HttpUpstream(name, settings, base_url=base_url, api_key=settings.api_key)
+        self._http = http or HttpUpstream.of(name, settings, base_url)
         self._client = _Client(name, base_url, self._http)
 
     async def open(self) -> None:

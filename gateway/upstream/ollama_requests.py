@@ -15,7 +15,7 @@ from msgspec import Meta, Raw
 from gateway.domain import Value
 from gateway.errors import BadRequest
 from gateway.formats.envelope import decode_object, decoded, typed
-from gateway.settings import Upstream as UpstreamSettings
+from gateway.settings import OllamaSettings
 from gateway.upstream.base import Call
 from gateway.upstream.ollama_messages import native_messages
 
@@ -112,7 +112,7 @@ class Asked(Value, frozen=True):
     """Length that an embedding may have at most."""
 
 
-def chat_request(call: Call, settings: UpstreamSettings) -> Asked:
+def chat_request(call: Call, settings: OllamaSettings) -> Asked:
     """A chat for ``/api/chat``. Raises ``BadRequest``."""
     fields = _opened(call)
     native = {
@@ -128,7 +128,7 @@ def chat_request(call: Call, settings: UpstreamSettings) -> Asked:
     return _streamable("/api/chat", native, fields, stream=call.stream)
 
 
-def completion_request(call: Call, settings: UpstreamSettings) -> Asked:
+def completion_request(call: Call, settings: OllamaSettings) -> Asked:
     """A completion for ``/api/generate``. Raises ``BadRequest``.
 
     The prompt is continued as it stands, without the model's chat template, as other servers do; only filling in
@@ -147,7 +147,7 @@ def completion_request(call: Call, settings: UpstreamSettings) -> Asked:
     return _streamable("/api/generate", native, fields, stream=call.stream)
 
 
-def embedding_request(call: Call, settings: UpstreamSettings) -> Asked:
+def embedding_request(call: Call, settings: OllamaSettings) -> Asked:
     """Texts for ``/api/embed``. Raises ``BadRequest``."""
     fields = _opened(call)
     _required(fields, "input", str | list[str], "a string or an array of strings (Ollama takes no tokens)")
@@ -239,7 +239,7 @@ def _streamable(path: str, native: Mapping[str, Any], fields: dict[str, Raw], *,
     )
 
 
-def _tuned(fields: dict[str, Raw], settings: UpstreamSettings) -> dict[str, Any]:
+def _tuned(fields: dict[str, Raw], settings: OllamaSettings) -> dict[str, Any]:
     """Options and ``keep_alive``: the upstream's settings, under what the request says itself."""
     options: dict[str, Any] = dict(settings.options)
     for name, (kind, wanted) in _OPTIONS.items():
@@ -287,7 +287,7 @@ def _format(fields: dict[str, Raw]) -> Any:
     return told.json_schema.schema
 
 
-def _think(fields: dict[str, Raw], settings: UpstreamSettings) -> Any:
+def _think(fields: dict[str, Raw], settings: OllamaSettings) -> Any:
     if "think" in fields:
         return fields["think"]
     reasoning: _Reasoning | None = typed(fields, "reasoning", _Reasoning | None, "an object")

@@ -11,9 +11,6 @@ from gateway.settings.sections import Price
 from optimizer.discovery.groups import Group
 from optimizer.migration.money import Savings, cost, monthly, savings
 
-_AT_HOME = ("llamacpp", "ollama")
-"""Kinds of upstream whose models cost nothing unless they have a price."""
-
 
 class SavingsEstimate(Value, frozen=True):
     """A group in money."""
@@ -89,4 +86,4 @@ def _model(name: str, settings: Settings) -> Model | None:
 
 
 def _at_home(model: Model, settings: Settings) -> bool:
-    return settings.upstreams[model.upstream].kind in _AT_HOME
+    return settings.upstreams[model.upstream].at_home

@@ -66,7 +66,7 @@ def _identity(name: str, settings: Settings) -> str:
     if model is None:
         raise ModelNotFound(name)
     upstream = settings.upstreams[model.upstream]
-    return f"{upstream.kind} {upstream.base_url or ''} {model.model}"
+    return f"{upstream.kind} {upstream.address} {model.model}"
 
 
 class _Passes:

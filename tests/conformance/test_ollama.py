@@ -17,8 +17,7 @@ import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from gateway.errors import ConfigurationError
-from gateway.settings import Upstream as UpstreamSettings
-from gateway.settings import models_dir
+from gateway.settings import OllamaSettings, models_dir
 from gateway.upstream.model_files import resolve
 from gateway.upstream.ollama import OllamaUpstream
 from tests.fakes import CONFIG, Served, free_port, served
@@ -82,7 +81,7 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
 @contextlib.asynccontextmanager
 async def client(url: str, **settings: Any) -> AsyncIterator[tuple[AsyncOpenAI, Served]]:
     """The official client, which retries nothing, and the gateway in front of the server."""
-    upstream = OllamaUpstream("mock", UpstreamSettings(kind="ollama", base_url=url, **settings))
+    upstream = OllamaUpstream("mock", OllamaSettings(base_url=url, **settings))
     async with (
         served(upstream, PASSING) as gateway,
         DefaultAsyncHttpxClient(trust_env=False) as http,

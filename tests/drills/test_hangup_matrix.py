@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.domain import Exchange
-from gateway.settings import Upstream as Settings
+from gateway.settings import LlamaCppSettings, OllamaSettings, UpstreamLimits
 from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
@@ -25,7 +24,7 @@ from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.ollama import OllamaUpstream
 from tests.conformance import replies
 from tests.conformance.upstream import event
-from tests.fakes import CONFIG, Served, completion, events, raw_server, read_request, served, settings
+from tests.fakes import CONFIG, Served, completion, events, raw_server, read_request, served
 
 SILENT, STATUS, BEGUN, ANSWERED = "silent", "status", "begun", "answered"
 """What a request's text makes the upstream send: nothing, a status line and headers, the first of its reply, all."""
@@ -96,29 +95,33 @@ class Generating:
         return head + b"%x\r\n%s\r\n" % (len(piece), piece)
 
 
-def openai(url: str, section: Settings, folder: Path) -> Upstream:
-    return HttpUpstream("mock", section, base_url=url, api_key=None)
+BOUNDS: dict[str, Any] = {"max_connections": PLACES, "retries": 0}
+LIMITS = UpstreamLimits(**BOUNDS)
 
 
-def llamacpp(url: str, section: Settings, folder: Path) -> Upstream:
+def openai(url: str, folder: Path) -> Upstream:
+    return HttpUpstream("mock", LIMITS, base_url=url)
+
+
+def llamacpp(url: str, folder: Path) -> Upstream:
     """The embedded server's supervision over a child that only says where the scripted server is."""
     file = folder / "tiny.gguf"
     file.write_bytes(b"GGUF")
     line = json.dumps({"address": url.removesuffix("/v1")})
     return LlamaCppUpstream(
         "mock",
-        section,
+        LlamaCppSettings(**BOUNDS),
         {"tiny-1b": file},
-        lambda address, key: HttpUpstream("mock", section, base_url=address, api_key=key),
+        lambda address, key: HttpUpstream("mock", LIMITS, base_url=address, api_key=key),
         command=[sys.executable, "-c", CHILD.format(line=line)],
     )
 
 
-def ollama(url: str, section: Settings, folder: Path) -> Upstream:
-    return OllamaUpstream("mock", msgspec.structs.replace(section, kind="ollama", base_url=url.removesuffix("/v1")))
+def ollama(url: str, folder: Path) -> Upstream:
+    return OllamaUpstream("mock", OllamaSettings(base_url=url.removesuffix("/v1"), **BOUNDS))
 
 
-KINDS: dict[str, Callable[[str, Settings, Path], Upstream]] = {"openai": openai, "llamacpp": llamacpp, "ollama": ollama}
+KINDS: dict[str, Callable[[str, Path], Upstream]] = {"openai": openai, "llamacpp": llamacpp, "ollama": ollama}
 
 
 class Gateway:
@@ -172,9 +175,8 @@ class Gateway:
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway over one upstream of each kind."""
     server, store = Generating(), MemoryStore()
-    section = msgspec.structs.replace(settings().upstreams["mock"], max_connections=PLACES, retries=0)
     async with raw_server(server) as url:
-        upstream = Guarded(KINDS[request.param](url, section, tmp_path), "mock", section)
+        upstream = Guarded(KINDS[request.param](url, tmp_path), "mock", LIMITS)
         text = CONFIG.replace("port = 0", 'port = 0\ndefault_upstream = "mock"')
         async with served(upstream, text, store) as running:
             yield Gateway(server, store, upstream, running)

@@ -35,6 +35,6 @@ def spare_capacity_of(serving: Serving, model: str) -> SpareCapacity:
     if section is None:
         return SpareCapacity(concurrency=1, free=False, resting=f"there is no model {model!r} any more")
     settings, upstream = serving.settings.upstreams[section.upstream], serving.upstreams[section.upstream]
-    concurrency = max(1, (settings.max_connections if settings.kind == "openai" else settings.parallel) // 2)
+    concurrency = max(1, settings.capacity // 2)
     free = not isinstance(upstream, Counting) or upstream.in_flight < concurrency
     return SpareCapacity(concurrency=concurrency, free=free, resting=upstream.ready())

@@ -120,9 +120,7 @@ async def cut(writer: asyncio.StreamWriter) -> None:
 
 def configured(settings: Settings) -> Configured:
     """A configuration without what only the gateway needs: its keys, and those of its upstreams."""
-    upstreams = {
-        name: msgspec.structs.replace(section, api_key=None, headers={}) for name, section in settings.upstreams.items()
-    }
+    upstreams = {name: section.without_secrets() for name, section in settings.upstreams.items()}
     server = msgspec.structs.replace(settings.server, admin_key=None)
     bare = msgspec.structs.replace(settings, server=server, upstreams=upstreams, keys={})
     return Configured(settings=msgspec.to_builtins(bare, enc_hook=str))
