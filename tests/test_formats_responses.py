@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import Rule, RuleSet
 from gateway.errors import BadRequest
 from gateway.formats.envelope import raw
 from gateway.formats.responses import ResponsesRequest, open_responses
-from gateway.routing.inject import compile_rules
-from gateway.routing.scratchpad import WORKING_TOKENS, form_for, working
+from gateway.forms.base import Form
+from gateway.forms.tags import TAGS
+from gateway.forms.two_pass import TWO_PASS, WORKING_TOKENS
 
 SYSTEM = {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]}
 USER = {"role": "user", "content": "What is 2 + 2?"}
 PARTS = {"role": "user", "content": [{"type": "input_text", "text": "What is 2 + 2?"}]}
 IMAGE = {"role": "user", "content": [{"type": "input_image", "image_url": "http://127.0.0.1/x.png"}]}
-INJECTION = compile_rules(RuleSet(task="sums", scratchpad="two_pass", rules=(Rule(text="Work in steps."),)))
+RULES = "Rules.\n1. Work in steps."
 
 
 def asked(**fields: Any) -> ResponsesRequest:
@@ -77,27 +77,27 @@ def test_working_stands_behind_the_question(given_input: Any, expected: Any) -> 
 @pytest.mark.parametrize(
     ("fields", "form"),
     [
-        ({"input": "2 + 2?"}, "two_pass"),
-        ({"input": [USER]}, "two_pass"),
-        ({"input": [PARTS]}, "two_pass"),
-        ({"input": [IMAGE]}, "none"),
-        ({"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "4"}]}, "none"),
-        ({"input": []}, "none"),
-        ({}, "none"),
-        ({"input": "2 + 2?", "tools": [{"type": "web_search"}]}, "none"),
-        ({"input": "2 + 2?", "background": True}, "none"),
+        ({"input": "2 + 2?"}, TWO_PASS),
+        ({"input": [USER]}, TWO_PASS),
+        ({"input": [PARTS]}, TWO_PASS),
+        ({"input": [IMAGE]}, None),
+        ({"input": [USER, {"type": "function_call_output", "call_id": "c", "output": "4"}]}, None),
+        ({"input": []}, None),
+        ({}, None),
+        ({"input": "2 + 2?", "tools": [{"type": "web_search"}]}, None),
+        ({"input": "2 + 2?", "background": True}, None),
     ],
 )
-def test_the_form_that_a_request_can_have(fields: dict[str, Any], form: str) -> None:
+def test_the_form_that_a_request_can_have(fields: dict[str, Any], form: Form | None) -> None:
     """Nothing can be cut out of a response's stream, so tags become two passes."""
-    assert form_for(asked(**fields), "tags") == form
-    assert form_for(asked(**fields), "two_pass") == form
+    assert TAGS.for_request(asked(**fields)) is form
+    assert TWO_PASS.for_request(asked(**fields)) is form
 
 
 def test_a_first_pass_is_plain_text_with_a_bound_of_its_own() -> None:
     """The reply's format, limit and stream do not belong to the working."""
     envelope = asked(input="2 + 2?", stream=True, text={"format": {"type": "json_object"}}, max_output_tokens=3)
-    body = sent(envelope, working(envelope, INJECTION))
+    body = sent(envelope, TWO_PASS.first_pass(envelope, RULES).changes)
     assert set(body) == {"model", "input", "instructions", "max_output_tokens"}
     assert body["max_output_tokens"] == WORKING_TOKENS
 
