@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.teaching import Example, ExamplesMode, Worksheet
+
 Scratchpad = Literal["none", "tags", "two_pass"]
 """How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
 
@@ -70,11 +72,17 @@ class Rule(Value, frozen=True):
 
     text: str
     reason: str = ""
+    when: str = ""
+    """A condition in CEL over ``text`` (the question) and the worksheet's fields; empty: every request gets the rule.
+
+    Example: ``text.contains("refund")``.
+    """
 
     @property
     def id(self) -> str:
-        """The first 12 hex digits of SHA-256 over the text: the same rule has the same id in every cycle and task."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        """The first 12 hex digits of SHA-256 over text and condition: equal rules have an equal id in every cycle."""
+        content = f"{self.when}\n{self.text}" if self.when else self.text
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 class Effect(Value, frozen=True):
@@ -141,7 +149,10 @@ class Evidence(Value, frozen=True):
 
 
 class RuleSet(Value, frozen=True):
-    """An immutable, numbered list of rules for one task. ``version`` 0 marks a candidate, not yet published."""
+    """An immutable, numbered version of everything that the weak model is taught for one task.
+
+    The gate verifies all of its parts together. ``version`` 0 marks a candidate, not yet published.
+    """
 
     task: str
     version: int = 0
@@ -152,13 +163,34 @@ class RuleSet(Value, frozen=True):
     created: float = 0.0
     """Seconds since the epoch."""
     decided_by: str = ""
-    """Who or what published it: ``cycle``, ``distill``, ``import``."""
+    """The command or loop that published it: ``cycle``, ``distill``, ``import``."""
+    examples: tuple[Example, ...] = ()
+    examples_mode: ExamplesMode = "nearest"
+    nearest: int = 4
+    """Examples that a request gets in the mode ``nearest``."""
+    worksheet: Worksheet | None = None
 
     @property
     def hash(self) -> str:
-        """SHA-256 over what reaches the model (task, scratchpad, rule texts in order), 64 hex digits."""
-        content = [self.task, self.scratchpad, [rule.text for rule in self.rules]]
+        """SHA-256 over everything that reaches the model, 64 hex digits. Provenance and evidence are left out."""
+        content: list[Any] = [self.task, self.scratchpad, [rule.text for rule in self.rules]]
+        if parts := self._newer_parts():
+            content.append(parts)
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
+
+    def _newer_parts(self) -> dict[str, Any]:
+        """The parts that rule sets once did not have: without them a rule set keeps its old hash."""
+        parts: dict[str, Any] = {}
+        if any(rule.when for rule in self.rules):
+            parts["when"] = [rule.when for rule in self.rules]
+        if self.examples:
+            shown = [[shot.question, shot.answer, shot.shared, shot.key, shot.tenant] for shot in self.examples]
+            parts["examples"] = [self.examples_mode, self.nearest if self.examples_mode == "nearest" else None, shown]
+        if self.worksheet is not None:
+            sheet = self.worksheet
+            decisions = [[decision.when, decision.result] for decision in sheet.decisions]
+            parts["worksheet"] = [sheet.schema, decisions, sheet.reply_line, sheet.instructions]
+        return parts
 
 
 class Exchange(Value, frozen=True):

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.domain import Rule, RuleSet, Usage
+from gateway.teaching import DecisionRule, Example, Worksheet
 
 USAGES = st.builds(Usage, prompt_tokens=st.integers(0, 10**9), output_tokens=st.integers(0, 10**9))
 
@@ -32,6 +34,31 @@ def test_a_hash_covers_what_reaches_the_model() -> None:
     ]
     assert len({base.hash, *(other.hash for other in others)}) == 1 + len(others)
     assert len(base.hash) == 64
+
+
+def test_a_hash_covers_every_part() -> None:
+    """Conditions, examples and the worksheet reach the model too; who may see an example decides about that."""
+    sheet = Worksheet(schema={"type": "object", "properties": {"days": {"type": "integer"}}})
+    shot = Example(question="2 + 2", answer="4")
+    sets = [
+        RuleSet(task="sums", rules=(Rule(text="Work."),)),
+        RuleSet(task="sums", rules=(Rule(text="Work.", when="text != ''"),)),
+        RuleSet(task="sums", examples=(shot,)),
+        RuleSet(task="sums", examples=(shot,), nearest=8),
+        RuleSet(task="sums", examples=(shot,), examples_mode="fixed"),
+        RuleSet(task="sums", examples=(Example(question="2 + 2", answer="4", key="shop"),)),
+        RuleSet(task="sums", worksheet=sheet),
+        RuleSet(task="sums", worksheet=structs.replace(sheet, reply_line="So: {result}")),
+        RuleSet(task="sums", worksheet=structs.replace(sheet, decisions=(DecisionRule(when="", result="a"),))),
+    ]
+    assert len({each.hash for each in sets}) == len(sets)
+
+
+def test_a_hash_leaves_out_the_number_of_neighbours_where_all_examples_are_shown() -> None:
+    """It changes nothing that the model reads."""
+    shots = (Example(question="2 + 2", answer="4"),)
+    fixed = RuleSet(task="sums", examples=shots, examples_mode="fixed")
+    assert fixed.hash == structs.replace(fixed, nearest=9).hash
 
 
 def test_a_hash_leaves_out_the_story_of_a_rule_set() -> None:
@@ -74,3 +101,4 @@ def test_a_rule_is_known_by_its_text() -> None:
     """Its id is the same in every cycle and for every reason, so that reports can be laid side by side."""
     assert Rule(text="Work.", reason="a").id == Rule(text="Work.").id == "bc92a1db5e32"
     assert Rule(text="Work!").id != Rule(text="Work.").id
+    assert Rule(text="Work.", when="text != ''").id != Rule(text="Work.").id

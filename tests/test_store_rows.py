@@ -6,6 +6,7 @@ import pytest
 from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage
 from gateway.store.rows import exchange_of, exchange_row, rule_set_of, rule_set_row
 from gateway.store.schema import exchanges
+from gateway.teaching import DecisionRule, Example, Worksheet
 from tests.test_store_sql import EXCHANGE
 
 CALLED = msgspec.structs.replace(
@@ -22,6 +23,21 @@ def test_an_exchange_comes_back_from_its_row(exchange: Exchange) -> None:
 
 
 def test_a_rule_set_comes_back_with_its_version() -> None:
-    """The version is the row's."""
+    """The version is the row's, and every part comes back."""
     made = RuleSet(task="sums", rules=(Rule(text="Check the sign.", reason="It was lost."),))
-    assert rule_set_of(rule_set_row(made, 3)) == msgspec.structs.replace(made, version=3)
+    taught = msgspec.structs.replace(
+        made,
+        examples=(Example(question="2 - 3", answer="-1", origin="chatcmpl-1", key="shop", tenant="t1"),),
+        examples_mode="fixed",
+        nearest=8,
+        worksheet=Worksheet(schema={"type": "object"}, decisions=(DecisionRule(when="a > 1", result="b"),)),
+    )
+    for rule_set in (made, taught):
+        assert rule_set_of(rule_set_row(rule_set, 3)) == msgspec.structs.replace(rule_set, version=3)
+
+
+def test_a_row_from_before_examples_and_worksheets_still_opens() -> None:
+    """Its body holds rules and evidence alone."""
+    made = RuleSet(task="sums", version=3, rules=(Rule(text="Check the sign."),))
+    old = '{"rules":[{"text":"Check the sign.","reason":""}],"evidence":null}'
+    assert rule_set_of(rule_set_row(made, 3) | {"body": old}) == made

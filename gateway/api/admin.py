@@ -20,7 +20,7 @@ from gateway.auth import bearer
 from gateway.domain import Activation, Lanes
 from gateway.errors import BadRequest, NotFound, Unauthorized
 from gateway.rules.decisions import put_live, roll_back, served_by_both, set_share, switch_injection, told
-from gateway.rules.files import written
+from gateway.rules.files import to_dict
 from gateway.rules.versions import difference, found
 from gateway.rules.watch import refresh
 from gateway.services import Services
@@ -110,7 +110,7 @@ async def list_rules(services: NamedDependency[Services], task: FromQuery[str]) 
     store = services.store
     versions, active = await asyncio.to_thread(lambda: (store.rule_sets(_known(services, task)), store.active()))
     live = active.get(task)
-    return {"task": task, "active": live.version if live else None, "rule_sets": [written(one) for one in versions]}
+    return {"task": task, "active": live.version if live else None, "rule_sets": [to_dict(one) for one in versions]}
 
 
 @get("/rules/show")
@@ -118,7 +118,7 @@ async def show_rules(
     services: NamedDependency[Services], task: FromQuery[str], version: FromQuery[int | None] = None
 ) -> dict[str, Any]:
     """A version (default: the live one), as an export holds it."""
-    return written(await asyncio.to_thread(found, services.store, _known(services, task), version))
+    return to_dict(await asyncio.to_thread(found, services.store, _known(services, task), version))
 
 
 @get("/rules/diff")

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.rules.decisions import named, put_live, roll_back, served_by_both, set_share, switch_injection, told
-from gateway.rules.files import read_rule_set, written
+from gateway.rules.files import read_rule_set, to_dict
 from gateway.rules.versions import difference, found, gain
 
 _BY = "command line"
@@ -53,7 +53,7 @@ def show(config: Path | None, as_json: bool, task: str, version: int | None) -> 
     with store_of(settings) as store:
         rule_set = found(store, known_task(settings, task), version)
     if as_json:
-        print_json(written(rule_set))
+        print_json(to_dict(rule_set))
         return
     click.echo(f"{task} version {rule_set.version}, scratchpad {rule_set.scratchpad}, by {rule_set.decided_by}")
     click.echo(gain(rule_set))
@@ -102,7 +102,7 @@ def export(config: Path | None, task: str, version: int | None) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         rule_set = found(store, known_task(settings, task), version)
-    click.echo(msgspec.json.format(msgspec.json.encode(written(rule_set)), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(to_dict(rule_set)), indent=2))
 
 
 @rules.command(epilog="Example: preceptor rules activate arithmetic 2")

@@ -1,40 +1,70 @@
 """Rule sets as JSON files: read with a clear complaint, written with version, parent, hash and evidence."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from gateway.domain import Rule, RuleSet, Scratchpad
 from gateway.errors import BadRequest
+from gateway.teaching import MOST_NEAREST, Example, ExamplesMode, Worksheet
+
+
+class FileExample(msgspec.Struct):
+    """An example in a file. A person who writes one by hand names no key: everybody may see it."""
+
+    question: str
+    answer: str
+    origin: str = ""
+    shared: bool | None = None
+    key: str | None = None
+    tenant: str | None = None
+
+    def example(self) -> Example:
+        """Return the example; without a word in the file it is shared, unless the file names its owner."""
+        owned = self.key is not None or self.tenant is not None
+        fields = msgspec.structs.asdict(self)
+        return Example(**{**fields, "shared": not owned if self.shared is None else self.shared})
 
 
 class RuleFile(msgspec.Struct):
-    """What a rule set file must hold; an export has more, which is not read back."""
+    """The fields that are read from a rule set file. An export has more of them; those are passed over."""
 
     rules: list[Rule]
     task: str | None = None
     scratchpad: Scratchpad = "none"
+    examples: list[FileExample] = []
+    examples_mode: ExamplesMode = "nearest"
+    nearest: Annotated[int, msgspec.Meta(ge=1, le=MOST_NEAREST)] = 4
+    worksheet: Worksheet | None = None
 
 
 _file = msgspec.json.Decoder(RuleFile)
 
 
 def read_rule_set(path: Path, task: str) -> RuleSet:
-    """An unpublished rule set for ``task``. Raises ``BadRequest`` with what is wrong in the file."""
+    """Return an unpublished rule set for ``task``. Raises ``BadRequest`` with the mistake in the file."""
     try:
-        found = _file.decode(path.read_bytes())
+        read = _file.decode(path.read_bytes())
     except OSError as error:
         raise BadRequest(f"cannot read {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"{path} is not a rule set: {error}") from error
-    if found.task is not None and found.task != task:
-        raise BadRequest(f"{path} holds rules for task {found.task!r}, not {task!r}")
-    if any(not rule.text.strip() for rule in found.rules):
+    if read.task is not None and read.task != task:
+        raise BadRequest(f"{path} holds rules for task {read.task!r}, not {task!r}")
+    if any(not rule.text.strip() for rule in read.rules):
         raise BadRequest(f"{path} holds a rule without text")
-    return RuleSet(task=task, scratchpad=found.scratchpad, rules=tuple(found.rules))
+    return RuleSet(
+        task=task,
+        scratchpad=read.scratchpad,
+        rules=tuple(read.rules),
+        examples=tuple(example.example() for example in read.examples),
+        examples_mode=read.examples_mode,
+        nearest=read.nearest,
+        worksheet=read.worksheet,
+    )
 
 
-def written(rule_set: RuleSet) -> dict[str, Any]:
-    """A rule set as an export holds it."""
+def to_dict(rule_set: RuleSet) -> dict[str, Any]:
+    """Return a rule set as an export holds it."""
     return {**msgspec.to_builtins(rule_set), "hash": rule_set.hash}

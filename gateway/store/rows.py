@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value
+from gateway.teaching import Example, ExamplesMode, Worksheet
 
 
 class _Body(Value, frozen=True):
@@ -13,6 +14,10 @@ class _Body(Value, frozen=True):
 
     rules: tuple[Rule, ...]
     evidence: Evidence | None
+    examples: tuple[Example, ...] = ()
+    examples_mode: ExamplesMode = "nearest"
+    nearest: int = 4
+    worksheet: Worksheet | None = None
 
 
 _NESTED = ("usage", "tool_calls")
@@ -51,11 +56,11 @@ def feedback_of(row: Mapping[Any, Any]) -> Feedback:
 
 def rule_set_row(rule_set: RuleSet, version: int) -> dict[str, Any]:
     row = msgspec.structs.asdict(rule_set)
-    body = _Body(rules=row.pop("rules"), evidence=row.pop("evidence"))
+    body = _Body(**{name: row.pop(name) for name in _Body.__struct_fields__})
     return row | {"version": version, "hash": rule_set.hash, "body": msgspec.json.encode(body).decode()}
 
 
 def rule_set_of(row: Mapping[Any, Any]) -> RuleSet:
     values = {name: row[name] for name in RuleSet.__struct_fields__ if name not in _Body.__struct_fields__}
     body = msgspec.json.decode(row["body"], type=_Body)
-    return RuleSet(**values, rules=body.rules, evidence=body.evidence)
+    return RuleSet(**values, **msgspec.structs.asdict(body))

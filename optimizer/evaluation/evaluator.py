@@ -265,7 +265,7 @@ class Evaluator:
 
 def changes_anything(rule_set: RuleSet) -> bool:
     """Whether a request with this rule set differs from one without."""
-    return bool(rule_set.rules) or FORMS[rule_set.scratchpad].works
+    return bool(rule_set.rules or rule_set.examples or rule_set.worksheet) or FORMS[rule_set.scratchpad].works
 
 
 def measured(trials: Sequence[Trial]) -> Measured:
