@@ -22,6 +22,7 @@ from gateway.api.health import livez, metrics, readyz
 from gateway.api.messages import Messages
 from gateway.api.models import get_model, list_models
 from gateway.api.passthrough import PassThrough
+from gateway.background import Background
 from gateway.completion import Completions
 from gateway.errors import PreceptorError
 from gateway.formats.chat import open_chat
@@ -44,6 +45,9 @@ from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
 
 _FLUSH_S = 5.0
+"""Seconds that the writer gets to store its queue when the gateway stops."""
+_FOLLOW_PAUSES_S = (0.5, 5.0)
+"""A roll-back must take effect soon after the store can be read again."""
 
 
 def build_services(settings: Settings, store: Store) -> Services:
@@ -54,6 +58,7 @@ def build_services(settings: Settings, store: Store) -> Services:
         store=store,
         writer=Writer(store, spool=settings.server.data_dir / "spool.jsonl"),
         telemetry=telemetry,
+        background=Background(observe=telemetry.background_loop),
     )
     writer = services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)
@@ -120,12 +125,13 @@ async def running(
         stack.push_async_callback(_closed, services)
         for upstream in services.serving.upstreams.values():
             await upstream.open()
-        watcher = asyncio.create_task(watch(services.store, services.rules))
-        stack.push_async_callback(_cancelled, watcher)
-        retention = asyncio.create_task(
-            keep_clear(services.store, lambda: services.settings.server.retention_days, services.wall_clock)
+        background = services.background
+        follow_rules = functools.partial(watch, services.store, services.rules)
+        await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
+        retention = functools.partial(
+            keep_clear, services.store, lambda: services.settings.server.retention_days, services.wall_clock
         )
-        stack.push_async_callback(_cancelled, retention)
+        await stack.enter_async_context(background.running("store.retention", retention))
         if reloader is not None:
             await stack.enter_async_context(reloader.following())
         for plugin in plugins:
@@ -137,12 +143,6 @@ async def _closed(services: Services) -> None:
     """Close the upstreams that serve now, which need not be those that served first."""
     for upstream in services.serving.upstreams.values():
         await upstream.aclose()
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 class Application:

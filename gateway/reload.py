@@ -6,6 +6,7 @@ with; an upstream that is no longer configured is closed when its last request h
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -46,13 +47,13 @@ class Reloader:
         asked = asyncio.Event()
         with contextlib.suppress(ValueError, RuntimeError):  # signals are for the main thread only
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
-        watch = asyncio.create_task(self._watch(asked))
         try:
-            yield
+            async with self._services.background.running("reload", functools.partial(self._watch, asked)):
+                yield
         finally:
-            for task in (watch, *self._retiring):
+            for task in self._retiring:
                 task.cancel()
-            await asyncio.gather(watch, *self._retiring, return_exceptions=True)
+            await asyncio.gather(*self._retiring, return_exceptions=True)
 
     async def _watch(self, asked: asyncio.Event) -> None:
         while True:

@@ -3,19 +3,20 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from gateway.auth import Keyring
+from gateway.background import Background
 from gateway.completion import Completions
+from gateway.context import Configuration, LearnerContext
 from gateway.metrics.telemetry import Telemetry
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.writer import Writer
-from gateway.upstream.base import Upstream
 
 _RANDOM_BYTES = 10
 _DRAWN = 256
@@ -39,11 +40,9 @@ def new_exchange_id(prefix: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What one configuration makes. Replaced whole when the configuration is read again; a request reads it once."""
+class Serving(Configuration):
+    """Everything built from one configuration. A reload replaces it whole; a request reads it once."""
 
-    settings: Settings
-    upstreams: Mapping[str, Upstream]
     completions: Completions
     classifier: Classifier
 
@@ -70,10 +69,23 @@ class Services:
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[str], str] = new_exchange_id
+    background: Background = field(default_factory=Background)
     on_reload: list[Callable[[], None]] = field(default_factory=list)
-    """Called after ``serving`` was replaced."""
+    """Functions called after ``serving`` was replaced."""
 
     @property
     def settings(self) -> Settings:
         """The configuration that is in effect now."""
         return self.serving.settings
+
+    def learner_context(self) -> LearnerContext:
+        """Return the narrow view of this gateway that a plugin hands to the optimizer."""
+        return LearnerContext(
+            configuration=lambda: self.serving,
+            store=self.store,
+            clock=self.clock,
+            wall_clock=self.wall_clock,
+            on_reload=self.on_reload,
+            background=self.background,
+            gauge=self.telemetry.gauge,
+        )

@@ -1,5 +1,7 @@
 """``/livez``, ``/readyz`` and ``/metrics``: what an orchestrator and a dashboard read."""
 
+import asyncio
+
 import httpx
 
 from gateway.domain import Activation, Rule, RuleSet
@@ -24,7 +26,8 @@ async def test_a_gateway_that_runs_is_alive_and_ready() -> None:
     async with served(FakeUpstream(lambda body: "4")) as gateway:
         alive, ready = await gateway.client.get("/livez"), await gateway.client.get("/readyz")
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
-    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "upstreams": {}, "store": None})
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ok", "upstreams": {}, "store": None, "background": {}}
 
 
 async def test_it_is_not_ready_while_an_upstream_is_not_there() -> None:
@@ -67,6 +70,25 @@ async def test_a_failing_store_degrades_it_only() -> None:
     assert reply.status_code == 200
     assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
     assert degraded.json()["store"] == "the database is away"
+    assert ready.json()["status"] == "ok"
+
+
+async def test_a_background_loop_that_fails_degrades_it_only() -> None:
+    """Requests pass; the loop is named until it runs again."""
+    started = asyncio.Event()
+
+    async def broken() -> None:
+        started.set()
+        raise ValueError("an unreadable row")
+
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        async with gateway.services.background.running("test.loop", broken, pauses_s=(60, 60)):
+            await started.wait()
+            await gateway.until(lambda: bool(gateway.services.background.failures))
+            degraded = await gateway.client.get("/readyz")
+        ready = await gateway.client.get("/readyz")
+    assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
+    assert degraded.json()["background"] == {"test.loop": "ValueError"}
     assert ready.json()["status"] == "ok"
 
 

@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.app import build_app, build_services, llamacpp_models, running
+from gateway.domain import Activation, Rule, RuleSet
 from gateway.errors import PreceptorError, StoreError
 from gateway.store.memory import MemoryStore
 from gateway.upstream.guarded import Guarded
@@ -107,6 +109,37 @@ async def test_the_watch_ends_with_the_gateway() -> None:
     async with running(services(settings(), {})):
         pass
     assert asyncio.all_tasks() == before
+
+
+class Unreadable(MemoryStore):
+    """A store in which a row cannot be decoded while it is ``spoilt``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spoilt = False
+
+    def revision(self) -> int:
+        if self.spoilt:
+            raise msgspec.ValidationError("Object missing required field `text`")
+        return super().revision()
+
+
+async def test_a_row_that_cannot_be_read_does_not_end_the_watch() -> None:
+    """Once it is readable again, decisions are followed as before."""
+    store = Unreadable()
+    store.publish(RuleSet(task="arithmetic", rules=(Rule(text="Think."),)))
+    made = services(settings(), {}, store)
+    async with running(made):
+        store.spoilt = True
+        async with asyncio.timeout(10):
+            while "rules.watch" not in made.background.failures:
+                await asyncio.sleep(0.01)
+        store.activate(Activation(task="arithmetic", version=1, created=0, by="test"))
+        store.spoilt = False
+        async with asyncio.timeout(10):
+            while not made.rules.current.lanes:
+                await asyncio.sleep(0.01)
+    assert made.rules.current.lanes["arithmetic"].live is not None
 
 
 async def test_no_route_but_the_documented_ones_exists() -> None:

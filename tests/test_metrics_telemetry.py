@@ -41,6 +41,19 @@ def test_an_exchange_without_a_task_has_an_empty_label() -> None:
     assert "whatever" not in text
 
 
+def test_a_background_loop_shows_whether_it_runs_and_how_often_it_failed() -> None:
+    """The count is there from the first start on: a rate needs a zero to begin with."""
+    telemetry = Telemetry()
+    telemetry.background_loop("rules.watch", "running")
+    fresh = telemetry.text().decode()
+    telemetry.background_loop("rules.watch", "failed")
+    failed = telemetry.text().decode()
+    assert 'preceptor_background_running{loop="rules.watch"} 1.0' in fresh
+    assert 'preceptor_background_failures_total{loop="rules.watch"} 0.0' in fresh
+    assert 'preceptor_background_running{loop="rules.watch"} 0.0' in failed
+    assert 'preceptor_background_failures_total{loop="rules.watch"} 1.0' in failed
+
+
 def test_a_gauge_is_read_when_the_metrics_are() -> None:
     """Its value is not a copy."""
     telemetry = Telemetry()

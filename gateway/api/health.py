@@ -25,8 +25,11 @@ async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]
     """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
     upstreams = services.serving.upstreams
     waiting = {name: why for name, upstream in upstreams.items() if (why := upstream.ready()) is not None}
-    state: dict[str, Any] = {"status": "ok", "upstreams": waiting, "store": services.writer.error}
-    if services.writer.error is not None:
+    failures = dict(services.background.failures)
+    state: dict[str, Any] = {
+        "status": "ok", "upstreams": waiting, "store": services.writer.error, "background": failures,
+    }  # fmt: skip
+    if services.writer.error is not None or failures:
         state["status"] = "degraded"
     if waiting:
         state["status"] = "not ready"

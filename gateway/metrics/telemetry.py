@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.background import State
 from gateway.domain import Exchange
 from gateway.metrics.worker_counts import WorkerCounts
 
@@ -40,6 +41,13 @@ class Telemetry(Collector):
             "preceptor_upstream_calls", "Calls under way, and calls that wait for their turn.", ["upstream", "state"],
             registry=self.registry,
         )  # fmt: skip
+        self._loops = Gauge(
+            "preceptor_background_running", "Background loops that run now: 1, or 0 before the next start.", ["loop"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._loop_failures = Counter(
+            "preceptor_background_failures", "Unexpected errors of background loops.", ["loop"], registry=self.registry
+        )
         self._rules = Gauge("preceptor_rules_version", "Active rule set; 0 for none.", ["task"], registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -60,6 +68,13 @@ class Telemetry(Collector):
     def upstream_calls(self, upstream: str, *, in_flight: int, waiting: int) -> None:
         self._upstream_calls.labels(upstream, "in_flight").set(in_flight)
         self._upstream_calls.labels(upstream, "waiting").set(waiting)
+
+    def background_loop(self, loop: str, state: State) -> None:
+        """Note a change in a loop's state."""
+        self._loops.labels(loop).set(state == "running")
+        failures = self._loop_failures.labels(loop)  # from the first start on, so that a rate can be computed
+        if state == "failed":
+            failures.inc()
 
     def rules(self, task: str, version: int) -> None:
         self._rules.labels(task).set(version)

@@ -22,7 +22,7 @@ def refresh(store: Store, live: LiveRules) -> None:
 
 
 async def watch(store: Store, live: LiveRules, *, interval_s: float = INTERVAL_S) -> None:
-    """Refresh for ever. While the store cannot be read, the rules that are live stay live."""
+    """Refresh until cancelled. While the store cannot be read, the rules that are live stay live."""
     down = False
     while True:
         try:

@@ -9,6 +9,7 @@ supervisor dies, it stops as on SIGTERM: requests get their time to finish, and 
 import asyncio
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import socket
@@ -93,12 +94,10 @@ class CountsPlugin:
         """Everything is open: what is counted from here on is kept every second, and once more in the end."""
         counts = await asyncio.to_thread(WorkerCounts, self._folder, self._number, time.time)
         services.telemetry.counts = counts
-        keeping = asyncio.create_task(_kept(services, counts))
         try:
-            yield
+            async with services.background.running("worker.counts", functools.partial(_kept, services, counts)):
+                yield
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
             counts.keep(_counted(services), 0)
 
 

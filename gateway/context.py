@@ -1,0 +1,56 @@
+"""The gateway as its learner sees it: the configuration in effect, the store, the upstreams, clocks.
+
+Small on purpose. The optimizer gets a ``LearnerContext`` and never the whole ``Services``: it can neither answer
+clients nor write exchanges. A running gateway makes a context (``Services.learner_context``), and so does a process
+that only learns.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.background import Background
+from gateway.settings import Settings
+from gateway.store.base import Store
+from gateway.upstream.base import Upstream
+
+Gauge = Callable[[str, str, Callable[[], float]], None]
+"""Publish a metric by its name and its description; the function returns the value at the time of a scrape."""
+
+
+def _no_gauge(name: str, text: str, read: Callable[[], float]) -> None:
+    """Publish nothing: a process without ``/metrics``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """The settings of one moment with the upstreams built from them. A reload makes another; read it once per step."""
+
+    settings: Settings
+    upstreams: Mapping[str, Upstream]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerContext:
+    """Everything that the optimizer uses of a gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
+
+    configuration: Callable[[], Configuration]
+    """Return the configuration in effect now."""
+    store: Store
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    on_reload: list[Callable[[], None]] = field(default_factory=list)
+    """Functions called after a new configuration came into effect; append to it, and remove what was appended."""
+    background: Background = field(default_factory=Background)
+    """Supervisor of background loops: ``async with context.background.running("sweep", work): ...``."""
+    gauge: Gauge = _no_gauge
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in effect now."""
+        return self.configuration().settings
+
+    @property
+    def upstreams(self) -> Mapping[str, Upstream]:
+        """The upstreams in effect now, by name."""
+        return self.configuration().upstreams
