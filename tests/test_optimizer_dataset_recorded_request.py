@@ -1,4 +1,4 @@
-"""Requests of other APIs as chats: the same question becomes the same item, what a chat cannot say is refused."""
+"""A recorded request: who asked what with which tools and settings, whichever API the client spoke."""
 
 import json
 from typing import Any
@@ -7,138 +7,171 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import Exchange, Feedback
-from gateway.errors import BadRequest
+from gateway.domain import ToolCall
 from gateway.formats.messages import open_messages
-from gateway.store.base import Graded
-from optimizer.dataset.items import from_graded, item_of
-from optimizer.dataset.recorded_request import chat_of
-from tests.scripted import GRADER
+from optimizer.dataset.recorded_request import SamplingSettings, conversation_of, read_request
 
-CHAT = {"messages": [{"role": "system", "content": "Only the answer."}, {"role": "user", "content": "What is 2 + 3?"}]}
-PARTS = [{"type": "input_text", "text": "What is 2 + 3?"}]
-LOOK_UP = {"name": "look_up", "parameters": {"type": "object"}}
+QUESTION = "How do I reset the pump of unit 7?"
 
 
-def conversation(*items: Any) -> Any:
-    return chat_of({"model": "m", "input": list(items)})["messages"]
+def user(text: Any) -> dict[str, Any]:
+    return {"role": "user", "content": text}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"instructions": "Only the answer.", "input": "What is 2 + 3?"},
-        {"instructions": "Only the answer.", "input": [{"role": "user", "content": PARTS}]},
-        {"input": [
-            {"type": "message", "role": "system", "content": "Only the answer."},
-            {"role": "user", "content": "What is 2 + 3?"},
-        ]},
-    ],
-)  # fmt: skip
-def test_a_question_is_one_item_whichever_api_it_came_by(body: dict[str, Any]) -> None:
-    """As a string or as items, with instructions of its own or in the input."""
-    assert chat_of(body) == CHAT
-    assert item_of({"model": "m", "stream": True, "store": False, **body}, 5) == item_of(CHAT, 5)
+def replied(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
 
 
-def test_a_message_of_anthropics_api_is_recorded_as_a_chat() -> None:
-    """So nothing is left to translate."""
-    asked = {"model": "m", "max_tokens": 9, "system": "Only the answer.", "messages": CHAT["messages"][1:]}
-    body = json.loads(open_messages(json.dumps(asked).encode()).body)
-    assert chat_of(body) is body
-    assert item_of(body, 5).id == item_of(CHAT, 5).id
+def body(*messages: dict[str, Any], **fields: Any) -> bytes:
+    return json.dumps({"model": "m", "messages": messages, **fields}).encode()
 
 
-@given(st.dictionaries(st.text(max_size=9), st.integers(), max_size=4))
-def test_every_other_body_stays_as_it_is(body: dict[str, Any]) -> None:
-    """A chat, a legacy prompt, and what is neither: whoever wants messages says so."""
-    for other in (body | {"messages": []}, {name: value for name, value in body.items() if name != "input"}):
-        assert chat_of(other) is other
+def tenant(request: bytes) -> str | None:
+    return read_request(request).tenant
 
 
-def test_what_shapes_the_answer_comes_along() -> None:
-    """Under the chat's names: options, format, tools and the choice among them."""
-    schema = {"type": "object"}
-    assert chat_of({
-        "input": "x", "temperature": 0.5, "top_p": None, "max_output_tokens": 9, "reasoning": {"effort": "low"},
-        "text": {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}, "verbosity": "low"},
-        "tools": [{"type": "function", **LOOK_UP}], "tool_choice": {"type": "function", "name": "look_up"},
-        "parallel_tool_calls": False,
-    }) == {
-        "messages": [{"role": "user", "content": "x"}], "temperature": 0.5, "max_completion_tokens": 9,
-        "reasoning_effort": "low", "verbosity": "low",
-        "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}},
-        "tools": [{"type": "function", "function": LOOK_UP}],
-        "tool_choice": {"type": "function", "function": {"name": "look_up"}}, "parallel_tool_calls": False,
-    }  # fmt: skip
-    assert "response_format" not in chat_of({"input": "x", "text": {"format": {"type": "text"}}, "tools": []})
+def question(request: bytes) -> str:
+    return read_request(request).question
 
 
-def test_calls_and_their_results_stand_as_a_chat_has_them() -> None:
-    """Calls of one turn in one message, each result behind them; thoughts of another model are left out."""
-    found = conversation(
-        {"role": "user", "content": "Weather in Oslo and Rome?"},
-        {"type": "reasoning", "id": "r", "summary": []},
-        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
-        {"type": "function_call", "call_id": "1", "name": "look_up", "arguments": '{"city": "Oslo"}'},
-        {"type": "function_call", "call_id": "2", "name": "look_up", "arguments": '{"city": "Rome"}'},
-        {"type": "function_call_output", "call_id": "1", "output": "rain"},
-        {"type": "function_call_output", "call_id": "2", "output": "sun"},
+FIRST = body(user(QUESTION))
+AGAIN = body(user(QUESTION), replied("Press it."), user("how do I reset  the pump of unit 7?"))
+
+
+def test_all_turns_of_a_conversation_have_one_key() -> None:
+    """Also when its answers differ, and when the client gives a key itself."""
+    assert conversation_of(FIRST) == conversation_of(AGAIN)
+    assert conversation_of(FIRST) != conversation_of(body(user("Another beginning")))
+    for own in ({"metadata": {"conversation_id": "c1"}}, {"prompt_cache_key": "c1"}, {"conversation": {"id": "c1"}}):
+        one, other = body(user("x"), **own), body(user("y"), **own)
+        assert conversation_of(one) == conversation_of(other) != conversation_of(body(user("x")))
+    assert len(conversation_of(b"no json")) == 16
+
+
+@pytest.mark.parametrize("own", [{"user": "u1"}, {"safety_identifier": "u1"}, {"metadata": {"user_id": "u1"}}])
+def test_a_tenant_is_the_end_user_that_a_client_names(own: dict[str, Any]) -> None:
+    """By a hash, because names are nobody's business here."""
+    assert tenant(body(user("x"), **own)) == tenant(body(user("y"), **own)) != tenant(body(user="u2"))
+    assert "u1" not in (tenant(body(user("x"), **own)) or "")
+    assert tenant(body(user("x"))) is None is tenant(body(user("x"), user=7))
+
+
+def test_a_question_is_what_the_user_said_last() -> None:
+    """Case, white space and the form of the content aside; a chat, a response and a completion are alike."""
+    asked = question(FIRST)
+    assert asked == question(AGAIN) == question(body(user([{"type": "text", "text": QUESTION.upper()}])))
+    assert asked == question(json.dumps({"model": "m", "input": QUESTION}).encode())
+    assert asked == question(json.dumps({"model": "m", "prompt": QUESTION}).encode())
+    parts = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}]
+    assert asked == question(json.dumps({"model": "m", "instructions": "Be brief.", "input": parts}).encode())
+    assert asked != question(body(user(QUESTION + " Please.")))
+
+
+def test_a_question_about_another_picture_is_another_question() -> None:
+    """What is no text counts as well."""
+    first, second = (
+        body(user([{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": url}}]))
+        for url in ("data:1", "data:2")
     )
-    assert [message["role"] for message in found] == ["user", "assistant", "tool", "tool"]
-    assert found[1]["content"] == "I look." and [call["id"] for call in found[1]["tool_calls"]] == ["1", "2"]
-    assert found[3] == {"role": "tool", "tool_call_id": "2", "content": "sun"}
+    assert question(first) != question(second) != question(FIRST)
 
 
-def test_images_come_along() -> None:
-    """Beside the text, in its order."""
-    image = {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"}
-    (message,) = conversation({"role": "user", "content": [*PARTS, image]})
-    assert [part["type"] for part in message["content"]] == ["text", "image_url"]
-    assert message["content"][1]["image_url"] == {"url": "https://example.org/a.png", "detail": "low"}
+def test_the_next_step_of_an_agent_asks_nothing() -> None:
+    """Its request ends with a tool's result, in either API."""
+    calls = {"role": "assistant", "tool_calls": []}
+    assert question(body(user(QUESTION), calls, {"role": "tool", "content": "7"})) == ""
+    handed_in = [user(QUESTION), {"type": "function_call_output", "call_id": "1", "output": "7"}]
+    assert question(json.dumps({"model": "m", "input": handed_in}).encode()) == ""
+    assert question(b"{}") == question(b"\xff") == ""
 
 
-@pytest.mark.parametrize(
-    ("more", "named"),
-    [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"tools": [{"type": "web_search"}]}, "tools"),
-        ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
-        ({"text": {"format": {"type": "grammar"}}}, "text"),
-        ({"reasoning": "much"}, "reasoning"),
-        ({"instructions": [{"role": "user", "content": "x"}]}, "instructions"),
-        ({"input": 7}, "input"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
-        ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input[0].content[0]"),
-        ({"input": [{"role": "user", "content": None}]}, "input[0].content"),
-    ],
+def test_a_recorded_message_is_read_as_the_chat_that_it_became() -> None:
+    """That is how requests of Anthropic's API are recorded."""
+    request = {"model": "m", "max_tokens": 9, "system": "Be brief.", "messages": [user(QUESTION)],
+               "metadata": {"user_id": "u1"}}  # fmt: skip
+    recorded = open_messages(json.dumps(request).encode()).body
+    assert question(recorded) == question(FIRST)
+    assert tenant(recorded) == tenant(body(user="u1"))
+
+
+def test_turns_hold_what_was_said_by_whom() -> None:
+    """Instructions first; items of a response that nobody said are left out."""
+    items = [user("a"), {"type": "reasoning", "summary": []}, replied("b")]
+    turns = read_request(json.dumps({"instructions": "i", "input": items}).encode()).turns
+    assert [(turn.role, turn.text) for turn in turns] == [("system", "i"), ("user", "a"), ("assistant", "b")]
+
+
+def test_a_conversation_is_told_apart_from_its_instruction() -> None:
+    """System and developer text is instruction; several turns carry their roles."""
+    request = {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "a"},
+                            {"role": "assistant", "content": "b"},
+                            {"role": "user", "content": [{"type": "text", "text": "c"}]}]}  # fmt: skip
+    found = read_request(json.dumps(request).encode())
+    assert (found.instructions, found.transcript) == ("Be brief.", "(user) a\n(assistant) b\n(user) c")
+
+
+def test_the_tools_of_a_request_are_known_by_name() -> None:
+    """Whatever else a client put there."""
+    tools = [{"type": "function", "function": {"name": "send_mail"}}, {"type": "custom"}, 5, {"function": {"name": 7}}]
+    assert read_request(json.dumps({"messages": [], "tools": tools}).encode()).tool_names == ("custom", "send_mail")
+    assert read_request(b'{"messages": []}').tool_names == read_request(b'{"tools": "x"}').tool_names == ()
+
+
+def test_calls_of_tools_belong_to_the_turn_that_makes_them() -> None:
+    """In a chat as in a response; the transcript shows them."""
+    function = {"name": "look_up", "arguments": '{"unit": 7}'}
+    chat = body(user("a"), {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "function": function}]})
+    response = json.dumps({"input": [user("a"), {"type": "function_call", "call_id": "1", **function}]}).encode()
+    for request in (chat, response):
+        found = read_request(request)
+        assert found.turns[-1].tool_calls == (ToolCall(name="look_up", arguments='{"unit": 7}'),)
+        assert found.transcript == '(user) a\n(assistant) look_up({"unit": 7})'
+
+
+def test_an_offered_tool_keeps_its_description_and_its_schema() -> None:
+    """A teacher must know them to teach a task of calls."""
+    function = {"name": "f", "description": "Looks up.", "parameters": {"type": "object"}}
+    for tool in ({"type": "function", "function": function}, {"type": "function", **function}):
+        (offered,) = read_request(body(user("a"), tools=[tool])).tools
+        assert (offered.name, offered.description, offered.parameters) == ("f", "Looks up.", '{"type":"object"}')
+
+
+def test_sampling_settings_are_read_as_numbers() -> None:
+    """An odd value is no setting."""
+    found = read_request(body(user("a"), temperature=0.5, top_p=1, seed=7, max_completion_tokens=9)).sampling
+    assert found == SamplingSettings(temperature=0.5, top_p=1.0, seed=7, max_tokens=9)
+    odd = read_request(b'{"temperature": true, "top_p": 1%s, "seed": "x", "max_tokens": []}' % (b"0" * 400)).sampling
+    assert odd == SamplingSettings()
+    assert [SamplingSettings(temperature=0).is_deterministic, SamplingSettings().is_deterministic] == [True, False]
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "type", "text", "id", "function", "name", "arguments", "tool_calls"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
 )
-def test_what_a_chat_cannot_say_is_refused_by_name(more: dict[str, Any], named: str) -> None:
-    """Left out, it would be another question."""
-    with pytest.raises(BadRequest, match="no counterpart in a chat") as refused:
-        chat_of({"input": "x", **more})
-    assert refused.value.param == named
+FIELDS = [
+    "model", "messages", "input", "instructions", "system", "prompt", "metadata", "user", "conversation", "tools",
+    "functions", "temperature", "seed", "response_format", "text",
+]  # fmt: skip
 
 
-def test_recorded_responses_teach_and_what_cannot_is_said() -> None:
-    """An exchange of /responses is an item like any other, and a seen reply; a refused one is a complaint."""
+@given(st.binary(max_size=30) | st.dictionaries(st.sampled_from(FIELDS), ODD).map(json.dumps).map(str.encode))
+def test_no_recorded_bytes_raise(request: bytes) -> None:
+    """The store gives back any bytes that a client sent."""
+    found = read_request(request)
+    assert len(conversation_of(request)) == 16 and len(found.tenant or "16 hex digits...") == 16
+    assert isinstance(found.question + found.first_question + found.instructions + found.transcript, str)
 
-    def graded(name: str, body: dict[str, Any]) -> Graded:
-        exchange = Exchange(
-            id=name, created=1.0, task="t", client_model="gpt", model="small", arm="weak", rules=None, stream=False,
-            status="ok", http_status=200, request=json.dumps(body).encode(), reply="6",
-        )  # fmt: skip
-        return Graded(exchange=exchange, feedback=Feedback(exchange_id=name, created=2.0, expected=5))
 
-    found = from_graded(
-        [graded("a", {"model": "gpt", "input": "What is 2 + 3?"}),
-         graded("b", {"model": "gpt", "input": "And doubled?", "previous_response_id": "resp_a"})],
-        GRADER, model="small", rules=None,
-    )  # fmt: skip
-    (item,) = found.items
-    assert not found.seen[item.id].correct and item.expected == 5
-    assert found.complaints == (
-        "exchange b: 'previous_response_id' of this request to /responses has no counterpart in a chat",
-    )
+@pytest.mark.parametrize("request_", [b"[" * 100_000, b'{"messages": ' + b"[" * 100_000, b'{"input": [[[' + b"{" * 9])
+def test_a_request_nested_too_deep_is_empty(request_: bytes) -> None:
+    """It was never sent to a model either."""
+    assert read_request(request_).turns == ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Exchange, Feedback
 from gateway.store.base import Graded
-from optimizer.dataset.conversation import tenant_of
+from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import (
     PER_CONVERSATION,
     cap_per_key,
@@ -42,7 +42,7 @@ def by_tenant(*sizes: int | None, unnamed: int = 0) -> list[Graded]:
 
 
 def count(found: tuple[Graded, ...], user: str) -> int:
-    return sum(tenant_of(one.exchange.request) == tenant_of(asked("x", user=user)) for one in found)
+    return sum(read_request(one.exchange.request).tenant == read_request(asked("x", user=user)).tenant for one in found)
 
 
 def test_one_tenant_that_floods_brings_its_share_and_no_more() -> None:
@@ -97,7 +97,8 @@ def test_turns_of_one_conversation_are_known_by_how_they_go_on() -> None:
     long = [asked("word " * 5000 + str(number)) for number in range(2)]
     named = [asked(str(number), metadata={"conversation_id": "c"}) for number in range(2)]
     instructed = [b'{"messages": [{"role": "system", "content": "Be brief."}]}']
-    names = conversation_names([first, second, *shots, *long, *named, *instructed])
+    requests = [first, second, *shots, *long, *named, *instructed]
+    names = conversation_names([read_request(request) for request in requests])
     assert names[0] == names[1] and names[6] == names[7]
     assert len(set(names)) == 7
 

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.domain import Rule
 from optimizer.dataset.items import Mistake
-from optimizer.distillation.induction.induce import Induced, conversation, grouped, induce, tool_names
+from optimizer.distillation.induction.induce import Induced, grouped, induce
 from optimizer.distillation.induction.lint import corpus
 from tests.scripted import FOUND, GOOD_RULE, Strong, evaluator, questions
 
@@ -197,18 +197,3 @@ async def test_a_reply_that_was_cut_off_says_so(tmp_path: Path) -> None:
 
     induced = await run(tmp_path, Rambling("and so on and so on"))
     assert "no usable rule" in induced.note and "cut off" in induced.note
-
-
-def test_a_conversation_is_told_apart_from_its_instruction() -> None:
-    """System and developer text is instruction; several turns carry their roles."""
-    request = {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "a"},
-                            {"role": "assistant", "content": "b"},
-                            {"role": "user", "content": [{"type": "text", "text": "c"}]}]}  # fmt: skip
-    assert conversation(json.dumps(request).encode()) == ("Be brief.", "(user) a\n(assistant) b\n(user) c")
-
-
-def test_the_tools_of_a_request_are_known_by_name() -> None:
-    """Whatever else a client put there."""
-    tools = [{"type": "function", "function": {"name": "send_mail"}}, {"type": "custom"}, 5, {"function": {"name": 7}}]
-    assert tool_names(json.dumps({"messages": [], "tools": tools}).encode()) == ["send_mail"]
-    assert tool_names(b'{"messages": []}') == tool_names(b'{"tools": "x"}') == []

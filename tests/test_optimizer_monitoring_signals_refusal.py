@@ -1,12 +1,16 @@
 """Refusals are told by their beginning; what only sounds like one is none."""
 
+import json
+
 import pytest
 
+from optimizer.dataset.recorded_request import RecordedRequest, read_request
 from optimizer.monitoring.signals.refusal import refuses
 
 
-def asked(*texts: str) -> dict[str, object]:
-    return {"messages": [{"role": "user", "content": text} for text in texts]}
+def asked(*texts: str, before: dict[str, str] | None = None) -> RecordedRequest:
+    turns = [{"role": "user", "content": text} for text in texts]
+    return read_request(json.dumps({"messages": [before, *turns] if before else turns}).encode())
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,6 @@ def test_words_that_the_request_holds_are_no_refusal() -> None:
     """A prompt may prescribe them, and a text to be repeated may hold them; an earlier refusal prescribes nothing."""
     reply = "Lo siento, pero no puedo responder tu pregunta."
     told = {"role": "system", "content": f'Si no lo sabes, responde con "{reply}"'}
-    assert not refuses(reply, {"messages": [told, {"role": "user", "content": "¿Quién?"}]})
+    assert not refuses(reply, asked("¿Quién?", before=told))
     before = {"role": "assistant", "content": reply}
-    assert refuses(reply, {"messages": [before, {"role": "user", "content": "¿Quién?"}]})
+    assert refuses(reply, asked("¿Quién?", before=before))

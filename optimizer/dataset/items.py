@@ -15,7 +15,7 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from gateway.store.base import Graded
-from optimizer.dataset.recorded_request import chat_of
+from optimizer.dataset.chat_translation import chat_of
 from optimizer.grading.graders import GraderFailed, ReplyGrader, Submission, grader_for
 
 # What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
@@ -99,6 +99,11 @@ def item_of(body: dict[str, Any], expected: Any) -> Item:
         raise BadData("'messages' are nested too deep") from None
 
 
+def item_of_request(request: bytes, expected: Any = None) -> Item:
+    """Return the item behind a recorded request. Raises the errors of ``item_of`` and ``parse_object``."""
+    return item_of(parse_object(request), expected)
+
+
 def load_jsonl(path: Path, grader: Grader, *, labelled: bool = True) -> Examples:
     """Read examples from a data file; raises ``BadData`` if there is none that can be used.
 
@@ -152,9 +157,9 @@ def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: 
             expected = one.feedback.expected
             if expected is None and correct is not True:
                 if correct is False and own:
-                    mistakes.append(Mistake(request=item_of(body_of(exchange.request), None).request, reply=reply))
+                    mistakes.append(Mistake(request=item_of_request(exchange.request).request, reply=reply))
                 continue
-            item = item_of(body_of(exchange.request), expected)
+            item = item_of_request(exchange.request, expected)
             if expected is None:
                 submission = Submission(text=reply, tool_calls=None, request=item.request)
                 item = msgspec.structs.replace(item, expected=compare.label(submission))
@@ -215,7 +220,7 @@ def _by_place(member: tuple[float, Item]) -> float:
 
 def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
     """An item from a line of JSON. Raises ``BadData`` and, for an ``expected`` of no use, ``Ungradable``."""
-    body = body_of(line)
+    body = parse_object(line)
     if labelled and "expected" not in body:
         raise BadData("'expected' is missing")
     text = body.get("input")
@@ -233,7 +238,7 @@ def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
     return msgspec.structs.replace(item, labelled_by=labelled_by)
 
 
-def body_of(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes) -> dict[str, Any]:
     """A JSON object. Raises ``BadData``."""
     try:
         return msgspec.json.decode(data, type=dict[str, Any])

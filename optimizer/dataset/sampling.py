@@ -13,13 +13,12 @@ from typing import TypeVar
 
 from gateway.domain import Value
 from gateway.store.base import Graded
-from optimizer.dataset.conversation import body_of, conversation_of, folded, tenant_of, turns_of
+from optimizer.dataset.recorded_request import OWN_ROLES, RecordedRequest, digest, folded, read_request
 
 READ_FACTOR = 4
 """How many times more graded exchanges are read than a cycle takes, so that there is a choice."""
 PER_CONVERSATION = 5
 """Exchanges that one conversation may bring, its newest: its turns are variations of one case."""
-_OWN = ("assistant", "model")
 _ROUNDING = 1e-9
 
 Thing = TypeVar("Thing")
@@ -41,8 +40,9 @@ def sample_exchanges(graded: Sequence[Graded], *, most: int, tenant_share: float
     a crowd without a cap: nobody can tell who they are. The same exchanges always give the same choice.
     """
     usable = [one for one in graded if one.exchange.reply is not None]
-    kept = cap_per_key(usable, conversation_names([one.exchange.request for one in usable]), PER_CONVERSATION)
-    tenants = [tenant_of(one.exchange.request) for one in kept]
+    requests = [read_request(one.exchange.request) for one in usable]
+    pairs = cap_per_key(list(zip(usable, requests, strict=True)), conversation_names(requests), PER_CONVERSATION)
+    kept, tenants = [one for one, _ in pairs], [request.tenant for _, request in pairs]
     sizes = Counter(tenants)
     crowd = sizes.pop(None, 0)
     bound = _bound(list(sizes.values()), crowd, most, tenant_share)
@@ -78,35 +78,32 @@ def cap_per_key(things: Sequence[Thing], keys: Sequence[Hashable], most: int) ->
     return kept
 
 
-def conversation_names(requests: Sequence[bytes]) -> list[str]:
-    """A name for each request's conversation, the same for all its turns among these requests.
+def conversation_names(requests: Sequence[RecordedRequest]) -> list[str]:
+    """Return a name for each request's conversation, equal for all its turns among these requests.
 
-    The client's own ``conversation_id``, or else: a request goes on with another one if it begins with all that this
-    one says, and a reply. Unlike the key by which arms are pinned, this tells strangers apart who share a beginning: a
-    long template, examples given as turns, a ``prompt_cache_key``.
+    The client's own ``conversation_id`` counts first. Otherwise a request continues another request if it begins with
+    all turns of the other, and a reply. Unlike the key by which arms are pinned, this separates strangers with the same
+    beginning: a long template, examples given as turns, a ``prompt_cache_key``.
     """
-    ways = [_way(request) for request in requests]
-    ends = {way[-1] for way in ways}
+    histories = [_history(request) for request in requests]
+    ends = {history[-1] for history in histories}
     return [
-        conversation_of(request) if _is_named(request) else next(state for state in way if state in ends)
-        for request, way in zip(requests, ways, strict=True)
+        digest("id", request.conversation_id)
+        if request.conversation_id
+        else next(state for state in history if state in ends)
+        for request, history in zip(requests, histories, strict=True)
     ]
 
 
-def _way(request: bytes) -> list[str]:
-    """Digests of what was said before each reply of the model, and of the whole."""
-    digest, states = hashlib.sha256(), []
-    for turn in turns_of(body_of(request)):
-        if turn.role in _OWN:
-            states.append(digest.hexdigest())
-        text = folded(turn.text).encode("utf-8", "surrogatepass")
-        digest.update(f"{turn.role} {len(text)}\n".encode() + text)
-    return [*states, digest.hexdigest()]
-
-
-def _is_named(request: bytes) -> bool:
-    metadata = body_of(request).get("metadata")
-    return isinstance(metadata, dict) and bool(metadata.get("conversation_id"))
+def _history(request: RecordedRequest) -> list[str]:
+    """Return a digest of the turns before each of the model's replies, and of all turns."""
+    running, states = hashlib.sha256(), []
+    for turn in request.turns:
+        if turn.role in OWN_ROLES:
+            states.append(running.hexdigest())
+        text = folded(turn.content).encode("utf-8", "surrogatepass")
+        running.update(f"{turn.role} {len(text)}\n".encode() + text)
+    return [*states, running.hexdigest()]
 
 
 def _bound(sizes: Sequence[int], crowd: int, most: int, share: float) -> int:

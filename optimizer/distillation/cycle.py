@@ -14,9 +14,10 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
+from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import conversation_names
 from optimizer.distillation.confirmation import confirm
-from optimizer.distillation.induction.induce import Induced, Rejected, conversation, induce, tool_names
+from optimizer.distillation.induction.induce import Induced, Rejected, induce
 from optimizer.distillation.induction.lint import Corpus, corpus
 from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
 from optimizer.distillation.outcome import CyclePlan, Outcome, Tested, forecast
@@ -287,16 +288,16 @@ def known_to_users(plan: CyclePlan, least: int) -> Corpus:
 
     A text in fewer than ``least`` conversations is a user's own.
     """
-    requests = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
-    instructions, asked = zip(*map(conversation, requests), strict=True)
+    recorded = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
+    requests = [read_request(request) for request in recorded]
     return corpus(
-        asked,
+        [request.transcript for request in requests],
         [text_of(item.expected) for item in plan.items],
         conversations=conversation_names(requests),
         tenants=[plan.tenants.get(item.id) for item in plan.items],
         least=least,
-        tools={name for request in requests for name in tool_names(request)},
-        instructions=" ".join(instructions),
+        tools={name for request in requests for name in request.tool_names},
+        instructions=" ".join(request.instructions for request in requests),
     )
 
 

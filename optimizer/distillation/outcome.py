@@ -11,8 +11,9 @@ import msgspec
 
 from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply, Split, split
+from optimizer.dataset.recorded_request import read_request
 from optimizer.distillation import rule_records as records
-from optimizer.distillation.induction.induce import Rejected, conversation
+from optimizer.distillation.induction.induce import Rejected
 from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Trial, measured
 from optimizer.evaluation.noise import Noise
@@ -222,7 +223,7 @@ class Tested(Value, frozen=True):
         return tuple(
             Example(
                 id=old.item.id,
-                input=conversation(old.item.request)[1],
+                input=read_request(old.item.request).transcript,
                 expected=old.item.expected,
                 before=old.answer.text,
                 after=new.answer.text,

@@ -9,7 +9,7 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
-from optimizer.dataset.items import BadData, Item, body_of, correctness, example_of, item_of, read_lines
+from optimizer.dataset.items import BadData, Item, correctness, example_of, item_of_request, parse_object, read_lines
 from optimizer.evaluation.evaluator import Evaluator
 from optimizer.grading.graders import GraderFailed, Submission
 from optimizer.grading.graders.judge import JudgedReply
@@ -85,7 +85,7 @@ def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
     """Rated replies from a data file: an example's keys with ``reply`` and ``correct``. Raises ``BadData``."""
 
     def read(line: bytes) -> RatedReply:
-        body = body_of(line)
+        body = parse_object(line)
         reply, correct = body.get("reply"), body.get("correct")
         if not isinstance(reply, str) or not isinstance(correct, bool):
             raise BadData("'reply' (a text) and 'correct' (true or false) are needed")
@@ -105,7 +105,7 @@ def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
             continue
         try:
             JudgedReply(grader).examine(expected)
-            item = item_of(body_of(one.exchange.request), expected)
+            item = item_of_request(one.exchange.request, expected)
         except PreceptorError as error:
             complaints.append(f"exchange {one.exchange.id}: {error}")
         else:

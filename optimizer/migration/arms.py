@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
 from gateway.settings.sections import Price
-from optimizer.distillation.induction.induce import conversation
+from optimizer.dataset.recorded_request import read_request
 from optimizer.evaluation.candidate_score import paired_outcomes
 from optimizer.evaluation.evaluator import Trial
 from optimizer.migration.money import cost
@@ -164,7 +164,7 @@ def _shown(runs: Sequence[ArmResult], index: int) -> Shown:
     item = runs[0].trials[index].item
     return Shown(
         id=item.id,
-        input=conversation(item.request)[1],
+        input=read_request(item.request).transcript,
         expected=item.expected,
         replies={name: trial.answer.text for name, trial in trials.items()},
         right=tuple(name for name, trial in trials.items() if trial.correct),

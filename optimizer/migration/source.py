@@ -13,7 +13,7 @@ from gateway.domain import Exchange, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Task
 from gateway.store.base import Graded
-from optimizer.dataset.items import BadData, Examples, Item, body_of, from_graded, item_of, load_jsonl
+from optimizer.dataset.items import BadData, Examples, Item, from_graded, item_of_request, load_jsonl
 from optimizer.evaluation.answer_cache import Answer
 from optimizer.evaluation.reference_answers import with_label
 
@@ -50,7 +50,7 @@ def from_log(
         if exchange.model != section.strong or exchange.reply is None:
             continue
         try:
-            item, answer = item_of(body_of(exchange.request), None), _answer(exchange, exchange.reply)
+            item, answer = item_of_request(exchange.request), _answer(exchange, exchange.reply)
             if item.id not in known and item.id not in added and exchange.id not in judged:
                 added[item.id] = with_label(item, section.grader, section.strong, answer, recorded=True)
         except PreceptorError as error:

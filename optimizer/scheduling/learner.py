@@ -13,8 +13,8 @@ from gateway.rules.history import standing
 from gateway.services import Services
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
-from optimizer.dataset.conversation import tenant_of
 from optimizer.dataset.items import Examples, from_graded
+from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
@@ -151,7 +151,7 @@ class Learner:
         log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
         store.put_note(_served_note(task), msgspec.json.encode(served))
         items = items_of(graded)
-        named = {items.get(one.exchange.id): tenant_of(one.exchange.request) for one in graded}
+        named = {items.get(one.exchange.id): read_request(one.exchange.request).tenant for one in graded}
         return plan_for(
             task,
             examples,

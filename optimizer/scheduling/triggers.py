@@ -15,7 +15,7 @@ from gateway.domain import CycleRecord, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Task
 from gateway.store.base import Graded
-from optimizer.dataset.items import Examples, body_of, correctness, item_of
+from optimizer.dataset.items import Examples, correctness, item_of_request
 from optimizer.grading.graders import Submission, grader_for
 
 Reason = Literal["mistakes", "drift", "a new model"]
@@ -96,7 +96,7 @@ def items_of(graded: Sequence[Graded]) -> dict[str, str]:
     found = {}
     for one in graded:
         try:
-            found[one.exchange.id] = item_of(body_of(one.exchange.request), None).id
+            found[one.exchange.id] = item_of_request(one.exchange.request).id
         except PreceptorError:
             continue
     return found
@@ -104,7 +104,7 @@ def items_of(graded: Sequence[Graded]) -> dict[str, str]:
 
 def mistakes_in(examples: Examples, among: Collection[str]) -> int:
     """Questions of these ids to which the incumbent's reply was wrong."""
-    unlabelled = {item_of(body_of(mistake.request), None).id for mistake in examples.mistakes}
+    unlabelled = {item_of_request(mistake.request).id for mistake in examples.mistakes}
     return sum(not seen.correct for key, seen in examples.seen.items() if key in among) + len(unlabelled & set(among))
 
 

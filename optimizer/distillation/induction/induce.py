@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.domain import Rule, RuleRecord, Value
-from gateway.formats.chat import Message, open_message
 from optimizer import prompts
 from optimizer.dataset.items import Mistake, item_of
+from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.redact import redacted
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction import parser
@@ -164,7 +164,7 @@ def _why_none(count: int, refused: dict[str, RuleRecord], first: Answer) -> str:
 
 def _question(prompt: prompts.Prompt, group: _MistakeGroup, existing: Sequence[Rule], form: str) -> str:
     room = SHOWN_CHARACTERS // (len(group.mistakes) + len(group.successes) + 1)
-    system, _ = conversation(group.mistakes[0].request)
+    system = read_request(group.mistakes[0].request).instructions
     instruction = redacted(system.strip())[0] if len(system) >= INSTRUCTION_WORTH_SHOWING else ""
     if existing:
         instruction += "\n\nRules that it has already:\n" + "\n".join(f"- {rule.text}" for rule in existing)
@@ -179,7 +179,7 @@ def _question(prompt: prompts.Prompt, group: _MistakeGroup, existing: Sequence[R
 
 
 def _example(kind: str, shown: Mistake, room: int) -> str:
-    _, question = conversation(shown.request)
+    question = read_request(shown.request).transcript
     expected = "(not known, but the reply was called wrong)" if shown.expected is None else text_of(shown.expected)
     question, reply, expected = redacted(question, shown.reply, expected)
     return (
@@ -187,34 +187,6 @@ def _example(kind: str, shown: Mistake, room: int) -> str:
         f"<reply>{_as_data(reply, room // 4)}</reply>\n"
         f"<expected>{_as_data(expected, room // 4)}</expected>\n</{kind}>"
     )
-
-
-def conversation(request: bytes) -> tuple[str, str]:
-    """The instruction (system or developer text) of a request, and the rest of it as text."""
-    messages = [open_message(raw) for raw in msgspec.json.decode(request, type=_Messages).messages]
-    instruction = "\n".join(message.text() or "" for message in messages if message.role in ("system", "developer"))
-    rest = [message for message in messages if message.role not in ("system", "developer")]
-    if len(rest) == 1:
-        return instruction, rest[0].text() or ""
-    return instruction, "\n".join(map(_line, rest))
-
-
-def tool_names(request: bytes) -> list[str]:
-    """The names of the tools in a request; a tool without a name in the usual place is left out."""
-    offered = msgspec.json.decode(request).get("tools")
-    functions = (
-        [tool.get("function") for tool in offered or () if isinstance(tool, dict)] if isinstance(offered, list) else []
-    )
-    names = [function.get("name") for function in functions if isinstance(function, dict)]
-    return [name for name in names if isinstance(name, str) and name]
-
-
-def _line(message: Message) -> str:
-    return f"({message.role}) {message.text() or ''}"
-
-
-class _Messages(Value, frozen=True):
-    messages: list[msgspec.Raw]
 
 
 def _as_data(text: str, room: int) -> str:

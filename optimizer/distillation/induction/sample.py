@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
 from optimizer.dataset.items import Item, Mistake, RecordedReply
+from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import cap_per_key, conversation_names, spread_over_time
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
@@ -63,7 +64,7 @@ async def sample(
 def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
     """The mistakes to learn from, newest first; ``then`` fills the gap."""
     both = [*first, *then]
-    where = conversation_names([mistake.request for mistake in both])
+    where = conversation_names([read_request(mistake.request) for mistake in both])
     marked = cap_per_key(list(enumerate(both)), where, PER_CONVERSATION)
     chosen = spread_over_time([mistake for place, mistake in marked if place < len(first)], ENOUGH)
     return chosen + spread_over_time(

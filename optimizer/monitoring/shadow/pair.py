@@ -14,7 +14,7 @@ from gateway.formats.chat import only_text, open_chat
 from gateway.forms import FORMS
 from gateway.routing.conversation import place
 from gateway.settings import Task
-from optimizer.dataset.items import Item, body_of, item_of
+from optimizer.dataset.items import Item, item_of_request, parse_object
 from optimizer.evaluation.evaluator import Answer, Evaluator
 from optimizer.evaluation.reference_answers import with_label
 from optimizer.grading.graders import Ungradable
@@ -47,14 +47,14 @@ def question(exchange: Exchange) -> Item | None:
     if exchange.status != "ok" or exchange.reply is None or exchange.finish_reason in _UNFINISHED:
         return None
     try:
-        item = item_of(body_of(exchange.request), None)
+        item = item_of_request(exchange.request)
         return item if _is_text(item.request) else None
     except PreceptorError:
         return None
 
 
 def _is_text(request: bytes) -> bool:
-    body = body_of(request)
+    body = parse_object(request)
     spoken = body.get("modalities") in (None, ["text"])
     contents = (message.get("content") for message in body["messages"])
     return spoken and all(content in _EMPTY or only_text(content, ("text",)) for content in contents)
@@ -64,7 +64,7 @@ def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
     """The rule set, if the gateway would inject it into such a request: one that needs a scratchpad needs room."""
     if rule_set is None:
         return None
-    asked = open_chat(msgspec.json.encode({**body_of(item.request), "model": rule_set.task}))
+    asked = open_chat(msgspec.json.encode({**parse_object(item.request), "model": rule_set.task}))
     return rule_set if FORMS[rule_set.scratchpad].for_request(asked) is not None else None
 
 

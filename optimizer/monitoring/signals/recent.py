@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from gateway.domain import Exchange
-from optimizer.dataset.conversation import repeated_questions
+from optimizer.dataset.repeated_questions import repeated_questions
 
 WITHIN_S = 600.0
 """Seconds after a reply within which the same question counts as asked again."""

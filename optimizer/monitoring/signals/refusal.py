@@ -8,9 +8,8 @@ request".
 """
 
 import re
-from typing import Any
 
-from optimizer.dataset.conversation import folded, turns_of
+from optimizer.dataset.recorded_request import RecordedRequest, folded
 
 _OPENING = 200
 """Characters in which a refusal says so."""
@@ -70,14 +69,14 @@ _JAPANESE = (
 _REFUSAL = re.compile("|".join((*_ENGLISH, _SPANISH, _FRENCH, _GERMAN, _PORTUGUESE, _ITALIAN, _CHINESE, _JAPANESE)))
 
 
-def refuses(text: str, body: dict[str, Any]) -> bool:
+def refuses(text: str, request: RecordedRequest) -> bool:
     """Whether a reply is a refusal; not where its words stand in the request, as when a prompt prescribes them."""
     if len(text) > _ANSWER:
         return False
     found = _REFUSAL.match(_plain(text[:_OPENING]))
     if found is None:
         return False
-    return not any(found[0] in _plain(turn.text) for turn in turns_of(body) if turn.role != "assistant")
+    return not any(found[0] in _plain(turn.content) for turn in request.turns if turn.role != "assistant")
 
 
 def _plain(text: str) -> str:

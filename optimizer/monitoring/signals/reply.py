@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from gateway.domain import Exchange, ToolCall
-from optimizer.dataset.conversation import body_of
+from optimizer.dataset.recorded_request import read_request
 from optimizer.grading.graders.canonical import LONGEST, NotJson, value_of
 from optimizer.monitoring.signals.refusal import refuses
 from optimizer.monitoring.signals.repetition import loops
@@ -43,10 +43,11 @@ def signals(exchange: Exchange) -> tuple[Signal, ...]:
     """
     if exchange.status != "ok" or exchange.reply is None:
         return ()
-    body, text, end = body_of(exchange.request), exchange.reply, (exchange.finish_reason or "").lower()
+    request = read_request(exchange.request)
+    body, text, end = request.body, exchange.reply, (exchange.finish_reason or "").lower()
     cut = end in _CUT
     found: list[Signal] = []
-    if end in _REFUSED or refuses(text, body):
+    if end in _REFUSED or refuses(text, request):
         found.append("refusal")
     if cut and not (text and _wants_few(body)):
         found.append("truncated")

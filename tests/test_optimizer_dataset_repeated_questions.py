@@ -1,4 +1,4 @@
-"""Who asked what: keys of conversations, tenants and questions, and what counts as the same question asked again."""
+"""Questions asked again: the same asker, the same context, and a reply in between."""
 
 import json
 from typing import Any
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Exchange
-from gateway.formats.messages import open_messages
-from optimizer.dataset.conversation import conversation_of, question_of, repeated_questions, tenant_of, turns_of
+from optimizer.dataset.repeated_questions import repeated_questions
 
 QUESTION = "How do I reset the pump of unit 7?"
 LATER = 10_000.0
@@ -39,62 +38,6 @@ def made(id_: str, created: float, request: bytes, reply: str | None = "Press it
 
 FIRST = made("a", 100.0, body(user(QUESTION)))
 AGAIN = made("b", 160.0, body(user(QUESTION), said("Press it."), user("how do I reset  the pump of unit 7?")))
-
-
-def test_all_turns_of_a_conversation_have_one_key() -> None:
-    """Also when its answers differ, and when the client gives a key itself."""
-    assert conversation_of(FIRST.request) == conversation_of(AGAIN.request)
-    assert conversation_of(FIRST.request) != conversation_of(body(user("Another beginning")))
-    for own in ({"metadata": {"conversation_id": "c1"}}, {"prompt_cache_key": "c1"}, {"conversation": {"id": "c1"}}):
-        one, other = body(user("x"), **own), body(user("y"), **own)
-        assert conversation_of(one) == conversation_of(other) != conversation_of(body(user("x")))
-    assert len(conversation_of(b"no json")) == 16
-
-
-@pytest.mark.parametrize("own", [{"user": "u1"}, {"safety_identifier": "u1"}, {"metadata": {"user_id": "u1"}}])
-def test_a_tenant_is_the_end_user_that_a_client_names(own: dict[str, Any]) -> None:
-    """By a hash, because names are nobody's business here."""
-    assert tenant_of(body(user("x"), **own)) == tenant_of(body(user("y"), **own)) != tenant_of(body(user="u2"))
-    assert "u1" not in (tenant_of(body(user("x"), **own)) or "")
-    assert tenant_of(body(user("x"))) is None is tenant_of(body(user("x"), user=7))
-
-
-def test_a_question_is_what_the_user_said_last() -> None:
-    """Case, white space and the form of the content aside; a chat, a response and a completion are alike."""
-    asked = question_of(FIRST.request)
-    assert asked == question_of(AGAIN.request) == question_of(body(user([{"type": "text", "text": QUESTION.upper()}])))
-    assert asked == question_of(json.dumps({"model": "m", "input": QUESTION}).encode())
-    assert asked == question_of(json.dumps({"model": "m", "prompt": QUESTION}).encode())
-    parts = [{"role": "user", "content": [{"type": "input_text", "text": QUESTION}]}]
-    assert asked == question_of(json.dumps({"model": "m", "instructions": "Be brief.", "input": parts}).encode())
-    assert asked != question_of(body(user(QUESTION + " Please.")))
-
-
-def test_a_question_about_another_picture_is_another_question() -> None:
-    """What is no text counts as well."""
-    first, second = (
-        body(user([{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": url}}]))
-        for url in ("data:1", "data:2")
-    )
-    assert question_of(first) != question_of(second) != question_of(FIRST.request)
-
-
-def test_the_next_step_of_an_agent_asks_nothing() -> None:
-    """Its request ends with a tool's result, in either API."""
-    calls = {"role": "assistant", "tool_calls": []}
-    assert question_of(body(user(QUESTION), calls, {"role": "tool", "content": "7"})) == ""
-    handed_in = [user(QUESTION), {"type": "function_call_output", "call_id": "1", "output": "7"}]
-    assert question_of(json.dumps({"model": "m", "input": handed_in}).encode()) == ""
-    assert question_of(b"{}") == question_of(b"\xff") == ""
-
-
-def test_a_recorded_message_is_read_as_the_chat_that_it_became() -> None:
-    """That is how requests of Anthropic's API are recorded."""
-    request = {"model": "m", "max_tokens": 9, "system": "Be brief.", "messages": [user(QUESTION)],
-               "metadata": {"user_id": "u1"}}  # fmt: skip
-    recorded = open_messages(json.dumps(request).encode()).body
-    assert question_of(recorded) == question_of(FIRST.request)
-    assert tenant_of(recorded) == tenant_of(body(user="u1"))
 
 
 def test_the_same_question_later_in_a_conversation_was_asked_again() -> None:
@@ -216,14 +159,4 @@ FIELDS = ["model", "messages", "input", "instructions", "prompt", "metadata", "u
 )
 def test_no_recorded_bytes_raise(requests: list[bytes]) -> None:
     """Whatever was sent."""
-    for request in requests:
-        assert len(conversation_of(request)) == 16
-        assert len(question_of(request)) in (0, 16) and len(tenant_of(request) or "16 hex digits...") == 16
     repeated_questions([made(str(number), number, request) for number, request in enumerate(requests)], now=LATER)
-
-
-def test_turns_hold_what_was_said_by_whom() -> None:
-    """Instructions first; items of a response that nobody said are left out."""
-    items = [user("a"), {"type": "reasoning", "summary": []}, said("b")]
-    turns = turns_of({"instructions": "i", "input": items})
-    assert [(turn.role, turn.text) for turn in turns] == [("system", "i"), ("user", "a"), ("assistant", "b")]
