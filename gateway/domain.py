@@ -21,15 +21,17 @@ Arm = Literal["weak", "strong", "canary", "holdback", "shadow", "fallback", "dir
 Status = Literal["ok", "error", "abandoned"]
 """How an exchange ended: a complete reply, an error, or a client that hung up."""
 
-Source = Literal["client", "shadow", "outcome"]
-"""Who found a reply right or wrong: a client; the task's grader, by another model's answer to the same request
-(``shadow``); or a cheap look at the reply itself (``outcome``)."""
+Source = Literal["label", "client", "shadow", "outcome"]
+"""The origin of feedback.
 
-SOURCES: tuple[Source, ...] = ("client", "shadow", "outcome")
-"""What counts first comes first."""
+``label``: an answer to the label queue, asked for whatever the outcome was. ``client``: a client, of its own accord.
+``shadow``: the task's grader, by another model's answer to the same request. ``outcome``: a cheap look at the reply."""
 
-Decision = Literal["live", "canary", "share", "injection"]
-"""What an entry of a task's history decides; see ``Activation``."""
+SOURCES: tuple[Source, ...] = ("label", "client", "shadow", "outcome")
+"""Every source, in the order of precedence."""
+
+Decision = Literal["live", "canary", "share", "audit", "injection"]
+"""The subject of an entry in a task's history; see ``Activation``."""
 
 ALL_TASKS = "*"
 """Stands for every task where a decision is about all of them."""
@@ -222,12 +224,23 @@ class Exchange(Value, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
     key: str | None = None
     """Name of the key that the client showed; ``None`` where nobody is asked for one."""
+    ref: str | None = None
+    """The client's own name for the request (``x-client-request-id``)."""
+    cluster: str | None = None
+    """A hash of the conversation's key (``routing.conversation``): exchanges with equal clusters depend on each other.
+
+    ``None`` for a request that is no conversation, and for one that is kept out of learning."""
+    cost_usd: float | None = None
+    """By the configured price of ``model``; ``None`` where it has none."""
+    audit_rate: float = 0.0
+    """Probability (0..1) with which the exchange was drawn into its task's audit sample, before its outcome could be
+    known; 0: it was not drawn."""
 
 
 class Feedback(Value, frozen=True):
-    """What is known of a reply's worth. At least one of ``correct``, ``score`` and ``expected`` is given.
+    """A judgement of a reply. At least one of ``correct``, ``score`` and ``expected`` is given.
 
-    Of several for one exchange a client's counts before a shadow's, and that before an outcome's; then the newest.
+    Of several for one exchange the source with the highest precedence counts (``SOURCES``); then the newest.
     """
 
     exchange_id: str
@@ -238,6 +251,35 @@ class Feedback(Value, frozen=True):
     expected: Any = None
     comment: str | None = None
     source: Source = "client"
+    key: str | None = None
+    """Name of the key that sent it; ``None`` where nobody is asked for one."""
+    labeller: str = ""
+    """Name of the person or model that judged; ``queue`` for the label queue without a name."""
+    verdict: float | None = None
+    """0..1: the task's grader applied to the recorded reply and ``expected``."""
+    verdict_at: float | None = None
+    """Time of the grading, in seconds since the epoch; without a verdict: the grader could not say."""
+
+    @property
+    def is_correct(self) -> bool | None:
+        """The judgement as yes or no: ``correct``, else ``score``, else ``verdict``, each from one half up.
+
+        ``None`` while there is none of them.
+        """
+        return judged(self.correct, self.score, self.verdict)
+
+    @property
+    def is_contradictory(self) -> bool:
+        """Whether ``correct`` and the grader's verdict on ``expected`` disagree about the recorded reply."""
+        return self.correct is not None and self.verdict is not None and self.correct != (self.verdict >= 0.5)
+
+
+def judged(correct: bool | None, score: float | None, verdict: float | None) -> bool | None:
+    """Return a judgement as yes or no; see ``Feedback.is_correct``."""
+    if correct is not None:
+        return correct
+    share = score if score is not None else verdict
+    return None if share is None else share >= 0.5
 
 
 class Activation(Value, frozen=True):
@@ -246,6 +288,7 @@ class Activation(Value, frozen=True):
     ``live``: ``version`` (``None``: no rules) serves from now on, and a trial before it is over.
     ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
     ``share``: where a task is served by both models, the weak one gets ``share`` of the conversations.
+    ``audit``: ``share`` of the exchanges is drawn into the audit sample, where the configuration names no share.
     ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.
     """
 
@@ -268,6 +311,8 @@ class Lanes(Value, frozen=True):
     canary_share: float = 0.0
     weak_share: float | None = None
     """The weak model's share where both serve; ``None`` if nobody decided."""
+    audit_rate: float | None = None
+    """Share of the exchanges that is drawn into the audit sample; ``None`` if nobody decided."""
 
 
 class CycleRecord(Value, frozen=True):

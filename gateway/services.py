@@ -12,6 +12,7 @@ from gateway.background import Background
 from gateway.completion import Completions
 from gateway.context import Configuration, LearnerContext
 from gateway.metrics.telemetry import Telemetry
+from gateway.recording import Recorder
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import Settings
@@ -65,6 +66,7 @@ class Services:
     store: Store
     writer: Writer
     rules: LiveRules = field(default_factory=LiveRules)
+    recorder: Recorder = field(default_factory=lambda: Recorder(os.urandom(32)))
     telemetry: Telemetry = field(default_factory=Telemetry)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time

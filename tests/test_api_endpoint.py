@@ -523,3 +523,23 @@ async def test_a_client_can_keep_its_words_to_itself(header: str, kept: bool, st
         exchange = await gateway.exchange(reply)
     assert "4" in reply.text and exchange.usage.output_tokens == 3
     assert (exchange.reply is not None, exchange.request != b"{}") == (kept, kept)
+    assert (exchange.cluster is not None, exchange.audit_rate) == (kept, 1.0 if kept else 0.0)
+
+
+async def test_a_record_says_what_it_cost_and_what_it_belongs_to() -> None:
+    """The price is the configured one; the turns of a conversation share a cluster; the client's own name is kept."""
+    text = CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nprice = { input = 1.0, output = 10.0 }')
+    first = [{"role": "user", "content": "What is 2 + 2?"}]
+    later = [*first, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3 + 3?"}]
+    async with served(four(), text) as gateway:
+        named = {"x-client-request-id": "order-17"}
+        replies = [
+            await gateway.client.post(PATH, json=asked(messages=first), headers=named),
+            await gateway.client.post(PATH, json=asked(messages=later)),
+        ]
+        turns = [await gateway.exchange(reply) for reply in replies]
+        other = await gateway.exchange(await gateway.client.post(PATH, json=asked(model="large")))
+    assert [turn.ref for turn in turns] == ["order-17", None]
+    assert turns[0].cluster == turns[1].cluster is not None
+    assert turns[0].cost_usd == pytest.approx((7 * 1.0 + 3 * 10.0) / 1e6)
+    assert (other.cost_usd, other.audit_rate) == (None, 0.0)

@@ -1,6 +1,7 @@
 """``POST /v1/feedback``: acknowledged once it is stored, refused with the key that is wrong."""
 
 import contextlib
+import hashlib
 import json
 from typing import Any
 
@@ -38,6 +39,16 @@ async def test_feedback_needs_the_reply_s_id_and_an_opinion(given: dict[str, Any
     assert graded.exchange.id == exchange_id
     assert {name: getattr(graded.feedback, name) for name in given} == given
     assert graded.feedback.created > 0
+
+
+async def test_feedback_says_with_which_key_it_came() -> None:
+    """So that it can be traced, and undone."""
+    text = CONFIG + f'[keys.team-a]\nhash = "sha256:{hashlib.sha256(b"k").hexdigest()}"\n'
+    async with served(FakeUpstream(lambda body: "4"), text) as gateway:
+        gateway.client.headers["authorization"] = "Bearer k"
+        reply = await gateway.client.post(PATH, json={"id": await answered(gateway), "correct": True})
+        (graded,) = gateway.services.store.graded("arithmetic", limit=9)
+    assert (reply.status_code, graded.feedback.key, graded.feedback.labeller) == (200, "team-a", "")
 
 
 async def test_an_unknown_id_is_404() -> None:

@@ -5,15 +5,9 @@ import pytest
 from gateway.domain import Usage
 from gateway.settings.sections import Model, Price
 from optimizer.evaluation.budget import ModelUsage
-from optimizer.migration.money import MONTH_S, cost, cost_of, monthly, savings, usd
+from optimizer.migration.money import MONTH_S, cost_of, monthly, savings, usd
 
 MILLION = Usage(prompt_tokens=1_000_000, output_tokens=1_000_000)
-
-
-def test_a_price_is_per_million_tokens() -> None:
-    """In and out apart; without a price nothing is known."""
-    assert cost(Price(input=2.5, output=10), MILLION) == 12.5
-    assert cost(Price(), MILLION) is None
 
 
 def test_a_model_without_a_price_is_free_beside_one_that_has_one() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation
 from gateway.formats.responses import open_responses
-from gateway.routing.conversation import key_of, place
+from gateway.routing.conversation import cluster_of, key_of, place
 
 FIRST = {"role": "user", "content": "What is 2 + 2?"}
 LATER = [FIRST, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3 + 3?"}]
@@ -30,6 +30,30 @@ def test_a_later_turn_has_the_key_of_the_first() -> None:
     assert key_of(chat([FIRST])) == key_of(chat(LATER)) == key_of(chat(told))
     assert key_of(response([FIRST])) == key_of(response(LATER))
     assert key_of(chat([FIRST])) != key_of(chat(LATER[2:]))
+
+
+@pytest.mark.parametrize("role", ['"role": "user", ', '"role":"user",', ' "name": "ann", "role": "user", '])
+def test_the_first_user_s_message_is_seen_however_it_is_written(role: str) -> None:
+    """Spaces and the order of fields differ between clients."""
+    system = '{"role": "system", "content": "It is %s."}'
+    first, other = ("{" + role + f'"content": "{text}"}}' for text in ("Hello", "Goodbye"))
+    bodies = [(system % "9:00", first), (system % "9:01", first), (system % "9:00", other)]
+    keys = [key_of(open_chat(f'{{"model":"m","messages":[{before}, {after}]}}'.encode())) for before, after in bodies]
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("text", ["{}" + "x" * 5000, "x" * 5000 + "{}"], ids=["text first", "instructions first"])
+def test_long_instructions_in_a_message_do_not_make_requests_one_conversation(text: str) -> None:
+    """Many clients send the instructions and a text in a single message: both ends of it count."""
+    first, second = (chat([{"role": "user", "content": text.format(word)}]) for word in ("one", "two"))
+    assert key_of(first) != key_of(second)
+    assert len(key_of(first)) < 1100
+
+
+def test_a_cluster_is_a_hash_of_the_key() -> None:
+    """Equal for the turns of a conversation, short, and without its words."""
+    assert cluster_of(chat([FIRST])) == cluster_of(chat(LATER)) != cluster_of(chat(LATER[2:]))
+    assert len(cluster_of(chat([FIRST]))) == 16 and int(cluster_of(chat([FIRST])), 16) >= 0
 
 
 @pytest.mark.parametrize("field", ["prompt_cache_key", "conversation", "previous_response_id"])

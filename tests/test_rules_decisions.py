@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain import ALL_TASKS, Activation, Rule, RuleSet
 from gateway.errors import Conflict, NotFound, PreceptorError
-from gateway.rules.decisions import named, put_live, roll_back, set_share, switch_injection, told
+from gateway.rules.decisions import named, put_live, roll_back, set_audit_rate, set_share, switch_injection, told
 from gateway.store.memory import MemoryStore
 
 
@@ -74,6 +74,9 @@ def test_decisions_are_told_in_words() -> None:
         told(set_share(made, "t", 0.25, now=1.0, by="watch", why="")) == "the weak model gets 25% of the conversations"
     )
     assert told(switch_injection(made, False, now=1.0, by="ann")) == "injection is off"
+    drawn = set_audit_rate(made, "t", 0.1, now=1.0, by="sweep", why="")
+    assert told(drawn) == "10% of the exchanges are drawn into the audit sample"
+    assert made.lanes()["t"].audit_rate == 0.1
     trial(made, 2, 0.05)
     assert told(made.history("t")[-1]) == "version 2 is on trial with 5% of the conversations"
     assert (named(None), named(3)) == ("no rules", "version 3")

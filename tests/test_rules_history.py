@@ -98,4 +98,6 @@ def test_lanes_hold_the_rule_sets_and_shares_in_effect() -> None:
     history = [entry(1), decided(2, kind="canary", share=0.25), decided(None, kind="share", share=0.1)]
     lanes = lanes_of(standing(history), {1: first, 2: second})
     assert (lanes.live, lanes.canary, lanes.canary_share, lanes.weak_share) == (first, second, 0.25, 0.1)
+    assert lanes.audit_rate is None
+    assert lanes_of(standing([decided(None, kind="audit", share=0.5)]), {}).audit_rate == 0.5
     assert lanes_of(standing([entry(1), entry(None)]), {1: first}).live is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Activation, Evidence, Exchange, Feedback, Lanes, Measured, Rule, RuleSet, ToolCall, Usage
 from gateway.errors import Conflict, NotFound
-from gateway.store.base import MAX_FEEDBACK, Graded, Store, TaskCounts
+from gateway.store.base import MAX_FEEDBACK, Audited, Graded, Store, TaskCounts
 
 
 def exchange(id_: str, **changes: Any) -> Exchange:
@@ -47,6 +47,10 @@ FULL = exchange(
     latency_ms=12.5,
     first_byte_ms=3.25,
     key="team-a",
+    ref="order-17",
+    cluster="00ff00ff00ff00ff",
+    cost_usd=0.0125,
+    audit_rate=0.02,
 )
 
 RULES = RuleSet(
@@ -415,6 +419,78 @@ def test_forgetting_moves_no_position(store: Store) -> None:
     assert store.forget(9.0, limit=9) == 1
 
 
+def test_what_waits_for_the_grader_is_oldest_first_and_of_every_task(store: Store) -> None:
+    """Feedback that gives only the expected answer; a client's yes, no or score needs no grader."""
+    store.record([exchange("a"), exchange("b", task="other", created=3.0), exchange("c")])
+    waiting = [feedback("a", correct=None, expected=5), feedback("b", created=3.0, correct=None, expected={"x": [1]})]
+    for given_ in (
+        *waiting,
+        feedback("c", created=4.0, correct=None, expected=4),
+        feedback("c", correct=False, expected=5),
+        feedback("c", correct=None, score=0.5, expected=5),
+        feedback("c"),
+    ):
+        assert store.add_feedback(given_)
+    assert [graded.feedback for graded in store.ungraded(limit=2)] == waiting
+    assert [graded.exchange.id for graded in store.ungraded(limit=9)] == ["a", "b", "c"]
+    assert store.ungraded(limit=9)[1].exchange == exchange("b", task="other", created=3.0)
+
+
+@pytest.mark.parametrize(("verdict", "correct"), [(1.0, True), (0.25, False), (None, None)])
+def test_a_verdict_is_stored_beside_the_feedback(store: Store, verdict: float | None, correct: bool | None) -> None:
+    """With its time, for every judgement with that expected answer; and nothing waits for the grader twice."""
+    store.record([exchange("a"), exchange("b")])
+    given_ = feedback("a", correct=None, expected={"x": 5.5})
+    for other in (given_, feedback("a", created=3.0, expected={"x": 5.5}), feedback("a", correct=None, expected=6)):
+        store.add_feedback(other)
+    store.add_feedback(feedback("b", correct=None, expected={"x": 5.5}))
+    assert store.put_verdict(given_, verdict, at=7.0)
+    assert [graded.feedback.expected for graded in store.ungraded(limit=9)] == [6, {"x": 5.5}]
+    (whole,) = (one for one in store.graded("sums", limit=9) if one.exchange.id == "a")
+    assert (whole.feedback.verdict, whole.feedback.verdict_at) == (verdict, 7.0)
+    assert msgspec.structs.replace(given_, verdict=verdict, verdict_at=7.0).is_correct == correct
+    assert not store.put_verdict(feedback("gone", expected=1), 1.0, at=7.0)
+    assert not store.put_verdict(feedback("a"), 1.0, at=7.0)
+
+
+def test_a_verdict_is_what_is_observed_of_a_mere_correction(store: Store) -> None:
+    """A client that says only what would have been right is heard as one that says wrong."""
+    facts = {"cluster": "c1", "key": "team-a", "cost_usd": 0.5, "audit_rate": 0.1}
+    store.record([exchange("a", **facts)])
+    store.add_feedback(feedback("a", correct=None, expected=5, key="team-b", labeller="ann"))
+    (before,) = store.observed("sums", since=0.0, limit=9)
+    store.put_verdict(feedback("a", correct=None, expected=5), 0.0, at=3.0)
+    (after,) = store.observed("sums", since=0.0, limit=9)
+    assert (before.correct, after.correct, after.source) == (None, False, "client")
+    assert {name: getattr(after, name) for name in facts} == facts
+
+
+def test_a_label_counts_before_everything_else(store: Store) -> None:
+    """It was asked for whatever the outcome was; what others said of the exchange is kept."""
+    store.record([exchange("a", audit_rate=1.0)])
+    given_ = [
+        feedback("a", created=3.0, correct=True, source="label", labeller="ann"),
+        feedback("a", created=4.0, correct=False, source="label", labeller="bob"),
+        feedback("a", created=9.0, correct=True, key="team-a"),
+    ]
+    for judgement in given_:
+        assert store.add_feedback(judgement)
+    assert store.graded("sums", limit=9)[0].feedback == given_[1]
+    (audited,) = store.audited("sums", since=0.0, limit=9)
+    assert audited == Audited(exchange=exchange("a", audit_rate=1.0), feedback=tuple(given_))
+
+
+def test_the_audit_sample_comes_back_newest_first_labelled_or_not(store: Store) -> None:
+    """Whatever the status; what was not drawn, other tasks, and what arrived before stay out."""
+    drawn = [exchange(f"x{number}", created=float(number), audit_rate=0.5) for number in range(4)]
+    store.record([*drawn, exchange("not drawn", created=3.0), exchange("other", task="other", audit_rate=0.5)])
+    failed = exchange("failed", created=9.0, status="error", audit_rate=0.5)
+    store.record([failed])
+    store.add_feedback(feedback("x2"))
+    assert [one.exchange for one in store.audited("sums", since=1.0, limit=3)] == [failed, drawn[3], drawn[2]]
+    assert [len(one.feedback) for one in store.audited("sums", since=1.0, limit=9)] == [0, 0, 1, 0]
+
+
 def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
     """Live, on trial, and shares, for every task that has a history; the kill switch is no task."""
     for _ in range(2):
@@ -424,6 +500,7 @@ def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
         Activation(task="sums", version=1, created=1.0, by="t"),
         Activation(task="sums", version=2, created=2.0, by="t", kind="canary", share=0.25),
         Activation(task="sums", version=None, created=3.0, by="t", kind="share", share=0.5),
+        Activation(task="sums", version=None, created=3.5, by="t", kind="audit", share=0.125),
         Activation(task="other", version=1, created=4.0, by="t"),
         Activation(task="other", version=None, created=5.0, by="t"),
         Activation(task="*", version=None, created=6.0, by="t", kind="injection", share=0.0),
@@ -431,7 +508,11 @@ def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
         store.activate(entry)
     assert store.lanes() == {
         "sums": Lanes(
-            live=store.rule_set("sums", 1), canary=store.rule_set("sums", 2), canary_share=0.25, weak_share=0.5
+            live=store.rule_set("sums", 1),
+            canary=store.rule_set("sums", 2),
+            canary_share=0.25,
+            weak_share=0.5,
+            audit_rate=0.125,
         ),
         "other": Lanes(),
     }

@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from gateway.domain import Activation, Exchange, Feedback, RuleSet
 from gateway.errors import StoreError
-from gateway.store.base import TaskCounts
-from gateway.store.database import FILE, Database
+from gateway.store.base import Audited, Graded, TaskCounts
+from gateway.store.database import FILE
 from gateway.store.sql import SqlStore
 
 EXCHANGE = Exchange(
@@ -138,65 +140,80 @@ def test_errors_carry_no_prompt(store: SqlStore, tmp_path: Path) -> None:
     assert "secret" not in printed
 
 
-@pytest.mark.parametrize(
-    ("read", "indexes"),
-    [
-        (
-            lambda store: store.counts(),
-            ["task_counts", "COVERING INDEX feedback_task_created"],
-        ),
-        (lambda store: store.graded("sums", limit=10), ["INDEX feedback_task_created", "INDEX feedback_exchange"]),
-        (lambda store: store.open_cycle("sums"), ["INDEX cycles_task"]),
-        (lambda store: store.history("sums"), ["INDEX activations_task"]),
-        (lambda store: store.observed("sums", since=1.0, limit=9), ["INDEX exchanges_task_created"]),
-        (lambda store: store.answered("sums", arm="weak", limit=9), ["INDEX exchanges_task_created"]),
-        (lambda store: store.forget(1.0, limit=9), ["INDEX exchanges_created"]),
-    ],
-    ids=["counts", "graded", "open_cycle", "history", "observed", "answered", "forget"],
-)
-def test_the_indexes_serve_the_reads(store: SqlStore, read: Callable[[SqlStore], object], indexes: list[str]) -> None:
-    """Ten million exchanges are neither walked through nor sorted."""
-    said: list[tuple[str, Any]] = []
-    engine = store._database._reading
-
-    def listen(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        said.append((statement, parameters))
-
-    sa.event.listen(engine, "before_cursor_execute", listen)
-    read(store)
-    sa.event.remove(engine, "before_cursor_execute", listen)
-    with store._database.read() as connection:
-        plans = [
-            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
-            for statement, parameters in said
-            if statement.startswith("SELECT")
-        ]
-    plan = " ".join(plans)
-    assert [index for index in indexes if index not in plan] == []
-    assert "TEMP B-TREE" not in plan
+REVISIONS = ["0001", "0002", "0003", "0004"]
+"""Every earlier form of the database."""
 
 
-def test_what_an_older_version_recorded_is_counted(tmp_path: Path) -> None:
-    """Once, when the database is brought to its new form; and what is recorded from then on."""
+def older(folder: Path, revision: str) -> sqlite3.Connection:
+    """An empty database as an older version made it."""
+    engine = sa.create_engine(f"sqlite:///{folder / FILE}")
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "gateway.store:migrations")
+        command.upgrade(config, revision)
+    engine.dispose()
+    return sqlite3.connect(folder / FILE, isolation_level=None)
+
+
+def insert(connection: sqlite3.Connection, table: str, **values: Any) -> None:
+    names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", values)  # noqa: S608 - names of ours
+
+
+def old_exchange(connection: sqlite3.Connection, id_: str, **changes: Any) -> None:
+    """An exchange in the columns of the first form."""
+    insert(connection, "exchanges", **{
+        "id": id_, "created": 1.0, "task": "sums", "client_model": "gpt-4o-mini", "model": "small", "arm": "weak",
+        "stream": False, "status": "ok", "http_status": 200, "prompt_tokens": 0, "output_tokens": 0, "latency_ms": 0.0,
+        "request": EXCHANGE.request, **changes,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_an_older_version_opens(tmp_path: Path, revision: str) -> None:
+    """What it holds is read as ever, its exchanges were drawn into no audit sample, and it is written on."""
+    with closing(older(tmp_path, revision)) as connection:
+        old_exchange(connection, EXCHANGE.id)
+        insert(connection, "feedback", exchange_id=EXCHANGE.id, task="sums", exchange_created=1.0, created=2.0,
+               expected="5")  # fmt: skip
+    given = Feedback(exchange_id=EXCHANGE.id, created=2.0, expected=5)
+    with closing(SqlStore.open(tmp_path)) as store:
+        assert store.graded("sums", limit=9) == store.ungraded(limit=9) == [Graded(exchange=EXCHANGE, feedback=given)]
+        assert store.audited("sums", since=0.0, limit=9) == []
+        drawn = _changed(id="new", audit_rate=0.5, cluster="c", cost_usd=0.1, ref="r")
+        store.record([drawn])
+        assert store.audited("sums", since=0.0, limit=9) == [Audited(exchange=drawn)]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_an_older_version_without_exchanges_is_built_as_a_new_one(tmp_path: Path, revision: str) -> None:
+    """With the large columns last, and all its triggers and indexes."""
+    with closing(older(tmp_path, revision)):
+        pass
     SqlStore.open(tmp_path).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
-        for name in ("exchanges_counted", "exchanges_forgotten"):
-            connection.execute(f"DROP TRIGGER {name}")
-        connection.execute("DROP TABLE task_counts")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
-    older = SqlStore(Database(sa.create_engine(f"sqlite:///{tmp_path / FILE}"), "older"))
-    older.record([
-        _changed(id="a", created=2.0), _changed(id="b", created=3.0, status="error"),
-        _changed(id="s", arm="shadow"), _changed(id="n", task=None),
-    ])  # fmt: skip
-    older.close()
-    store = SqlStore.open(tmp_path)
-    try:
+    (tmp_path / "new").mkdir()
+    SqlStore.open(tmp_path / "new").close()
+    plans = []
+    for folder in (tmp_path, tmp_path / "new"):
+        with closing(sqlite3.connect(folder / FILE)) as connection:
+            plans.append(set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")))
+            columns = [row[1] for row in connection.execute("PRAGMA table_info(exchanges)")]
+            assert columns[-3:] == ["request", "reply", "tool_calls"]
+    assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003"])
+def test_what_an_older_version_recorded_is_counted(tmp_path: Path, revision: str) -> None:
+    """Once, when the database is brought to its new form; and what is recorded from then on."""
+    with closing(older(tmp_path, revision)) as connection:
+        old_exchange(connection, "a", created=2.0)
+        old_exchange(connection, "b", created=3.0, status="error")
+        old_exchange(connection, "s", arm="shadow")
+        old_exchange(connection, "n", task=None)
+    with closing(SqlStore.open(tmp_path)) as store:
         assert store.counts() == {"sums": TaskCounts(exchanges=2, errors=1, first_seen=2.0, last_seen=3.0)}
         store.record([_changed(id="c", created=4.0)])
         assert store.counts()["sums"].exchanges == 3
-    finally:
-        store.close()
 
 
 def _changed(**changes: Any) -> Exchange:

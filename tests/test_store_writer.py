@@ -1,6 +1,7 @@
 """The writer: nothing waits for the store, nothing is lost within the bounds, and feedback is acknowledged honestly."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_what_is_put_is_written(store: MoodyStore) -> None:
         assert writer.flush(PATIENCE_S)
         assert (writer.written, writer.pending, writer.dropped, writer.error) == (100, 0, 0, None)
     assert store.asked == [str(number) for number in range(100)]
+
+
+def test_the_thread_completes_a_record_before_it_is_written(store: MoodyStore) -> None:
+    """Work that nobody waits for; an exchange whose completion fails is written as it came."""
+
+    def complete(recorded: Exchange) -> Exchange:
+        if recorded.id == "odd":
+            raise ZeroDivisionError
+        return msgspec.structs.replace(recorded, cluster=threading.current_thread().name)
+
+    with writing(store) as writer:
+        writer.put(exchange("a"), complete)
+        writer.put(exchange("odd"), complete)
+        assert writer.flush(PATIENCE_S)
+    assert store.exchange("a") == exchange("a", cluster="store-writer")
+    assert store.exchange("odd") == exchange("odd")
 
 
 def test_what_waits_is_written_in_batches(store: MoodyStore) -> None:

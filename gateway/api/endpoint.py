@@ -22,12 +22,15 @@ from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
 from gateway.http_server.request_response import Header
+from gateway.prices import cost_usd
+from gateway.recording import audit_rate
 from gateway.routing.route import RoutePlan, route
 from gateway.services import Services
 
 log = logging.getLogger(__name__)
 
 LEARN_HEADER = b"x-preceptor-learn"
+REF_HEADER = b"x-client-request-id"
 _PLANS = 1024
 """Plans whose headers are remembered."""
 
@@ -35,6 +38,11 @@ _PLANS = 1024
 def learnable(header: str | None) -> bool:
     """Whether an exchange may be learnt from. Any word but ``on`` is an objection: it must not be missed."""
     return header is None or header.strip().lower() in ("on", "")
+
+
+def client_ref(header: str | None) -> str | None:
+    """Return the client's own name for a request as it is recorded: at most ``LONGEST`` characters."""
+    return header[:LONGEST] if header else None
 
 
 class Endpoint:
@@ -75,6 +83,7 @@ class Endpoint:
         if exchange.holder is not None:
             exchange.holder.check(task, envelope.model)
         exchange.learn = learnable(header(scope, LEARN_HEADER))
+        exchange.ref = client_ref(header(scope, REF_HEADER))
         plan = route(envelope, task, services.rules.current, serving.settings)
         exchange.trace.plan = plan
         if not envelope.stream:
@@ -158,6 +167,8 @@ class Running:
         self.streaming = False
         self.learn = True
         """Whether what was said may be kept; the client decides (``x-preceptor-learn: off``)."""
+        self.ref: str | None = None
+        """The client's own name for the request."""
 
     @property
     def plan(self) -> RoutePlan | None:
@@ -185,6 +196,7 @@ class Running:
         if plan is None:
             return
         services = self._services
+        model = services.settings.models.get(plan.model)
         exchange = Exchange(
             id=self.id,
             created=self._created,
@@ -205,6 +217,15 @@ class Running:
             first_byte_ms=self._first_byte_ms,
             tool_calls=self.trace.tool_calls if self.learn else (),
             key=self.holder.name if self.holder is not None else None,
+            ref=self.ref,
+            cost_usd=None if model is None else cost_usd(model.price, self.trace.usage),
         )
-        services.writer.put(exchange)
+        services.writer.put(exchange, self._completed if self.learn else None)
         services.telemetry.exchange(exchange, self._overhead_s)
+
+    def _completed(self, exchange: Exchange) -> Exchange:
+        """Return the record with what the writer's thread adds to it."""
+        assert self.plan is not None, "only plans are recorded"
+        services = self._services
+        rate = audit_rate(exchange.task, services.settings, services.rules.current)
+        return services.recorder.completed(exchange, self.plan.envelope, rate)

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
+from gateway.api.gate import holder_of
 from gateway.domain import Feedback
 from gateway.errors import BadRequest, NotFound
 from gateway.services import Services
@@ -33,8 +34,8 @@ _PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")
 _body = msgspec.json.Decoder(FeedbackBody)
 
 
-def parse(body: bytes, created: float) -> Feedback:
-    """Decode feedback; raises ``BadRequest`` with the key that is wrong."""
+def parse(body: bytes, created: float, key: str | None = None) -> Feedback:
+    """Decode feedback sent with the key of that name; raises ``BadRequest`` with the field that is wrong."""
     try:
         given = _body.decode(body)
     except msgspec.ValidationError as error:
@@ -55,6 +56,7 @@ def parse(body: bytes, created: float) -> Feedback:
         score=given.score,
         expected=expected,
         comment=given.comment,
+        key=key,
     )
 
 
@@ -63,7 +65,8 @@ async def give_feedback(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[dict[str, Any]]:
     """Store feedback. 404 for an id that no exchange has."""
-    feedback = parse(await request.body(), services.wall_clock())
+    holder = holder_of(request.scope)
+    feedback = parse(await request.body(), services.wall_clock(), holder.name if holder is not None else None)
     if not await _stored(services, feedback):
         raise NotFound(f"There is no exchange {feedback.exchange_id!r}.", param="id", code="exchange_not_found")
     return Response({"id": feedback.exchange_id, "object": "feedback", "stored": True})

@@ -1,5 +1,6 @@
 """``/chat/completions``: a conversation as a list of messages."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -33,22 +34,28 @@ _stream_options = Field("stream_options", dict[str, Any] | None, "an object")
 
 class _Turn(msgspec.Struct):
     role: Any = None
-    content: Raw = Raw()
 
 
 _turn = msgspec.json.Decoder(_Turn)
+_role = re.compile(rb'\s*\{\s*"role"\s*:\s*"(\w+)"\s*,')
+"""The beginning of a message whose role comes first, as most clients write it: read without a look at the content."""
 
 
-def first_said(messages: Sequence[Raw]) -> bytes:
-    """The content of the first message that a user wrote, as it came; else the first message. Empty without any."""
+def first_said(messages: Sequence[Raw]) -> Raw | bytes:
+    """Return the first message that a user wrote, as it came; else the first message. Empty without any."""
     for message in messages:
-        try:
-            turn = _turn.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if turn.role == "user":
-            return bytes(turn.content)
-    return bytes(messages[0]) if messages else b""
+        begins = _role.match(message)
+        if (begins[1] if begins else _role_of(message)) == b"user":
+            return message
+    return messages[0] if messages else b""
+
+
+def _role_of(message: Raw) -> bytes | None:
+    try:
+        role = _turn.decode(message).role
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return role.encode() if isinstance(role, str) else None
 
 
 class CompletionRequest(Envelope, frozen=True, kw_only=True):
@@ -89,7 +96,7 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     def system_text(self) -> str | None:
         return _system_text(bytes(self.messages[0]))
 
-    def opening(self) -> bytes:
+    def opening(self) -> Raw | bytes:
         return first_said(self.messages)
 
     def with_system(self, text: str) -> Changes:

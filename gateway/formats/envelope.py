@@ -74,8 +74,8 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         """The text of the instructions, if there are any."""
         raise NotImplementedError
 
-    def opening(self) -> bytes:
-        """The first thing that a user said in this conversation, as it came; what is there where no user spoke."""
+    def opening(self) -> Raw | bytes:
+        """Return the first message of a user in this conversation, as it came; where no user spoke, the first one."""
         raise NotImplementedError
 
     def with_system(self, text: str) -> Changes:

@@ -49,9 +49,9 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
             return text_of(first.get("content"), _TEXT)
         return None
 
-    def opening(self) -> bytes:
+    def opening(self) -> Raw | bytes:
         if not self.items:
-            return bytes(self.fields.get("input", b""))
+            return self.fields.get("input", b"")
         return first_said(self.items)
 
     def with_system(self, text: str) -> Changes:

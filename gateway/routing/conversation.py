@@ -11,17 +11,26 @@ from gateway.formats.envelope import Conversation
 
 _KEYS = ("prompt_cache_key", "conversation", "previous_response_id")
 """Fields by which a client itself says what belongs together; the last one at least keeps two turns together."""
-_MOST = 1024
-"""Bytes of a first message that are looked at."""
+_HALF = 512
+"""Bytes at each end of a first message that are looked at: instructions that many requests share, and then a text of
+each, or the other way round."""
 
 
 def key_of(envelope: Conversation) -> bytes:
-    """What is the same in every turn: the client's own key, or else how its first message begins."""
+    """Return the same bytes for every turn: the client's own key, or else both ends of its first message."""
     for name in _KEYS:
         given = envelope.fields.get(name)
         if given is not None and bytes(given) not in (b"null", b'""'):
             return bytes(given)
-    return envelope.opening()[:_MOST]
+    opening = memoryview(envelope.opening())
+    if len(opening) <= 2 * _HALF:
+        return bytes(opening)
+    return b"".join((opening[:_HALF], b" %d " % len(opening), opening[-_HALF:]))
+
+
+def cluster_of(envelope: Conversation) -> str:
+    """Return the conversation's key as 16 hex digits, which say nothing of its text."""
+    return hashlib.blake2b(key_of(envelope), digest_size=8).hexdigest()
 
 
 def place(key: bytes, salt: str) -> float:

@@ -40,6 +40,7 @@ class Lane(Value, frozen=True):
     canary: Injection | None = None
     canary_share: float = 0.0
     weak_share: float | None = None
+    audit_rate: float | None = None
 
 
 class RuleSnapshot(Value, frozen=True):

@@ -35,6 +35,7 @@ class LiveRules:
                     canary=compiled(one.canary),
                     canary_share=one.canary_share,
                     weak_share=one.weak_share,
+                    audit_rate=one.audit_rate,
                 )
                 for task, one in lanes.items()
             },

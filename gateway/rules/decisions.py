@@ -44,6 +44,13 @@ def set_share(store: Store, task: str, share: float, *, now: float, by: str, why
     return decision
 
 
+def set_audit_rate(store: Store, task: str, rate: float, *, now: float, by: str, why: str) -> Activation:
+    """Draw a share (0..1) of a task's exchanges into its audit sample from now on."""
+    decision = Activation(task=task, version=None, created=now, by=by, why=why, kind="audit", share=rate)
+    store.activate(decision)
+    return decision
+
+
 def served_by_both(task: str, serve: str) -> None:
     """Raises ``Conflict`` unless a task is served by both models: only then is there something to share out."""
     if serve != "canary":
@@ -74,4 +81,6 @@ def told(decision: Activation) -> str:
             return f"{named(decision.version)} is on trial with {decision.share:.0%} of the conversations"
         case "share":
             return f"the weak model gets {decision.share:.0%} of the conversations"
+        case "audit":
+            return f"{decision.share:.0%} of the exchanges are drawn into the audit sample"
     return f"injection is {'on' if decision.share else 'off'}"

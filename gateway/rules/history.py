@@ -13,6 +13,7 @@ class Standing(Value, frozen=True):
     canary: Activation | None = None
     """A trial under way."""
     share: Activation | None = None
+    audit: Activation | None = None
 
 
 def standing(history: Iterable[Activation]) -> Standing:
@@ -20,6 +21,7 @@ def standing(history: Iterable[Activation]) -> Standing:
     live: Activation | None = None
     canary: Activation | None = None
     share: Activation | None = None
+    audit: Activation | None = None
     for entry in history:
         if entry.kind == "live":
             live, canary = entry, None
@@ -27,7 +29,9 @@ def standing(history: Iterable[Activation]) -> Standing:
             canary = entry if entry.share > 0 else None
         elif entry.kind == "share":
             share = entry
-    return Standing(live=live, canary=canary, share=share)
+        elif entry.kind == "audit":
+            audit = entry
+    return Standing(live=live, canary=canary, share=share, audit=audit)
 
 
 def lanes_of(now: Standing, versions: Mapping[int | None, RuleSet]) -> Lanes:
@@ -38,6 +42,7 @@ def lanes_of(now: Standing, versions: Mapping[int | None, RuleSet]) -> Lanes:
         canary=versions.get(canary.version) if canary is not None else None,
         canary_share=canary.share if canary is not None else 0.0,
         weak_share=now.share.share if now.share is not None else None,
+        audit_rate=now.audit.share if now.audit is not None else None,
     )
 
 

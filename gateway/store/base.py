@@ -24,7 +24,9 @@ from gateway.domain import (
 )
 
 MAX_FEEDBACK = 20
-"""How often clients may speak of one exchange."""
+"""Judgements of one exchange that are kept from each source."""
+AUTOMATIC: frozenset[Source] = frozenset({"shadow", "outcome"})
+"""Sources that look at an exchange once: a second judgement repeats the first."""
 WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): nothing that is said of it is stored"
 
 
@@ -35,8 +37,15 @@ class Graded(Value, frozen=True):
     feedback: Feedback
 
 
+class Audited(Value, frozen=True):
+    """An exchange of the audit sample with every judgement of it, oldest first; contradictions are kept."""
+
+    exchange: Exchange
+    feedback: tuple[Feedback, ...] = ()
+
+
 class Observed(Value, frozen=True):
-    """An exchange without its texts, and what is known of its worth."""
+    """An exchange without its texts, and the judgement that counts."""
 
     id: str
     created: float
@@ -46,8 +55,12 @@ class Observed(Value, frozen=True):
     status: Status
     latency_ms: float
     usage: Usage
+    key: str | None = None
+    cluster: str | None = None
+    cost_usd: float | None = None
+    audit_rate: float = 0.0
     correct: bool | None = None
-    """By the feedback that counts; of a score, whether it is at least one half."""
+    """``Feedback.is_correct`` of the feedback that counts."""
     source: Source | None = None
     signals: str = ""
     """The comment of feedback from an outcome: which signs of failure the reply shows."""
@@ -84,6 +97,24 @@ class Store(Protocol):
         """The newest ``limit`` exchanges of a task that ended ``ok`` and have feedback, newest first.
 
         Each comes with the feedback that counts.
+        """
+
+    def ungraded(self, *, limit: int) -> list[Graded]:
+        """Up to ``limit`` judgements of any task that only the grader can turn into a verdict, oldest first.
+
+        They have ``expected`` and neither ``correct`` nor ``score``, and the grader was not asked yet.
+        """
+
+    def put_verdict(self, feedback: Feedback, verdict: float | None, *, at: float) -> bool:
+        """Store the grader's verdict (0..1; ``None``: it cannot say) on the expected answer of ``feedback``.
+
+        Every judgement of the exchange with an equal expected answer gets it. ``False`` if there is none any more.
+        """
+
+    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+        """The newest ``limit`` exchanges of a task's audit sample that arrived at or after ``since``, newest first.
+
+        Labelled or not, and whatever their status.
         """
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:

@@ -19,7 +19,8 @@ from gateway.domain import (
 )
 from gateway.errors import Conflict, NotFound
 from gateway.rules.history import lanes_of, standing
-from gateway.store.base import MAX_FEEDBACK, WITHHELD, Graded, Observed, TaskCounts
+from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
+from gateway.store.rows import encode_expected
 
 
 class MemoryStore:
@@ -57,7 +58,7 @@ class MemoryStore:
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
             given = self._feedback.setdefault(feedback.exchange_id, [])
             said = sum(one.source == feedback.source for one in given)
-            if said and feedback.source != "client":
+            if said and feedback.source in AUTOMATIC:
                 return True
             if said >= MAX_FEEDBACK:
                 raise Conflict(f"exchange {feedback.exchange_id!r} has feedback enough", param="id")
@@ -76,6 +77,39 @@ class MemoryStore:
                 if exchange.task == task and exchange.status == "ok" and exchange.id in self._feedback
             ]
         return sorted(found, key=attrgetter("exchange.created"), reverse=True)[:limit]
+
+    def ungraded(self, *, limit: int) -> list[Graded]:
+        with self._lock:
+            waiting = [
+                Graded(exchange=self._exchanges[feedback.exchange_id], feedback=feedback)
+                for given in self._feedback.values()
+                for feedback in given
+                if feedback.expected is not None
+                and (feedback.correct, feedback.score, feedback.verdict_at) == (None, None, None)
+            ]
+        return sorted(waiting, key=attrgetter("feedback.created"))[:limit]
+
+    def put_verdict(self, feedback: Feedback, verdict: float | None, *, at: float) -> bool:
+        expected = encode_expected(feedback.expected)
+        with self._lock:
+            given = self._feedback.get(feedback.exchange_id, [])
+            same = [
+                index
+                for index, other in enumerate(given)
+                if expected is not None and encode_expected(other.expected) == expected
+            ]
+            for index in same:
+                given[index] = msgspec.structs.replace(given[index], verdict=verdict, verdict_at=at)
+            return bool(same)
+
+    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+        with self._lock:
+            drawn = [
+                Audited(exchange=exchange, feedback=tuple(self._feedback.get(exchange.id, ())))
+                for exchange in self._exchanges.values()
+                if exchange.task == task and exchange.created >= since and exchange.audit_rate > 0
+            ]
+        return sorted(drawn, key=attrgetter("exchange.created"), reverse=True)[:limit]
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         with self._lock:
@@ -221,6 +255,5 @@ def _observed(exchange: Exchange, given: Feedback | None) -> Observed:
     known = {name: getattr(exchange, name) for name in Observed.__struct_fields__ if hasattr(exchange, name)}
     if given is None:
         return Observed(**known)
-    correct = given.correct if given.score is None or given.correct is not None else given.score >= 0.5
     signals = given.comment or "" if given.source == "outcome" else ""
-    return Observed(**known, correct=correct, source=given.source, signals=signals)
+    return Observed(**known, correct=given.is_correct, source=given.source, signals=signals)

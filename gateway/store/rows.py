@@ -41,9 +41,12 @@ def exchange_of(row: Mapping[Any, Any]) -> Exchange:
 
 
 def feedback_row(given: Feedback) -> dict[str, Any]:
-    row = msgspec.structs.asdict(given)
-    row["expected"] = None if given.expected is None else msgspec.json.encode(given.expected).decode()
-    return row
+    return msgspec.structs.asdict(given) | {"expected": encode_expected(given.expected)}
+
+
+def encode_expected(expected: Any) -> str | None:
+    """Return an expected answer as JSON text, ``None`` for no answer: equal answers have equal texts."""
+    return None if expected is None else msgspec.json.encode(expected).decode()
 
 
 def feedback_of(row: Mapping[Any, Any]) -> Feedback:

@@ -17,10 +17,16 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration. A database that says so is opened without loading Alembic."""
+
+AUDITED = text("audit_rate > 0")
+"""The condition of a partial index: a query must hold it in the same words."""
+UNGRADED = text("expected IS NOT NULL AND correct IS NULL AND score IS NULL AND verdict_at IS NULL")
+"""The condition of another, for feedback that waits for the grader."""
 
 metadata = MetaData()
 
@@ -42,14 +48,20 @@ exchanges = Table(
     Column("output_tokens", Integer, nullable=False),
     Column("latency_ms", Double, nullable=False),
     Column("first_byte_ms", Double),
+    Column("key", Text),
+    Column("ref", Text),
+    Column("cluster", Text),
+    Column("cost_usd", Double),
+    Column("audit_rate", Double, nullable=False, server_default="0"),
     Column("error", Text),
     Column("request", LargeBinary, nullable=False),
     Column("reply", Text),
     Column("tool_calls", Text),
-    Column("key", Text),
     # For what is too old; rows that were recorded together lie together, so a batch of them is quick to delete.
     Index("exchanges_created", "created"),
     Index("exchanges_task_created", "task", "created"),
+    Index("exchanges_audited", "task", "created", sqlite_where=AUDITED, postgresql_where=AUDITED),
+    Index("exchanges_ref", "ref", sqlite_where=text("ref IS NOT NULL"), postgresql_where=text("ref IS NOT NULL")),
 )
 
 task_counts = Table(
@@ -78,9 +90,14 @@ feedback = Table(
     Column("expected", Text),
     Column("comment", Text),
     Column("source", Text, nullable=False, server_default="client"),
+    Column("key", Text),
+    Column("labeller", Text, nullable=False, server_default=""),
+    Column("verdict", Double),
+    Column("verdict_at", Double),
     Index("feedback_exchange", "exchange_id"),
     # The last two columns let the feedback of a task be counted from the index alone.
     Index("feedback_task_created", "task", "exchange_created", "source", "exchange_id"),
+    Index("feedback_ungraded", "id", sqlite_where=UNGRADED, postgresql_where=UNGRADED),
 )
 
 rule_sets = Table(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,28 @@ class _Ticket:
         self.attempting = False
         """The store has it in hand: only the store's answer decides."""
         self.answer: Future[bool | Exception] = Future()
+
+
+class _Record:
+    """An exchange in the queue and the work that completes it, left to the thread that writes it."""
+
+    def __init__(self, exchange: Exchange, complete: Callable[[Exchange], Exchange] | None) -> None:
+        self._exchange = exchange
+        self._complete = complete
+        self.size = len(exchange.request) + len(exchange.reply or "")
+
+    def completed(self) -> Exchange:
+        """Return the complete exchange. An error of the work leaves the exchange as it came: it must not be lost."""
+        complete, self._complete = self._complete, None
+        if complete is not None:
+            try:
+                self._exchange = complete(self._exchange)
+            except Exception as error:  # noqa: BLE001 - the thread must live on
+                what = type(error).__name__  # its text may quote the request
+                log.warning(
+                    "exchange %s is incomplete: %s", self._exchange.id, what, extra={"action": "exchange_incomplete"}
+                )
+        return self._exchange
 
 
 class Writer:
@@ -69,7 +92,7 @@ class Writer:
         # Everything below is guarded by the lock, held for moments only: the event loop takes it, too.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._queue: deque[Exchange | _Ticket | Spool] = deque()  # its head stays until it is written
+        self._queue: deque[_Record | _Ticket | Spool] = deque()  # its head stays until it is written
         self._bytes = 0
         self._done = 0
         self._idle = False
@@ -89,15 +112,18 @@ class Writer:
             self._queue.extendleft(reversed(self._spool.left() if self._spool is not None else []))
         self._thread.start()
 
-    def put(self, exchange: Exchange) -> None:
-        """Queue an exchange; never waits. Over the bounds it is dropped and counted."""
-        size = _size(exchange)
+    def put(self, exchange: Exchange, complete: Callable[[Exchange], Exchange] | None = None) -> None:
+        """Queue an exchange; never waits. Over the bounds it is dropped and counted.
+
+        The thread calls ``complete`` before it writes, so that nobody else waits for the work.
+        """
+        record = _Record(exchange, complete)
         with self._lock:
-            if self._stopped or len(self._queue) >= self._max_rows or self._bytes + size > self._max_bytes:
+            if self._stopped or len(self._queue) >= self._max_rows or self._bytes + record.size > self._max_bytes:
                 self.dropped += 1
                 return
-            self._queue.append(exchange)
-            self._bytes += size
+            self._queue.append(record)
+            self._bytes += record.size
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -150,7 +176,7 @@ class Writer:
         for entry in rest:
             if isinstance(entry, _Ticket):
                 self._give_up(entry)
-        self._keep([entry for entry in rest if isinstance(entry, Exchange)])
+        self._keep([entry.completed() for entry in rest if isinstance(entry, _Record)])
 
     def _keep(self, rest: list[Exchange]) -> None:
         if not rest:
@@ -185,7 +211,7 @@ class Writer:
                 self._finished(batch)
                 delay = first
 
-    def _next(self) -> list[Exchange] | _Ticket | Spool | None:
+    def _next(self) -> list[_Record] | _Ticket | Spool | None:
         """Wait for work and return the head of the queue: exchanges up to the next ticket, or one other entry."""
         with self._changed:
             self._idle = True
@@ -196,22 +222,22 @@ class Writer:
             if self._stopped:
                 return None
             head = self._queue[0]
-            if not isinstance(head, Exchange):
+            if not isinstance(head, _Record):
                 return head
-            batch: list[Exchange] = []
+            batch: list[_Record] = []
             for entry in islice(self._queue, self._batch_rows):
-                if not isinstance(entry, Exchange):
+                if not isinstance(entry, _Record):
                     break
                 batch.append(entry)
             return batch
 
-    def _write(self, batch: list[Exchange] | _Ticket | Spool) -> None:
+    def _write(self, batch: list[_Record] | _Ticket | Spool) -> None:
         if isinstance(batch, _Ticket):
             self._answer(batch)
         elif isinstance(batch, Spool):
             self._replay(batch)
         else:
-            self._record(batch)
+            self._record([record.completed() for record in batch])
 
     def _record(self, batch: list[Exchange]) -> None:
         """Record a batch; an exchange that no store can take (a lone surrogate, a huge number) must not hold it up."""
@@ -269,21 +295,17 @@ class Writer:
             self._changed.wait_for(lambda: self._nudged or self._stopped, delay)
             self._nudged = False
 
-    def _finished(self, batch: list[Exchange] | _Ticket | Spool) -> None:
+    def _finished(self, batch: list[_Record] | _Ticket | Spool) -> None:
         if self.error is not None:
             log.info("the store works again", extra={"action": "store_recovered"})
-        exchanges = batch if isinstance(batch, list) else []
+        records = batch if isinstance(batch, list) else []
         with self._changed:
             self.error = None
-            rows = len(exchanges) or 1
+            rows = len(records) or 1
             for _ in range(rows):
                 self._queue.popleft()
-            self._bytes -= sum(map(_size, exchanges))
+            self._bytes -= sum(record.size for record in records)
             self._done += rows
             if not self._queue:
                 self._hurry = self._nudged = False
             self._changed.notify_all()
-
-
-def _size(exchange: Exchange) -> int:
-    return len(exchange.request) + len(exchange.reply or "")

@@ -6,10 +6,11 @@ A smaller model may need more tokens, and rules cost some: ``preceptor migrate``
 import math
 
 from gateway.domain import Usage, Value
+from gateway.prices import cost_usd
 from gateway.settings import Model, Settings
 from gateway.settings.sections import Price
 from optimizer.discovery.groups import Group
-from optimizer.migration.money import Savings, cost, monthly, savings
+from optimizer.migration.money import Savings, monthly, savings
 
 
 class SavingsEstimate(Value, frozen=True):
@@ -35,7 +36,7 @@ def estimate_savings(group: Group, settings: Settings, weak: str | None = None) 
     weak = weak or _cheaper(group, settings, usd)
     n = len(group.members)
     old = None if usd is None or weak is None else 1000 * usd / n
-    new = None if weak is None else cost(settings.models[weak].price, group.usage)
+    new = None if weak is None else cost_usd(settings.models[weak].price, group.usage)
     return SavingsEstimate(
         usd=usd,
         unpriced=tuple(sorted(name for name, amount in costs.items() if amount is None)),
@@ -55,14 +56,14 @@ def _cheaper(group: Group, settings: Settings, usd: float | None) -> str | None:
     answering = {exchange.model for exchange, _ in group.members}
     if weak is None or all(_costs_nothing(name, settings) for name in answering):
         return None
-    new = cost(settings.models[weak].price, group.usage) or 0.0
+    new = cost_usd(settings.models[weak].price, group.usage) or 0.0
     return weak if usd is None or (new < usd and not math.isclose(new, usd)) else None
 
 
 def cheapest(settings: Settings, usage: Usage) -> str | None:
     """Return the configured model with the lowest cost for these tokens; a remote model without a price is skipped."""
     costs = {
-        name: cost(model.price, usage) or 0.0
+        name: cost_usd(model.price, usage) or 0.0
         for name, model in settings.models.items()
         if model.price != Price() or _at_home(model, settings)
     }
@@ -71,7 +72,7 @@ def cheapest(settings: Settings, usage: Usage) -> str | None:
 
 def _cost(name: str, usage: Usage, settings: Settings) -> float | None:
     model = _model(name, settings)
-    return None if model is None else cost(model.price, usage)
+    return None if model is None else cost_usd(model.price, usage)
 
 
 def _costs_nothing(name: str, settings: Settings) -> bool:

@@ -10,11 +10,11 @@ from statistics import NormalDist, median, quantiles
 from typing import Any, Literal
 
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
+from gateway.prices import cost_usd
 from gateway.settings.sections import Price
 from optimizer.dataset.recorded_request import read_request
 from optimizer.evaluation.candidate_score import paired_outcomes
 from optimizer.evaluation.evaluator import Trial
-from optimizer.migration.money import cost
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 ArmName = Literal["strong", "weak", "weak + rules"]
@@ -102,7 +102,7 @@ def arm_result(
     n, right = len(trials), sum(trial.correct for trial in trials)
     usage = sum((trial.answer.usage for trial in trials), Usage())
     latencies = [trial.answer.latency_s for trial in trials]
-    paid = cost(price, usage)
+    paid = cost_usd(price, usage)
     thousand = None if paid is None else 1000 * paid / n
     arm = ArmSummary(
         name=name,

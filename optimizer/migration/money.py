@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from gateway.domain import Usage, Value
+from gateway.domain import Value
+from gateway.prices import cost_usd
 from gateway.settings import Model
-from gateway.settings.sections import Price
 from optimizer.evaluation.budget import ModelUsage
 
 MONTH_S = 30 * 86400.0
@@ -28,16 +28,9 @@ class Savings(Value, frozen=True):
     calls_per_month: float | None = None
 
 
-def cost(price: Price, usage: Usage) -> float | None:
-    """Return the USD for these tokens; ``None`` if the model has no price."""
-    if not price.input and not price.output:
-        return None
-    return (usage.prompt_tokens * price.input + usage.output_tokens * price.output) / 1e6
-
-
 def cost_of(used: Mapping[str, ModelUsage], models: Mapping[str, Model]) -> float | None:
     """Return the USD for the calls of a run. A model without a price counts as free; ``None`` if all are without."""
-    costs = [cost(models[name].price, share.usage) for name, share in used.items()]
+    costs = [cost_usd(models[name].price, share.usage) for name, share in used.items()]
     known = [amount for amount in costs if amount is not None]
     return sum(known) if known else None
 

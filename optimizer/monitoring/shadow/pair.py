@@ -87,6 +87,8 @@ def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | No
         usage=answer.usage,
         latency_ms=answer.latency_s * 1000,
         tool_calls=answer.tool_calls,
+        key=exchange.key,
+        cluster=exchange.cluster,
     )
 
 

@@ -1,0 +1,244 @@
+"""The half of the SQL store that holds traffic: exchanges, the judgements of them, and counts.
+
+Each public method is one transaction.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as insert_or_skip
+
+from gateway.domain import SOURCES, Arm, Exchange, Feedback, Usage, judged
+from gateway.errors import Conflict
+from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
+from gateway.store.database import Database
+from gateway.store.rows import encode_expected, exchange_of, exchange_row, feedback_of, feedback_row
+from gateway.store.schema import AUDITED, UNGRADED, exchanges, feedback, task_counts
+
+_POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
+"""In the order of recording. SQLite's own; another database needs a column for it."""
+_OBSERVED = (
+    "id", "created", "model", "arm", "rules", "status", "latency_ms", "prompt_tokens", "output_tokens",
+    "key", "cluster", "cost_usd", "audit_rate",
+)  # fmt: skip
+
+
+class SqlExchanges:
+    """Exchanges and feedback over SQLAlchemy Core; see ``gateway.store.base.Store``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # The one construct that Postgres imports from elsewhere; its SQL is the same there.
+        insert = database.compiled(insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"]))
+        self._insert, self._inserted = insert.string, insert.positiontup or ()
+
+    def record(self, batch: Sequence[Exchange]) -> None:
+        if not batch:
+            return
+        rows = [exchange_row(exchange) for exchange in batch]
+        with self._database.write() as connection:
+            # What SQLAlchemy does for each row of a statement takes as long as writing it.
+            connection.exec_driver_sql(self._insert, [tuple([row[name] for name in self._inserted]) for row in rows])
+
+    def add_feedback(self, given: Feedback) -> bool:
+        # Of an exchange that is kept out of learning no text was stored.
+        withheld = sa.and_(exchanges.c.reply.is_(None), exchanges.c.request == b"{}").label("withheld")
+        about = (exchanges.c.task, exchanges.c.created, exchanges.c.arm, withheld)
+        known = sa.select(*about).where(exchanges.c.id == given.exchange_id)
+        same = sa.select(sa.func.count()).where(
+            feedback.c.exchange_id == given.exchange_id, feedback.c.source == given.source
+        )
+        with self._database.write() as connection:
+            exchange = connection.execute(known).one_or_none()
+            if exchange is None or (exchange.arm == "shadow" and given.source == "client"):
+                return False
+            if exchange.withheld:
+                raise Conflict(WITHHELD, param="id", code="exchange_withheld")
+            said = connection.execute(same).scalar_one()
+            if said and given.source in AUTOMATIC:
+                return True
+            if said >= MAX_FEEDBACK:
+                raise Conflict(f"exchange {given.exchange_id!r} has feedback enough", param="id")
+            values = feedback_row(given) | {"task": exchange.task, "exchange_created": exchange.created}
+            connection.execute(sa.insert(feedback), values)
+            return True
+
+    def exchange(self, exchange_id: str) -> Exchange | None:
+        statement = sa.select(exchanges).where(exchanges.c.id == exchange_id)
+        with self._database.read() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        return None if row is None else exchange_of(row)
+
+    def graded(self, task: str, *, limit: int) -> list[Graded]:
+        statement = (
+            _graded()
+            .where(feedback.c.task == task, exchanges.c.status == "ok", _counts())
+            .order_by(feedback.c.exchange_created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
+
+    def ungraded(self, *, limit: int) -> list[Graded]:
+        statement = _graded().where(UNGRADED).order_by(feedback.c.id).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
+
+    def put_verdict(self, given: Feedback, verdict: float | None, *, at: float) -> bool:
+        statement = (
+            sa.update(feedback)
+            .where(
+                feedback.c.exchange_id == given.exchange_id,
+                feedback.c.expected.is_not(None),
+                feedback.c.expected == encode_expected(given.expected),
+            )
+            .values(verdict=verdict, verdict_at=at)
+        )
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount > 0
+
+    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+        drawn = (
+            sa.select(exchanges)
+            .where(exchanges.c.task == task, exchanges.c.created >= since, AUDITED)
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        about = sa.select(*_prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
+        given: dict[str, list[Feedback]] = {}
+        with self._database.read() as connection:
+            rows = connection.execute(drawn).mappings().all()
+            for row in sorted(connection.execute(about).mappings(), key=itemgetter("feedback_id")):
+                given.setdefault(row["feedback_exchange_id"], []).append(feedback_of(row))
+        return [Audited(exchange=exchange_of(row), feedback=tuple(given.get(row["id"], ()))) for row in rows]
+
+    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        statement = (
+            sa.select(exchanges, _POSITION.label("position")).where(after < _POSITION).order_by(_POSITION).limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).mappings().all()
+        return [exchange_of(row) for row in rows], rows[-1]["position"] if rows else after
+
+    def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
+        given = (feedback.c.correct, feedback.c.score, feedback.c.verdict, feedback.c.source, feedback.c.comment)
+        statement = (
+            sa.select(*(exchanges.c[name] for name in _OBSERVED), *given)
+            .select_from(exchanges)
+            .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _counts()))
+            .where(exchanges.c.task == task, exchanges.c.created >= since)
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [_observed(row) for row in reversed(rows)]
+
+    def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
+        statement = (
+            sa.select(exchanges)
+            .where(exchanges.c.task == task, exchanges.c.arm == arm, exchanges.c.status == "ok")
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [exchange_of(row) for row in connection.execute(statement).mappings()]
+
+    def unclaimed(self, *, limit: int) -> list[Exchange]:
+        statement = (
+            sa.select(exchanges)
+            .where(exchanges.c.task.is_(None), exchanges.c.status == "ok", exchanges.c.request != b"{}")
+            .order_by(exchanges.c.created.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [exchange_of(row) for row in connection.execute(statement).mappings()]
+
+    def forget(self, before: float, *, limit: int) -> int:
+        newest = sa.select(sa.func.max(_POSITION)).select_from(exchanges).scalar_subquery()
+        old = (
+            sa.select(exchanges.c.id)
+            .where(exchanges.c.created < before, newest > _POSITION)
+            .order_by(exchanges.c.created)
+            .limit(limit)
+        )
+        with self._database.read() as connection:  # found before others are kept from writing
+            ids = connection.execute(old).scalars().all()
+        if ids:
+            with self._database.write() as connection:
+                connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_(ids)))
+                connection.execute(sa.delete(exchanges).where(exchanges.c.id.in_(ids)))
+        return len(ids)
+
+    def counts(self) -> dict[str, TaskCounts]:
+        # Of a shadow nobody else speaks: few exchanges have to be looked up.
+        of_shadow = sa.exists().where(exchanges.c.id == feedback.c.exchange_id, exchanges.c.arm == "shadow")
+        of_feedback = (
+            sa.select(feedback.c.task, sa.func.count().label("feedback"))
+            .where(sa.or_(feedback.c.source != "shadow", ~of_shadow))
+            .group_by(feedback.c.task)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(task_counts)).all()
+            given = {row.task: row.feedback for row in connection.execute(of_feedback)}
+        return {
+            row.task: TaskCounts(
+                exchanges=row.exchanges,
+                errors=row.errors,
+                feedback=given.get(row.task, 0),
+                output_tokens=row.output_tokens,
+                first_seen=row.first_seen,
+                last_seen=row.last_seen,
+            )
+            for row in rows
+        }
+
+
+def _graded() -> sa.Select[Any]:
+    return sa.select(exchanges, *_prefixed()).join(feedback, feedback.c.exchange_id == exchanges.c.id)
+
+
+def _prefixed() -> list[sa.ColumnElement[Any]]:
+    return [column.label(f"feedback_{column.name}") for column in feedback.c]
+
+
+def _observed(row: sa.Row[Any]) -> Observed:
+    correct = judged(row.correct, row.score, row.verdict)
+    return Observed(
+        id=row.id,
+        created=row.created,
+        model=row.model,
+        arm=row.arm,
+        rules=row.rules,
+        status=row.status,
+        latency_ms=row.latency_ms,
+        usage=Usage(prompt_tokens=row.prompt_tokens, output_tokens=row.output_tokens),
+        key=row.key,
+        cluster=row.cluster,
+        cost_usd=row.cost_usd,
+        audit_rate=row.audit_rate,
+        correct=correct,
+        source=row.source,
+        signals=row.comment or "" if row.source == "outcome" else "",
+    )
+
+
+def _counts() -> sa.ColumnElement[bool]:
+    """That a row of feedback is the one that counts for its exchange."""
+    other = feedback.alias()
+    newer = sa.or_(
+        other.c.created > feedback.c.created,
+        sa.and_(other.c.created == feedback.c.created, other.c.id > feedback.c.id),
+    )
+    return ~sa.exists().where(
+        other.c.exchange_id == feedback.c.exchange_id,
+        sa.or_(_rank(other) < _rank(feedback), sa.and_(_rank(other) == _rank(feedback), newer)),
+    )
+
+
+def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
+    return sa.case({source: rank for rank, source in enumerate(SOURCES)}, value=table.c.source)

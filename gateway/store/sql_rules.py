@@ -1,0 +1,133 @@
+"""The half of the SQL store that holds decisions: rule sets, the history of each task, learning cycles and notes.
+
+Each public method is one transaction.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as insert_or_update
+
+from gateway.domain import ALL_TASKS, Activation, CycleRecord, Lanes, RuleSet
+from gateway.errors import Conflict, NotFound
+from gateway.rules.history import lanes_of, standing
+from gateway.store.database import Database
+from gateway.store.rows import rule_set_of, rule_set_row
+from gateway.store.schema import activations, cycles, notes, rule_sets
+
+
+class SqlRules:
+    """Rule sets, histories, cycles and notes over SQLAlchemy Core; see ``gateway.store.base.Store``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def publish(self, rule_set: RuleSet) -> RuleSet:
+        newest = sa.select(sa.func.coalesce(sa.func.max(rule_sets.c.version), 0)).where(
+            rule_sets.c.task == rule_set.task
+        )
+        with self._database.write() as connection:
+            row = rule_set_row(rule_set, connection.execute(newest).scalar_one() + 1)
+            published = rule_set_of(row)  # what cannot be read back is not committed
+            connection.execute(sa.insert(rule_sets), row)
+        return published
+
+    def rule_set(self, task: str, version: int) -> RuleSet | None:
+        with self._database.read() as connection:
+            row = connection.execute(_rule_sets(task, version)).mappings().one_or_none()
+        return None if row is None else rule_set_of(row)
+
+    def rule_sets(self, task: str) -> list[RuleSet]:
+        statement = sa.select(rule_sets).where(rule_sets.c.task == task).order_by(rule_sets.c.version)
+        with self._database.read() as connection:
+            return [rule_set_of(row) for row in connection.execute(statement).mappings()]
+
+    def activate(self, activation: Activation, *, after: int | None = None) -> None:
+        entries = sa.select(sa.func.count()).where(activations.c.task == activation.task)
+        with self._database.write() as connection:
+            version = activation.version
+            if version is not None and connection.execute(_rule_sets(activation.task, version)).first() is None:
+                raise NotFound(f"task {activation.task!r} has no rule set {version}: see 'preceptor rules list'")
+            if after is not None and connection.execute(entries).scalar_one() != after:
+                raise Conflict(f"somebody else decided about the rule sets of {activation.task!r} meanwhile")
+            connection.execute(sa.insert(activations), msgspec.structs.asdict(activation))
+
+    def active(self) -> dict[str, RuleSet]:
+        return {task: lanes.live for task, lanes in self.lanes().items() if lanes.live is not None}
+
+    def lanes(self) -> dict[str, Lanes]:
+        newest = sa.select(sa.func.max(activations.c.id)).group_by(activations.c.task, activations.c.kind)
+        statement = sa.select(activations).where(activations.c.id.in_(newest)).order_by(activations.c.id)
+        histories: dict[str, list[Activation]] = {}
+        lanes: dict[str, Lanes] = {}
+        with self._database.read() as connection:
+            for entry in map(_activation, connection.execute(statement).mappings()):
+                histories.setdefault(entry.task, []).append(entry)
+            for task in histories.keys() - {ALL_TASKS}:
+                now = standing(histories[task])
+                wanted = [entry.version for entry in (now.live, now.canary) if entry and entry.version is not None]
+                rows = connection.execute(_rule_sets(task, *wanted)).mappings()
+                lanes[task] = lanes_of(now, {row["version"]: rule_set_of(row) for row in rows})
+        return lanes
+
+    def injecting(self) -> bool:
+        statement = (
+            sa.select(activations.c.share)
+            .where(activations.c.task == ALL_TASKS, activations.c.kind == "injection")
+            .order_by(activations.c.id.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar() != 0.0
+
+    def history(self, task: str) -> list[Activation]:
+        statement = sa.select(activations).where(activations.c.task == task).order_by(activations.c.id)
+        with self._database.read() as connection:
+            return [_activation(row) for row in connection.execute(statement).mappings()]
+
+    def revision(self) -> int:
+        with self._database.read() as connection:
+            return connection.execute(sa.select(sa.func.max(activations.c.id))).scalar_one() or 0
+
+    def note(self, key: str) -> bytes | None:
+        with self._database.read() as connection:
+            return connection.execute(sa.select(notes.c.value).where(notes.c.key == key)).scalar_one_or_none()
+
+    def put_note(self, key: str, value: bytes) -> None:
+        statement = insert_or_update(notes).values(key=key, value=value)
+        with self._database.write() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+    def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
+        values = {"task": task, "started": started, "plan": bytes(plan)}
+        with self._database.write() as connection:
+            cycle_id = connection.execute(sa.insert(cycles).returning(cycles.c.id), values).scalar_one()
+        return CycleRecord(id=cycle_id, task=task, started=started, plan=bytes(plan))
+
+    def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
+        statement = sa.update(cycles).where(cycles.c.id == cycle_id).values(ended=ended, outcome=outcome)
+        with self._database.write() as connection:
+            if connection.execute(statement).rowcount == 0:
+                raise NotFound(f"there is no cycle {cycle_id}")
+
+    def open_cycle(self, task: str) -> CycleRecord | None:
+        found = self._cycles(cycles.c.task == task, cycles.c.ended.is_(None), limit=1)
+        return found[0] if found else None
+
+    def cycles(self, task: str, *, limit: int) -> list[CycleRecord]:
+        return self._cycles(cycles.c.task == task, limit=limit)
+
+    def _cycles(self, *where: sa.ColumnElement[bool], limit: int) -> list[CycleRecord]:
+        statement = sa.select(cycles).where(*where).order_by(cycles.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [CycleRecord(**row) for row in connection.execute(statement).mappings()]
+
+
+def _rule_sets(task: str, *versions: int) -> sa.Select[Any]:
+    return sa.select(rule_sets).where(rule_sets.c.task == task, rule_sets.c.version.in_(versions))
+
+
+def _activation(row: Mapping[Any, Any]) -> Activation:
+    return Activation(**{name: row[name] for name in Activation.__struct_fields__})
