@@ -21,14 +21,14 @@ class OptimizerPlugin:
     def mistakes(self, settings: Settings) -> Sequence[str]:
         """Return the mistakes in schedules (no cron expression) and in graders."""
         from optimizer.grading import graders
-        from optimizer.scheduling.scheduler import trigger
+        from optimizer.scheduling.scheduler import cron_trigger
 
         mistakes = graders.mistakes(settings.tasks)
         given = {f"tasks.{name}.schedule": task.schedule for name, task in settings.tasks.items()}
         for key, expression in {"optimizer.schedule": settings.optimizer.schedule, **given}.items():
             try:
                 if expression is not None:
-                    trigger(expression)
+                    cron_trigger(expression)
             except ValueError as error:
                 mistakes.append(f"{key}: not a cron expression: {error}")
         return mistakes

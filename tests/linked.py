@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from gateway.services import Services
 from optimizer.scheduling.process.messages import cut
 from optimizer.scheduling.process.parent_connection import ParentConnection
-from optimizer.scheduling.process.relay import answer, tell
+from optimizer.scheduling.process.relay import answer_calls, send_state
 
 
 class Linked:
@@ -31,10 +31,10 @@ async def linked(services: Services) -> AsyncIterator[Linked]:
     ours, its = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
     line = ParentConnection(*await asyncio.open_connection(sock=its))
-    answering = asyncio.create_task(answer(services, reader, writer))
-    tasks = [answering, asyncio.create_task(tell(services, writer)), asyncio.create_task(line.listen())]
+    answering = asyncio.create_task(answer_calls(services, reader, writer, lambda: None))
+    tasks = [answering, asyncio.create_task(send_state(services, writer)), asyncio.create_task(line.listen())]
     try:
-        await line.begun.wait()
+        await line.ready.wait()
         yield Linked(line, writer, answering)
     finally:
         for task in tasks:

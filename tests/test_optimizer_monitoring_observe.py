@@ -23,7 +23,7 @@ class Taken:
 
     def __init__(self) -> None:
         self.offered: list[str] = []
-        self.held: int | None = None
+        self.needed_from: int | None = None
 
     def offer(self, exchange: Exchange, position: int) -> None:
         self.offered.append(exchange.id)
@@ -102,7 +102,7 @@ async def test_what_somebody_still_holds_is_read_again_after_a_restart(store: St
     """And what is written twice counts once."""
     store.record([exchange(number, reply=REFUSAL) for number in range(3)])
     taken = Taken()
-    taken.held = 1
+    taken.needed_from = 1
     reader = observer(store, taken)
     await reader.observe()
     assert store.note(NOTE) == b"1"
@@ -110,7 +110,7 @@ async def test_what_somebody_still_holds_is_read_again_after_a_restart(store: St
     await observer(store, again).observe()
     assert again.offered == ["x1", "x2"]
     assert store.counts()[TASK].feedback == 3
-    taken.held = None
+    taken.needed_from = None
     await reader.observe()
     assert store.note(NOTE) == b"3"
 

@@ -187,7 +187,7 @@ async def test_what_teaches_nothing_is_not_asked(store: Store, tmp_path: Path, s
     upstream = FakeUpstream(both)
     with background(tmp_path, gateway_of(upstream, store, live())) as made:
         made.offer([served])
-        assert made.shadows.held is None
+        assert made.shadows.needed_from is None
         await made.shadows.work()
     assert not upstream.bodies
 
@@ -224,13 +224,13 @@ async def test_a_kill_between_answer_and_verdict_loses_neither(tmp_path: Path) -
         behind.offer([exchange(1)])
         with pytest.raises(StoreError):
             await behind.shadows.work()
-        assert behind.shadows.held == 0
+        assert behind.shadows.needed_from == 0
     assert store.exchange("shadow-x1") is not None and not known(store)
     store.dies = ""
     with background(tmp_path / "after", made) as behind:
         behind.offer([exchange(1)])
         await behind.shadows.work()
-        assert behind.shadows.held is None
+        assert behind.shadows.needed_from is None
     assert known(store)["shadow-x1"].feedback.correct is False
     assert len(upstream.bodies) == 1
     assert account_of(store, TASK).left(1000, NOW) == 999
@@ -248,12 +248,12 @@ async def test_a_model_that_is_down_is_left_alone_and_asked_later(
         for _ in range(3):
             await made.shadows.work()
         assert len(upstream.bodies) <= 3 * 4 * 2
-        assert made.shadows.held == 0
+        assert made.shadows.needed_from == 0
         account = account_of(store, TASK)
         assert "nobody there" in account.wrong and account.left(1000, NOW) == 1000
         down = False
         await made.shadows.work()
-        assert made.shadows.held is None
+        assert made.shadows.needed_from is None
     assert len(known(store)) == 9
     assert account_of(store, TASK).wrong == ""
     assert [one.message for one in caplog.records if one.name == "optimizer.monitoring.shadow.shadows"] == [
@@ -270,7 +270,7 @@ async def test_what_waited_for_an_hour_is_given_up(store: Store, tmp_path: Path)
         await made.shadows.work()
         clock.now += TOO_OLD_S + 1
         await made.shadows.work()
-        assert made.shadows.held is None
+        assert made.shadows.needed_from is None
     assert totals(store) == {"given_up": 1} and account_of(store, TASK).wrong == ""
 
 
@@ -280,7 +280,7 @@ async def test_a_model_that_is_down_does_not_stop_the_other(store: Store, tmp_pa
     with background(tmp_path, gateway_of(upstream, store, live('serve = "canary"'))) as made:
         made.offer([exchange(1, arm="weak"), exchange(2)])
         await made.shadows.work()
-        assert made.shadows.held == 0
+        assert made.shadows.needed_from == 0
     assert list(known(store)) == ["shadow-x2"]
 
 
@@ -294,7 +294,7 @@ async def test_a_request_that_the_other_model_refuses_is_not_asked_again(store: 
     with background(tmp_path, gateway_of(FakeUpstream(script), store, live())) as made:
         made.offer([exchange(1), exchange(2)])
         await made.shadows.work()
-        assert made.shadows.held is None
+        assert made.shadows.needed_from is None
     assert totals(store) == {"refused": 1, "compared": 1}
 
 
@@ -325,7 +325,7 @@ async def test_no_more_than_the_calls_of_a_day_are_made(store: Store, tmp_path: 
             behind.offer([exchange(4 * number + one) for one in range(4)])
             await behind.shadows.work()
             await behind.shadows.work()
-            assert behind.shadows.held is None
+            assert behind.shadows.needed_from is None
     assert len(upstream.bodies) == 5 == len(known(store))
     assert totals(store) == {"compared": 5, "given_up": 7}
     clock.now += 25 * 3600
@@ -339,7 +339,7 @@ async def test_no_more_than_a_hundred_wait(tmp_path: Path) -> None:
     """Of more the oldest are given up, and the reader may go on."""
     with background(tmp_path, gateway_of(None, MemoryStore(), live())) as made:
         made.offer([exchange(number) for number in range(WAITING + 7)])
-        assert made.shadows.held == 7
+        assert made.shadows.needed_from == 7
 
 
 async def test_while_rules_are_switched_off_the_weak_model_gets_none(store: Store, tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ async def test_a_task_that_is_configured_otherwise_now_is_forgotten(store: Store
         behind.offer([exchange(1)])
         made.serving = dataclasses.replace(made.serving, settings=Settings())
         await behind.shadows.work()
-        assert behind.shadows.held is None
+        assert behind.shadows.needed_from is None
     assert not upstream.bodies
 
 

@@ -32,7 +32,7 @@ def test_what_was_told_is_not_brought_up_again() -> None:
     window.add([by("a", 1, 0), by("a", 2, 30)])
     found = window.repeated_questions(NOW + 700)
     assert again(window, 700 + EVERY_S) == ["x1"]
-    window.told(found)
+    window.mark_reported(found)
     assert again(window, 700 + 2 * EVERY_S) == []
 
 

@@ -18,11 +18,15 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
 from optimizer.scheduling.leader import Leader
-from optimizer.scheduling.process.parent import CHILD, learning
+from optimizer.scheduling.process.child import NICE
+from optimizer.scheduling.process.messages import Alive, frame
+from optimizer.scheduling.process.parent import CHILD, environment, learning
 from tests.fakes import FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
 LIMIT_S = 60
+LOWEST = 19
+"""The nicest that a process can be."""
 SETTINGS = 'schedule = "* * * * * *"\nsweep_s = 0.01\n'
 PLAY = """
 import os, pathlib, socket, sys, time
@@ -32,6 +36,11 @@ with notes.open("a") as file:
 line = socket.socket(fileno=int(sys.argv[2]))
 """
 UNTIL_CUT = "while line.recv(65536): pass"
+ALIVE = f"""
+while True:
+    line.sendall({frame(Alive())!r})
+    time.sleep(0.02)
+"""
 
 
 class Children:
@@ -59,11 +68,18 @@ def alive(pid: int) -> bool:
     return False
 
 
+def ignores(pid: int) -> bool:
+    """Whether a process lets pass what a terminal sends to all."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+    return all(mask >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGHUP))
+
+
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, command: Sequence[str], stop_s: float = 10) -> AsyncIterator[Services]:
-    """What of a gateway there is to learn for."""
+async def gateway(folder: Path, command: Sequence[str], stop_s: float = 10, extra: str = "") -> AsyncIterator[Services]:
+    """The part of a gateway that the learning process needs."""
     store = SqlStore.open(folder)
-    services = made(FakeUpstream(script()), store, learning_settings(SETTINGS, data_dir=str(folder)))
+    services = made(FakeUpstream(script()), store, learning_settings(SETTINGS + extra, data_dir=str(folder)))
     try:
         async with learning(services, command=command, pauses_s=(0.01, 0.02), stop_s=stop_s):
             yield services
@@ -113,6 +129,27 @@ async def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     async with gateway(tmp_path, children.command, stop_s=0.1):
         await until(lambda: len(children.pids) == 1)
     assert not alive(children.pids[0])
+
+
+async def test_a_process_that_hangs_is_killed_and_followed_by_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopped, or held up by code that never lets go of the interpreter: it gives no sign of life."""
+    children = Children(tmp_path, ALIVE)
+    async with gateway(tmp_path, children.command, extra="hang_s = 1\n") as services:
+        await until(lambda: len(children.pids) == 1)
+        assert b"preceptor_learning_hangs 0.0" in services.telemetry.text()
+        os.kill(children.pids[0], signal.SIGSTOP)
+        await until(lambda: len(children.pids) > 1)
+        assert not alive(children.pids[0])
+        assert b"preceptor_learning_hangs 0.0" not in services.telemetry.text()
+    assert any("it hung: no sign of life for 1 s; killed" in message for message in caplog.messages)
+
+
+def test_a_child_inherits_no_key() -> None:
+    """Only the system's variables, Python's, and those that a grader of the user's asks for by their name."""
+    kept = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "x", "GRADER_TABLE": "rates.csv"}
+    assert environment(kept | {"OPENAI_API_KEY": "sk-secret", "MY_TOKEN": "secret", "DATABASE_URL": "x"}) == kept
 
 
 async def test_where_another_process_leads_none_is_started(tmp_path: Path) -> None:
@@ -168,11 +205,11 @@ async def test_the_real_one_learns(tmp_path: Path) -> None:
 async def test_the_real_one_gives_way(tmp_path: Path) -> None:
     """On one core for both, requests come first; and what a terminal says to all, it lets pass."""
     async with gateway(tmp_path, CHILD):
-        here = os.getpriority(os.PRIO_PROCESS, 0)
+        nicer = min(os.getpriority(os.PRIO_PROCESS, 0) + NICE, LOWEST)
 
         def below() -> list[int]:
-            found = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-            return [pid for pid in map(int, found.split()) if os.getpriority(os.PRIO_PROCESS, pid) == here + 10]
+            children = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+            return [pid for pid in children if ignores(pid) and os.getpriority(os.PRIO_PROCESS, pid) == nicer]
 
         await until(lambda: bool(below()))
         before = below()

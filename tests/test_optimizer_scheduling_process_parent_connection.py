@@ -110,7 +110,7 @@ async def test_a_configuration_that_cannot_be_read_leaves_nobody_waiting() -> No
     async with asyncio.timeout(10):
         with pytest.raises(msgspec.ValidationError):
             await line.listen()
-        await line.begun.wait()
+        await line.ready.wait()
     assert line.settings is None
     await line.aclose()
     await cut(writer)

@@ -18,7 +18,7 @@ from gateway.upstream.base import Call
 from optimizer.distillation.outcome import Outcome
 from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.scheduling.learner import Learner, open_learner
-from optimizer.scheduling.scheduler import Scheduler, scheduled, schedules, trigger
+from optimizer.scheduling.scheduler import Scheduler, cron_trigger, scheduled, schedules
 from tests.fakes import FakeReply, FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
@@ -57,7 +57,7 @@ async def working(services: Services, sweeps: Sweeps | None = None) -> AsyncIter
 )
 def test_cron_expressions_have_five_or_six_fields(expression: str, after: str, expected: str) -> None:
     """With six, the first one is seconds."""
-    cron = trigger(expression)
+    cron = cron_trigger(expression)
     cron.timezone = UTC
     moment = datetime.fromisoformat(after).replace(tzinfo=UTC)
     assert cron.get_next_fire_time(None, moment) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
@@ -67,7 +67,7 @@ def test_cron_expressions_have_five_or_six_fields(expression: str, after: str, e
 def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
     """At start-up and by ``check``, not at three in the morning."""
     with pytest.raises(ValueError, match=r"."):
-        trigger(expression)
+        cron_trigger(expression)
 
 
 async def test_the_schedule_runs_the_cycle(tmp_path: Path) -> None:

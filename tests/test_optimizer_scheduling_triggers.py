@@ -14,13 +14,13 @@ from optimizer.scheduling.triggers import (
     LearningTrigger,
     UpstreamModel,
     drift_in,
+    is_incumbents,
     items_of,
     may_be_wrong,
     mistakes_in,
-    occasion,
-    own,
     served_now,
     suspects,
+    trigger_for,
 )
 from tests.fakes import settings
 
@@ -52,7 +52,7 @@ def test_what_a_cycle_waits_for(given: dict[str, Any], expected: LearningTrigger
     """All new mistakes, half of them after drift, none for a new model; a last cycle of tomorrow hides nothing."""
     state: dict[str, Any] = {"last": LAST, "now": 200.0, "min_mistakes": 5, "drifted": None, "new_model": False}
     known = state | given
-    assert occasion(known.pop("last"), **known) == expected
+    assert trigger_for(known.pop("last"), **known) == expected
 
 
 def test_another_model_under_the_same_name_is_noticed_once_it_was_noted() -> None:
@@ -74,9 +74,9 @@ def test_drift_is_the_live_versions() -> None:
 def test_own_replies_are_the_present_models_under_the_live_version() -> None:
     """Not those of the model that stood under its name before."""
     one = graded("a", expected=5)
-    assert own(one, SECTION, None, UpstreamModel(model="m", since=0.0))
-    assert not own(one, SECTION, None, UpstreamModel(model="m", since=51.0))
-    assert not own(one, SECTION, 1, UpstreamModel(model="m", since=0.0))
+    assert is_incumbents(one, SECTION, None, UpstreamModel(model="m", since=0.0))
+    assert not is_incumbents(one, SECTION, None, UpstreamModel(model="m", since=51.0))
+    assert not is_incumbents(one, SECTION, 1, UpstreamModel(model="m", since=0.0))
 
 
 def test_all_who_say_wrong_count() -> None:

@@ -120,6 +120,9 @@ class Optimizer(Section, frozen=True):
     sweep_s: Annotated[
         Positive, doc("Seconds between two looks at new traffic: signs of failure, shadows, roll-outs.")
     ] = 5.0
+    hang_s: Annotated[
+        Positive, doc("Seconds without a sign of life after which the process that learns is killed and started again.")
+    ] = 10.0
     min_mistakes: Annotated[Count, doc("New mistakes that a scheduled cycle waits for.")] = 5
     max_items: Annotated[
         Count, doc("Graded exchanges that one cycle looks at: the newest, and some from the time before.")

@@ -1,8 +1,8 @@
-"""Reads what was recorded, once and in order, and writes down which replies show signs of failure.
+"""Reads the recorded exchanges, once and in order, and writes feedback on replies with signs of failure.
 
-Where it stands is a note in the store: a reader that was killed begins there again, and what it says twice counts
-once. On a database without the note it begins at the newest ``LOOK_BACK`` exchanges, because signs of failure from long
-ago decide nothing any more. Does not call models.
+The position is a note in the store: a killed reader begins there again, and feedback given twice counts once. A
+database without the note is read from its newest ``LOOK_BACK`` exchanges on, because old signs of failure decide
+nothing any more. Does not call models.
 """
 
 import asyncio
@@ -16,48 +16,48 @@ from optimizer.monitoring.signals.recent import MOST, Recent
 from optimizer.monitoring.signals.reply import signals
 
 NOTE = "sweep/position"
-"""The position in the store up to which nothing needs to be read again, as a decimal number."""
+"""The position in the store before which all is done, as a decimal number."""
 PAGE = 100
-"""Exchanges that are read at once: their bodies may be large."""
+"""Exchanges per reading: their bodies may be large."""
 PAGES = 100
-"""Pages of one look. What is left is read by the next one."""
+"""Pages of one look. The next look reads the rest."""
 LOOK_BACK = 10_000
-"""Exchanges from which a database is read that was never read before."""
+"""Newest exchanges to begin with in a database without a note."""
 ASKED_AGAIN = "asked_again"
-"""The signal that the question was asked again; the others are ``signals``'s."""
+"""The sign of a repeated question; the other signs are ``signals.reply``'s."""
 
 
 class ExchangeSink(Protocol):
-    """Somebody who is offered every exchange, in the order of recording."""
+    """A consumer of every exchange, in the order of recording."""
 
     def offer(self, exchange: Exchange, position: int) -> None:
-        """``position`` is one from which the exchange can be read again."""
+        """Take an exchange, or not. ``position`` lies at or before it in the store."""
 
     @property
-    def held(self) -> int | None:
-        """The lowest position from which something that was offered is still needed."""
+    def needed_from(self) -> int | None:
+        """The lowest position still needed by a queued exchange; ``None`` without a queue."""
 
 
 class Observer:
-    """A reader of the store's traffic, and its place in it."""
+    """A reader of the store's traffic, and its position there."""
 
-    def __init__(self, services: Services, taker: ExchangeSink) -> None:
+    def __init__(self, services: Services, sink: ExchangeSink) -> None:
         self._services = services
-        self._taker = taker
+        self._sink = sink
         self._recent = Recent()
         self._position: int | None = None
         self._noted: int | None = None
 
     async def observe(self) -> None:
-        """Read what is new and write what it shows. Raises ``StoreError``; the next look then goes on from there."""
+        """Read new exchanges and record their signs. Raises ``StoreError``; the next look goes on from there."""
         store, tasks = self._services.store, self._services.settings.tasks.keys()
-        position = await asyncio.to_thread(self._place)
+        position = await asyncio.to_thread(self._start)
         for _ in range(PAGES):
             page, after = await asyncio.to_thread(store.recorded, position, limit=PAGE)
             await asyncio.to_thread(_record_signs, store, page, tasks)
             self._recent.add(page)
             for exchange in page:
-                self._taker.offer(exchange, position)
+                self._sink.offer(exchange, position)
             position = after
             self._position = position
             if len(page) < PAGE:
@@ -66,16 +66,17 @@ class Observer:
         await asyncio.to_thread(self._record_asked_again, tasks)
 
     async def _save(self, position: int) -> None:
-        held = self._taker.held
-        done = position if held is None else min(position, held)
+        needed_from = self._sink.needed_from
+        done = position if needed_from is None else min(position, needed_from)
         if done != self._noted:
             await asyncio.to_thread(self._services.store.put_note, NOTE, str(done).encode())
             self._noted = done
 
-    def _place(self) -> int:
-        """From where to read: where this reader stands, or by the note, or near the end. Blocks.
+    def _start(self) -> int:
+        """Return the position to read from: this reader's own, the note's, or near the end. Blocks.
 
-        A place with nothing at it or behind it is lost: the rows were deleted or renumbered, and new ones begin before.
+        A position with no row at it or behind it is lost: rows were deleted or renumbered, and new ones begin before
+        it.
         """
         store = self._services.store
         if self._position is not None and not _is_lost(store, self._position):
@@ -90,7 +91,7 @@ class Observer:
         return position
 
     def _fill_recent(self, position: int) -> None:
-        """Take up what came shortly before: somebody may ask it again."""
+        """Load the exchanges shortly before a position: their questions may be asked again."""
         before = max(0, position - MOST)
         while before < position:
             page, before = self._services.store.recorded(before, limit=min(PAGE, position - before))
@@ -103,21 +104,21 @@ class Observer:
         for exchange in again:
             if exchange.task in tasks:
                 _record(self._services.store, exchange, ASKED_AGAIN)
-        self._recent.told(again)
+        self._recent.mark_reported(again)
 
 
 def _record_signs(store: Store, page: Sequence[Exchange], tasks: Collection[str]) -> None:
     for exchange in page:
         if exchange.task in tasks and exchange.arm != "shadow":
-            found = signals(exchange)
-            if found:
-                _record(store, exchange, ",".join(found))
+            signs = signals(exchange)
+            if signs:
+                _record(store, exchange, ",".join(signs))
 
 
-def _record(store: Store, exchange: Exchange, found: str) -> None:
+def _record(store: Store, exchange: Exchange, signs: str) -> None:
     store.add_feedback(
         Feedback(
-            exchange_id=exchange.id, created=exchange.created, correct=False, comment=found, source="outcome",
+            exchange_id=exchange.id, created=exchange.created, correct=False, comment=signs, source="outcome",
         )
     )  # fmt: skip
 
@@ -127,7 +128,7 @@ def _is_lost(store: Store, position: int) -> bool:
 
 
 def _end(store: Store) -> int:
-    """A position behind which there is nothing, found by doubling and halving: some fifty readings of one row."""
+    """Return the end of the store's traffic, by doubling and halving: some fifty readings of one row."""
     low, high = 0, 1
     while store.recorded(high, limit=1)[0]:
         low, high = high, high * 2

@@ -1,7 +1,7 @@
-"""One look at everything that flows: reads new traffic, has a share of it compared, and reviews every task's roll-out.
+"""One look at all traffic: read new exchanges, compare a share of them, review every task's roll-out.
 
-The process that leads calls ``tick`` every ``optimizer.sweep_s`` seconds. An error of one step stays there; what could
-not be done is done by a later tick, because each step goes by what is in the store. Decides nothing itself.
+The leading process calls ``tick`` every ``optimizer.sweep_s`` seconds. An error of one step stops no other step. Each
+step goes by the store, so a later tick does the rest. Decides nothing itself.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from optimizer.monitoring.rollout.watch import review
 from optimizer.monitoring.shadow.shadows import Shadows
 
 NOTE = "sweep/state"
-"""What is wrong now, as a JSON object: step -> error; empty if nothing is."""
+"""The present errors, as a JSON object: step -> error; empty if all works."""
 
 log = logging.getLogger(__name__)
 
 
 class Sweep:
-    """The live loop of one process. Close it before what the models answer through is closed."""
+    """The live loop of one process. Close it before the models' upstreams close."""
 
     def __init__(
         self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
     ) -> None:
-        """``evaluator`` makes one with a fresh budget, ``model`` a configured model by name."""
+        """``evaluator`` makes an evaluator with a fresh budget, ``model`` a configured model by name."""
         self._services = services
         self._shadows = Shadows(services, evaluator=evaluator, model=model)
         self._observer = Observer(services, self._shadows)
@@ -41,8 +41,8 @@ class Sweep:
     async def tick(self) -> None:
         """Observe, compare, review. Raises nothing but ``CancelledError``.
 
-        Models may be slow, and a rule set that does harm must not wait for them: after ``optimizer.sweep_s`` seconds
-        the comparisons go on beside what follows, and beside later ticks.
+        Models may be slow, and a harmful rule set must not wait for them: after ``optimizer.sweep_s`` seconds the
+        comparisons go on beside the next steps and later ticks.
         """
         await self._step("observe", self._observer.observe())
         if self._working is None:
@@ -54,18 +54,18 @@ class Sweep:
         for step, task in reviews.items():
             await self._step(step, review(self._services, task))
         for step in self._wrong.keys() - reviews.keys() - {"observe", "shadow"}:
-            del self._wrong[step]  # of a task that is not configured any more
+            del self._wrong[step]  # its task is not configured any more
         await self._note()
 
     async def aclose(self) -> None:
-        """Stop what goes on beside the ticks; the store says from where to go on."""
+        """Stop the comparisons under way; the store has the position to go on from."""
         working, self._working = self._working, None
         if working is not None:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
     async def _step(self, name: str, work: Awaitable[None]) -> None:
-        """Do one step; its errors are told once, until it works again."""
+        """Do one step; its errors are logged once, until it works again."""
         try:
             await work
         except PreceptorError as error:
@@ -84,6 +84,6 @@ class Sweep:
         if self._wrong == self._noted:
             return
         wrong = dict(self._wrong)
-        with contextlib.suppress(StoreError):  # which the steps have told, and the next tick tries again
+        with contextlib.suppress(StoreError):  # logged by the steps; the next tick tries again
             await asyncio.to_thread(self._services.store.put_note, NOTE, msgspec.json.encode(wrong))
             self._noted = wrong

@@ -1,1 +1,1 @@
-"""When the optimizer works, and in which process: sweeps, cycles, leadership, and the child process."""
+"""The optimizer's schedule and process: sweeps, cycles, leadership, and the child process."""

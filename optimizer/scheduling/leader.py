@@ -1,8 +1,8 @@
-"""Which of several processes on a data folder learns: the one that holds a lock, for as long as it lives.
+"""Leadership on a data folder: of several processes, the holder of a file lock learns, for as long as it lives.
 
 The lock is the kernel's, on an open file: a killed process lets go of it. On a network file system a lock can be lost
-without a word, and two may believe that they lead. Nothing rests on the lock but economy: what they decide, they decide
-by compare and set on a task's history (``Store.activate``), and what they learn, the store keeps once.
+silently, and two processes may believe that they lead. The lock only saves work. Decisions are made by compare and set
+on a task's history (``Store.activate``), and the store keeps each result once.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class AnotherLeads(PreceptorError):
-    """This process was asked for what only the one that leads may do."""
+    """Another process leads on the data folder, and this one must not work."""
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(
@@ -38,14 +38,14 @@ class Leader:
 
     @property
     def leads(self) -> bool:
-        """Whether the last claim held."""
+        """True if the last claim held."""
         return self._held is not None
 
     def claim(self) -> bool:
-        """Whether this process leads: it does already, or nobody else does. Ask again at every turn.
+        """Claim the lead, or keep it, and return the result. Call it again at every turn.
 
-        An error of the file system means that it does not; the log says so once. A lock on a file that somebody has
-        removed or replaced is given up, because the next process would lock another one.
+        An error of the file system means no lead; the log says so once. A lock on a removed or replaced file is given
+        up, because the next process would lock another file.
         """
         with self._lock:
             before = self.leads
@@ -82,7 +82,7 @@ class Leader:
 
 
 def _locked(path: Path) -> int | None:
-    """An open file with the lock on it, ``None`` if somebody else has that. Raises ``OSError``."""
+    """Return an open file with the lock on it, ``None`` if another process holds the lock. Raises ``OSError``."""
     opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

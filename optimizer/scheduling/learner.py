@@ -1,5 +1,8 @@
-"""Runs cycles for a gateway's tasks: begins one where there is a reason to learn (``triggers``), keeps the plan in the
-store while the cycle runs, and takes up again what was interrupted. When to look is the schedule's business."""
+"""The learning cycles of a gateway's tasks: one begins at a trigger, resumes after an interruption, and ends in the
+store.
+
+The plan stays in the store while the cycle runs. The time of the next look is the scheduler's business.
+"""
 
 import asyncio
 import contextlib
@@ -26,13 +29,13 @@ from optimizer.scheduling.triggers import (
     LearningTrigger,
     UpstreamModel,
     drift_in,
+    is_incumbents,
     items_of,
     may_be_wrong,
     mistakes_in,
-    occasion,
-    own,
     served_now,
     suspects,
+    trigger_for,
 )
 from optimizer.statistics.alpha_spending import ScheduledTest, next_level
 
@@ -52,7 +55,7 @@ class Learner:
         self._evaluations = evaluations
         self._pace_s = pace_s
         self._trials: dict[str, int | None] = {}
-        """The versions on trial for which a task was said to wait."""
+        """By task: the version on trial at the last look."""
 
     def evaluator(self, progress: Progress = no_progress) -> Evaluator:
         """An evaluator with a fresh budget."""
@@ -68,14 +71,14 @@ class Learner:
         )
 
     def model(self, name: str) -> GatewayModelClient:
-        """A configured model, whose answers this learner remembers. Raises ``ModelNotFound``."""
+        """Return a configured model with remembered answers. Raises ``ModelNotFound``."""
         return GatewayModelClient(name, self._services, self._evaluations)
 
     async def learn(self, task: str) -> Outcome | None:
-        """Run the task's interrupted cycle, or a new one if there is enough to learn from; ``None`` if there is not.
+        """Run the task's interrupted cycle, or a new one; ``None`` if there is not enough to learn from.
 
-        None begins while a rule set is on trial: it would be compared with what may not stay. What is begun ends under
-        the configuration with which it began. Raises ``StoreError``, and what a cycle raises.
+        No cycle begins while a rule set is on trial: its incumbent may not stay. A cycle ends under the configuration
+        of its beginning. Raises ``StoreError`` and the errors of a cycle.
         """
         store, settings = self._services.store, self._services.settings
         record = await asyncio.to_thread(store.open_cycle, task)
@@ -97,7 +100,7 @@ class Learner:
         return outcome
 
     async def run(self, plan: CyclePlan, section: Task, evaluator: Evaluator, *, share: float) -> Outcome:
-        """Run a plan with its task's models; ``share`` of the conversations is for what it publishes."""
+        """Run a plan with its task's models; ``share`` of the conversations is for its rule set."""
         services = self._services
         return await run_cycle(
             plan,
@@ -112,7 +115,7 @@ class Learner:
         )
 
     async def _resumed(self, record: CycleRecord) -> CyclePlan | None:
-        """The plan of an interrupted cycle; ``None``, and the cycle ended, if it is not to be taken up again."""
+        """Return the plan of an interrupted cycle; ``None``, and the cycle ended, if it cannot be resumed."""
         if self._services.wall_clock() - record.started > GIVE_UP_S:
             await self._end(record, Outcome(task=record.task, note="given up: interrupted for more than a day"))
             return None
@@ -127,7 +130,7 @@ class Learner:
         await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
 
     def _new_plan(self, task: str, configured: Settings) -> CyclePlan | None:
-        """A plan from graded exchanges, if there is a reason to learn from them. Blocks; raises ``StoreError``."""
+        """Return a plan from graded exchanges, if there is a trigger. Blocks; raises ``StoreError``."""
         services, settings, store = self._services, configured.optimizer, self._services.store
         now = services.wall_clock()
         if self._waits_for_trial(task):
@@ -137,12 +140,12 @@ class Learner:
         incumbent = store.active().get(task)
         version = incumbent.version if incumbent is not None else None
         cycles = store.cycles(task, limit=_HISTORY)
-        reason = occasion(
+        reason = trigger_for(
             cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
             drifted=drift_in(store.note(f"drift/{task}"), version), new_model=is_new,
         )  # fmt: skip
         read = store.graded(task, limit=READ_FACTOR * settings.max_items)
-        if sum(may_be_wrong(one) for one in read if one.feedback.created > reason.since) < reason.needed:
+        if sum(may_be_wrong(entry) for entry in read if entry.feedback.created > reason.since) < reason.needed:
             return None
         graded = sample_exchanges(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
         examples = self._examples(section, graded, version, served, reason)
@@ -151,7 +154,7 @@ class Learner:
         log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
         store.put_note(_served_note(task), msgspec.json.encode(served))
         items = items_of(graded)
-        named = {items.get(one.exchange.id): read_request(one.exchange.request).tenant for one in graded}
+        named = {items.get(entry.exchange.id): read_request(entry.exchange.request).tenant for entry in graded}
         return plan_for(
             task,
             examples,
@@ -171,17 +174,19 @@ class Learner:
         served: UpstreamModel,
         reason: LearningTrigger,
     ) -> Examples | None:
-        """The exchanges as examples, if enough of them are new mistakes."""
-        fresh = [one for one in graded if one.feedback.created > reason.since]
-        told = [one if own(one, section, version, served) else _by_another(one) for one in graded]
-        examples = from_graded(told, section.grader, model=section.weak, rules=version)
+        """Return the exchanges as examples, if enough of them are new mistakes."""
+        fresh = [entry for entry in graded if entry.feedback.created > reason.since]
+        relabelled = [
+            entry if is_incumbents(entry, section, version, served) else _by_another(entry) for entry in graded
+        ]
+        examples = from_graded(relabelled, section.grader, model=section.weak, rules=version)
         items = items_of(fresh)
-        own_fresh = [one for one in fresh if own(one, section, version, served)]
-        found = mistakes_in(examples, set(items.values())) + suspects(own_fresh, section.grader)
-        return examples if examples.items and found >= reason.needed else None
+        own_fresh = [entry for entry in fresh if is_incumbents(entry, section, version, served)]
+        mistakes = mistakes_in(examples, set(items.values())) + suspects(own_fresh, section.grader)
+        return examples if examples.items and mistakes >= reason.needed else None
 
     def _waits_for_trial(self, task: str) -> bool:
-        """Whether one of the task's rule sets is on trial; the log says so once of each."""
+        """Decide whether a rule set of the task is on trial; the log says so once for each."""
         trial = standing(self._services.store.history(task)).canary
         waits_for = trial.version if trial is not None else None
         if trial is not None and self._trials.get(task) != waits_for:
@@ -190,7 +195,7 @@ class Learner:
         return trial is not None
 
     def _served(self, task: str, settings: Settings, now: float) -> tuple[UpstreamModel, bool]:
-        """The upstream's model under the weak model's name, and whether it is another one than was noted."""
+        """Return the upstream's model under the weak model's name, and if it differs from the note."""
         store = self._services.store
         weak = settings.models[settings.tasks[task].weak]
         noted = store.note(_served_note(task))
@@ -200,26 +205,26 @@ class Learner:
         return served, is_new
 
     def _tests(self) -> list[ScheduledTest]:
-        """Every scheduled test of every task, in the order in which they were begun. Blocks.
+        """Return every scheduled test of every task, oldest first. Blocks.
 
-        One that was cut short and may still adopt counts as one that will not.
+        A test cut short, and still able to adopt, counts as one without adoption.
         """
         store = self._services.store
-        cycles = [one for task in self._services.settings.tasks for one in store.cycles(task, limit=_HISTORY)]
-        tests = (_test(one) for one in sorted(cycles, key=lambda one: (one.started, one.id)))
-        return [one for one in tests if one is not None]
+        cycles = [entry for task in self._services.settings.tasks for entry in store.cycles(task, limit=_HISTORY)]
+        tests = (_test(entry) for entry in sorted(cycles, key=lambda entry: (entry.started, entry.id)))
+        return [entry for entry in tests if entry is not None]
 
 
 def first_share(section: Task) -> float:
-    """What a rule set gets when it is published. While only the strong model serves, no caller could be on trial."""
+    """Return the share of a new rule set. While only the strong model serves, there are no callers for a trial."""
     if section.rollout.policy == "canary":
         return section.rollout.steps[0] if section.serve in ("weak", "canary") else 1.0
     return 1.0 if section.rollout.policy == "at_once" else 0.0
 
 
-def _by_another(one: Graded) -> Graded:
-    """The same exchange, its reply no longer counted as the incumbent's: question and label stay of use."""
-    return msgspec.structs.replace(one, exchange=msgspec.structs.replace(one.exchange, model=_ANOTHER))
+def _by_another(entry: Graded) -> Graded:
+    """Return the exchange with its reply no longer the incumbent's: question and label stay of use."""
+    return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, model=_ANOTHER))
 
 
 def _served_note(task: str) -> str:
@@ -234,18 +239,18 @@ def _spent(outcome: bytes) -> tuple[str, ...]:
 
 
 def _test(cycle: CycleRecord) -> ScheduledTest | None:
-    """What a cycle cost the account of ``levels``; ``None`` if it came to no test, or a person asked for it."""
+    """Return the cost of a cycle for the account of alpha; ``None`` without a scheduled test."""
     try:
-        told = msgspec.json.decode(cycle.outcome or cycle.plan, type=_Told)
+        note = msgspec.json.decode(cycle.outcome or cycle.plan, type=_TestNote)
     except msgspec.DecodeError:
         return None
-    if told.by != "cycle" or told.level is None:
+    if note.by != "cycle" or note.level is None:
         return None
-    return ScheduledTest(level=told.level, adopted=told.adopted and told.verdict == "better")
+    return ScheduledTest(level=note.level, adopted=note.adopted and note.verdict == "better")
 
 
-class _Told(Value, frozen=True):
-    """What a plan or an outcome says of its test."""
+class _TestNote(Value, frozen=True):
+    """The part of a plan or an outcome about its test."""
 
     by: str = ""
     level: float | None = None

@@ -1,8 +1,8 @@
-"""When the optimizer works: sweeps every few seconds and cycles by cron, beside each other, in the process that leads.
+"""The scheduler of the optimizer: sweeps every few seconds and cycles by cron, side by side, in the leading process.
 
-Cycles are APScheduler's, in the event loop, declared in code: one after another, missed runs merged. Sweeps go by the
-loop's own clock, because APScheduler reckons by the wall clock: where that is put back by an hour it rests for an hour,
-and so would what takes a bad rule set off the air. No error of a sweep or a cycle gets out: requests go on.
+Cycles are APScheduler's jobs, in the event loop: one after another, missed runs merged. Sweeps go by the loop's own
+clock. APScheduler goes by the wall clock: set back by an hour, it would rest for an hour, and roll-backs with it. No
+error of a sweep or a cycle gets out: requests go on.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ Leads = Callable[[], bool]
 
 
 class Ticking(Protocol):
-    """What is done every ``optimizer.sweep_s`` seconds, such as a ``Sweep``."""
+    """A repeated task, such as a ``Sweep``: once every ``optimizer.sweep_s`` seconds."""
 
     async def tick(self) -> None: ...
 
     async def aclose(self) -> None: ...
 
 
-def trigger(expression: str) -> CronTrigger:
+def cron_trigger(expression: str) -> CronTrigger:
     """A cron expression of five fields, or six with seconds first. Raises ``ValueError``."""
     seconds, _, rest = expression.partition(" ")
     if len(expression.split()) != 6:
@@ -45,23 +45,23 @@ def trigger(expression: str) -> CronTrigger:
 
 
 def schedules(settings: Settings) -> dict[str, str]:
-    """The cron expression of every task's cycles."""
+    """Return the cron expression of every task's cycles."""
     return {name: task.schedule or settings.optimizer.schedule for name, task in settings.tasks.items()}
 
 
 class Scheduler:
-    """What is to be done, and the claim to be the one who does it."""
+    """The sweeps and cycles of one process, and its claim to lead."""
 
     def __init__(
         self, services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
     ) -> None:
-        """``leads`` blocks and says whether it may do anything now; by default a ``Leader`` of its own does."""
+        """``leads`` blocks and returns the permission to work now; by default a ``Leader`` of its own decides."""
         self.leader = Leader(services.settings.server.data_dir)
         self._leads = leads or self.leader.claim
         self._services = services
         self._learner = learner
         self._sweep = sweep or Sweep(services, evaluator=learner.evaluator, model=learner.model)
-        self._one_by_one = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     async def sweep(self) -> None:
         """One sweep, if this process leads."""
@@ -72,14 +72,14 @@ class Scheduler:
             log.exception("sweep failed", extra={"action": "sweep.bug"})
 
     async def sweeps(self) -> None:
-        """Sweeps for ever: the next one begins ``optimizer.sweep_s`` seconds after the last one ended."""
+        """Sweep without end: the next sweep begins ``optimizer.sweep_s`` seconds after the last one ended."""
         while True:
             await self.sweep()
             await asyncio.sleep(self._services.settings.optimizer.sweep_s)
 
     async def look(self, task: str) -> None:
-        """The task's cycle, if there is something to learn and this process leads when its turn has come."""
-        async with self._one_by_one:
+        """Run the task's cycle, if there is a trigger and this process leads once its turn has come."""
+        async with self._one_at_a_time:
             if task not in self._services.settings.tasks or not await asyncio.to_thread(self._leads):
                 return
             try:
@@ -90,14 +90,14 @@ class Scheduler:
                 log.exception("cycle failed", extra={"action": "cycle.bug", "task": task})
 
     async def once(self) -> None:
-        """One sweep, then a look at every task. Raises ``AnotherLeads``."""
+        """Sweep once, then look at every task. Raises ``AnotherLeads``."""
         await asyncio.to_thread(self.leader.insist)
         await self.sweep()
         for task in self._services.settings.tasks:
             await self.look(task)
 
     async def aclose(self) -> None:
-        """End what sweeps began, and let another process lead."""
+        """End the work that sweeps began, and let another process lead."""
         await self._sweep.aclose()
         self.leader.release()
 
@@ -106,7 +106,7 @@ class Scheduler:
 async def scheduled(
     services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
 ) -> AsyncIterator[Scheduler]:
-    """Sweeps and cycles go on while the context is open; a cycle that is under way at its end is taken up next time."""
+    """Run sweeps and cycles while the context is open; an interrupted cycle is resumed next time."""
     scheduler = Scheduler(services, learner, sweep, leads)
     cron = AsyncIOScheduler()
     running: set[asyncio.Task[None]] = set()
@@ -125,7 +125,7 @@ async def scheduled(
     def declare() -> None:
         cron.remove_all_jobs()
         for task, expression in schedules(services.settings).items():
-            cron.add_job(job, trigger(expression), [task], name=task, max_instances=1, coalesce=True,
+            cron.add_job(job, cron_trigger(expression), [task], name=task, max_instances=1, coalesce=True,
                               misfire_grace_time=None)  # fmt: skip
 
     declare()

@@ -1,8 +1,8 @@
-"""Whether a task has something to learn: enough new mistakes, drift, or another model under the weak one's name.
+"""The reason for a learning cycle: enough new mistakes, drift, or another model under the weak model's name.
 
-A mistake is new if its feedback came after the last cycle began; clients, shadows and outcomes all count where they say
-wrong. An outcome knows no right answer, so from such a mistake rules are learnt, but nothing is measured on it. Runs no
-cycle and writes nothing.
+A mistake is new if its feedback came after the last cycle began. Clients, shadows and outcomes all count where they
+report a wrong reply. An outcome knows no right answer: such a mistake teaches, but measures nothing. Runs no cycle and
+writes nothing.
 """
 
 import math
@@ -22,36 +22,37 @@ Reason = Literal["mistakes", "drift", "a new model"]
 
 
 class UpstreamModel(Value, frozen=True):
-    """The upstream's model that stands under the weak model's name, as the scheduler noted it."""
+    """The upstream's model under the weak model's name, as the scheduler noted it."""
 
     model: str
     since: float
-    """Seconds since the epoch when it was first seen there; earlier replies may be another model's."""
+    """Seconds since the epoch of the first sight; earlier replies may be another model's."""
 
 
-class _Drift(Value, frozen=True):
+class _DriftNote(Value, frozen=True):
     time: float
     version: int | None
 
 
 class LearningTrigger(Value, frozen=True):
-    """Why a cycle would begin, and what it needs for that."""
+    """A possible cycle: its reason and its condition."""
 
     reason: Reason
     since: float
-    """Seconds since the epoch: feedback after it is new."""
+    """Seconds since the epoch: later feedback is new."""
     needed: int
-    """New mistakes without which it does not begin."""
+    """New mistakes that the cycle needs."""
 
 
-def occasion(
+def trigger_for(
     last: CycleRecord | None, *, now: float, min_mistakes: int, drifted: float | None, new_model: bool
 ) -> LearningTrigger:
-    """What the next cycle waits for. ``drifted`` is when drift was noticed; times are in seconds since the epoch.
+    """Return the condition of the next cycle. ``drifted`` is the time of the noticed drift; times are in seconds since
+    the epoch.
 
-    Drift that is newer than the last cycle asks for half of the mistakes, because fewer right answers are evidence in
-    themselves; a new model for none, because rules that were found on one model are proven on that model only. A last
-    cycle that lies in the future was dated by a clock that has been put back: then all feedback is new.
+    Drift newer than the last cycle asks for half of the mistakes, because fewer right answers are evidence in
+    themselves. A new model asks for none, because rules are proven on one model only. A last cycle in the future came
+    from a clock that has been put back: then all feedback is new.
     """
     since = last.started if last is not None and last.started <= now else 0.0
     if new_model:
@@ -62,7 +63,7 @@ def occasion(
 
 
 def served_now(noted: bytes | None, model: str, now: float) -> tuple[UpstreamModel, bool]:
-    """What stands under the name now, and whether it is new there. What nobody noted has always been there."""
+    """Return the model under the name now, and if it is new there. A model without a note has always been there."""
     always = UpstreamModel(model=model, since=0.0)
     try:
         known = msgspec.json.decode(noted, type=UpstreamModel) if noted is not None else always
@@ -72,34 +73,34 @@ def served_now(noted: bytes | None, model: str, now: float) -> tuple[UpstreamMod
 
 
 def drift_in(noted: bytes | None, version: int | None) -> float | None:
-    """When the live ``version`` was noticed to drift, in seconds since the epoch; ``None`` if it was not."""
+    """Return the time of the live ``version``'s noticed drift, in seconds since the epoch; ``None`` without drift."""
     try:
-        drift = msgspec.json.decode(noted, type=_Drift) if noted is not None else None
+        drift = msgspec.json.decode(noted, type=_DriftNote) if noted is not None else None
     except msgspec.DecodeError:
         return None
     return drift.time if drift is not None and drift.version == version else None
 
 
-def own(one: Graded, section: Task, version: int | None, served: UpstreamModel) -> bool:
-    """Whether a reply is the incumbent's: the weak model's that stands there now, under the version that is live."""
-    exchange = one.exchange
+def is_incumbents(entry: Graded, section: Task, version: int | None, served: UpstreamModel) -> bool:
+    """Decide whether a reply is the incumbent's: today's weak model under the live version."""
+    exchange = entry.exchange
     return exchange.model == section.weak and exchange.rules == version and exchange.created >= served.since
 
 
-def may_be_wrong(one: Graded) -> bool:
-    """Whether feedback leaves it open that a reply was wrong; costs nothing, no grader is asked."""
-    return correctness(one) is False or one.feedback.expected is not None
+def may_be_wrong(entry: Graded) -> bool:
+    """Decide whether feedback allows for a wrong reply; costs nothing, no grader is asked."""
+    return correctness(entry) is False or entry.feedback.expected is not None
 
 
 def items_of(graded: Sequence[Graded]) -> dict[str, str]:
-    """The id of the item that each exchange is about, by the exchange's id; what is no item is left out."""
-    found = {}
-    for one in graded:
+    """Return the item id of each exchange, by the exchange's id; exchanges without an item are left out."""
+    ids = {}
+    for entry in graded:
         try:
-            found[one.exchange.id] = item_of_request(one.exchange.request).id
+            ids[entry.exchange.id] = item_of_request(entry.exchange.request).id
         except PreceptorError:
             continue
-    return found
+    return ids
 
 
 def mistakes_in(examples: Examples, among: Collection[str]) -> int:
@@ -109,20 +110,21 @@ def mistakes_in(examples: Examples, among: Collection[str]) -> int:
 
 
 def suspects(graded: Sequence[Graded], grader: Grader) -> int:
-    """Replies beside which a client put an expected answer and no verdict, and that are not that answer.
+    """Count replies that differ from the client's expected answer and have no verdict.
 
-    For graders that do not grade records: what they come to is found out in the cycle, where a judge can be asked.
+    For graders that need a model: the cycle asks the judge.
     """
     if grader_for(grader).grades_records:
         return 0
     return sum(
-        correctness(one) is None and one.feedback.expected is not None and _differs(one, grader) for one in graded
+        correctness(entry) is None and entry.feedback.expected is not None and _differs(entry, grader)
+        for entry in graded
     )
 
 
-def _differs(one: Graded, grader: Grader) -> bool:
-    submission = Submission(text=one.exchange.reply or "", tool_calls=one.exchange.tool_calls)
+def _differs(entry: Graded, grader: Grader) -> bool:
+    submission = Submission(text=entry.exchange.reply or "", tool_calls=entry.exchange.tool_calls)
     try:
-        return grader_for(grader).obvious(submission, one.feedback.expected) is not True
+        return grader_for(grader).obvious(submission, entry.feedback.expected) is not True
     except PreceptorError:
         return False

@@ -1,1 +1,1 @@
-"""The same request asked of a task's other model, in the background, within a budget, compared by the task's grader."""
+"""A share of a task's requests, sent to its other model in the background, within a budget; the grader compares."""

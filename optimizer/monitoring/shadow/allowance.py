@@ -1,5 +1,7 @@
-"""What the background may ask for a task in a day, and what came of it: a note in the store, so that a restart does not
-forget. Calls are counted before they are made; a process that is killed in between has counted too many, never too few.
+"""A task's budget of background calls per day and the fate of its comparisons, as a note in the store.
+
+A restart forgets nothing. Calls are counted before they are made: a process killed in between has counted too many,
+never too few.
 """
 
 from collections.abc import Mapping
@@ -18,33 +20,32 @@ class Account(Value, frozen=True):
     calls: Mapping[int, int] = {}
     """Calls by hour since the epoch."""
     totals: Mapping[str, int] = {}
-    """How many exchanges were ``compared``; answered but ``ungradable``; ``refused`` by the other model for what they
-    asked; ``given_up`` because they were too old or too many, or the day's calls were spent; ``failed`` by our fault.
-    """
+    """Exchanges by fate: ``compared``; answered but ``ungradable``; ``refused`` by the other model for their content;
+    ``given_up`` as too old, too many, or beyond the day's budget; ``failed`` by our fault."""
     wrong: str = ""
-    """Why nothing is asked at present; empty if nothing is wrong."""
+    """The present obstacle to asking; empty if there is none."""
 
     def left(self, calls_per_day: int, now: float) -> int:
-        """Calls that may still be made. ``now`` is in seconds since the epoch.
+        """Return the number of calls still allowed. ``now`` is in seconds since the epoch.
 
-        An hour counts as long as any of it lies within the last 24: no 24 hours hold more than is allowed.
+        An hour counts as long as any of it lies within the last 24: no 24 hours hold more than the budget.
         """
         return max(0, calls_per_day - sum(self._recent(now).values()))
 
     def with_calls(self, calls: int, now: float) -> "Account":
-        """With so many calls more, or fewer, in this hour; hours that count no more are left out."""
+        """Return the account with ``calls`` more (or fewer) in this hour; expired hours are left out."""
         hour = _hour(now)
         counted = self._recent(now)
         counted[hour] = max(0, counted.get(hour, 0) + calls)
         return msgspec.structs.replace(self, calls={hour: calls for hour, calls in counted.items() if calls})
 
     def with_totals(self, more: Mapping[str, int], wrong: str) -> "Account":
-        """With what came of a look, and what is wrong now."""
+        """Return the account with the results of a look added, and its present fault."""
         totals = {name: self.totals.get(name, 0) + more.get(name, 0) for name in {**self.totals, **more}}
         return msgspec.structs.replace(self, totals=totals, wrong=wrong)
 
     def _recent(self, now: float) -> dict[int, int]:
-        """Calls of the last day. Those of an hour to come were counted by a clock that has been put right."""
+        """Calls of the last day. Future hours came from a clock that has been put right since; they do not count."""
         return {hour: calls for hour, calls in self.calls.items() if 0 <= _hour(now) - hour <= HOURS}
 
 
@@ -54,7 +55,7 @@ def note_of(task: str) -> str:
 
 
 def account_of(store: Store, task: str) -> Account:
-    """A task's account; a new one where there is none that can be read. Blocks; raises ``StoreError``."""
+    """Return a task's account; a new one if the note is missing or unreadable. Blocks; raises ``StoreError``."""
     try:
         return msgspec.json.decode(store.note(note_of(task)) or b"{}", type=Account)
     except msgspec.DecodeError:

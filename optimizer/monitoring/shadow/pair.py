@@ -1,7 +1,7 @@
-"""One request and the answers of a task's two models to it: what may be asked again, of whom, and what it shows.
+"""One request and the answers of a task's two models: the question, the other model, the record, the comparison.
 
-The strong model's answer stands for the right one, as in ``trials.reference``: what is found here is agreement with it.
-Asks and records nothing; ``shadow`` does, through an evaluator.
+The strong model's answer counts as the right one, as in ``evaluation.reference_answers``: the result is agreement with
+that model. Asks and records nothing; ``shadows`` does, through an evaluator.
 """
 
 from typing import Any
@@ -26,24 +26,24 @@ _EMPTY: tuple[Any, ...] = (None, "", [])
 
 
 def shadow_id(exchange_id: str) -> str:
-    """The id of the background answer to an exchange's request: there is one at most."""
+    """Return the id of the background answer to an exchange's request: there is one at most."""
     return f"shadow-{exchange_id}"
 
 
 def other_model(exchange: Exchange, section: Task) -> str | None:
-    """The task's model that did not answer; ``None`` where neither of the two did."""
+    """Return the task's other model; ``None`` if neither of the two answered."""
     if exchange.arm == "strong":
         return section.weak
     return section.strong if exchange.arm in _WEAK else None
 
 
 def in_sample(exchange: Exchange, task: str, section: Task) -> bool:
-    """Whether an exchange is in the share that is compared: always the same answer for the same share."""
+    """Decide whether an exchange is in the compared share; the answer never changes for a given share."""
     return place(exchange.id.encode(), f"{task} shadow") < section.shadow_share
 
 
 def question(exchange: Exchange) -> Item | None:
-    """What another model can be asked: a text that was answered, by a client that lets us learn."""
+    """Return the item to ask another model: an answered text, from a client that allows learning."""
     if exchange.status != "ok" or exchange.reply is None or exchange.finish_reason in _UNFINISHED:
         return None
     try:
@@ -61,7 +61,7 @@ def _is_text(request: bytes) -> bool:
 
 
 def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
-    """The rule set, if the gateway would inject it into such a request: one that needs a scratchpad needs room."""
+    """Return the rule set, if the gateway would inject it into such a request: some support no scratchpad."""
     if rule_set is None:
         return None
     asked = open_chat(msgspec.json.encode({**parse_object(item.request), "model": rule_set.task}))
@@ -69,7 +69,7 @@ def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
 
 
 def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | None, now: float) -> Exchange:
-    """The record of an answer that no caller received."""
+    """Return the record of a background answer, received by no caller."""
     return Exchange(
         id=shadow_id(exchange.id),
         created=now,
@@ -95,9 +95,9 @@ def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | No
 async def compared(
     evaluator: Evaluator, item: Item, section: Task, *, served: Exchange, shadow: Exchange, now: float
 ) -> Feedback | None:
-    """What the grader says of the weak model's reply, by the strong model's; ``None`` where it cannot say.
+    """Return the grader's verdict on the weak model's reply, by the strong model's; ``None`` without a verdict.
 
-    ``comment`` names the model whose answer is expected. Raises what ``Evaluator.graded`` raises.
+    ``comment`` names the model whose answer is expected. Raises the errors of ``Evaluator.graded``.
     """
     strong, weak = (served, shadow) if served.arm == "strong" else (shadow, served)
     try:

@@ -1,4 +1,4 @@
-"""What an upstream has left for calls that nobody waits for. Callers come first; other gateways' are not seen."""
+"""Spare capacity of an upstream for background calls. Callers come first; other gateways' calls are unknown here."""
 
 from typing import Protocol, runtime_checkable
 
@@ -8,7 +8,7 @@ from gateway.services import Serving
 
 @runtime_checkable
 class Counting(Protocol):
-    """An upstream that knows how many calls to it are under way."""
+    """An upstream with a count of the calls under way."""
 
     @property
     def in_flight(self) -> int: ...
@@ -18,18 +18,18 @@ class SpareCapacity(Value, frozen=True):
     """A model's upstream, as the background sees it at one moment."""
 
     concurrency: int
-    """Calls that the background may have under way at once: half of what the upstream works on, at least one."""
+    """Background calls allowed at once: half of the upstream's own limit, at least one."""
     free: bool
-    """Whether fewer calls than that are under way, the callers' included."""
+    """True while fewer calls are under way, callers' included."""
     resting: str | None = None
-    """Why it cannot be called at all."""
+    """The reason for which it cannot be called at all, if there is one."""
 
 
 def spare_capacity_of(serving: Serving, model: str) -> SpareCapacity:
-    """The room for calls of a configured model.
+    """Return the spare capacity for calls of a configured model.
 
-    What runs on this machine works on few requests at once (``parallel``): there one more is begun only while nothing
-    else is under way.
+    A local model works on few requests at once (``parallel``): a background call begins only while nothing else is
+    under way.
     """
     section = serving.settings.models.get(model)
     if section is None:

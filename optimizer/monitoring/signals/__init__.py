@@ -1,1 +1,1 @@
-"""Signs of failure that need no label and no model: in a reply itself, and in a question that is asked again."""
+"""Signs of failure without labels and without a model: in a reply itself, and in a repeated question."""

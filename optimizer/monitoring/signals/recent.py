@@ -1,7 +1,7 @@
-"""The newest exchanges, kept in memory as far as it is bounded, to find the questions that were asked again.
+"""The newest exchanges, in bounded memory, to find questions asked again.
 
-Where traffic is so heavy that less than the whole window fits, only what was asked again sooner is found. Nothing is
-written here, and nothing is lost with it: whoever starts again fills it from the store.
+Under traffic too heavy for the whole window, only quick repetitions are found. Nothing is written here and nothing is
+lost: a new process fills the window from the store.
 """
 
 from collections import defaultdict
@@ -27,11 +27,11 @@ class Recent:
         self._kept: dict[str, Exchange] = {}
         self._bytes = 0
         self._cut = False
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._searched: float | None = None
 
     def add(self, exchanges: Iterable[Exchange]) -> None:
-        """Keep what belongs to a task, was asked by a caller and may be learnt from, each once."""
+        """Keep each exchange with a task, a caller and a recorded reply, once."""
         for exchange in exchanges:
             known = exchange.id in self._kept
             if not known and exchange.task is not None and exchange.arm != "shadow" and exchange.reply is not None:
@@ -42,8 +42,7 @@ class Recent:
                     self._drop()
 
     def repeated_questions(self, now: float) -> list[Exchange]:
-        """The exchanges, but for those ``told``, whose question was asked again; nothing until ``EVERY_S`` have passed
-        since the last search."""
+        """Return the unreported exchanges with a repeated question; nothing within ``EVERY_S`` of the last search."""
         if self._searched is not None and 0 <= now - self._searched < EVERY_S:
             return []
         self._searched = now
@@ -53,21 +52,23 @@ class Recent:
         by_task: dict[str | None, list[Exchange]] = defaultdict(list)
         for exchange in self._kept.values():
             by_task[exchange.task].append(exchange)
-        found = {
+        repeated = {
             id_
             for group in by_task.values()
             for id_ in repeated_questions(group, now=now, within_s=self._within_s(now))
         }
-        self._told &= found
-        new = found - self._told
+        self._reported &= repeated
+        new = repeated - self._reported
         return [exchange for exchange in self._kept.values() if exchange.id in new]
 
-    def told(self, exchanges: Iterable[Exchange]) -> None:
-        """Do not bring these up again: somebody has written them down."""
-        self._told.update(exchange.id for exchange in exchanges)
+    def mark_reported(self, exchanges: Iterable[Exchange]) -> None:
+        """Bring these up no more: they are in the store."""
+        self._reported.update(exchange.id for exchange in exchanges)
 
     def _within_s(self, now: float) -> float:
-        """An exchange is judged when this time has passed, and must still be here then, with what came after it."""
+        """The waiting time of a verdict, in seconds: an exchange must still be here at its end, with all that came
+        after.
+        """
         if not self._cut or not self._kept:
             return WITHIN_S
         return min(WITHIN_S, max(0.0, (now - self._oldest()) / 2))

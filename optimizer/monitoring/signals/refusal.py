@@ -1,10 +1,9 @@
-"""Replies that begin with a refusal, told by their wording in a few languages. Calls no model.
+"""Replies that begin with a refusal, recognised by their wording in a few languages. Calls no model.
 
-The lists of substrings in use (Zou et al., arXiv 2307.15043, and the many that follow it) hold "Sorry", "I cannot" and
-"As an AI": they were made for prompts that are all harmful. On ordinary traffic these also begin letters to customers,
-stories and answers in part, which XSTest (Roettger et al., arXiv 2308.01263) keeps apart from full refusals. Here a
-phrase counts only at the very beginning, in a short reply, and with what is refused: helping, complying, "that
-request".
+Published lists of substrings (Zou et al., arXiv 2307.15043, and its successors) hold "Sorry", "I cannot" and "As an
+AI", because all their prompts are harmful. On ordinary traffic these words also begin letters to customers, stories and
+partial answers; XSTest (Roettger et al., arXiv 2308.01263) keeps those apart from full refusals. Here a phrase counts
+at the very beginning of a short reply only, together with its object: helping, complying, "that request".
 """
 
 import re
@@ -12,9 +11,9 @@ import re
 from optimizer.dataset.recorded_request import RecordedRequest, folded
 
 _OPENING = 200
-"""Characters in which a refusal says so."""
+"""Characters at the start of a reply that are searched for a refusal."""
 _ANSWER = 1500
-"""Characters of a reply that says more than that it refuses."""
+"""Characters; a longer reply says more than a refusal does."""
 
 _SORRY = (
     r"(?:(?:i'm|i am)(?: \w+)? (?:sorry|afraid)|sorry|(?:my )?apologies|i apologi[sz]e|unfortunately)"
@@ -70,13 +69,13 @@ _REFUSAL = re.compile("|".join((*_ENGLISH, _SPANISH, _FRENCH, _GERMAN, _PORTUGUE
 
 
 def refuses(text: str, request: RecordedRequest) -> bool:
-    """Whether a reply is a refusal; not where its words stand in the request, as when a prompt prescribes them."""
+    """Decide whether a reply is a refusal. Words of the request itself do not count: a prompt may prescribe them."""
     if len(text) > _ANSWER:
         return False
-    found = _REFUSAL.match(_plain(text[:_OPENING]))
-    if found is None:
+    match = _REFUSAL.match(_plain(text[:_OPENING]))
+    if match is None:
         return False
-    return not any(found[0] in _plain(turn.content) for turn in request.turns if turn.role != "assistant")
+    return not any(match[0] in _plain(turn.content) for turn in request.turns if turn.role != "assistant")
 
 
 def _plain(text: str) -> str:

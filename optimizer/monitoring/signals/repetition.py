@@ -1,6 +1,6 @@
-"""Replies that say the same over and over up to their end, as small models do that are caught in a loop.
+"""Replies caught in a loop: the end repeats itself, as small models do.
 
-Exact repetition only: a loop that counts ("Step 31: ... Step 32: ...") looks like a table, and is missed.
+Exact repetition only. A loop with a counter ("Step 31: ... Step 32: ...") looks like a table, and is missed.
 """
 
 import re
@@ -11,11 +11,11 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def loops(text: str, *, cut: bool) -> bool:
-    """Whether a reply repeats itself up to its end.
+    """Decide whether a reply repeats itself up to its end.
 
-    What a limit cut off had no end of its own: there six times the same is a loop, if it has letters at all. What
-    ended by itself may be a list of equal labels or a refrain: only a wording of four different words counts there,
-    ten times in a row.
+    A reply cut off by a limit has no end of its own: six repetitions are a loop, if they have letters at all. A reply
+    that ended by itself may be a list of equal labels or a refrain: only a wording of four different words counts
+    there, ten times in a row.
     """
     if cut:
         unit = _repeated(text, times=6, least=120)
@@ -25,10 +25,11 @@ def loops(text: str, *, cut: bool) -> bool:
 
 
 def _repeated(text: str, *, times: int, least: int) -> str | None:
-    """The shortest piece that makes up the end of a text, so many ``times`` and ``least`` characters in a row.
+    """Return the shortest piece at the end of a text that fills ``least`` characters and comes ``times`` times in a
+    row.
 
-    A piece that is repeated recurs where the text's last characters recur: only these distances are tried, at most
-    ``_TAIL`` of them, each by one comparison.
+    The last characters of the text recur at every repetition. Only those distances are tried, at most ``_TAIL`` of
+    them, each by one comparison.
     """
     tail = text[-_TAIL - _PROBE :].rstrip()[-_TAIL:]
     probe = tail[-_PROBE:]

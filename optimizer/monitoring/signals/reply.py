@@ -1,8 +1,7 @@
-"""Signs in a reply that it failed its caller, found without labels and without a model.
+"""Signs in a reply that it failed its caller, recognised without labels and without a model.
 
-Each is something that the caller's own code or reader would stumble over. All are meant to be missed rather than
-raised by mistake, because what they find counts against a rule set. None says that a reply is right. Whether a
-question was asked again is ``conversation``'s.
+Each is an obstacle for the caller's own code or reader. A sign counts against a rule set, so a missed sign is better
+than a false alarm. No sign is no proof of a right reply. Repeated questions are ``dataset.conversation``'s.
 """
 
 from collections.abc import Mapping
@@ -29,47 +28,47 @@ _FEW = 16
 
 
 def signals(exchange: Exchange) -> tuple[Signal, ...]:
-    """Every sign of failure in an exchange, in the order of ``Signal``; never raises.
+    """Return every sign of failure in an exchange, in the order of ``Signal``; never raises.
 
     - ``refusal``: a filter ended the reply, or the reply begins with a refusal (see ``refusal``).
-    - ``truncated``: it was cut off, though the caller allowed more than 16 tokens.
+    - ``truncated``: the reply was cut off, though the caller allowed more than 16 tokens.
     - ``empty``: neither text nor a call.
-    - ``invalid_json``: JSON was asked for, and the text is none.
-    - ``schema``: it is JSON, but no object or not what the request's schema says.
-    - ``tool_arguments``: a call of a tool that was not offered, or with arguments that are no object or do not fit.
-    - ``loop``: it says the same over and over to its end.
+    - ``invalid_json``: the request asked for JSON, and the text is none.
+    - ``schema``: the text is JSON, but no object or against the request's schema.
+    - ``tool_arguments``: a call of an unknown tool, or with arguments that are no object or do not fit.
+    - ``loop``: the reply repeats itself to its end.
 
-    Nothing for an exchange that did not end ``ok`` or that keeps no reply.
+    An exchange that did not end ``ok``, or keeps no reply, shows no signs.
     """
     if exchange.status != "ok" or exchange.reply is None:
         return ()
     request = read_request(exchange.request)
     body, text, end = request.body, exchange.reply, (exchange.finish_reason or "").lower()
     cut = end in _CUT
-    found: list[Signal] = []
+    signs: list[Signal] = []
     if end in _REFUSED or refuses(text, request):
-        found.append("refusal")
+        signs.append("refusal")
     if cut and not (text and _wants_few(body)):
-        found.append("truncated")
+        signs.append("truncated")
     if not _calls(exchange, end):
         if not text.strip():
-            found += ["empty"] if end not in _UNKNOWN and _text_is_all(body) else []
+            signs += ["empty"] if end not in _UNKNOWN and _text_is_all(body) else []
         else:
-            found += _misformed(text, body)
+            signs += _misformed(text, body)
     if exchange.tool_calls and not all(_callable(call, body) for call in exchange.tool_calls):
-        found.append("tool_arguments")
+        signs.append("tool_arguments")
     if loops(text, cut=cut):
-        found.append("loop")
-    return tuple(found)
+        signs.append("loop")
+    return tuple(signs)
 
 
 def _calls(exchange: Exchange, end: str) -> bool:
-    """Whether a reply calls a tool, also one that is not recorded because it is no function."""
+    """Decide whether a reply calls a tool; calls of tools other than functions are not recorded, but end the reply."""
     return bool(exchange.tool_calls) or end in _CALLED
 
 
 def _text_is_all(body: Mapping[str, Any]) -> bool:
-    """Whether there is nothing to reply with but text and calls of functions: no sound, no tools of another kind."""
+    """Decide whether a reply can only be text and calls of functions: no sound, no tools of another kind."""
     return body.get("modalities") in (None, ["text"]) and all(_is_function(tool) for tool in _offered(body))
 
 
@@ -79,7 +78,7 @@ def _wants_few(body: Mapping[str, Any]) -> bool:
 
 
 def _misformed(text: str, body: Mapping[str, Any]) -> list[Signal]:
-    """What is wrong with a text where the request asked for JSON."""
+    """Return the faults of a text under a request for JSON."""
     schema = _wanted(body)
     if schema is None or len(text) > LONGEST:
         return []
@@ -91,23 +90,23 @@ def _misformed(text: str, body: Mapping[str, Any]) -> list[Signal]:
 
 
 def _wanted(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema that a reply must fit: a chat's, a response's, or one in Ollama's way; ``None`` for any text."""
-    told = body.get("response_format") or _object(body.get("text")).get("format") or body.get("format")
-    if told == "json":
+    """Return the schema for the reply: a chat's, a response's, or Ollama's; ``None`` for any text."""
+    wanted = body.get("response_format") or _object(body.get("text")).get("format") or body.get("format")
+    if wanted == "json":
         return {"type": "object"}
-    told = _object(told)
-    match told.get("type"):
+    wanted = _object(wanted)
+    match wanted.get("type"):
         case "json_object":
-            return _object(told.get("schema")) or {"type": "object"}
+            return _object(wanted.get("schema")) or {"type": "object"}
         case "json_schema":
-            return _object(told.get("schema")) or _object(_object(told.get("json_schema")).get("schema"))
+            return _object(wanted.get("schema")) or _object(_object(wanted.get("json_schema")).get("schema"))
         case "text":
             return None
-    return told if told and told is body.get("format") else None
+    return wanted if wanted and wanted is body.get("format") else None
 
 
 def _callable(call: ToolCall, body: Mapping[str, Any]) -> bool:
-    """Whether the caller's code can carry out a call."""
+    """Decide whether the caller's code can carry out a call."""
     try:
         arguments = value_of(call.arguments) if call.arguments.strip() else {}
     except NotJson:

@@ -1,7 +1,7 @@
-"""Whether a value fits a schema that came with a request, which may be hostile: within bounds, and nothing is fetched.
+"""Validation against a schema from a request, which may be hostile: bounded work, and nothing is fetched.
 
-Unlike the grader's, whose schema is the operator's own, regular expressions must run in linear time, and a schema that
-could take long is not applied. Such a value is said to fit: the caller of this module looks for faults.
+A grader's schema is the operator's own; here regular expressions run in linear time, and expensive schemas are not
+applied. A value then counts as fitting: this module looks for faults.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _NODES = 2000
 _WORK = 20_000_000
 """Parts of a schema times characters of JSON."""
 _PATTERN = 50
-"""How many parts a regular expression counts for: it takes long to compile."""
+"""Parts that a regular expression counts for: it takes long to compile."""
 _PATTERN_BYTES = 300_000
 """Size of a compiled regular expression."""
 
 
 def fits(value: Any, schema: dict[str, Any], length: int) -> bool:
-    """Whether a value fits; also where that cannot be said. ``length`` is that of its JSON."""
+    """Decide whether a value fits; true where no answer is possible. ``length`` is the length of its JSON."""
     nodes, validator = _compiled(msgspec.json.encode(schema))
     if validator is None or nodes * length > _WORK:
         return True
@@ -34,10 +34,10 @@ def fits(value: Any, schema: dict[str, Any], length: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _compiled(schema: bytes) -> tuple[int, Any]:
-    """The number of a schema's parts, and what validates by it: ``None`` if it cannot be used.
+    """Return the number of a schema's parts and its validator; ``None`` if the schema is unusable.
 
-    References are counted as often as they are followed: thirty definitions of which each refers twice to the next
-    would take minutes.
+    References count as often as they are followed: thirty definitions with two references each to the next would take
+    minutes.
     """
     import jsonschema_rs
 
@@ -53,7 +53,7 @@ def _compiled(schema: bytes) -> tuple[int, Any]:
 
 
 def _parts(part: Any, root: Any, above: frozenset[str]) -> Iterator[None]:
-    """One for each list and object of a schema. A reference counts as what it refers to, except inside of that."""
+    """Yield once for each list and object of a schema. A reference counts as its target, except inside that target."""
     if isinstance(part, list):
         yield None
         for inner in part:
@@ -74,7 +74,7 @@ def _patterns(part: dict[str, Any]) -> int:
 
 
 def _ref(part: dict[str, Any], *, top: bool) -> str | None:
-    """What a part refers to. Raises ``LookupError`` if it does so in a way that cannot be followed here."""
+    """Return the reference of a part. Raises ``LookupError`` for kinds of references that cannot be followed here."""
     unclear = [part.get(name) for name in ("$dynamicRef", "$recursiveRef", *(() if top else ("$id", "id")))]
     if any(isinstance(name, str) for name in unclear):
         raise LookupError("its references depend on where it is used")
@@ -83,14 +83,14 @@ def _ref(part: dict[str, Any], *, top: bool) -> str | None:
 
 
 def _target(ref: str, root: Any) -> Any:
-    """What a reference inside of a schema refers to. Raises ``LookupError`` for any other reference."""
+    """Return the target of a reference inside a schema. Raises ``LookupError`` for any other reference."""
     start, *names = ref.split("/")
     if start != "#":
         raise LookupError(ref)
-    found = root
+    target = root
     for name in names:
-        found = (found if isinstance(found, dict) else {})[name.replace("~1", "/").replace("~0", "~")]
-    return found
+        target = (target if isinstance(target, dict) else {})[name.replace("~1", "/").replace("~0", "~")]
+    return target
 
 
 def _refuse(address: str) -> NoReturn:

@@ -1,8 +1,9 @@
-"""Learning beside those who are served: the optimizer of a running gateway is a process of its own.
+"""Learning beside serving: the optimizer of a running gateway is a process of its own.
 
-A step of a cycle that takes the interpreter for some milliseconds is nothing to a cycle and a lot to a request. So the
-gateway (``parent``) starts a process (``child``) that sweeps and learns, and keeps what a request needs: the models.
-Over one line between them (``messages``) the child (``work``) asks the models through the gateway's own upstreams
-(``line`` is its end, ``asked`` the gateway's): limits, breakers and the embedded server are shared, callers come first,
-and no key of an upstream is told. Rules travel through the store, as they do between any processes.
+A computation of some milliseconds is nothing to a cycle and much to a request. So the gateway (``parent``) starts a
+process (``child``) for sweeps and cycles (``work``), and keeps the models. Messages go over one socket between them
+(``messages``): the child asks models through the gateway's own upstreams (``parent_connection`` is its end, ``relay``
+the gateway's). Limits, breakers and the embedded server are shared, callers come first, and the child gets no key of an
+upstream. Rules travel through the store, as between any processes. The child gives a sign of life every second; the
+parent kills a silent child and starts another.
 """

@@ -1,7 +1,7 @@
-"""The process that learns for a gateway: ``python -m optimizer.scheduling.process.child FD``, started by ``parent``.
+"""The learning process of a gateway: ``python -m optimizer.scheduling.process.child FD``, started by ``parent``.
 
-``FD`` is its end of the line. It works until the line is cut; what it was doing then is in the store, and taken up by
-the next one.
+``FD`` is its end of the socket. It works until the connection ends; the store has the unfinished work for the next
+process.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ NICE = 10
 
 
 def main() -> None:
-    """Learn until the gateway is gone. Exits with status 1 if it cannot; the last line on stderr says why."""
+    """Learn until the gateway is gone. Exits with status 1 on failure; the last line on stderr gives the reason."""
     for number in (signal.SIGINT, signal.SIGHUP):  # what a terminal sends to all is for the gateway
         signal.signal(number, signal.SIG_IGN)
     die_with_parent()

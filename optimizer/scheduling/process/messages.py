@@ -1,4 +1,4 @@
-"""What parent and child say to each other over their socket: frames of MessagePack, each behind its length.
+"""The messages between parent and child over their socket: frames of MessagePack, each behind its length.
 
 Both are of one version and one user: the parent starts the child from its own code.
 """
@@ -38,20 +38,20 @@ _ERRORS: Mapping[str, type[PreceptorError]] = {
 
 
 class Configured(Value, frozen=True, tag=True):
-    """To the child: the configuration that is in effect now."""
+    """The configuration in effect now; sent to the child."""
 
     settings: Mapping[str, Any]
 
 
 class Condition(Value, frozen=True, tag=True):
-    """To the child: how the upstreams are, by name; only those that are busy or cannot be called."""
+    """The state of the upstreams, by name; sent to the child. Only busy and resting upstreams are listed."""
 
     in_flight: Mapping[str, int] = {}
     resting: Mapping[str, str] = {}
 
 
 class Ask(Value, frozen=True, tag=True):
-    """To the parent: a call to one of its upstreams."""
+    """A call to an upstream of the parent; sent to the parent."""
 
     id: int
     upstream: str
@@ -59,13 +59,17 @@ class Ask(Value, frozen=True, tag=True):
 
 
 class GiveUp(Value, frozen=True, tag=True):
-    """To the parent: nobody waits for that call any more."""
+    """The end of the wait for a call; sent to the parent."""
 
     id: int
 
 
+class Alive(Value, frozen=True, tag=True):
+    """A sign of life of the child's event loop; sent to the parent."""
+
+
 class Answered(Value, frozen=True, tag=True):
-    """To the child: the whole reply to a call, whatever its status is."""
+    """The whole reply to a call, whatever its status; sent to the child."""
 
     id: int
     status: int
@@ -74,7 +78,7 @@ class Answered(Value, frozen=True, tag=True):
 
 
 class Failed(Value, frozen=True, tag=True):
-    """To the child: a call that came to no reply."""
+    """A call without a reply; sent to the child."""
 
     id: int
     kind: str
@@ -86,23 +90,23 @@ class Failed(Value, frozen=True, tag=True):
         return cls(id=number, kind=type(error).__name__, message=error.message, headers=dict(error.headers))
 
     def error(self) -> PreceptorError:
-        """The error as it would have been raised in the parent."""
+        """Return the error as the parent would have raised it."""
         return _ERRORS.get(self.kind, PreceptorError)(self.message, headers=self.headers)
 
 
 ToChild = Configured | Condition | Answered | Failed
-ToParent = Ask | GiveUp
+ToParent = Alive | Ask | GiveUp
 _decoder = msgspec.msgpack.Decoder(ToChild | ToParent)
 
 
 def frame(message: ToChild | ToParent) -> bytes:
-    """A message as it goes over the line."""
+    """Return a message in its wire form."""
     body = msgspec.msgpack.encode(message)
     return _LENGTH.pack(len(body)) + body
 
 
 async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
-    """The next message; ``None`` once the other side is gone."""
+    """Return the next message; ``None`` once the other side is gone."""
     try:
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         message: ToChild | ToParent = _decoder.decode(await reader.readexactly(length))
@@ -112,14 +116,14 @@ async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
 
 
 async def cut(writer: asyncio.StreamWriter) -> None:
-    """End the line now, whatever was still on its way."""
+    """End the connection now, unsent data included."""
     writer.transport.abort()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
 
 
 def configured(settings: Settings) -> Configured:
-    """A configuration without what only the gateway needs: its keys, and those of its upstreams."""
+    """Return a configuration without the gateway's secrets: its keys, and the keys of its upstreams."""
     upstreams = {name: section.without_secrets() for name, section in settings.upstreams.items()}
     server = msgspec.structs.replace(settings.server, admin_key=None)
     bare = msgspec.structs.replace(settings, server=server, upstreams=upstreams, keys={})
@@ -127,6 +131,6 @@ def configured(settings: Settings) -> Configured:
 
 
 def settings_in(message: Configured) -> Settings:
-    """The configuration that a message carries."""
+    """Return the configuration of a message."""
     settings: Settings = convert(message.settings, Settings)
     return settings

@@ -1,31 +1,36 @@
-"""Starts the process that learns, and another one when it ends.
+"""Starts the learning process, kills it when it hangs, and starts another after its end.
 
-Only where this process leads (``live.leader``) and has a task. Nothing that happens here or there reaches a request.
+Only while this process leads (``scheduling.leader``) and has a task. No event here or there reaches a request.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from gateway.services import Services
 from optimizer.scheduling.leader import Leader
 from optimizer.scheduling.process.messages import cut
-from optimizer.scheduling.process.relay import answer, tell
+from optimizer.scheduling.process.pulse import Pulse
+from optimizer.scheduling.process.relay import answer_calls, send_state
 
 log = logging.getLogger(__name__)
 
-CHILD: Final = (sys.executable, "-m", "optimizer.scheduling.process.child")
+CHILD: Final = (sys.executable, "-P", "-m", "optimizer.scheduling.process.child")
+"""Without the working directory on its path (``-P``): a folder there must not be run instead of this package."""
 STOP_S = 5.0
-"""Seconds that the child gets to end by itself. What it is cut off from is taken up next time."""
+"""Seconds for the child to end by itself. The next child resumes interrupted work."""
 PAUSES_S = (1.0, 60.0)
-"""The first and the longest pause before another child is started. They grow while children do not last."""
+"""The first and the longest pause before another child starts. They grow while children do not last."""
 _STEADY_S = 60.0
-"""A child that lasted so long did not end because of its start."""
+"""Seconds after which the end of a child is not blamed on its start."""
+_INHERITED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "VIRTUAL_ENV"})
+_INHERITED_PREFIXES = ("LC_", "PYTHON", "LD_", "XDG_", "GRADER_")
 
 
 @contextlib.asynccontextmanager
@@ -36,11 +41,17 @@ async def learning(
     pauses_s: tuple[float, float] = PAUSES_S,
     stop_s: float = STOP_S,
 ) -> AsyncIterator[None]:
-    """Somebody learns while the context is open: a child of this process, or whoever else leads on the data folder."""
+    """Keep a learning process while the context is open, here or under whichever process leads on the data folder."""
     children = _Children(services, command, pauses_s, stop_s)
-    services.telemetry.gauge(
-        "preceptor_learning", "Processes that learn: 1, on whichever gateway leads.", lambda: children.alive
-    )
+    telemetry = services.telemetry
+    telemetry.gauge(
+        "preceptor_learning", "Processes that learn: 1 on the leading gateway; 0 where it hangs or is gone.",
+        lambda: children.alive,
+    )  # fmt: skip
+    telemetry.gauge(
+        "preceptor_learning_hangs", "Learning processes that hung and were killed, since the gateway's start.",
+        lambda: children.hangs,
+    )  # fmt: skip
     keeping = asyncio.create_task(children.keep())
     try:
         yield
@@ -49,8 +60,15 @@ async def learning(
         await asyncio.gather(keeping, return_exceptions=True)
 
 
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for the child: the system's variables and ``GRADER_*``, no provider's key."""
+    return {
+        name: value for name, value in variables.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+
+
 class _Children:
-    """One child after the other, while this process leads."""
+    """A child at a time, while this process leads."""
 
     def __init__(
         self, services: Services, command: Sequence[str], pauses_s: tuple[float, float], stop_s: float
@@ -59,9 +77,10 @@ class _Children:
         self._pauses_s, self._stop_s = pauses_s, stop_s
         self._leader = Leader(services.settings.server.data_dir)
         self.alive = 0
+        self.hangs = 0
 
     async def keep(self) -> None:
-        """For ever."""
+        """Start a child after the other, without end."""
         services = self._services
         first, longest = self._pauses_s
         pause = first
@@ -74,7 +93,7 @@ class _Children:
                 try:
                     how = await self._live()
                 except Exception as error:
-                    log.exception("a process that learns could not be kept", extra={"action": "learning.bug"})
+                    log.exception("a learning process could not be kept", extra={"action": "learning.bug"})
                     how = str(error)
                 if not self._leader.leads:
                     continue
@@ -89,36 +108,48 @@ class _Children:
             self._leader.release()
 
     async def _live(self) -> str:
-        """One child from its start to its end. Returns how it ended."""
+        """Keep a child from its start to its end. Returns the manner of its end."""
         async with contextlib.AsyncExitStack() as stack:
             ours, its = map(stack.enter_context, socket.socketpair())
             reader, writer = await asyncio.open_connection(sock=ours)
             stack.push_async_callback(cut, writer)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *self._command, str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()]
-                )
+                    *self._command, str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()],
+                    env=environment(os.environ),
+                )  # fmt: skip
             except OSError as error:
                 return str(error)
-            its.close()  # it is the child's alone, and we hear it end
+            its.close()  # it is the child's alone: its end is seen here
+            hung = False
             try:
                 log.info("a process of its own learns", extra={"action": "learning.begins", "pid": process.pid})
                 self.alive = 1
-                await self._until_it_ends(reader, writer)
+                hung = await self._until_it_ends(reader, writer)
             finally:
                 self.alive = 0
+                self.hangs += hung
                 await cut(writer)
-                code = await _ended(process, self._stop_s)
+                code = await _ended(process, 0.0 if hung else self._stop_s)
+        if hung:
+            return f"it hung: no sign of life for {self._services.settings.optimizer.hang_s:g} s; killed"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Work for a child until it hangs up or another process leads."""
-        until = [answer(self._services, reader, writer), tell(self._services, writer), self._led()]
-        tasks = [asyncio.create_task(one) for one in until]
+    async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Work for a child until it is gone, hangs, or another process leads. Returns true if it hangs."""
+        pulse = Pulse(self._services.settings.optimizer.hang_s)
+        hanging = asyncio.create_task(pulse.stopped())
+        tasks = [
+            hanging,
+            asyncio.create_task(answer_calls(self._services, reader, writer, pulse.beat)),
+            asyncio.create_task(send_state(self._services, writer)),
+            asyncio.create_task(self._led()),
+        ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for error in filter(None, [task.exception() for task in done]):
                 log.error("a child cannot be served", exc_info=error, extra={"action": "learning.bug"})
+            return done == {hanging}
         finally:
             for task in tasks:
                 task.cancel()
@@ -126,12 +157,12 @@ class _Children:
 
     async def _led(self) -> None:
         """Return when another process leads."""
-        while await asyncio.to_thread(self._leader.claim):  # noqa: ASYNC110 - a file lock tells nobody
+        while await asyncio.to_thread(self._leader.claim):  # noqa: ASYNC110 - a file lock sends no event
             await asyncio.sleep(self._services.settings.optimizer.sweep_s)
 
 
 async def _ended(process: Process, stop_s: float) -> int:
-    """See to it that the child is gone: its line is cut. Returns its exit code."""
+    """Wait for the end of a child without a connection; kill it after ``stop_s`` seconds. Returns its exit code."""
     try:
         return await asyncio.wait_for(process.wait(), stop_s)
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""The child's end of the line: the gateway's upstreams, as if they were here."""
+"""The child's end of the connection: the gateway's upstreams, as if they were here."""
 
 import asyncio
 import itertools
@@ -8,6 +8,7 @@ from gateway.errors import UpstreamBroken
 from gateway.settings import Settings
 from gateway.upstream.base import BufferedReply, Call, UpstreamReply
 from optimizer.scheduling.process.messages import (
+    Alive,
     Answered,
     Ask,
     Condition,
@@ -21,30 +22,31 @@ from optimizer.scheduling.process.messages import (
     received,
     settings_in,
 )
+from optimizer.scheduling.process.pulse import BEAT_S
 
 
 class ParentConnection:
-    """Calls that are under way over a socket, and what the gateway says by itself. For one event loop."""
+    """Calls under way over a socket, and the gateway's messages. For one event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.condition = Condition()
         self.settings: Settings | None = None
         """The newest configuration."""
         self.configured: Callable[[Settings], None] = lambda settings: None
-        """Called with every one that comes."""
-        self.begun = asyncio.Event()
-        """Set by the first one, and if the gateway is gone."""
+        """Called with every new configuration."""
+        self.ready = asyncio.Event()
+        """Set by the first configuration, and if the gateway is gone."""
         self._reader, self._writer = reader, writer
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Answered | Failed]] = {}
 
     async def listen(self) -> None:
-        """Take what comes until the gateway is gone."""
+        """Take messages until the gateway is gone."""
         try:
             while (message := await received(self._reader)) is not None:
                 self._take(message)
         finally:
-            self.begun.set()
+            self.ready.set()
             for number, waiting in self._waiting.items():
                 if not waiting.done():
                     waiting.set_result(Failed.of(number, UpstreamBroken("the gateway is gone")))
@@ -59,17 +61,23 @@ class ParentConnection:
         elif isinstance(message, Configured):
             self.settings = settings_in(message)
             self.configured(self.settings)
-            self.begun.set()
+            self.ready.set()
+
+    async def show_life(self) -> None:
+        """Tell the gateway, without end, that this event loop turns."""
+        while True:
+            self._send(Alive())
+            await asyncio.sleep(BEAT_S)
 
     async def ask(self, upstream: str, call: Call) -> UpstreamReply:
-        """The whole reply. Raises what the gateway's upstream raised."""
+        """Return the whole reply. Raises the error of the gateway's upstream."""
         number = next(self._numbers)
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._say(Ask(id=number, upstream=upstream, call=call))
+        self._send(Ask(id=number, upstream=upstream, call=call))
         try:
             answer = await waiting
         except asyncio.CancelledError:
-            self._say(GiveUp(id=number))
+            self._send(GiveUp(id=number))
             raise
         finally:
             del self._waiting[number]
@@ -78,26 +86,26 @@ class ParentConnection:
         return BufferedReply(answer.body, status=answer.status, headers=answer.headers)
 
     async def aclose(self) -> None:
-        """Cut it."""
+        """End the connection."""
         await cut(self._writer)
 
-    def _say(self, message: ToParent) -> None:
+    def _send(self, message: ToParent) -> None:
         self._writer.write(frame(message))
 
 
 class RelayedUpstream:
-    """One of the gateway's upstreams. Implements ``upstream.base.Upstream``."""
+    """An upstream of the gateway. Implements ``upstream.base.Upstream``."""
 
     def __init__(self, name: str, line: ParentConnection) -> None:
         self._name, self._line = name, line
 
     @property
     def in_flight(self) -> int:
-        """Calls under way in the gateway, its callers' included, a moment ago."""
+        """Calls under way in the gateway a moment ago, its callers' included."""
         return self._line.condition.in_flight.get(self._name, 0)
 
     async def open(self) -> None:
-        """The gateway opened it."""
+        """Do nothing: the gateway opened it."""
 
     async def send(self, call: Call) -> UpstreamReply:
         return await self._line.ask(self._name, call)
@@ -106,4 +114,4 @@ class RelayedUpstream:
         return self._line.condition.resting.get(self._name)
 
     async def aclose(self) -> None:
-        """The gateway closes it."""
+        """Do nothing: the gateway closes it."""

@@ -1,7 +1,8 @@
-"""The gateway's end of the line: what the child is told of the upstreams, and the calls that are made for it."""
+"""The gateway's end of the connection: the state of the upstreams for the child, and the calls made for it."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from gateway.errors import PreceptorError, UpstreamUnreachable
 from gateway.services import Services
@@ -21,11 +22,11 @@ from optimizer.scheduling.process.messages import (
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
-"""Seconds between two looks at what the child is to know: the configuration and how busy the upstreams are."""
+"""Seconds between two messages about the configuration and the upstreams."""
 
 
-async def tell(services: Services, writer: asyncio.StreamWriter) -> None:
-    """Tell the child what it is to know, for ever; how busy the upstreams are at every look, as ``answer`` does too."""
+async def send_state(services: Services, writer: asyncio.StreamWriter) -> None:
+    """Send the child the configuration and the state of the upstreams, without end."""
     settings = None
     while True:
         if services.settings is not settings:
@@ -38,25 +39,35 @@ async def tell(services: Services, writer: asyncio.StreamWriter) -> None:
 
 def _condition(services: Services) -> Condition:
     upstreams = services.serving.upstreams
-    busy = {name: one.in_flight for name, one in upstreams.items() if isinstance(one, Guarded) and one.in_flight}
-    resting = {name: one.ready() for name, one in upstreams.items()}
+    busy = {
+        name: upstream.in_flight
+        for name, upstream in upstreams.items()
+        if isinstance(upstream, Guarded) and upstream.in_flight
+    }
+    resting = {name: upstream.ready() for name, upstream in upstreams.items()}
     return Condition(in_flight=busy, resting={name: why for name, why in resting.items() if why is not None})
 
 
-async def answer(services: Services, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Ask what the child wants to have asked, until it is gone; then nothing that it asked is under way."""
+async def answer_calls(
+    services: Services, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[], None]
+) -> None:
+    """Make the calls of the child until it is gone; at the end none of its calls is under way.
+
+    ``heard`` is called with every message of the child.
+    """
     under_way: dict[int, asyncio.Task[None]] = {}
 
-    async def one(ask: Ask) -> None:
-        said: ToChild = await _answer(services, ask)
-        # How busy the upstreams are comes first: the child must not take its own last call for a caller's.
-        writer.write(frame(_condition(services)) + frame(said))
+    async def call(ask: Ask) -> None:
+        reply: ToChild = await _answer(services, ask)
+        # The state of the upstreams comes first: the child must not take its own last call for a caller's.
+        writer.write(frame(_condition(services)) + frame(reply))
         await writer.drain()
 
     try:
         while (message := await received(reader)) is not None:
+            heard()
             if isinstance(message, Ask):
-                task = under_way[message.id] = asyncio.create_task(one(message))
+                task = under_way[message.id] = asyncio.create_task(call(message))
                 task.add_done_callback(lambda _, number=message.id: under_way.pop(number))  # type: ignore[misc]
             elif isinstance(message, GiveUp) and message.id in under_way:
                 under_way[message.id].cancel()

@@ -1,4 +1,4 @@
-"""What the process that learns does: sweeps and cycles on the gateway's store, over the gateway's upstreams."""
+"""The work of the learning process: sweeps and cycles on the gateway's store, over the gateway's upstreams."""
 
 import asyncio
 import socket
@@ -16,48 +16,49 @@ from optimizer.scheduling.process.parent_connection import ParentConnection, Rel
 from optimizer.scheduling.scheduler import scheduled
 
 PACE_S = 0.05
-"""Seconds that an answer takes a cycle at least. Few models are faster; beside one that is, a cycle would keep the
-gateway busy with asking it (``tests.bench.gateway.learning``)."""
+"""Least seconds per answer in a cycle. Few models are faster; beside a faster one, a cycle would keep the gateway busy
+with its calls (``tests.bench.gateway.learning``)."""
 
 
 async def work(end: socket.socket) -> str | None:
-    """Learn until the line is cut. Returns why that cannot be, if the store cannot be opened."""
-    line = ParentConnection(*await asyncio.open_connection(sock=end))
-    listening = asyncio.create_task(line.listen())
+    """Learn until the connection ends. Returns the reason if the store cannot be opened."""
+    parent = ParentConnection(*await asyncio.open_connection(sock=end))
+    listening, beating = asyncio.create_task(parent.listen()), asyncio.create_task(parent.show_life())
     try:
-        await line.begun.wait()
-        if line.settings is None:
-            await listening  # which says what was wrong with the configuration, if there was one
+        await parent.ready.wait()
+        if parent.settings is None:
+            await listening  # it raises the error of the configuration, if there was one
             return None
-        store = await asyncio.to_thread(SqlStore.open, line.settings.server.data_dir)
+        store = await asyncio.to_thread(SqlStore.open, parent.settings.server.data_dir)
         try:
-            await _learn(line.settings, store, line, listening)
+            await _learn(parent.settings, store, parent, listening)
         finally:
             store.close()
     except StoreError as error:
         return f"preceptor: nothing can be learnt: {error}"
     finally:
         listening.cancel()
-        await line.aclose()
+        beating.cancel()
+        await parent.aclose()
     return None
 
 
-async def _learn(settings: Settings, store: SqlStore, line: ParentConnection, gone: "asyncio.Task[None]") -> None:
-    services = Services(serving=_serving(settings, line), store=store, writer=Writer(store, spool=None))
+async def _learn(settings: Settings, store: SqlStore, parent: ParentConnection, gone: "asyncio.Task[None]") -> None:
+    services = Services(serving=_serving(settings, parent), store=store, writer=Writer(store, spool=None))
 
     def follow(settings: Settings) -> None:
-        services.serving = _serving(settings, line)
-        for told in services.on_reload:
-            told()
+        services.serving = _serving(settings, parent)
+        for callback in services.on_reload:
+            callback()
 
-    line.configured = follow
+    parent.configured = follow
     async with open_learner(services, pace_s=PACE_S) as learner, scheduled(services, learner, leads=lambda: True):
         await gone
 
 
-def _serving(settings: Settings, line: ParentConnection) -> Serving:
-    """The gateway's upstreams under this configuration."""
-    upstreams = {name: RelayedUpstream(name, line) for name in settings.upstreams}
+def _serving(settings: Settings, parent: ParentConnection) -> Serving:
+    """Return the gateway's upstreams under this configuration."""
+    upstreams = {name: RelayedUpstream(name, parent) for name in settings.upstreams}
     return Serving(
         settings=settings,
         upstreams=upstreams,
