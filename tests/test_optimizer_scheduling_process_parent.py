@@ -20,7 +20,7 @@ from gateway.store.sql import SqlStore
 from optimizer.scheduling.leader import Leader
 from optimizer.scheduling.process.child import NICE
 from optimizer.scheduling.process.messages import Alive, frame
-from optimizer.scheduling.process.parent import CHILD, environment, learning
+from optimizer.scheduling.process.parent import CHILD, learning
 from tests.fakes import FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
@@ -144,12 +144,6 @@ async def test_a_process_that_hangs_is_killed_and_followed_by_another(
         assert not alive(children.pids[0])
         assert b"preceptor_learning_hangs 0.0" not in services.telemetry.text()
     assert any("it hung: no sign of life for 1 s; killed" in message for message in caplog.messages)
-
-
-def test_a_child_inherits_no_key() -> None:
-    """Only the system's variables, Python's, and those that a grader of the user's asks for by their name."""
-    kept = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "x", "GRADER_TABLE": "rates.csv"}
-    assert environment(kept | {"OPENAI_API_KEY": "sk-secret", "MY_TOKEN": "secret", "DATABASE_URL": "x"}) == kept
 
 
 async def test_where_another_process_leads_none_is_started(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from gateway.settings import (
     RegexGrader,
     Server,
     Settings,
+    child_environment,
     config_path,
     example_file,
     load,
@@ -342,6 +343,12 @@ def test_which_file_is_the_configuration(given_path: Path | None, environment: d
 def test_where_models_lie(environment: dict[str, str], expected: Path) -> None:
     """``PRECEPTOR_MODELS``, else the user's cache folder."""
     assert models_dir(environment) == expected
+
+
+def test_a_child_inherits_no_key() -> None:
+    """Only the system's variables, Python's, and those that a grader of the user's asks for by their name."""
+    kept = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "x", "GRADER_TABLE": "rates.csv"}
+    assert child_environment(kept | {"OPENAI_API_KEY": "sk-secret", "MY_TOKEN": "secret", "DATABASE_URL": "x"}) == kept
 
 
 def sections(value: Any) -> list[msgspec.Struct]:

@@ -2,7 +2,7 @@
 
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
 from gateway.settings.keys import Key
-from gateway.settings.load import DEFAULT_FILE, config_path, example_file, load, models_dir, parse
+from gateway.settings.load import DEFAULT_FILE, child_environment, config_path, example_file, load, models_dir, parse
 from gateway.settings.quirks import Quirks
 from gateway.settings.rollout import Audit, Rollout, Shadow
 from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task
@@ -37,6 +37,7 @@ __all__ = [
     "Task",
     "UpstreamLimits",
     "UpstreamSettings",
+    "child_environment",
     "config_path",
     "example_file",
     "load",

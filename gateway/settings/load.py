@@ -27,6 +27,8 @@ DEFAULT_FILE = "preceptor.toml"
 _SHORTEST_KEY = 16
 _KINDS = {kind.kind: fields_of(kind) for kind in get_args(UpstreamSettings)}
 """The settings of each kind of upstream."""
+_INHERITED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "VIRTUAL_ENV"})
+_INHERITED_PREFIXES = ("LC_", "PYTHON", "LD_", "XDG_", "GRADER_")
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -161,3 +163,10 @@ def models_dir(environment: Mapping[str, str] = os.environ) -> Path:
     given = environment.get("PRECEPTOR_MODELS")
     cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(given or f"{cache}/preceptor/models").expanduser()
+
+
+def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for a child that learns: the system's variables and ``GRADER_*``, no provider's key."""
+    return {
+        name: value for name, value in environment.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }

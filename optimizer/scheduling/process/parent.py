@@ -6,14 +6,14 @@ Only while this process leads (``scheduling.leader``) and has a task. No event h
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from gateway.services import Services
+from gateway.settings import child_environment
 from optimizer.scheduling.leader import Leader
 from optimizer.scheduling.process.messages import cut
 from optimizer.scheduling.process.pulse import Pulse
@@ -29,8 +29,6 @@ PAUSES_S = (1.0, 60.0)
 """The first and the longest pause before another child starts. They grow while children do not last."""
 _STEADY_S = 60.0
 """Seconds after which the end of a child is not blamed on its start."""
-_INHERITED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "VIRTUAL_ENV"})
-_INHERITED_PREFIXES = ("LC_", "PYTHON", "LD_", "XDG_", "GRADER_")
 
 
 @contextlib.asynccontextmanager
@@ -58,13 +56,6 @@ async def learning(
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-
-
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the child: the system's variables and ``GRADER_*``, no provider's key."""
-    return {
-        name: value for name, value in variables.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
 
 
 class _Children:
@@ -116,7 +107,7 @@ class _Children:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command, str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()],
-                    env=environment(os.environ),
+                    env=child_environment(),
                 )  # fmt: skip
             except OSError as error:
                 return str(error)
