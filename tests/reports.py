@@ -102,7 +102,7 @@ def migration(*, references: int = 0, prices: bool = True) -> Migration:
         run("weak", "small", 8, 5, cheap),
         run("weak + rules", "small", 34, 190, cheap),
     ]
-    arms = tuple(one.arm for one in runs)
+    arms = tuple(entry.arm for entry in runs)
     return Migration(
         task="sums",
         serve=None,

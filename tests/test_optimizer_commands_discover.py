@@ -54,8 +54,8 @@ def busy(config: Path) -> Path:
 
 def listed(config: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
     assert run(["tasks", "discover", "--json", "-c", str(config), *more]) == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
 
 
 def adopt(config: Path, group: str, name: str = "tickets", *more: str) -> int:
@@ -66,10 +66,10 @@ def adopt(config: Path, group: str, name: str = "tickets", *more: str) -> int:
 
 def test_every_kind_is_listed_with_its_volume_and_its_money(busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shares add up, and what passed through is priced by the upstream's name."""
-    found = listed(busy, capsys)
-    assert found["looked_at"] == 300 and len(found["groups"]) == len(KINDS)
-    assert sum(group["share"] for group in found["groups"]) == pytest.approx(1)
-    for group in found["groups"]:
+    result = listed(busy, capsys)
+    assert result["looked_at"] == 300 and len(result["groups"]) == len(KINDS)
+    assert sum(group["share"] for group in result["groups"]) == pytest.approx(1)
+    for group in result["groups"]:
         assert group["client_models"] == {"gpt-4o": group["requests"]}
         assert group["usd"] == pytest.approx(group["requests"] * (100 * 2.5 + 10 * 10) / 1e6)
         assert group["weak"] == "small" and group["saves_usd_per_month"] > 0
@@ -78,17 +78,17 @@ def test_every_kind_is_listed_with_its_volume_and_its_money(busy: Path, capsys: 
 def test_a_person_is_told_the_same(busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And how to go on."""
     assert run(["tasks", "discover", "-c", str(busy)]) == 0
-    told = capsys.readouterr().out
-    for said in ("Summarise the ticket", "Look the order up", "small would save $", "tasks adopt"):
-        assert said in told
+    words = capsys.readouterr().out
+    for line in ("Summarise the ticket", "Look the order up", "small would save $", "tasks adopt"):
+        assert line in words
 
 
 def test_no_example_gives_a_caller_away(busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Addresses and numbers are hidden."""
     secret = chat("Help the caller.", "Write to anna@example.com about 4711.")
     record(busy, [exchange(1000 + number, secret) for number in range(3)])
-    told = json.dumps(listed(busy, capsys))
-    assert "anna" not in told and "4711" not in told
+    words = json.dumps(listed(busy, capsys))
+    assert "anna" not in words and "4711" not in words
 
 
 def test_a_price_that_is_not_known_is_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,16 +121,16 @@ def test_adopting_a_group_makes_its_requests_a_task(busy: Path, capsys: pytest.C
     groups = listed(busy, capsys)["groups"]
     chosen = next(group for group in groups if "Summarise" in group["template"])
     assert adopt(busy, chosen["id"]) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("[tasks.tickets]\n") and said.out.strip() in busy.read_text()
-    assert "callers asked" not in said.err
+    line = capsys.readouterr()
+    assert line.out.startswith("[tasks.tickets]\n") and line.out.strip() in busy.read_text()
+    assert "callers asked" not in line.err
     assert busy.read_bytes().startswith(before)
     settings = load(busy)
     assert settings.tasks["tickets"].serve == "shadow"
     classifier = Classifier(settings.tasks)
     labels, exchanges = traffic(KINDS, 300, seed=2)
-    for label, one in zip(labels, exchanges, strict=True):
-        task = classifier.task_of(open_chat(one.request), lambda _: None)
+    for label, item in zip(labels, exchanges, strict=True):
+        task = classifier.task_of(open_chat(item.request), lambda _: None)
         assert (task == "tickets") == (label == "summarise")
 
 
@@ -141,10 +141,10 @@ def test_all_groups_can_be_adopted_one_after_the_other(busy: Path, capsys: pytes
     tasks = load(busy).tasks
     assert len(tasks) == len(KINDS)
     classifier = Classifier(tasks)
-    found: dict[str, set[str | None]] = {}
-    for label, one in zip(*traffic(KINDS, 300, seed=2), strict=True):
-        found.setdefault(label, set()).add(classifier.task_of(open_chat(one.request), lambda _: None))
-    assert all(len(names) == 1 and None not in names for names in found.values()) and len(found) == len(KINDS)
+    result: dict[str, set[str | None]] = {}
+    for label, item in zip(*traffic(KINDS, 300, seed=2), strict=True):
+        result.setdefault(label, set()).add(classifier.task_of(open_chat(item.request), lambda _: None))
+    assert all(len(names) == 1 and None not in names for names in result.values()) and len(result) == len(KINDS)
 
 
 def test_a_caller_who_gets_another_model_is_told_of(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,8 +159,8 @@ def test_what_cannot_be_told_apart_is_named_by_the_client(config: Path, capsys: 
     tools = [{"type": "function", "function": {"name": "look_up"}}]
     record(config, [exchange(1, chat(None, "Why?")), exchange(2, chat(None, "Why?", tools=tools))])
     assert adopt(config, listed(config, capsys)["groups"][0]["id"]) == 0
-    said = capsys.readouterr()
-    assert "match" not in said.out and "task:tickets" in said.err
+    line = capsys.readouterr()
+    assert "match" not in line.out and "task:tickets" in line.err
 
 
 @pytest.mark.parametrize(

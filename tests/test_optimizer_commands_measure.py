@@ -20,8 +20,8 @@ async def test_eval_measures_with_and_without_rules(shell: Shell, tmp_path: Path
     assert {"task", "rules", "accuracy", "n", "output_tokens"} <= set(none)
     assert (none["rules"], none["accuracy"], none["n"]) == (None, 0.0, 20)
     await shell("rules import", "arithmetic", rules_file(tmp_path, GOOD_RULE))
-    one = await shell.json("eval", "arithmetic", "--data", data, "--rules", "1")
-    assert (one["rules"], one["accuracy"]) == (1, 1.0)
+    item = await shell.json("eval", "arithmetic", "--data", data, "--rules", "1")
+    assert (item["rules"], item["accuracy"]) == (1, 1.0)
     code, text, _ = await shell("eval", "arithmetic", "--data", data)
     assert code == 0
     assert "0.0% right of 20" in text
@@ -81,11 +81,11 @@ def labels(folder: Path, right: int = 20, wrong: int = 15) -> str:
 
 async def test_a_judge_that_agrees_with_people_is_trusted(court: Shell, tmp_path: Path) -> None:
     """One object, or one line; what could not be read is said."""
-    found = await court.json("eval", "arithmetic", "--data", labels(tmp_path), "--calibrate")
-    assert {"n", "kappa", "interval", "agreement", "detectable", *Calibration.__struct_fields__} <= set(found)
-    assert (found["judge"], found["trusted"], found["n"], found["left_out"]) == ("large", True, 35, 1)
+    result = await court.json("eval", "arithmetic", "--data", labels(tmp_path), "--calibrate")
+    assert {"n", "kappa", "interval", "agreement", "detectable", *Calibration.__struct_fields__} <= set(result)
+    assert (result["judge"], result["trusted"], result["n"], result["left_out"]) == ("large", True, 35, 1)
     code, out, err = await court("eval", "arithmetic", "--data", labels(tmp_path), "--calibrate")
-    assert code == 0 and found["note"] in out and "kappa 1.00" in out and "line 36" in err
+    assert code == 0 and result["note"] in out and "kappa 1.00" in out and "line 36" in err
 
 
 async def test_a_judge_that_is_not_to_be_trusted_fails(court: Shell, judge: Judge, tmp_path: Path) -> None:
@@ -112,8 +112,8 @@ async def test_without_a_file_the_judge_is_held_against_feedback(court: Shell) -
         correct = bool(number % 2)
         store.add_feedback(Feedback(exchange_id=f"x{number}", created=2.0, correct=correct, expected="Yes."))
     store.close()
-    found = await court.json("eval", "arithmetic", "--calibrate")
-    assert (found["n"], found["kappa"]) == (30, 1.0)
+    result = await court.json("eval", "arithmetic", "--calibrate")
+    assert (result["n"], result["kappa"]) == (30, 1.0)
 
 
 async def test_what_cannot_be_calibrated_says_so(court: Shell, tmp_path: Path) -> None:

@@ -11,22 +11,22 @@ from tests.shell import Shell, examples, log_of_strong
 async def test_three_arms_on_the_same_examples_and_a_verdict(shell: Shell, tmp_path: Path) -> None:
     """The object has the fields of ``distill --json``, and the arms, the comparison and the money beside them."""
     data = examples(tmp_path, 200)
-    found = await shell.json("migrate", "arithmetic", "--data", data, "--calls-per-month", "100000")
-    assert {"task", "verdict", "adopted", "fixed", "broken", "items_used", "p_value", "before", "after"} <= set(found)
-    assert [arm["name"] for arm in found["arms"]] == ["strong", "weak", "weak + rules"]
-    assert len({arm["n"] for arm in found["arms"]}) == 1
-    assert (found["arms"][1]["accuracy"], found["arms"][2]["accuracy"]) == (0.0, 1.0)
-    assert found["comparison"]["verdict"] in ("non-inferior", "better")
-    assert found["serve"] == "weak + rules" and found["answer"].startswith("Yes")
-    assert found["savings"]["per_month_usd"] > 0 and found["savings"]["break_even_calls"] > 0
-    assert found["facts"]["Command"].startswith("preceptor migrate arithmetic")
+    result = await shell.json("migrate", "arithmetic", "--data", data, "--calls-per-month", "100000")
+    assert {"task", "verdict", "adopted", "fixed", "broken", "items_used", "p_value", "before", "after"} <= set(result)
+    assert [arm["name"] for arm in result["arms"]] == ["strong", "weak", "weak + rules"]
+    assert len({arm["n"] for arm in result["arms"]}) == 1
+    assert (result["arms"][1]["accuracy"], result["arms"][2]["accuracy"]) == (0.0, 1.0)
+    assert result["comparison"]["verdict"] in ("non-inferior", "better")
+    assert result["serve"] == "weak + rules" and result["answer"].startswith("Yes")
+    assert result["savings"]["per_month_usd"] > 0 and result["savings"]["break_even_calls"] > 0
+    assert result["facts"]["Command"].startswith("preceptor migrate arithmetic")
 
 
 async def test_it_is_compared_on_examples_that_decided_nothing(shell: Shell, tmp_path: Path) -> None:
     """What the gate looked at is not among what the report shows."""
-    found = await shell.json("migrate", "arithmetic", "--data", examples(tmp_path, 200))
-    shown = {one["id"] for kind in ("fixed_items", "lost_items") for one in found[kind]["shown"]}
-    assert shown and not shown & set(found["spent"])
+    result = await shell.json("migrate", "arithmetic", "--data", examples(tmp_path, 200))
+    shown = {item["id"] for kind in ("fixed_items", "lost_items") for item in result[kind]["shown"]}
+    assert shown and not shown & set(result["spent"])
 
 
 async def test_again_it_pays_nothing_and_finds_the_same(shell: Shell, tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ async def test_rules_go_live_only_if_asked_to(shell: Shell, tmp_path: Path) -> N
     """And only at the end of everything."""
     data = examples(tmp_path, 200)
     assert not (await shell.json("migrate", "arithmetic", "--data", data))["activated"]
-    found = await shell.json("migrate", "arithmetic", "--data", data, "--activate")
-    assert found["activated"] and "live" in found["note"]
-    assert shell.store().active()["arithmetic"].version == found["version"]
+    result = await shell.json("migrate", "arithmetic", "--data", data, "--activate")
+    assert result["activated"] and "live" in result["note"]
+    assert shell.store().active()["arithmetic"].version == result["version"]
 
 
 async def test_without_data_the_log_of_the_strong_model_is_the_reference(shell: Shell) -> None:
@@ -59,11 +59,11 @@ async def test_without_data_the_log_of_the_strong_model_is_the_reference(shell: 
     assert "agreement" in out and "agreement" in err
     taught = [body["messages"][-1]["content"] for body in shell.asked if body["model"] == STRONG]
     assert taught and not [text for text in taught if text.startswith("What is")]
-    found = await shell.json("migrate", "arithmetic")
-    strong = found["arms"][0]
+    result = await shell.json("migrate", "arithmetic")
+    strong = result["arms"][0]
     assert (strong["accuracy"], strong["recorded"], strong["own_reference"]) == (1.0, strong["n"], strong["n"])
     assert (strong["latency_s"], strong["output_tokens"]) == (0.8, 5.0)
-    assert round(found["savings"]["calls_per_month"]) == 2000
+    assert round(result["savings"]["calls_per_month"]) == 2000
 
 
 async def test_feedback_wins_over_the_strong_models_answer(shell: Shell) -> None:
@@ -73,9 +73,9 @@ async def test_feedback_wins_over_the_strong_models_answer(shell: Shell) -> None
     for number in range(200):
         store.add_feedback(Feedback(exchange_id=f"s{number}", created=1.0, expected=7))
     store.close()
-    found = await shell.json("migrate", "arithmetic")
-    assert found["labels"]["reference"] == 0
-    assert found["arms"][0]["accuracy"] == 0.0
+    result = await shell.json("migrate", "arithmetic")
+    assert result["labels"]["reference"] == 0
+    assert result["arms"][0]["accuracy"] == 0.0
 
 
 async def test_data_without_labels_is_answered_by_the_strong_model_first(shell: Shell, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ async def test_data_without_labels_is_answered_by_the_strong_model_first(shell: 
     data = examples(tmp_path, 200, labelled=False)
     code, _, err = await shell("migrate", "arithmetic", "--data", data, "--json")
     assert code == 0 and "answers them first" in err
-    found = await shell.json("migrate", "arithmetic", "--data", data)
-    assert found["labels"]["given"] == 0
-    assert found["arms"][0]["accuracy"] == 1.0
+    result = await shell.json("migrate", "arithmetic", "--data", data)
+    assert result["labels"]["given"] == 0
+    assert result["arms"][0]["accuracy"] == 1.0
 
 
 async def test_an_empty_log_says_what_to_do(shell: Shell) -> None:
@@ -107,8 +107,8 @@ async def test_cut_short_it_ends_with_an_object_that_says_so(shell: Shell, tmp_p
     start = text.index('base_url = "') + len('base_url = "')
     shell.config.write_text(text[:start] + "http://127.0.0.1:9/v1" + text[text.index('"', start) :])
     code, out, err = await shell("migrate", "arithmetic", "--data", examples(tmp_path, 200), "--json")
-    found = json.loads(out)
-    assert code == 1 and found["resumable"] and not found["adopted"] and found["note"].startswith("interrupted: ")
+    result = json.loads(out)
+    assert code == 1 and result["resumable"] and not result["adopted"] and result["note"].startswith("interrupted: ")
     assert "run the same command again" in err.splitlines()[-1]
 
 

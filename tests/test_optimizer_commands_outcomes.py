@@ -22,16 +22,16 @@ OUTCOME = Outcome(
 def test_for_scripts_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     """With every field of the outcome."""
     print_outcome(OUTCOME, as_json=True)
-    found = json.loads(capsys.readouterr().out)
-    assert set(found) == set(Outcome.__struct_fields__)
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == set(Outcome.__struct_fields__)
 
 
 def test_for_people_it_says_what_was_taken_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:
     """With the interval, the fixed and the broken."""
     print_outcome(OUTCOME, as_json=False)
     out = capsys.readouterr().out
-    for told in ("better", "20.0% -> 55.0%", "+10.0% to +60.0%", "8 fixed, 1 broken", "Work in steps.", "Be nice."):
-        assert told in out
+    for words in ("better", "20.0% -> 55.0%", "+10.0% to +60.0%", "8 fixed, 1 broken", "Work in steps.", "Be nice."):
+        assert words in out
 
 
 def test_for_people_it_says_how_strict_the_test_was_and_how_much_was_chance(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,6 @@ async def test_rules_that_are_not_there_are_one_line(
     shell: Shell, tmp_path: Path, arguments: list[str], code: int
 ) -> None:
     """Before any model is called."""
-    found, _, err = await shell("verify", "arithmetic", "--data", examples(tmp_path, 20), *arguments)
-    assert found == code
+    actual, _, err = await shell("verify", "arithmetic", "--data", examples(tmp_path, 20), *arguments)
+    assert actual == code
     assert len(err.splitlines()) == 1

@@ -17,18 +17,18 @@ def recorded(*bodies: dict[str, Any]) -> list[Exchange]:
     return [exchange(number, body) for number, body in enumerate(bodies)]
 
 
-def partition(exchanges: list[Exchange], found: list[Group]) -> list[str]:
+def partition(exchanges: list[Exchange], result: list[Group]) -> list[str]:
     """The group of each exchange."""
-    of = {one.id: group.id for group in found for one, _ in group.members}
-    return [of[one.id] for one in exchanges]
+    of = {item.id: group.id for group in result for item, _ in group.members}
+    return [of[item.id] for item in exchanges]
 
 
 def test_the_kinds_of_a_log_are_found_exactly() -> None:
     """Each request is in one group, the largest group comes first."""
     labels, exchanges = traffic(KINDS, 2000)
-    found = groups(exchanges)
-    assert agreement(labels, partition(exchanges, found)) == 1.0
-    assert [len(group.members) for group in found] == sorted((len(group.members) for group in found), reverse=True)
+    result = groups(exchanges)
+    assert agreement(labels, partition(exchanges, result)) == 1.0
+    assert [len(group.members) for group in result] == sorted((len(group.members) for group in result), reverse=True)
 
 
 def test_a_group_keeps_its_id_when_traffic_goes_on() -> None:
@@ -39,15 +39,17 @@ def test_a_group_keeps_its_id_when_traffic_goes_on() -> None:
 
 def test_the_same_instructions_with_other_tools_are_another_kind() -> None:
     """A weak model may do one and not the other."""
-    found = groups(recorded(chat("Help the caller."), chat("Help the caller."), chat("Help the caller.", tools=TOOLS)))
-    assert [(len(group.members), group.tools) for group in found] == [(2, ()), (1, ("look_up",))]
+    result = groups(recorded(chat("Help the caller."), chat("Help the caller."), chat("Help the caller.", tools=TOOLS)))
+    assert [(len(group.members), group.tools) for group in result] == [(2, ()), (1, ("look_up",))]
 
 
 def test_one_kind_may_come_through_several_apis_and_models() -> None:
     """What is asked counts, not how."""
-    told = "Classify the ticket as bug, question or praise."
-    anthropic = {"model": "claude", "system": told, "messages": [{"role": "user", "content": "It broke."}]}
-    (group,) = groups(recorded(chat(told), chat(told), anthropic, {"model": "o", "instructions": told, "input": "Hm."}))
+    words = "Classify the ticket as bug, question or praise."
+    anthropic = {"model": "claude", "system": words, "messages": [{"role": "user", "content": "It broke."}]}
+    (group,) = groups(
+        recorded(chat(words), chat(words), anthropic, {"model": "o", "instructions": words, "input": "Hm."})
+    )
     assert dict(group.models) == {"gpt-4o": 2, "claude": 1, "o": 1}
 
 
@@ -97,5 +99,5 @@ def test_any_log_can_be_grouped(systems: list[str | None], questions: list[str])
         exchange(number, json.dumps(chat(system, questions[number % len(questions)])).encode())
         for number, system in enumerate(systems)
     ]
-    members = [one.id for group in groups(exchanges) for one, _ in group.members]
-    assert sorted(members) == sorted(one.id for one in exchanges)
+    members = [item.id for group in groups(exchanges) for item, _ in group.members]
+    assert sorted(members) == sorted(item.id for item in exchanges)

@@ -12,7 +12,7 @@ from optimizer.discovery.words import words
 from tests.unclaimed import BOILERPLATE, KINDS, NAMES, Kind, agreement, document, sample
 
 
-def found(texts: list[str], **options: int) -> list[int]:
+def result(texts: list[str], **options: int) -> list[int]:
     """The number of each text's template."""
     distinct = {text: place for place, text in enumerate(dict.fromkeys(map(words, texts)))}
     weights = [0] * len(distinct)
@@ -30,7 +30,7 @@ def found(texts: list[str], **options: int) -> list[int]:
 def test_the_templates_of_a_mixed_log_are_found_exactly(size: int, seed: int) -> None:
     """Names, dates, retrieved documents and shared boilerplate change nothing."""
     labels, texts = sample(KINDS, size, seed)
-    assert agreement(labels, found(texts)) == 1.0
+    assert agreement(labels, result(texts)) == 1.0
 
 
 @pytest.mark.parametrize("size", [10, 100, 1000])
@@ -41,7 +41,7 @@ def test_documents_that_are_never_the_same_make_no_template(size: int) -> None:
             f"Answer from the text below only.\n\n{document(random, 300)}\n\nBe brief and say where it stands."
         )
     }
-    assert set(found(sample(long, size)[1])) == {0}
+    assert set(result(sample(long, size)[1])) == {0}
 
 
 def test_many_tasks_behind_one_boilerplate_stay_apart() -> None:
@@ -52,7 +52,7 @@ def test_many_tasks_behind_one_boilerplate_stay_apart() -> None:
         return lambda random: f"{BOILERPLATE}{verb} the ticket of {random.choice(NAMES)} and {verb.lower()} it again."
 
     labels, texts = sample({verb: kind(verb) for verb in verbs}, 2000)
-    assert agreement(labels, found(texts)) == 1.0
+    assert agreement(labels, result(texts)) == 1.0
 
 
 def test_a_rare_prompt_is_not_lost_beside_a_frequent_one() -> None:
@@ -60,7 +60,7 @@ def test_a_rare_prompt_is_not_lost_beside_a_frequent_one() -> None:
     texts = ["You are a helpful assistant."] * 5000 + [
         "You are a helpful assistant. Put the given words into alphabetical order, one on a line."
     ] * 5
-    labels = found(texts)
+    labels = result(texts)
     assert labels[:5000] == [labels[0]] * 5000 and labels[5000:] == [labels[-1]] * 5 and labels[0] != labels[-1]
 
 
@@ -71,7 +71,7 @@ def test_a_parameter_of_a_word_or_two_makes_no_template() -> None:
         f"Rewrite the mail that the user gives you in a {Random(number).choice(tones)} tone, and keep its language."
         for number in range(500)
     ]
-    assert set(found(texts)) == {0}
+    assert set(result(texts)) == {0}
 
 
 def test_the_core_is_what_nearly_all_texts_share() -> None:

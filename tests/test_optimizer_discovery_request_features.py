@@ -32,9 +32,9 @@ def shape(**body: Any) -> RequestFeatures | None:
 )
 def test_instructions_and_question_are_found_in_every_api(body: dict[str, Any]) -> None:
     """A team may use several for one task."""
-    found = shape(**body)
-    assert found is not None
-    assert (found.system, found.question) == ("Be brief.", "Why?")
+    result = shape(**body)
+    assert result is not None
+    assert (result.system, result.question) == ("Be brief.", "Why?")
 
 
 @pytest.mark.parametrize(
@@ -47,19 +47,19 @@ def test_instructions_and_question_are_found_in_every_api(body: dict[str, Any]) 
 )
 def test_tools_are_names_in_order(tools: list[dict[str, Any]]) -> None:
     """Their order in a request means nothing."""
-    found = shape(messages=[{"role": "user", "content": "Why?"}], tools=tools)
-    assert found is not None and found.tools == ("buy", "look_up")
+    result = shape(messages=[{"role": "user", "content": "Why?"}], tools=tools)
+    assert result is not None and result.tools == ("buy", "look_up")
 
 
 def test_a_wanted_form_is_seen() -> None:
     """In a chat and in a response."""
     asked = [{"role": "user", "content": "Why?"}]
-    found = [
+    result = [
         shape(messages=asked, response_format={"type": "json_schema"}),
         shape(input="Why?", text={"format": {"type": "json_object"}}),
         shape(messages=asked),
     ]
-    assert [one is not None and one.json for one in found] == [True, True, False]
+    assert [item is not None and item.json for item in result] == [True, True, False]
 
 
 def test_what_is_no_conversation_has_no_shape() -> None:

@@ -26,8 +26,8 @@ def group(model: str = "large", count: int = 31, step: float = DAY) -> Group:
     exchanges: list[Exchange] = [
         exchange(number, chat("Help the caller."), model=model, created=1e9 + number * step) for number in range(count)
     ]
-    (found,) = groups(exchanges)
-    return found
+    (result,) = groups(exchanges)
+    return result
 
 
 def test_a_group_costs_what_its_models_cost() -> None:
@@ -42,16 +42,16 @@ def test_what_passed_through_is_priced_by_the_upstreams_name() -> None:
 
 def test_a_month_at_the_same_volume_is_what_is_saved() -> None:
     """$2.00 less $0.12 per thousand, 31 requests in 30 days."""
-    found = estimate_savings(group(), PRICED)
-    assert found.weak == "small"
-    assert found.savings.per_thousand_usd == pytest.approx(1.88)
-    assert found.savings.per_month_usd == pytest.approx(1.88 * 31 / 1000)
+    result = estimate_savings(group(), PRICED)
+    assert result.weak == "small"
+    assert result.savings.per_thousand_usd == pytest.approx(1.88)
+    assert result.savings.per_month_usd == pytest.approx(1.88 * 31 / 1000)
 
 
 def test_a_log_of_an_hour_says_nothing_of_a_month() -> None:
     """Per thousand calls it does."""
-    found = estimate_savings(group(step=60.0), PRICED).savings
-    assert found.per_month_usd is None and found.per_thousand_usd is not None
+    result = estimate_savings(group(step=60.0), PRICED).savings
+    assert result.per_month_usd is None and result.per_thousand_usd is not None
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_a_log_of_an_hour_says_nothing_of_a_month() -> None:
 )
 def test_what_the_cheapest_answers_already_can_save_nothing(configured: Settings, model: str) -> None:
     """By whichever name: neither that model is recommended, nor another that costs as much."""
-    found = estimate_savings(group(model), configured)
-    assert (found.weak, found.savings.per_thousand_usd, found.savings.per_month_usd) == (None, None, None)
+    result = estimate_savings(group(model), configured)
+    assert (result.weak, result.savings.per_thousand_usd, result.savings.per_month_usd) == (None, None, None)
 
 
 def test_what_the_cheapest_answers_in_part_saves_on_the_rest() -> None:
     """15 of 30 requests cost $0.12 a thousand already, the others $2.00."""
     exchanges = [exchange(number, chat("Help."), model=("small", "large")[number % 2]) for number in range(30)]
-    found = estimate_savings(groups(exchanges)[0], PRICED)
-    assert found.weak == "small" and found.savings.per_thousand_usd == pytest.approx(0.94)
+    result = estimate_savings(groups(exchanges)[0], PRICED)
+    assert result.weak == "small" and result.savings.per_thousand_usd == pytest.approx(0.94)
 
 
 def test_a_model_that_somebody_names_is_compared_whatever_it_costs() -> None:
@@ -79,8 +79,8 @@ def test_a_model_that_somebody_names_is_compared_whatever_it_costs() -> None:
 
 def test_without_a_price_nothing_is_claimed() -> None:
     """The models that lack one are named."""
-    found = estimate_savings(group("gpt-4o"), PRICED)
-    assert (found.usd, found.unpriced, found.savings.per_month_usd) == (None, ("gpt-4o",), None)
+    result = estimate_savings(group("gpt-4o"), PRICED)
+    assert (result.usd, result.unpriced, result.savings.per_month_usd) == (None, ("gpt-4o",), None)
 
 
 @pytest.mark.parametrize(

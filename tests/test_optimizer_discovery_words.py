@@ -44,9 +44,9 @@ def test_what_stands_between_tags_of_data_is_one_value() -> None:
 
 def test_of_a_long_text_both_ends_are_looked_at() -> None:
     """Instructions stand there."""
-    found = words("first words " + "middle " * (HEAD + TAIL) + "last words")
-    assert found[:2] == ("first", "words") and found[-2:] == ("last", "words") and VALUE in found
-    assert len(" ".join(found)) <= HEAD + TAIL + 3
+    result = words("first words " + "middle " * (HEAD + TAIL) + "last words")
+    assert result[:2] == ("first", "words") and result[-2:] == ("last", "words") and VALUE in result
+    assert len(" ".join(result)) <= HEAD + TAIL + 3
 
 
 def test_what_people_are_shown_holds_no_value() -> None:

@@ -51,9 +51,9 @@ def test_without_a_price_no_money_is_told() -> None:
 )
 def test_the_candidate_may_lose_the_margin_and_no_more(strong: range, candidate: range, verdict: str) -> None:
     """Shown by the interval, not by the difference: two points lost on a hundred examples show nothing."""
-    found = compare(run("strong", set(strong)), run("weak", set(candidate)), margin=0.05)
-    assert found.verdict == verdict
-    assert found.pairs.n == 100
+    result = compare(run("strong", set(strong)), run("weak", set(candidate)), margin=0.05)
+    assert result.verdict == verdict
+    assert result.pairs.n == 100
 
 
 def test_how_many_examples_it_takes_depends_on_how_many_pairs_differ() -> None:

@@ -34,8 +34,8 @@ def test_recorded_answers_of_the_strong_model_cost_nothing() -> None:
 def test_one_model_in_both_roles_is_counted_once() -> None:
     """Its answers add up."""
     alone = settings(CONFIG.replace('strong = "large"', 'strong = "small"'))
-    found = expected(PARTS, (), alone.tasks["arithmetic"], alone.models)
-    assert set(found.used) == {"small"} and found.answers == 120 + 4
+    result = expected(PARTS, (), alone.tasks["arithmetic"], alone.models)
+    assert set(result.used) == {"small"} and result.answers == 120 + 4
 
 
 def test_what_is_left_to_chance_is_asked_again() -> None:
@@ -48,13 +48,13 @@ def test_what_is_left_to_chance_is_asked_again() -> None:
 def test_a_judge_is_asked_twice_about_every_reply() -> None:
     """Of its own, and in tokens; it is the strong model here."""
     judged = settings(CONFIG.replace('kind = "numeric"', 'kind = "judge"'))
-    found, without = (
-        expected(PARTS, ITEMS[40:], one.tasks["arithmetic"], one.models, recorded=5) for one in (judged, SETTINGS)
+    result, without = (
+        expected(PARTS, ITEMS[40:], item.tasks["arithmetic"], item.models, recorded=5) for item in (judged, SETTINGS)
     )
     weak = without.used["small"].answers + 10  # a judge leaves grades to chance: the noise floor
-    assert found.used["small"].answers == weak
-    assert found.used["large"].answers == without.used["large"].answers + 2 * (weak + 15)
-    assert found.used["large"].usage.prompt_tokens > 2 * weak * JUDGED.prompt_tokens
+    assert result.used["small"].answers == weak
+    assert result.used["large"].answers == without.used["large"].answers + 2 * (weak + 15)
+    assert result.used["large"].usage.prompt_tokens > 2 * weak * JUDGED.prompt_tokens
 
 
 def test_rules_tried_one_by_one_are_told_beside_the_rest() -> None:

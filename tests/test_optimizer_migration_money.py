@@ -23,15 +23,15 @@ def test_a_model_without_a_price_is_free_beside_one_that_has_one() -> None:
 
 def test_what_is_saved_earns_back_what_was_spent() -> None:
     """So many calls, so many days."""
-    found = savings(5.0, 1.0, one_time=2.0, calls_per_month=3000)
-    assert (found.per_thousand_usd, found.per_month_usd, found.break_even_calls) == (4.0, 12.0, 500)
-    assert found.break_even_days == 5.0
+    result = savings(5.0, 1.0, one_time=2.0, calls_per_month=3000)
+    assert (result.per_thousand_usd, result.per_month_usd, result.break_even_calls) == (4.0, 12.0, 500)
+    assert result.break_even_days == 5.0
 
 
 def test_what_saves_nothing_is_never_earned_back() -> None:
     """A small model that thinks aloud may be the dearer one."""
-    found = savings(1.0, 5.0, one_time=2.0, calls_per_month=None)
-    assert (found.per_thousand_usd, found.per_month_usd, found.break_even_calls) == (-4.0, None, None)
+    result = savings(1.0, 5.0, one_time=2.0, calls_per_month=None)
+    assert (result.per_thousand_usd, result.per_month_usd, result.break_even_calls) == (-4.0, None, None)
 
 
 def test_without_the_old_price_nothing_is_promised() -> None:
@@ -50,6 +50,6 @@ def test_a_log_of_a_day_tells_a_month() -> None:
     ("amount", "told"),
     [(0, "$0.00"), (1234.5, "$1,234.50"), (0.5, "$0.50"), (0.0019, "$0.0019"), (0.094, "$0.094"), (-2, "-$2.00")],
 )
-def test_small_amounts_keep_two_figures(amount: float, told: str) -> None:
+def test_small_amounts_keep_two_figures(amount: float, text: str) -> None:
     """A tenth of a cent is not nothing, times a million."""
-    assert usd(amount) == told
+    assert usd(amount) == text

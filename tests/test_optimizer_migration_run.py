@@ -69,37 +69,37 @@ def test_too_few_examples_are_refused() -> None:
 
 async def test_the_arms_are_compared_on_what_the_gate_did_not_see(tmp_path: Path) -> None:
     """All of the reserve, and what was left when the gate stopped early."""
-    found = await migrated(tmp_path)
-    assert isinstance(found, Migration)
+    result = await migrated(tmp_path)
+    assert isinstance(result, Migration)
     given = setting()
     gate, reserve = len(given.parts.confirmation), len(given.reserve)
-    assert found.arms[0].n == reserve + gate - found.outcome.items_used > reserve
+    assert result.arms[0].n == reserve + gate - result.outcome.items_used > reserve
 
 
 async def test_rules_that_help_serve_as_well_as_the_strong_model(tmp_path: Path) -> None:
     """The weak model alone does not."""
-    found = await migrated(tmp_path)
-    assert isinstance(found, Migration)
-    assert [arm.accuracy for arm in found.arms] == [1.0, pytest.approx(0.25, abs=0.12), 1.0]
-    assert (found.serve, found.comparison.verdict) == ("weak + rules", "non-inferior")
-    assert found.fixed_items.count > 0 == found.broken_items.count == found.lost_items.count
+    result = await migrated(tmp_path)
+    assert isinstance(result, Migration)
+    assert [arm.accuracy for arm in result.arms] == [1.0, pytest.approx(0.25, abs=0.12), 1.0]
+    assert (result.serve, result.comparison.verdict) == ("weak + rules", "non-inferior")
+    assert result.fixed_items.count > 0 == result.broken_items.count == result.lost_items.count
 
 
 async def test_where_no_rules_help_the_weak_model_alone_is_compared(tmp_path: Path) -> None:
     """And told to lose, if it does."""
-    found = await migrated(tmp_path, weak=Weak(cure="never written"))
-    assert isinstance(found, Migration)
-    assert [arm.name for arm in found.arms] == ["strong", "weak"]
-    assert (found.serve, found.comparison.verdict) == ("strong", "worse")
-    assert found.answer.startswith("No")
+    result = await migrated(tmp_path, weak=Weak(cure="never written"))
+    assert isinstance(result, Migration)
+    assert [arm.name for arm in result.arms] == ["strong", "weak"]
+    assert (result.serve, result.comparison.verdict) == ("strong", "worse")
+    assert result.answer.startswith("No")
 
 
 async def test_a_weak_model_that_errs_nowhere_needs_no_rules(tmp_path: Path) -> None:
     """That is an answer, too."""
-    found = await migrated(tmp_path, weak=Knowing(FOUND))
-    assert isinstance(found, Migration)
-    assert (found.serve, found.outcome.adopted) == ("weak", False)
-    assert found.answer.startswith("Yes")
+    result = await migrated(tmp_path, weak=Knowing(FOUND))
+    assert isinstance(result, Migration)
+    assert (result.serve, result.outcome.adopted) == ("weak", False)
+    assert result.answer.startswith("Yes")
 
 
 async def test_a_failure_while_the_arms_are_compared_can_be_resumed(tmp_path: Path) -> None:
@@ -114,16 +114,16 @@ async def test_a_failure_while_the_arms_are_compared_can_be_resumed(tmp_path: Pa
     cut = await migrated(tmp_path, strong=strong, store=store)
     assert isinstance(cut, Outcome)
     assert cut.resumable and "gone" in cut.note
-    found = await migrated(tmp_path, store=store)
-    assert isinstance(found, Migration)
+    result = await migrated(tmp_path, store=store)
+    assert isinstance(result, Migration)
     assert len(store.rule_sets("arithmetic")) == 1
 
 
 async def test_the_object_has_the_fields_of_a_distillation(tmp_path: Path) -> None:
     """Beside its own; none of them is hidden by another."""
-    found = await migrated(tmp_path)
-    assert isinstance(found, Migration)
-    told = json.loads(found.encoded([("Command", "preceptor migrate")]))
-    assert told["fixed"] == found.outcome.fixed
-    assert told["facts"] == {"Command": "preceptor migrate"}
-    assert {"arms", "comparison", "savings", "labels", "serve", "answer"} <= set(told)
+    result = await migrated(tmp_path)
+    assert isinstance(result, Migration)
+    text = json.loads(result.encoded([("Command", "preceptor migrate")]))
+    assert text["fixed"] == result.outcome.fixed
+    assert text["facts"] == {"Command": "preceptor migrate"}
+    assert {"arms", "comparison", "savings", "labels", "serve", "answer"} <= set(text)

@@ -37,8 +37,8 @@ def test_a_grader_that_cannot_be_used_is_found_by_check() -> None:
         ),
         "own": msgspec.structs.replace(configured.tasks["arithmetic"], grader=PythonGrader(call="nowhere:grade")),
     }
-    found = plugin.mistakes(msgspec.structs.replace(configured, tasks=tasks))
-    assert [mistake.partition(": ")[0] for mistake in found] == ["tasks.orders.grader.schema", "tasks.own.grader.call"]
+    result = plugin.mistakes(msgspec.structs.replace(configured, tasks=tasks))
+    assert [mistake.partition(": ")[0] for mistake in result] == ["tasks.orders.grader.schema", "tasks.own.grader.call"]
 
 
 async def test_a_disabled_optimizer_does_nothing(tmp_path: Path) -> None:

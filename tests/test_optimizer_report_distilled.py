@@ -27,7 +27,7 @@ def test_every_rule_has_its_evidence_and_its_effect() -> None:
 def test_what_was_tried_and_what_was_refused_is_told() -> None:
     """With the reasons."""
     report = distilled(outcome(), FACTS)
-    assert [one.point.label for one in report.tried] == ["1", "2", "3"]
+    assert [item.point.label for item in report.tried] == ["1", "2", "3"]
     assert report.tried[1].what.startswith("chosen: 1 rule, ")
     assert len(report.refused) == 1
 
@@ -64,5 +64,5 @@ def test_how_strict_the_test_was_and_how_much_was_chance_is_told() -> None:
 
 def test_numbers_are_not_changed_on_the_way() -> None:
     """What the gate counted is what stands there."""
-    told = distilled(msgspec.structs.replace(outcome(), fixed=3, broken=2), FACTS).verdicts[0][1]
-    assert "3 fixed, 2 broken" in told
+    text = distilled(msgspec.structs.replace(outcome(), fixed=3, broken=2), FACTS).verdicts[0][1]
+    assert "3 fixed, 2 broken" in text

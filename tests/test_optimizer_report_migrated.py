@@ -50,7 +50,7 @@ def test_examples_show_what_each_arm_replied() -> None:
 
 def test_how_strict_the_gate_was_is_told_last() -> None:
     """What quality means comes first."""
-    found = migration(references=9)
-    outcome = msgspec.structs.replace(found.outcome, level=0.05)
-    meaning, level = migrated(msgspec.structs.replace(found, outcome=outcome), FACTS).notes
+    result = migration(references=9)
+    outcome = msgspec.structs.replace(result.outcome, level=0.05)
+    meaning, level = migrated(msgspec.structs.replace(result, outcome=outcome), FACTS).notes
     assert "agreement with large" in meaning and "adopts at most 5%" in level

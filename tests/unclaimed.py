@@ -33,8 +33,8 @@ Kind = Callable[[Random], str]
 
 def document(random: Random, words: int = 60) -> str:
     """Sentences that no template holds."""
-    said = ["".join(random.choices(_SYLLABLES, k=random.randint(1, 3))) for _ in range(words)]
-    return " ".join(word.capitalize() + "." if place % 9 == 8 else word for place, word in enumerate(said))
+    line = ["".join(random.choices(_SYLLABLES, k=random.randint(1, 3))) for _ in range(words)]
+    return " ".join(word.capitalize() + "." if place % 9 == 8 else word for place, word in enumerate(line))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -68,18 +68,18 @@ def sample(kinds: Mapping[str, Kind], size: int, seed: int = 1) -> tuple[list[st
     return labels, [kinds[label](random) for label in labels]
 
 
-def agreement(one: Sequence[Hashable], other: Sequence[Hashable]) -> float:
+def agreement(item: Sequence[Hashable], other: Sequence[Hashable]) -> float:
     """The adjusted Rand index: 1 for the same partition, about 0 for chance (Hubert and Arabie 1985)."""
-    both = sum(comb(count, 2) for count in Counter(zip(one, other, strict=True)).values())
-    first, second = (sum(comb(count, 2) for count in Counter(labels).values()) for labels in (one, other))
-    chance, most = first * second / comb(len(one), 2), (first + second) / 2
+    both = sum(comb(count, 2) for count in Counter(zip(item, other, strict=True)).values())
+    first, second = (sum(comb(count, 2) for count in Counter(labels).values()) for labels in (item, other))
+    chance, most = first * second / comb(len(item), 2), (first + second) / 2
     return 1.0 if most == chance else (both - chance) / (most - chance)
 
 
 def chat(system: str | None, question: str = "My order has not come.", **fields: Any) -> dict[str, Any]:
     """A chat body."""
-    told = [] if system is None else [{"role": "system", "content": system}]
-    return {"model": "gpt-4o", "messages": [*told, {"role": "user", "content": question}], **fields}
+    message = [] if system is None else [{"role": "system", "content": system}]
+    return {"model": "gpt-4o", "messages": [*message, {"role": "user", "content": question}], **fields}
 
 
 def exchange(number: int, body: Mapping[str, Any] | bytes, **fields: Any) -> Exchange:
