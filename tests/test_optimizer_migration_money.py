@@ -47,7 +47,7 @@ def test_a_log_of_a_day_tells_a_month() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "told"),
+    ("amount", "text"),
     [(0, "$0.00"), (1234.5, "$1,234.50"), (0.5, "$0.50"), (0.0019, "$0.0019"), (0.094, "$0.094"), (-2, "-$2.00")],
 )
 def test_small_amounts_keep_two_figures(amount: float, text: str) -> None:
