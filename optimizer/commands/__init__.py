@@ -3,12 +3,17 @@
 They share ``workbench``, ``arguments``, ``estimate``, ``progress``, ``outcomes`` and ``provenance``.
 """
 
+import click
+
 from optimizer.commands.demo import demo
-from optimizer.commands.discover import tasks
+from optimizer.commands.discover import adopt, discover
 from optimizer.commands.distill import distill
 from optimizer.commands.measure import evaluate
 from optimizer.commands.migrate import migrate
 from optimizer.commands.optimize import optimize
+from optimizer.commands.show import show
 from optimizer.commands.verify import verify
 
+tasks = click.Group("tasks", commands=[show, discover, adopt])
+"""Joins the gateway's group of the same name."""
 COMMANDS = (distill, migrate, evaluate, verify, optimize, demo, tasks)

@@ -40,12 +40,7 @@ class UnclaimedTraffic(Value, frozen=True):
     groups: tuple[Group, ...]
 
 
-@click.group("tasks")
-def tasks() -> None:
-    """Find tasks in the log and configure them."""
-
-
-@tasks.command(epilog="Example: preceptor tasks discover --weak small")
+@click.command(epilog="Example: preceptor tasks discover --weak small")
 @config_option
 @json_option
 @last_option
@@ -75,7 +70,7 @@ def discover(config: Path | None, as_json: bool, last: int, weak: str | None) ->
     click.echo("make a task of one: preceptor tasks adopt GROUP --as NAME --weak MODEL --strong MODEL")
 
 
-@tasks.command(epilog="Example: preceptor tasks adopt 3f2a91c0 --as tickets --weak small --strong large")
+@click.command(epilog="Example: preceptor tasks adopt 3f2a91c0 --as tickets --weak small --strong large")
 @config_option
 @last_option
 @click.option("--as", "name", required=True, help="Name of the task.")

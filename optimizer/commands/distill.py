@@ -15,7 +15,7 @@ from optimizer.commands.arguments import (
     write_report,
 )
 from optimizer.commands.estimate import announce
-from optimizer.commands.outcomes import cut_short, print_outcome
+from optimizer.commands.outcomes import cut_short, print_outcome, verbose_option
 from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
@@ -29,9 +29,12 @@ from optimizer.evaluation.budget import Stopped
 @json_option
 @data_option
 @report_option
+@verbose_option
 @click.option("--activate", is_flag=True, help="Make the rule set live if it passes the gate.")
 @click.argument("task")
-def distill(config: Path | None, as_json: bool, data: Path, report: Path | None, activate: bool, task: str) -> None:
+def distill(
+    config: Path | None, as_json: bool, data: Path, report: Path | None, verbose: bool, activate: bool, task: str
+) -> None:
     """Learn rules from a data file and prove them.
 
     Collects the weak model's mistakes, has the strong model write rules, and tests them on untouched examples. An
@@ -65,7 +68,7 @@ def distill(config: Path | None, as_json: bool, data: Path, report: Path | None,
     outcome = done.result
     if outcome.resumable:
         cut_short(outcome, as_json, stopped=done.ledger.stopped)
-    print_outcome(outcome, as_json)
+    print_outcome(outcome, as_json, verbose=verbose)
     if report is not None:
         from optimizer.report.distilled import distilled
         from optimizer.report.page import page

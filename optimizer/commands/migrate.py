@@ -10,7 +10,7 @@ from gateway.settings import Settings
 from gateway.store.base import Store
 from optimizer.commands.arguments import FORM, history_of, narrowed, report_option, with_store, writable, write_report
 from optimizer.commands.estimate import announce
-from optimizer.commands.outcomes import cut_short
+from optimizer.commands.outcomes import cut_short, verbose_option
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
@@ -22,15 +22,18 @@ from optimizer.migration.money import monthly
 from optimizer.migration.run import Migration, set_out
 from optimizer.migration.run import migrate as task_migrated
 from optimizer.migration.source import ExampleSource, from_file, from_log
+from optimizer.report.distilled import caveats_of
 from optimizer.report.migrated import migrated
 from optimizer.report.page import page
-from optimizer.report.view import Report
+from optimizer.report.summary import headline
+from optimizer.report.view import Report, sentence
 
 
 @click.command(epilog="Example: preceptor migrate arithmetic --data examples.jsonl --report report.html")
 @config_option
 @json_option
 @report_option
+@verbose_option
 @click.option(
     "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"{FORM} Without it: the log, with the strong model's answers there.",
@@ -42,6 +45,7 @@ def migrate(
     config: Path | None,
     as_json: bool,
     report: Path | None,
+    verbose: bool,
     data: Path | None,
     calls_per_month: float | None,
     activate: bool,
@@ -101,7 +105,7 @@ def migrate(
     if as_json:
         click.echo(result.encoded(facts))
     else:
-        _print(result, view)
+        _print(result, view, verbose=verbose)
     if report is not None:
         write_report(report, page(view))
 
@@ -119,8 +123,8 @@ def _log_of(settings: Settings, task: str) -> Callable[[Store], ExampleSource]:
     return read
 
 
-def _print(migration: Migration, view: Report) -> None:
-    """Print the report's first page as text."""
+def _print(migration: Migration, view: Report, *, verbose: bool) -> None:
+    """Print the report's first page as text; the gate's statistics only if ``verbose``."""
     click.echo(f"{migration.answer}\n")
     wide = max(map(len, view.measures))
     columns = [(column.title, *column.cells) for column in view.columns]
@@ -129,9 +133,12 @@ def _print(migration: Migration, view: Report) -> None:
         cells = "  ".join(cells[row].rjust(width) for cells, width in zip(columns, widths, strict=True))
         click.echo(f"  {measure:<{wide}}  {cells}")
     click.echo()
-    for question, answer in view.verdicts:
+    gate, *others = view.verdicts
+    click.echo(f"{gate[0]}\n  {gate[1] if verbose else sentence(headline(migration.outcome))}")
+    for question, answer in others:
         click.echo(f"{question}\n  {answer}")
     for rule in view.rules:
         click.echo(f"  - {rule.text}\n      {rule.effect}")
     for note in view.notes:
-        click.echo(f"Note: {note}")
+        if verbose or note not in caveats_of(migration.outcome):
+            click.echo(f"Note: {note}")

@@ -1,32 +1,33 @@
-"""Print an outcome: one object for scripts, a few lines for people."""
+"""Print an outcome: one object for scripts; for people plain words first, statistics with ``--verbose``."""
 
 from typing import NoReturn
 
 import click
 
 from gateway.commands.options import print_json
+from gateway.forms import FORMS
 from optimizer.commands.workbench import unfinished
 from optimizer.distillation.outcome import Outcome
-from optimizer.report.distilled import caveats_of
+from optimizer.report.summary import headline, statistics
+
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show the statistics behind the plain words.")
 
 
-def print_outcome(outcome: Outcome, as_json: bool) -> None:
+def print_outcome(outcome: Outcome, as_json: bool, *, verbose: bool = False) -> None:
     """Print the outcome of a distillation or a verification."""
     if as_json:
         print_json(outcome)
         return
-    low, high = outcome.interval
-    click.echo(f"{outcome.task}: {outcome.verdict}. {outcome.note}")
+    click.echo(f"{outcome.task}: {headline(outcome)}")
     if outcome.items_used:
+        low, high = outcome.interval
         click.echo(
-            f"  {outcome.before.accuracy:.1%} -> {outcome.after.accuracy:.1%} on {outcome.items_used} items"
-            f" (95% interval of the change {low:+.1%} to {high:+.1%}, p = {outcome.p_value:.2g}),"
-            f" {outcome.fixed} fixed, {outcome.broken} broken; output tokens {outcome.before.output_tokens:.0f} ->"
-            f" {outcome.after.output_tokens:.0f} per reply"
+            f"  the true change lies between {100 * low:+.0f} and {100 * high:+.0f} points (95% interval);"
+            f" {outcome.before.output_tokens:.0f} -> {outcome.after.output_tokens:.0f} output tokens per reply"
         )
-    for caveat in caveats_of(outcome):
-        click.echo(f"  {caveat}")
-    click.echo(f"  scratchpad {outcome.scratchpad}, {len(outcome.rules)} rules; {outcome.calls} calls paid")
+    for line in statistics(outcome) if verbose else ():
+        click.echo(f"  {line}")
+    click.echo(f"  {len(outcome.rules)} rules, {FORMS[outcome.scratchpad].description}; {outcome.calls} calls paid")
     for rule in outcome.rules:
         click.echo(f"  - {rule.text}")
     for rejected in outcome.rejected:

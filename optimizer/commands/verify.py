@@ -7,7 +7,7 @@ import click
 from gateway.commands.options import config_option, json_option, settings_of
 from gateway.domain import RuleSet
 from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
-from optimizer.commands.outcomes import print_outcome
+from optimizer.commands.outcomes import print_outcome, verbose_option
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.confirmation import verify as put_to_the_gate
 from optimizer.distillation.outcome import Outcome
@@ -17,10 +17,11 @@ from optimizer.distillation.outcome import Outcome
 @config_option
 @json_option
 @data_option
+@verbose_option
 @click.option("--rules", required=True, help="The candidate: VERSION, a JSON FILE, active or none.")
 @click.option("--against", default="active", show_default=True, help="The incumbent: VERSION, FILE, active or none.")
 @click.argument("task")
-def verify(config: Path | None, as_json: bool, data: Path, rules: str, against: str, task: str) -> None:
+def verify(config: Path | None, as_json: bool, data: Path, verbose: bool, rules: str, against: str, task: str) -> None:
     """Test one rule set against another on a data file.
 
     Runs the gate alone and publishes nothing.
@@ -38,4 +39,4 @@ def verify(config: Path | None, as_json: bool, data: Path, rules: str, against: 
             margin=settings.optimizer.margin,
         )  # fmt: skip
 
-    print_outcome(work_on(settings, work).result, as_json)
+    print_outcome(work_on(settings, work).result, as_json, verbose=verbose)
