@@ -20,7 +20,10 @@ from gateway.errors import ConfigurationError, PreceptorError
 from gateway.plugins import installed
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog='Completion in bash (zsh, fish alike): eval "$(_PRECEPTOR_COMPLETE=bash_source preceptor)"',
+)
 @click.version_option(__version__, prog_name="preceptor")
 def preceptor() -> None:
     """An OpenAI-compatible gateway that teaches small models a team's workload."""

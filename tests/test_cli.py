@@ -35,6 +35,12 @@ def test_every_command_shows_an_example(name: str, command: click.Command) -> No
     assert command.epilog.startswith(f"Example: preceptor {name}")
 
 
+@pytest.mark.parametrize(("name", "command"), commands(command_line()))
+def test_the_help_of_a_command_fits_its_line(name: str, command: click.Command) -> None:
+    """A list of commands on a terminal of 80 columns ends no description with dots."""
+    assert not command.get_short_help_str(limit=60).endswith("..."), name
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["nonsense"], ["rules", "list"], ["serve", "--port", "70000"], ["rules", "activate", "t", "x"], ["eval", "--no"]],

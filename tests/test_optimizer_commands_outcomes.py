@@ -27,17 +27,22 @@ def test_for_scripts_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_for_people_it_says_what_was_taken_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the interval, the fixed and the broken."""
+    """In plain words; the statistics wait for ``--verbose``."""
     print_outcome(OUTCOME, as_json=False)
     out = capsys.readouterr().out
-    for words in ("better", "20.0% -> 55.0%", "+10.0% to +60.0%", "8 fixed, 1 broken", "Work in steps.", "Be nice."):
+    plain = ("right answers 20% -> 55% on 20 unseen examples", "8 fixed, 1 broken", "the change helps")
+    for words in (*plain, "between +10 and +60 points", "Work in steps.", "Be nice."):
         assert words in out
+    assert "p = " not in out and "look 4 of 4" not in out
+    print_outcome(OUTCOME, as_json=False, verbose=True)
+    out = capsys.readouterr().out
+    assert "p = 0.02" in out and "look 4 of 4" in out
 
 
 def test_for_people_it_says_how_strict_the_test_was_and_how_much_was_chance(capsys: pytest.CaptureFixture[str]) -> None:
     """As the report does."""
     noise = Noise(items=20, differing=3, interval=(0.05, 0.36))
-    print_outcome(msgspec.structs.replace(OUTCOME, level=0.05, noise=noise), as_json=False)
+    print_outcome(msgspec.structs.replace(OUTCOME, level=0.05, noise=noise), as_json=False, verbose=True)
     out = capsys.readouterr().out
     assert "adopts at most 5%." in out and "right once and wrong once on 3 of 20" in out
 

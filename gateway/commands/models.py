@@ -27,7 +27,10 @@ def list_() -> None:
 @models.command(epilog="Example: preceptor models pull qwen2.5-coder-1.5b")
 @click.argument("name")
 def pull(name: str) -> None:
-    """Fetch a model into the user's cache; resumes where it was interrupted, and checks its hash."""
+    """Fetch a model into the user's cache.
+
+    An interrupted download resumes. The file's hash is checked.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
                TimeRemainingColumn())  # fmt: skip

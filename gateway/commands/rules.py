@@ -124,7 +124,10 @@ def activate(config: Path | None, task: str, version: str) -> None:
 @config_option
 @click.argument("task")
 def rollback(config: Path | None, task: str) -> None:
-    """End the trial under way or, if there is none, make live again what was live before."""
+    """End a trial, or return to the version before.
+
+    Without a trial under way, the version that was live before becomes live again.
+    """
     settings = settings_of(config)
     with store_of(settings) as store:
         done = roll_back(store, known_task(settings, task), now=time.time(), by=_BY)
@@ -149,7 +152,10 @@ def history(config: Path | None, task: str) -> None:
 @click.argument("task")
 @click.argument("share", type=click.FloatRange(0, 1))
 def share(config: Path | None, task: str, share: float) -> None:
-    """Give the weak model a share of the conversations, where both models serve."""
+    """Set the weak model's share of the conversations.
+
+    For tasks served by both models (serve = "canary").
+    """
     settings = settings_of(config)
     served_by_both(known_task(settings, task), settings.tasks[task].serve)
     with store_of(settings) as store:
@@ -161,7 +167,10 @@ def share(config: Path | None, task: str, share: float) -> None:
 @config_option
 @click.argument("state", type=click.Choice(["on", "off"]))
 def injection(config: Path | None, state: str) -> None:
-    """The kill switch: 'off' stops injecting rules for every task until 'on'."""
+    """Kill switch: stop injecting rules for every task.
+
+    'off' stops injection for every task until 'on'.
+    """
     with store_of(settings_of(config)) as store:
         switch_injection(store, state == "on", now=time.time(), by=_BY)
     click.echo(f"injection is {state} for every task")
