@@ -73,7 +73,7 @@ def test_every_mistake_is_said() -> None:
 def test_two_sections_with_one_key_are_a_mistake() -> None:
     """In whichever form it stands there: whose request it is could not be told."""
     assert mistakes(f'[keys.a]\nhash = "{digest(SECRET)}"\n[keys.b]\nkey = "${{TEAM_KEY}}"\n') == [
-        "keys.b: is the same key as keys.a: whose it is could not be told"
+        "keys.b: is the same key as keys.a: requests could not be told apart"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The configuration: its sections, and how it is read."""
+"""The configuration: its sections, and the reader of the file."""
 
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
 from gateway.settings.keys import Key

@@ -1,7 +1,7 @@
-"""A TOML document held against a tree of msgspec structs: every mistake at once, each under its key.
+"""The check of a TOML document against a tree of msgspec structs: every mistake at once, each under its key.
 
-msgspec stops at the first mistake, and one at a time is a slow way to repair a file. Knows types, not what a setting
-means: names that point nowhere are for ``settings`` to find.
+msgspec stops at the first mistake, which is a slow way to repair a file. Knows types, not the meaning of a setting:
+``load`` finds names that point nowhere.
 """
 
 import difflib
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Mistakes(dict[str, str]):
-    """What is wrong, by key such as ``tasks.x.weak``. Only the first mistake of a key counts: it explains the rest."""
+    """Mistakes by key, such as ``tasks.x.weak``. Only the first mistake of a key counts: it explains the rest."""
 
     def note(self, key: str, text: str) -> None:
         self.setdefault(key, text)
@@ -28,7 +28,7 @@ class Mistakes(dict[str, str]):
 
 
 def expanded(value: Any, environment: Mapping[str, str], mistakes: Mistakes, key: str = "") -> Any:
-    """The value with ``${VAR}`` replaced in every string; a variable that is missing is noted by name."""
+    """Replace ``${VAR}`` in every string of the value; a missing variable is noted by name."""
     if isinstance(value, dict):
         return {name: expanded(item, environment, mistakes, _under(key, name)) for name, item in value.items()}
     if isinstance(value, list):
@@ -43,7 +43,7 @@ def expanded(value: Any, environment: Mapping[str, str], mistakes: Mistakes, key
 
 
 def check(value: Any, wanted: Any, mistakes: Mistakes, key: str = "") -> None:
-    """Note every mistake in a value that should be of a type: structs, tagged unions, mappings, plain values."""
+    """Note every mistake in a value of a wanted type: structs, tagged unions, mappings, plain values."""
     bare = get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
     structs = [kind for kind in (bare, *get_args(bare)) if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     if get_origin(bare) in (dict, Mapping):
@@ -56,7 +56,7 @@ def check(value: Any, wanted: Any, mistakes: Mistakes, key: str = "") -> None:
             convert(value, wanted)
         except msgspec.ValidationError as error:
             choices = get_args(bare) if get_origin(bare) is Literal else None
-            mistakes.note(key, _one_of(choices) if choices else str(error))
+            mistakes.note(key, _choices_text(choices) if choices else str(error))
 
 
 def _check_mapping(value: Any, name_type: Any, item_type: Any, mistakes: Mistakes, key: str) -> None:
@@ -79,7 +79,7 @@ def _check_struct(value: Any, structs: list[type[msgspec.Struct]], mistakes: Mis
     tag_field = structs[0].__struct_config__.tag_field
     tag = value.get(tag_field) if tag_field is not None else None
     if tag_field is not None and (not isinstance(tag, str) or tag not in kinds):
-        mistakes.note(_under(key, tag_field), _one_of(kinds))
+        mistakes.note(_under(key, tag_field), _choices_text(kinds))
         return
     fields = fields_of(kinds[tag])
     for name, item in value.items():
@@ -93,7 +93,7 @@ def _check_struct(value: Any, structs: list[type[msgspec.Struct]], mistakes: Mis
 
 
 def convert(value: Any, wanted: Any) -> Any:
-    """The value as a type, paths included. Raises ``msgspec.ValidationError`` at the first mistake."""
+    """Convert the value to a type, paths included. Raises ``msgspec.ValidationError`` at the first mistake."""
     return msgspec.convert(value, wanted, dec_hook=_path)
 
 
@@ -104,7 +104,7 @@ def _path(wanted: type, value: Any) -> Any:
 
 
 def texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every string in nested tables and lists, with the names and positions that lead to it."""
+    """Iterate over the strings in nested tables and lists, each with the names and positions on the way to it."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from texts(item, (*path, name))
@@ -116,12 +116,12 @@ def texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The known name closest to a mistyped one, as the end of a sentence; empty if none is close."""
+    """Return the known name closest to a mistyped name, as the end of a sentence; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _one_of(choices: Iterable[Any]) -> str:
+def _choices_text(choices: Iterable[Any]) -> str:
     return f"must be one of {', '.join(map(str, choices))}"
 
 

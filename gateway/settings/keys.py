@@ -14,17 +14,17 @@ _SCHEME = "sha256:"
 
 
 def digest(key: str) -> str:
-    """What is kept of a key: ``sha256:`` and 64 hex digits.
+    """Return the stored form of a key: ``sha256:`` and 64 hex digits.
 
-    No salt: it would help against tables of likely words, and a key of 256 random bits, as ``preceptor keys new`` makes
-    them, stands in none.
+    No salt: a salt helps against tables of likely words, and no table holds a key of 256 random bits, as made by
+    ``preceptor keys new``.
     """
     return _SCHEME + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class Key(Section, frozen=True):
-    """A key that a client shows; its name is recorded with every exchange. Where there is one such section, every path
-    but `/livez` and `/readyz` wants a key. A key with `tasks` or `models` may use what these name and nothing else."""
+    """A key for clients; its name is recorded with every exchange. With at least one such section, every path but
+    `/livez` and `/readyz` wants a key. A key with `tasks` or `models` may use these and nothing else."""
 
     hash: Annotated[
         Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None,
@@ -34,9 +34,9 @@ class Key(Section, frozen=True):
         str | None,
         doc("Or the key itself, at least 16 characters; write `${VAR}`, not the key. Only its hash is kept."),
     ] = None
-    tasks: Annotated[tuple[str, ...] | None, doc("Tasks that it may use.")] = None
+    tasks: Annotated[tuple[str, ...] | None, doc("Tasks open to the key.")] = None
     models: Annotated[
-        tuple[str, ...] | None, doc("Names that it may use as `model` in requests that belong to no task.")
+        tuple[str, ...] | None, doc("Names open to the key as `model`, in requests that belong to no task.")
     ] = None
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Key(Section, frozen=True):
 
 
 def note_mistakes(keys: Any, mistakes: Mistakes) -> None:
-    """Sections that say no key or two, and two that say the same one; types are somebody else's to check."""
+    """Note sections without a key or with two, and two sections with the same key. Types are checked elsewhere."""
     names: dict[str, str] = {}
     for name, section in keys.items() if isinstance(keys, Mapping) else ():
         if not isinstance(section, Mapping):
@@ -67,4 +67,4 @@ def note_mistakes(keys: Any, mistakes: Mistakes) -> None:
             known = given[0] if "hash" in section else digest(given[0])
             other = names.setdefault(known, name)
             if other != name:
-                mistakes.note(f"keys.{name}", f"is the same key as keys.{other}: whose it is could not be told")
+                mistakes.note(f"keys.{name}", f"is the same key as keys.{other}: requests could not be told apart")

@@ -102,7 +102,7 @@ def _drop_idle_settings(document: dict[str, Any], mistakes: Mistakes) -> None:
 
 
 def _cross_check(document: Mapping[str, Any], mistakes: Mistakes) -> None:
-    """Note names that point nowhere and values that do not fit together, whatever else is wrong in the document."""
+    """Note names that point nowhere and values that do not fit together, also in a document with other mistakes."""
     note_mistakes_of_keys(document.get("keys"), mistakes)
     passing = "default_upstream" in document.get("server", {})
     for path, value in texts(document):

@@ -1,4 +1,4 @@
-"""How a verified rule set reaches callers, and how two models are compared behind their backs."""
+"""The way of a verified rule set to callers, the comparison in the background, and the audit sample."""
 
 from typing import Annotated, Literal
 
@@ -10,16 +10,16 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Rollout(Section, frozen=True):
-    """How a rule set that passed the gate goes live, and what takes it off the air again.
+    """The way of a rule set that passed the gate to callers, and its roll-back.
 
-    Conversations, not requests, are shared out: each stays with what it began with.
+    Conversations, not requests, are divided: each stays with the version it began with.
     """
 
     policy: Annotated[
         Literal["canary", "at_once", "manual"],
         doc(
-            "`canary`: it gets a growing share of the conversations and goes live if nothing speaks against it."
-            " `at_once`: it goes live. `manual`: it waits for `preceptor rules activate`."
+            "`canary`: the rule set gets a growing share of the conversations and goes live if nothing speaks against"
+            " it. `at_once`: it goes live. `manual`: it waits for `preceptor rules activate`."
         ),
     ] = "canary"
     steps: Annotated[
@@ -27,41 +27,38 @@ class Rollout(Section, frozen=True):
         Meta(min_length=1),
         doc("The shares, each larger than the last; 1 means live."),
     ] = (0.05, 0.25, 1.0)
-    step_exchanges: Annotated[Count, doc("Exchanges on trial that a step waits for.")] = 20
-    step_minutes: Annotated[Positive, doc("Minutes that a step lasts at least.")] = 10.0
+    step_exchanges: Annotated[Count, doc("Exchanges on trial before a step may end.")] = 20
+    step_minutes: Annotated[Positive, doc("Shortest duration of a step, in minutes.")] = 10.0
     holdback: Annotated[
         Share,
-        doc("Share of the conversations that never get rules, so that what rules bring stays measured; 0 for none."),
+        doc("Share of the conversations that never get rules, to keep measuring the effect of rules; 0 for none."),
     ] = 0.02
     agreement: Annotated[
         Share,
-        doc(
-            'Under `serve = "canary"`: how often the weak model must at least agree with the strong one before its'
-            " share grows."
-        ),
+        doc('Under `serve = "canary"`: least agreement of the weak model with the strong one before its share grows.'),
     ] = 0.9
     alpha: Annotated[
         float,
         Meta(gt=0, lt=1),
-        doc("Chance that a rule set which does no harm is taken off the air, however long it is watched."),
+        doc("Chance of a false roll-back: a harmless rule set is taken off the air, over any length of watching."),
     ] = 0.01
     slowdown: Annotated[
         Annotated[float, Meta(ge=1)],
         doc(
-            "How many times slower, or dearer in tokens, than its verification said a rule set may be; beyond that it"
-            " does harm."
+            "Largest factor by which a rule set may be slower, or use more tokens, than in its verification; beyond"
+            " it the rule set counts as harmful."
         ),
     ] = 3.0
-    rollback: Annotated[bool, doc("Take a rule set off the air by itself when it does harm; else only say so.")] = True
+    rollback: Annotated[bool, doc("Take a harmful rule set off the air automatically; else only report it.")] = True
 
 
 class Shadow(Section, frozen=True):
-    """The same request asked of the task's other model, in the background, for comparison. Nobody waits for it."""
+    """Sends requests to the task's other model as well, in the background, for comparison. No caller waits for it."""
 
     share: Annotated[
         Share | None, doc('Share of the requests; default: 0.1 under `serve = "shadow"` and `"canary"`, otherwise 0.')
     ] = None
-    calls_per_day: Annotated[Count, doc("At most so many in 24 hours.")] = 1000
+    calls_per_day: Annotated[Count, doc("Largest number of such calls in 24 hours.")] = 1000
 
 
 class Audit(Section, frozen=True):

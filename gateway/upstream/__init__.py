@@ -1,4 +1,4 @@
-"""The wire to model servers: one Protocol (``base``), one HTTP transport, one module per kind of upstream.
+"""The wire to model servers: a Protocol (``base``), HTTP transports, and a module per kind of upstream.
 
-``import httpx`` stays inside this package.
+Only this package imports ``httpx``.
 """

@@ -1,4 +1,4 @@
-"""What an upstream is to the rest of the gateway: something that takes a call and answers with a status and bytes."""
+"""The contract of an upstream: it takes a call and answers with a status and bytes."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
@@ -14,20 +14,20 @@ class Call(Value, frozen=True):
     """The upstream's own name of the model; empty where a request that is passed through names none."""
     body: bytes
     path: str = "/chat/completions"
-    """Below the upstream's ``/v1``, percent-encoded as it came."""
+    """Below the upstream's ``/v1``, percent-encoded as received."""
     stream: bool = False
     method: str = "POST"
     once: bool = False
-    """Whether it may have changed something when it was lost, and so must not reach the upstream twice."""
+    """Must not reach the upstream twice: a lost call may have changed something already."""
     query: str = ""
-    """Without its question mark, as it came."""
+    """Without its question mark, as received."""
     headers: Sequence[tuple[bytes, bytes]] = ()
-    """Request headers that are handed on, in lower case: from an allow-list, never a key. A ``content-type`` here
-    replaces JSON's."""
+    """Request headers to hand on, in lower case: from an allow-list, never a key. A ``content-type`` here replaces
+    JSON's."""
 
 
 class UpstreamReply(Protocol):
-    """An answer whose status is known and whose body is still to come. Close it, read or not."""
+    """An answer with a known status and a body still to come. Close it, read or not."""
 
     status: int
 
@@ -36,17 +36,20 @@ class UpstreamReply(Protocol):
         """Names in lower case."""
 
     async def read(self) -> bytes:
-        """The whole body. Raises ``UpstreamBroken`` or ``UpstreamTimeout``."""
+        """Return the whole body. Raises ``UpstreamBroken`` or ``UpstreamTimeout``."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, in whatever pieces. Raises as ``read`` does."""
+        """Iterate over the body as it arrives, in pieces of any size.
+
+        Raises ``UpstreamBroken`` or ``UpstreamTimeout``.
+        """
 
     async def aclose(self) -> None:
         """Give the connection back, or cut it if the body was not read to its end."""
 
 
 class BufferedReply:
-    """An ``UpstreamReply`` whose body is here already."""
+    """A complete ``UpstreamReply`` in memory."""
 
     def __init__(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
         self.status, self.headers = status, headers
@@ -59,22 +62,22 @@ class BufferedReply:
         yield self._body
 
     async def aclose(self) -> None:
-        """There is no connection."""
+        """Do nothing: no connection is held."""
 
 
 class Upstream(Protocol):
     """One method to call; ``open`` and ``aclose`` belong to the lifespan of the process."""
 
     async def open(self) -> None:
-        """Start whatever must run. Does not wait until it is ready."""
+        """Start child processes and connections. Does not wait until they are ready."""
 
     async def send(self, call: Call) -> UpstreamReply:
-        """Send and wait for the status line, whatever the status is.
+        """Send and wait for the status line; an error status is a reply, too.
 
         Raises ``UpstreamUnreachable``, ``UpstreamGarbage``, ``UpstreamBroken``, ``UpstreamTimeout``.
         """
 
     def ready(self) -> str | None:
-        """``None`` if it can be called now, else one line that says why not."""
+        """Return ``None`` if the upstream can be called now, else the reason in one line."""
 
     async def aclose(self) -> None: ...

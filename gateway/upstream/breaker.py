@@ -1,12 +1,12 @@
-"""A circuit breaker: after many failures in a row an upstream is left alone for a while, then tried with one request.
+"""A circuit breaker: after many failures in a row an upstream rests for a while, then a single request tries again.
 
-A pure state machine over a clock that is passed in. It is *closed* until ``failures`` calls in a row have failed, then
-*open*: nobody is admitted for ``rest_s``, then one probe. If that succeeds the breaker closes; if it fails the rest
-begins anew, twice as long. A probe that neither succeeds nor fails cannot wedge the breaker: it holds the place for one
-rest, then another may try; breakers that wait for their probe for ever stayed open for days (getnora-io/nora#585,
+A pure state machine over an injected clock. It is *closed* until ``failures`` calls in a row have failed. Then it is
+*open*: no call is admitted for ``rest_s``, then one probe. A probe that succeeds closes the breaker; a probe that fails
+begins a rest of twice the length. A probe without a result cannot wedge the breaker: after another rest the next probe
+is admitted. Breakers that wait for their probe without a bound stayed open for days (getnora-io/nora#585,
 resilience4j#935).
 
-Knows nothing of replies and errors: ``upstream.guarded`` decides what is a failure.
+Knows nothing of replies and errors: ``upstream.guarded`` decides about failures.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LONGEST_REST_S = 60.0
 
 
 class Breaker:
-    """``clock`` is monotonic, in seconds, as is ``rest_s``; a longer ``rest_s`` than 60 is kept, and not doubled."""
+    """``clock`` is monotonic; times are in seconds. A ``rest_s`` above 60 is kept and not doubled."""
 
     def __init__(
         self, *, failures: int, rest_s: float, clock: Callable[[], float], changed: Callable[[Change], None]
@@ -34,8 +34,8 @@ class Breaker:
         self._until: float | None = None
         """When the next probe is admitted; ``None`` while closed."""
         self._period = 0
-        """How often it has opened. A call carries the period of its admission, so that what was sent before the
-        breaker opened says nothing about the time after."""
+        """Number of times it has opened. A call carries the period of its admission: the result of a call from before
+        the opening does not count afterwards."""
 
     @property
     def closed(self) -> bool:
@@ -43,11 +43,11 @@ class Breaker:
 
     @property
     def rest_left_s(self) -> float:
-        """Seconds until somebody is admitted again; 0 if that is now."""
+        """Seconds until a call is admitted again; 0: now."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock())
 
     def admit(self) -> int | None:
-        """The ticket of a call that may be made now, to be given back with what came of it; ``None`` if none may."""
+        """Return a ticket for a call, to be given back with its result; ``None`` if no call is admitted."""
         if self._until is not None:
             now = self._clock()
             if now < self._until:
@@ -56,7 +56,7 @@ class Breaker:
         return self._period
 
     def succeeded(self, ticket: int) -> None:
-        """The upstream did its part."""
+        """Count a success: the upstream did its part."""
         if ticket != self._period:
             return
         self.failures = 0
@@ -66,7 +66,7 @@ class Breaker:
             self._changed("recovered")
 
     def failed(self, ticket: int) -> None:
-        """The upstream did not do its part."""
+        """Count a failure: the upstream did not do its part."""
         if ticket != self._period:
             return
         self.failures += 1
@@ -79,6 +79,6 @@ class Breaker:
         self._changed("resting")
 
     def abandoned(self, ticket: int) -> None:
-        """The call ended without telling anything about the upstream: the next one may be the probe in its place."""
+        """End a call that shows nothing about the upstream: the next call may be the probe in its place."""
         if ticket == self._period and self._until is not None:
             self._until = self._clock()

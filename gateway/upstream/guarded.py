@@ -1,9 +1,8 @@
-"""What stands between the gateway and any upstream: a limit on calls under way, retries and a circuit breaker.
+"""The guard around an upstream: a limit on calls under way, retries and a circuit breaker.
 
-For a streamed call ``send`` returns when the first piece of the body is there, so that whatever goes wrong before the
-first byte is repeated and bounded in time like a call that got no status. What is worth repeating is decided in
-``pipeline.retry``, when to leave an upstream alone in ``upstream.breaker``; another upstream instead of this one is
-the caller's choice.
+For a streamed call ``send`` returns with the first piece of the body: a failure before the first byte is repeated and
+bounded in time like a call without a status. ``upstream.retry`` decides which failures to repeat, ``upstream.breaker``
+when an upstream rests. The choice of another upstream is the caller's.
 """
 
 import asyncio
@@ -25,14 +24,14 @@ from gateway.upstream.concurrency_limit import ConcurrencyLimit
 log = logging.getLogger(__name__)
 
 Event = Change | Literal["retry"]
-"""What an observer is told: the breaker opened (``resting``) or closed (``recovered``), or a call is repeated."""
+"""An event for the observer: the breaker opened (``resting``) or closed (``recovered``), or a call is repeated."""
 
 _BUSY_S = 1
-"""``Retry-After`` of a call that did not get its turn, in seconds."""
+"""``Retry-After``, in seconds, of a call that waited too long for its turn."""
 
 
 class Guarded:
-    """Another upstream, guarded. Implements ``upstream.base.Upstream``.
+    """An upstream with its guard. Implements ``upstream.base.Upstream``.
 
     ``clock`` is monotonic, ``wall_clock`` since the epoch, both in seconds; ``random`` draws from 0..1.
     """
@@ -64,16 +63,16 @@ class Guarded:
 
     @property
     def in_flight(self) -> int:
-        """Calls under way, from their turn until their reply is closed or read to its end."""
+        """Calls under way: from their turn until their reply is closed or read to its end."""
         return self._limit.in_use
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for their turn."""
+        """Calls in the queue."""
         return self._limit.waiting
 
     async def idle(self) -> None:
-        """Return when nothing is under way."""
+        """Return when no call is under way."""
         await self._limit.wait_until_idle()
 
     async def open(self) -> None:
@@ -86,9 +85,9 @@ class Guarded:
         await self._upstream.aclose()
 
     async def send(self, call: Call) -> UpstreamReply:
-        """Send, again where that may help, and wait for the status; in a stream for the first piece, too.
+        """Send, with retries, and wait for the status; for a stream also for the first piece.
 
-        Raises what the upstream raises, ``Overloaded`` after too long a wait for its turn, and ``UpstreamResting``.
+        Raises the upstream's errors, ``Overloaded`` after too long a wait for a turn, and ``UpstreamResting``.
         """
         if not self._limit.try_acquire():
             await self._turn()
@@ -134,9 +133,9 @@ class Guarded:
             self._observe("retry")
 
     def _pause(self, call: Call, failure: "_GuardedReply | UpstreamError", began: float, retries: int) -> float | None:
-        """Seconds until the next attempt, or ``None`` if there is to be none.
+        """Return the seconds until the next attempt, or ``None`` for no further attempt.
 
-        A failure that is left when all retries are used up tells the client's SDK not to multiply them.
+        Once all retries are used up, the failure tells the client's SDK not to multiply them.
         """
         settings = self._settings
         repeatable = not call.once
@@ -156,7 +155,7 @@ class Guarded:
         return None if asked > settings.retry_after_cap_s or late or not self._breaker.closed else pause
 
     async def _attempt(self, call: Call) -> "_GuardedReply":
-        """One call, and what it tells of the upstream's health."""
+        """Make a call and report its result to the breaker."""
         ticket = self._breaker.admit()
         if ticket is None:
             raise self._resting()
@@ -178,7 +177,7 @@ class Guarded:
         return reply
 
     async def _peek(self, reply: "_GuardedReply", left_s: float) -> None:
-        """Wait for the first piece. Closes the upstream's reply if there is none."""
+        """Wait for the first piece. Closes the upstream's reply if none comes."""
         limit_s = self._settings.first_byte_timeout_s
         try:
             async with asyncio.timeout(left_s):
@@ -193,8 +192,8 @@ class Guarded:
             raise
 
     def _changed(self, change: Change) -> None:
-        said = self._rests() if change == "resting" else f"upstream {self._name!r} works again"
-        log.warning("%s", said, extra={"action": f"upstream.{change}", "upstream": self._name})
+        message = self._rests() if change == "resting" else f"upstream {self._name!r} works again"
+        log.warning("%s", message, extra={"action": f"upstream.{change}", "upstream": self._name})
         self._observe(change)
 
     def _rests(self) -> str:
@@ -211,7 +210,7 @@ class Guarded:
 class _GuardedReply:
     """A reply that counts as under way until it is closed or read to its end. Implements ``base.UpstreamReply``.
 
-    It is its own iterator: one that is left in the middle needs no clean-up of its own, a generator would.
+    It is its own iterator: unlike a generator, an iterator abandoned in the middle needs no clean-up.
     """
 
     def __init__(self, reply: UpstreamReply, limit: ConcurrencyLimit, breaker: Breaker, ticket: int) -> None:
@@ -223,7 +222,7 @@ class _GuardedReply:
         self._pieces: AsyncIterator[bytes] | None = None
         self._first: bytes | None = None
         self.begun = False
-        """Whether a piece of the body has arrived."""
+        """A piece of the body has arrived."""
         self.status = reply.status
 
     @cached_property
@@ -232,11 +231,11 @@ class _GuardedReply:
 
     @property
     def is_event_stream(self) -> bool:
-        """Whether an empty body says nothing: what is passed through (a file deleted, a 204) may have none."""
+        """Tell a stream from other replies: those (a deleted file, a 204) may have an empty body."""
         return "text/event-stream" in self.headers.get("content-type", "")
 
     async def peek(self) -> None:
-        """Wait for the first piece, which is handed out first then."""
+        """Wait for the first piece and keep it for the reader."""
         self._pieces = self._reply.chunks()
         async for piece in self._pieces:
             if piece:
@@ -281,7 +280,7 @@ class _GuardedReply:
         return piece
 
     def settle(self, *, succeeded: bool | None) -> None:
-        """Tell, once, what the reply says of the upstream's health; ``None``: nothing."""
+        """Report the result to the breaker, once; ``None``: the reply shows nothing about the upstream."""
         ticket, self._ticket = self._ticket, None
         if ticket is None:
             return
@@ -302,7 +301,7 @@ class _GuardedReply:
             self._limit.release()
 
     async def cut(self) -> None:
-        """Close the upstream's reply and keep the place: the call goes on."""
+        """Close the upstream's reply and stay under way: the call goes on."""
         await self._reply.aclose()
 
     async def aclose(self) -> None:

@@ -1,8 +1,8 @@
 """An OpenAI-compatible server reached over HTTP: vLLM, llama.cpp, OpenAI itself, Azure and the like.
 
-Decides what is sent where, and what a failure on the wire means. Its four time-outs are: connect, first byte (until the
-status line; until the next piece, too, if the reply is not streamed), idle (between two pieces of a stream) and total.
-Retries, limits and the wait for a stream's first piece are ``guarded``'s. Redirects are replies like any other.
+Builds requests and maps failures on the wire to the gateway's errors. Its four time-outs are: connect, first byte
+(until the status line; also until the next piece of an unstreamed reply), idle (between two pieces of a stream) and
+total. Retries, limits and the wait for a stream's first piece are ``guarded``'s. Redirects are replies like any other.
 
 No message or representation holds a key, the value of a header, or the query and credentials of a ``base_url``.
 """
@@ -40,9 +40,9 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _PATH = re.compile(rb"/[!-\"$->@-~]*")
 _QUERY = re.compile(rb"[!-\"$-~]*")
 _DOTS = re.compile(rb"/(\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
-"""A segment of a path that servers resolve: it could lead out of the base URL."""
+"""Path segments that servers resolve: they could lead out of the base URL."""
 _TARGETS = 256
-"""Joined addresses that are remembered."""
+"""Size of the cache of joined addresses."""
 
 
 class HttpUpstream:
@@ -83,13 +83,13 @@ class HttpUpstream:
         )  # fmt: skip
 
     async def open(self) -> None:
-        """Nothing to start: connections are made when they are needed."""
+        """Start nothing: the first call makes the first connection."""
 
     def ready(self) -> str | None:
         return None
 
     async def send(self, call: Call) -> UpstreamReply:
-        """Also raises ``BadRequest`` if what the client gave cannot be sent as it is."""
+        """Send and wait for the status. Also raises ``BadRequest`` for a path or header that cannot be sent."""
         settings = self._settings
         request = Request(
             origin=self._origin,
@@ -117,7 +117,7 @@ class HttpUpstream:
         await self._transport.aclose()
 
     def _joined(self, method: str, path: str, query: str) -> bytes:
-        """The base URL's path and query with the call's behind them. Raises ``BadRequest``."""
+        """Append path and query of the call to those of the base URL. Raises ``BadRequest``."""
         below, asked = path.encode(errors="replace"), query.encode(errors="replace")
         queries = b"&".join(part for part in (self._query, asked) if part)
         target = self._path + below + (b"?" + queries if queries else b"")
@@ -128,7 +128,7 @@ class HttpUpstream:
         return target
 
     def _headers_of(self, call: Call) -> tuple[tuple[bytes, bytes], ...]:
-        """Our own headers, and those of the call that do not replace one."""
+        """Return the gateway's own headers, then the call's; those of its own name are dropped."""
         if not call.headers:
             return self._json_headers if call.body else self._headers
         given = [header for header in call.headers if header[0] not in self._own]
@@ -138,7 +138,7 @@ class HttpUpstream:
         return (*(self._headers if typed else self._json_headers), *given)
 
     def _unanswered(self, error: httpx.TransportError) -> PreceptorError:
-        """What it means that there is no status line."""
+        """Return the error for a missing status line."""
         name = self._name
         match error:
             case httpx.ConnectTimeout():
@@ -167,7 +167,7 @@ def _address(name: str, base_url: str) -> httpx.URL:
 def _own_headers(
     name: str, base: httpx.URL, more: Mapping[str, str], api_key: str | None, api_key_header: str | None
 ) -> tuple[tuple[bytes, bytes], ...]:
-    """Headers of every request: ours, those of the configuration, and the key."""
+    """Build the headers of every request: the gateway's own, the configured headers, and the key."""
     headers = {b"host": base.netloc, b"user-agent": f"preceptor/{__version__}".encode()}
     mistakes = []
     for header, value in more.items():
@@ -243,7 +243,7 @@ class _HttpReply:
 
 
 def _mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by name in lower case; those that were sent twice are joined as HTTP allows."""
+    """Return headers by name in lower case; repeated headers are joined as HTTP allows."""
     mapping: dict[str, str] = {}
     for name, value in headers:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")

@@ -1,10 +1,10 @@
-"""The wire for plain http: HTTP/1.1 on an ``asyncio.Protocol``, whose answers ``http1_answer`` reads.
+"""The wire for plain http: HTTP/1.1 on an ``asyncio.Protocol``; ``http1_answer`` reads the answers.
 
-It exists because it is fast: a list of idle connections, and no request or response objects of a library. Does no TLS
-and no HTTP/2, and makes no second attempt but the one that ``wire`` promises.
+Fast: a list of idle connections, and no request or response objects of a library. No TLS, no HTTP/2, and no second
+attempt beyond the promise of ``wire``.
 
-A connection carries one request at a time. What arrives while nothing was asked, or after the end of an answer, makes
-it useless: it might be taken for the answer to the next request.
+A connection carries a single request at a time. Bytes that arrive between requests, or after the end of an answer, end
+the connection: they might be taken for the next answer.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from gateway.upstream.http1_answer import Http1Answer
 from gateway.upstream.wire import Origin, Request, Wire, WireAnswer
 
 _HEADS = 256
-"""Heads that are remembered: most requests differ in their bodies only."""
+"""Size of the cache of heads: most requests differ in their bodies only."""
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods whose empty body is not even mentioned."""
+"""Methods without a ``content-length`` for an empty body."""
 
 
 class Http1Transport(Wire):
     """A ``Wire`` over plain TCP.
 
-    ``max_connections`` bounds the requests under way; more wait. A connection that rested ``kept_s`` seconds is not
-    used again: something on the way may have forgotten it.
+    ``max_connections`` bounds the requests under way; more wait. After ``kept_s`` seconds of rest a connection is not
+    used again: a firewall on the way may have forgotten it.
     """
 
     def __init__(self, *, max_connections: int, kept_s: float = 30.0) -> None:
@@ -43,7 +43,7 @@ class Http1Transport(Wire):
     async def send(self, request: Request) -> WireAnswer:
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
         sent = _head(request.method, request.target, request.headers) + _length(request, body) + body
-        if self._loop is None:  # to ask for it again takes as long as to find a connection
+        if self._loop is None:  # asking for the loop again takes as long as finding a connection
             self._loop = asyncio.get_running_loop()
         deadline = self._loop.time() + request.answer_s
         if not self._limit.try_acquire():
@@ -70,7 +70,7 @@ class Http1Transport(Wire):
             raise httpx.PoolTimeout("no connection became free") from error
 
     def _kept(self, origin: Origin) -> "_Connection | None":
-        """The connection that was used last, so that those which are not needed grow old."""
+        """Return the connection used last, so that surplus connections grow old."""
         idle = self._idle[origin]
         while idle:
             connection = idle.pop()
@@ -99,7 +99,7 @@ class Http1Transport(Wire):
         return connection
 
     def _put_back(self, origin: Origin, connection: "_Connection") -> None:
-        """An answer was closed: its place, and the connection if it is good for another, are free."""
+        """Free the place of a closed answer, and its connection if another request may use it."""
         self._limit.release()
         idle = self._idle[origin]
         if self._closed or not connection.usable(self._kept_s):
@@ -132,7 +132,7 @@ class _Connection(asyncio.Protocol):
         self._idle_since = loop.time()
 
     def ask(self, sent: bytes, method: str) -> Http1Answer:
-        """Write a request. Its answer has failed already if the connection is lost."""
+        """Write a request and return its answer; on a lost connection the answer has failed already."""
         answer = self._answer = Http1Answer(self, bodiless=method == "HEAD")
         if self._transport.is_closing():
             answer.end(httpx.ReadError("the connection was closed"))
@@ -151,7 +151,7 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def done(self, *, reusable: bool) -> None:
-        """A connection on which a part of the request is still to be written carries no other."""
+        """End an answer. A connection with an unwritten part of its request carries no other request."""
         self._answer = None
         self._idle_since = self.loop.time()
         if not reusable or self._transport.get_write_buffer_size():
@@ -182,7 +182,7 @@ class _Connection(asyncio.Protocol):
 
 @lru_cache(_HEADS)
 def _head(method: str, target: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Request line and headers. Raises ``httpx.LocalProtocolError`` rather than let one of them become two."""
+    """Build request line and headers. Raises ``httpx.LocalProtocolError`` for a line break inside any of them."""
     lines = [b"%s %s HTTP/1.1" % (method.encode(), target), *(b"%s: %s" % header for header in headers), b""]
     head = b"\r\n".join(lines)
     if head.count(b"\r") != len(lines) - 1 or head.count(b"\n") != len(lines) - 1 or b"\0" in head:
@@ -193,7 +193,7 @@ def _head(method: str, target: bytes, headers: tuple[tuple[bytes, bytes], ...]) 
 
 
 def _length(request: Request, body: bytes) -> bytes:
-    """What ends a head."""
+    """Build the end of a head."""
     if body or request.method not in _WITHOUT_BODY:
         return b"content-length: %d\r\n\r\n" % len(body)
     return b"\r\n"

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 answer: bytes are fed to it as they arrive, and whoever asked waits for its head and its pieces.
+"""An HTTP/1.1 answer: the connection feeds its bytes, the caller waits for its head and its pieces.
 
-llhttp (httptools) parses, strictly. Knows no socket: its ``AnswerSource`` has one. Each answer has a parser of its own,
-so nothing of one is left for the next; what the parser's methods ``on_...`` raise makes the answer garbage.
+llhttp (httptools) parses, strictly. Knows no socket: its ``AnswerSource`` has the socket. Each answer has a parser of
+its own, so nothing is left over for the next answer. An error raised by a method ``on_...`` makes the answer garbage.
 """
 
 import asyncio
@@ -13,25 +13,25 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from gateway.upstream.wire import FRAMING
 
 _BARE_BYTES = 65_536
-"""What an answer may hold in a row that is not body: head, interim answers, chunk extensions, trailers."""
+"""Bytes in a row outside the body: head, interim answers, chunk extensions, trailers."""
 _AHEAD_BYTES = 262_144
-"""Of a body that is waiting to be read, before reading from the socket pauses."""
+"""Unread bytes of a body at which reading from the socket pauses."""
 
 
 class AnswerSource(Protocol):
-    """Where an answer comes from."""
+    """The connection of an answer."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
 
     def hold(self, held: bool) -> None:
-        """Stop feeding for a while, or go on."""
+        """Pause or resume feeding."""
 
     def cut(self) -> None:
-        """Nothing more is wanted, nor can be made of what would come."""
+        """Cut the connection: further bytes are neither wanted nor readable."""
 
     def done(self, *, reusable: bool) -> None:
-        """Nobody reads on; called once. ``reusable``: the answer was read to its end, and another may follow."""
+        """End the reading; called once. ``reusable``: the answer was read to its end, and another may follow."""
 
 
 class Http1Answer:
@@ -51,16 +51,16 @@ class Http1Answer:
         self.status = 0  # until the head is complete
         self.headers: list[tuple[bytes, bytes]] = []
         self.touched = False
-        """Whether anything has arrived."""
+        """Bytes have arrived."""
         self.complete = False
-        """Whether all has arrived."""
+        """The whole answer has arrived."""
 
     async def begun(self, deadline: float) -> Self:
         """Wait for the head. Raises ``httpx.ReadTimeout``, ``httpx.ReadError`` or ``httpx.RemoteProtocolError``."""
         try:
             if not self.status and self._failure is None:
                 await self._news(deadline)
-            # What was lost behind the head is for the reader of the body; what is not HTTP has none.
+            # A loss behind the head is for the reader of the body; garbage has no body.
             if self._failure is not None and not (self.status and isinstance(self._failure, httpx.ReadError)):
                 raise self._failure
         except BaseException:
@@ -92,7 +92,7 @@ class Http1Answer:
             self._parser = None
 
     async def _news(self, deadline: float) -> None:
-        """Wait until there is a head, a piece or an end."""
+        """Wait for a head, a piece or the end."""
         self._waiter = waiter = self._source.loop.create_future()
         timer = self._source.loop.call_at(deadline, _expire, waiter)
         try:
@@ -106,7 +106,7 @@ class Http1Answer:
             self._waiter.set_result(None)
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived. Not to be called once the answer is complete."""
+        """Take bytes as they arrive. Not to be called after the end of the answer."""
         assert self._parser is not None
         self.touched = True
         self._bare += len(data)
@@ -124,12 +124,12 @@ class Http1Answer:
             self._wake()
 
     def feed_end(self) -> None:
-        """Take the end of the connection, which is that of a body without a length (RFC 9112, section 6.3)."""
+        """Take the end of the connection: it ends a body without a length (RFC 9112, section 6.3)."""
         if self.status and not any(name.lower() in FRAMING for name, _ in self.headers):
             self.end(None)
 
     def end(self, failure: httpx.TransportError | None) -> None:
-        """Nothing more will arrive: all is there, or the rest is lost. The first end counts."""
+        """End the answer: complete, or with the rest lost. The first end counts."""
         if not self.complete and self._failure is None:
             self._failure = failure
             self.complete = failure is None
@@ -138,7 +138,7 @@ class Http1Answer:
     def _garbage(self, cause: Exception | None) -> None:
         self._reusable = False
         if not self.complete:
-            failure = httpx.RemoteProtocolError("what the server sent is not HTTP, or its head is too long")
+            failure = httpx.RemoteProtocolError("the server's answer is not HTTP, or its head is too long")
             failure.__cause__ = cause
             self.end(failure)
             self._source.cut()

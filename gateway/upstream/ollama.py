@@ -1,10 +1,10 @@
-"""``kind = "ollama"``: Ollama's own API, presented as OpenAI's, so that the rest of the gateway never knows.
+"""``kind = "ollama"``: Ollama's own API, presented as OpenAI's to the rest of the gateway.
 
-The ``ollama`` package speaks to the server, over the same wire as every other upstream: ``_Wire`` is its transport and
-hands each request to an ``HttpUpstream``, which keeps the time-outs, the headers and the errors. The package's typed
-methods are not used: they drop what they do not know of a tool's schema and the ids of its calls, and read a string
-among the images as the name of a local file. What it is asked and what it answered is translated in
-``ollama_requests`` and ``ollama_replies``. Paths that need no translation go to the server's own ``/v1``.
+The ``ollama`` package speaks to the server over the wire of every other upstream: ``_Wire`` is its transport and hands
+each request to an ``HttpUpstream``, which keeps the time-outs, the headers and the errors. The package's typed methods
+are not used: they drop unknown parts of a tool's schema and the ids of tool calls, and read a string among the images
+as the name of a local file. ``ollama_requests`` and ``ollama_replies`` translate. Paths without a translation go to the
+server's own ``/v1``.
 """
 
 import secrets
@@ -46,7 +46,7 @@ _TRANSLATED: Mapping[str, tuple[_Translate, _MakeAnswer]] = {
 _JSON = {"content-type": "application/json"}
 _HANDED_ON = ("retry-after", "retry-after-ms", "x-request-id")
 _QUOTED = 200
-"""Letters of an error in the middle of a stream that are handed on."""
+"""Characters quoted from an error in the middle of a stream."""
 
 
 class OllamaUpstream:
@@ -61,7 +61,7 @@ class OllamaUpstream:
         wall_clock: Callable[[], float] = time.time,
         new_token: Callable[[], str] = lambda: secrets.token_hex(12),
     ) -> None:
-        """``http`` speaks to the server's root; without it, one is made that goes by the settings.
+        """``http`` speaks to the server's root; by default it is made from the settings.
 
         ``wall_clock`` is in seconds since the epoch; ``new_token`` makes unique letters and digits.
         """
@@ -74,7 +74,7 @@ class OllamaUpstream:
         self._client = _Client(name, base_url, self._http)
 
     async def open(self) -> None:
-        """Nothing to start: connections are made when they are needed."""
+        """Start nothing: the first call makes the first connection."""
 
     def ready(self) -> str | None:
         return None
@@ -82,8 +82,8 @@ class OllamaUpstream:
     async def send(self, call: Call) -> UpstreamReply:
         """Send, and wait for the whole answer or the first line of a stream.
 
-        Raises ``BadRequest`` for what Ollama cannot do, ``NotFound`` for a path that it does not serve, and what every
-        upstream raises.
+        Raises ``BadRequest`` for a request beyond Ollama's abilities, ``NotFound`` for an unknown path, and the errors
+        of every upstream.
         """
         translated = _TRANSLATED.get(call.path) if call.method == "POST" else None
         if translated is None:
@@ -108,7 +108,7 @@ class OllamaUpstream:
         return Call(model=call.model, body=asked.body, path=asked.path, stream=asked.stream, headers=headers)
 
     async def _streamed(self, answer: StreamableAnswer, lines: AsyncGenerator[dict[str, Any], None]) -> UpstreamReply:
-        """A stream whose first line is there."""
+        """Wait for the first line of a stream and return the reply."""
         try:
             first = await anext(lines, None)
             if first is None:
@@ -128,13 +128,13 @@ class OllamaUpstream:
                 if events:
                     yield events
         except ollama.ResponseError as error:
-            what = str(error.error)[:_QUOTED]
-            raise UpstreamBroken(f"upstream {self._name!r} reported an error in the middle: {what}") from error
+            reason = str(error.error)[:_QUOTED]
+            raise UpstreamBroken(f"upstream {self._name!r} reported an error in the middle: {reason}") from error
         if not answer.done:
             yield answer.cut_short()
 
     async def _passed(self, call: Call) -> UpstreamReply:
-        """A call that needs no translation, or that only a newer Ollama knows."""
+        """Send a call that needs no translation; perhaps only a newer Ollama serves it."""
         reply = await self._http.send(msgspec.structs.replace(call, path=f"/v1{call.path}"))
         if reply.status == 404 and not _is_json(reply):
             await reply.aclose()
@@ -142,7 +142,7 @@ class OllamaUpstream:
         return reply
 
     def _refused(self, error: ollama.ResponseError, flight: "_Flight") -> UpstreamReply:
-        """An error of Ollama's own: its status, its words in OpenAI's shape, the headers that clients act on."""
+        """Return Ollama's own error in OpenAI's shape, with its status and the headers for retries."""
         assert flight.reply is not None, "it answered"
         status = flight.reply.status
         if status == 404 and not _is_json(flight.reply):
@@ -157,7 +157,7 @@ class OllamaUpstream:
 
 
 class _Flight:
-    """One request of the package's client: what is sent, and the reply that came."""
+    """A request of the package's client and its reply."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -165,7 +165,7 @@ class _Flight:
 
 
 class _Client(ollama.AsyncClient):
-    """The package's client, asked with bytes as they are and answering with objects as they are.
+    """The package's client with raw bytes as requests and plain objects as answers.
 
     Neither its own headers (it reads a key from the environment) nor those of answers (cookies) get past ``_Wire``.
     """
@@ -175,7 +175,7 @@ class _Client(ollama.AsyncClient):
         self._name = name
 
     async def whole(self, flight: _Flight) -> dict[str, Any]:
-        """Raises ``ollama.ResponseError`` or ``UpstreamError``."""
+        """Return a whole answer. Raises ``ollama.ResponseError`` or ``UpstreamError``."""
         with self._understood(UpstreamGarbage):
             answer: dict[str, Any] = await self._request(dict, "POST", flight.call.path, **_request(flight))
             if "error" in answer:
@@ -183,7 +183,7 @@ class _Client(ollama.AsyncClient):
         return answer
 
     async def lines(self, flight: _Flight) -> AsyncGenerator[dict[str, Any], None]:
-        """Each line of a streamed answer. Raises as ``whole`` does."""
+        """Iterate over the lines of a streamed answer. Raises ``ollama.ResponseError`` or ``UpstreamError``."""
         with self._understood(UpstreamGarbage):
             lines = await self._request(dict, "POST", flight.call.path, stream=True, **_request(flight))
             assert isinstance(lines, AsyncGenerator)
@@ -198,7 +198,7 @@ class _Client(ollama.AsyncClient):
 
     @contextmanager
     def _understood(self, kind: type[UpstreamError]) -> Iterator[None]:
-        """What the package trips over when an answer is not what it expects."""
+        """Map the errors of the package on an unexpected answer to ``kind``."""
         try:
             yield
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -210,9 +210,9 @@ def _request(flight: _Flight) -> dict[str, Any]:
 
 
 class _Wire(httpx.AsyncBaseTransport):
-    """The transport of the package's client: an ``HttpUpstream``, whose errors pass through the client as they are.
+    """The transport of the package's client over an ``HttpUpstream``. Errors pass through the client unchanged.
 
-    The ``HttpUpstream`` is not its to close.
+    The ``HttpUpstream`` belongs to the caller.
     """
 
     def __init__(self, http: Upstream) -> None:
@@ -225,10 +225,10 @@ class _Wire(httpx.AsyncBaseTransport):
 
 
 class _NativeBody(httpx.AsyncByteStream):
-    """A reply's body, which stays the reply's to close.
+    """The body of a reply, for httpx.
 
-    A stream is handed on in whole lines, without U+0085: httpx takes it for the end of a line, and Go's encoder does
-    not escape it as it does the other such characters.
+    A stream is handed on in whole lines, without U+0085: httpx takes it for the end of a line, and Go's encoder escapes
+    the other such characters but not U+0085.
     """
 
     def __init__(self, reply: UpstreamReply, *, lines: bool) -> None:
@@ -258,7 +258,7 @@ def _escaped(lines: bytes) -> bytes:
 
 
 class _Streamed:
-    """An answer on its way. Implements ``base.UpstreamReply``. Closed before its end, it stops the generation."""
+    """A streamed answer. Implements ``base.UpstreamReply``. Closed before its end, it stops the generation."""
 
     status = 200
     headers: Mapping[str, str] = MappingProxyType({"content-type": "text/event-stream"})

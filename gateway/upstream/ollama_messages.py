@@ -10,7 +10,7 @@ from gateway.errors import BadRequest
 from gateway.formats.envelope import typed
 
 _ROLES = {"developer": "system", "function": "tool"}
-"""Roles that models' templates do not know, as those that they do."""
+"""Roles unknown to the templates of models, by known roles."""
 _DATA_URL = re.compile(r"data:(?:image/[\w.+-]+)?(?:;[^;,]*)*;base64,", re.IGNORECASE)
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -48,9 +48,9 @@ class _ChatMessage(msgspec.Struct):
 
 
 def native_messages(fields: dict[str, Raw]) -> list[dict[str, Any]]:
-    """The ``messages`` of a request as Ollama takes them, one for one. Raises ``BadRequest``.
+    """Translate the ``messages`` of a request to Ollama's, item by item. Raises ``BadRequest``.
 
-    A tool's result names its tool, which OpenAI's clients say only by the id of the call. Arguments keep their bytes.
+    A tool's result names its tool; OpenAI's clients give only the id of the call. Arguments keep their bytes.
     """
     if "messages" not in fields:
         raise BadRequest("Missing required parameter: 'messages'.", param="messages")
@@ -60,7 +60,7 @@ def native_messages(fields: dict[str, Raw]) -> list[dict[str, Any]]:
 
 
 def _native(message: _ChatMessage, where: str, tools: dict[str | None, str]) -> dict[str, Any]:
-    """One message; ``tools`` maps the ids of earlier calls to names and is added to."""
+    """Translate a message; its calls are added to ``tools``, a mapping of call ids to names."""
     role = _ROLES.get(message.role, message.role)
     texts, images = _content(message, where)
     native: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
@@ -80,7 +80,7 @@ def _native(message: _ChatMessage, where: str, tools: dict[str | None, str]) -> 
 
 
 def _content(message: _ChatMessage, where: str) -> tuple[list[str], list[str]]:
-    """The texts and the images (base64) of a message."""
+    """Return the texts and the images (base64) of a message."""
     if not isinstance(message.content, list):
         return [message.content or ""], []
     texts, images = [], []

@@ -1,4 +1,4 @@
-"""What Ollama answered, in OpenAI's shape: whole replies, pieces of a stream, embeddings, errors. Pure."""
+"""Ollama's answers in OpenAI's shape: whole replies, pieces of a stream, embeddings, errors. Pure."""
 
 import base64
 import math
@@ -35,7 +35,7 @@ class _AnswerMessage(msgspec.Struct):
 
 
 class _Line(msgspec.Struct, kw_only=True):
-    """What a whole answer and a line of a streamed one have in common."""
+    """The fields of every answer, whole or a line of a stream."""
 
     done: bool = False
     done_reason: str | None = None
@@ -68,7 +68,7 @@ def _read(answer: Mapping[str, Any], kind: type[_T]) -> _T:
 
 
 class Stamp(Value, frozen=True):
-    """What every piece of a reply carries."""
+    """The marks on every piece of a reply."""
 
     token: str
     """Unique, letters and digits."""
@@ -78,16 +78,16 @@ class Stamp(Value, frozen=True):
 
 
 class StreamableAnswer(ABC):
-    """One reply in the making, whole or in pieces."""
+    """A reply in the making, whole or in pieces."""
 
     prefix: ClassVar[str]
-    """Of its id."""
+    """Beginning of its id."""
     kind: ClassVar[str]
     chunk: ClassVar[str]
     silence: ClassVar[tuple[str, Any]]
-    """What a choice holds in a chunk that says nothing."""
+    """The content of a choice in an empty chunk."""
     done: bool
-    """Whether the stream has come to its end."""
+    """The stream has come to its end."""
 
     def __init__(self, asked: Asked, stamp: Stamp) -> None:
         self.done = False
@@ -96,16 +96,16 @@ class StreamableAnswer(ABC):
 
     @abstractmethod
     def whole(self, answer: Mapping[str, Any]) -> bytes:
-        """The body of an unstreamed reply. Raises ``UpstreamGarbage``."""
+        """Return the body of an unstreamed reply. Raises ``UpstreamGarbage``."""
 
     @abstractmethod
     def events(self, line: Mapping[str, Any]) -> bytes:
-        """The events, maybe none, that a line of a streamed answer makes. Raises ``UpstreamGarbage``."""
+        """Return the events, perhaps none, for a line of a streamed answer. Raises ``UpstreamGarbage``."""
 
     def cut_short(self) -> bytes:
-        """The closing events of a stream that ended in good order, but without a last line.
+        """Return the closing events of a stream that ended in good order, but without a last line.
 
-        So Ollama stops a model that repeats one token over and over (ollama/ollama#7547).
+        Ollama stops a model in this way when it repeats a token over and over (ollama/ollama#7547).
         """
         return self._end(_Line())
 
@@ -132,7 +132,7 @@ class StreamableAnswer(ABC):
         return finish + usage + DONE
 
     def _finish_reason(self, line: _Line) -> str:
-        """``load`` and ``unload`` answer a request without messages; to OpenAI's clients they are a stop too."""
+        """Map Ollama's reason: ``load`` and ``unload`` (requests without messages) are a stop for OpenAI's clients."""
         return "length" if line.done_reason == "length" or not line.done else "stop"
 
 
@@ -151,31 +151,30 @@ class ChatAnswer(StreamableAnswer):
 
     def whole(self, answer: Mapping[str, Any]) -> bytes:
         line = _read(answer, _ChatLine)
-        said = self._said(line.message)
-        for call in said.get("tool_calls", ()):
-            del call["index"]  # only pieces have one
-        content = None if self._calls and not line.message.content else line.message.content
-        return self._body(
-            self.kind, [self._choice("message", {"role": "assistant", **said, "content": content}, line,
-                                       self._finish_reason(line))], usage=_usage(line),
-        )  # fmt: skip
+        content = self._content(line.message)
+        for call in content.get("tool_calls", ()):
+            del call["index"]  # only pieces have an index
+        text = None if self._calls and not line.message.content else line.message.content
+        message = {"role": "assistant", **content, "content": text}
+        choice = self._choice("message", message, line, self._finish_reason(line))
+        return self._body(self.kind, [choice], usage=_usage(line))
 
     def events(self, line: Mapping[str, Any]) -> bytes:
         read = _read(line, _ChatLine)
-        said = self._said(read.message)
+        content = self._content(read.message)
         if not self._begun:
-            said = {"role": "assistant", "content": "", **said}
+            content = {"role": "assistant", "content": "", **content}
         self._begun = True
-        piece = self._event(self._choice("delta", said, read, None)) if said or read.logprobs else b""
+        piece = self._event(self._choice("delta", content, read, None)) if content or read.logprobs else b""
         return piece + self._end(read) if read.done else piece
 
-    def _said(self, message: _AnswerMessage) -> dict[str, Any]:
-        """What a message holds. Calls are numbered, and named where Ollama did not, through the whole reply."""
-        said: dict[str, Any] = {}
+    def _content(self, message: _AnswerMessage) -> dict[str, Any]:
+        """Return the content of a message. Calls are numbered through the whole reply; missing ids are made."""
+        content: dict[str, Any] = {}
         if message.thinking:
-            said["reasoning_content"] = message.thinking
+            content["reasoning_content"] = message.thinking
         if message.content:
-            said["content"] = message.content
+            content["content"] = message.content
         calls = []
         for call in message.tool_calls or ():
             arguments = _encode({} if call.function.arguments is None else call.function.arguments).decode()
@@ -187,14 +186,14 @@ class ChatAnswer(StreamableAnswer):
             })  # fmt: skip
             self._calls += 1
         if calls:
-            said["tool_calls"] = calls
-        return said
+            content["tool_calls"] = calls
+        return content
 
-    def _choice(self, key: str, said: Mapping[str, Any], line: _ChatLine, reason: str | None) -> dict[str, Any]:
-        choice = _choice(key, said, reason)
+    def _choice(self, key: str, content: Mapping[str, Any], line: _ChatLine, reason: str | None) -> dict[str, Any]:
+        choice = _choice(key, content, reason)
         if line.logprobs:
-            content = [{"bytes": None, "top_logprobs": [], **entry} for entry in line.logprobs]
-            choice["logprobs"] = {"content": content, "refusal": None}
+            entries = [{"bytes": None, "top_logprobs": [], **entry} for entry in line.logprobs]
+            choice["logprobs"] = {"content": entries, "refusal": None}
         return choice
 
     def _finish_reason(self, line: _Line) -> str:
@@ -228,7 +227,7 @@ class EmbeddingAnswer:
         self._model = stamp.model
 
     def whole(self, answer: Mapping[str, Any]) -> bytes:
-        """The body of the reply. Raises ``UpstreamGarbage``."""
+        """Return the body of the reply. Raises ``UpstreamGarbage``."""
         read = _read(answer, _EmbeddingReply)
         data = [
             {"object": "embedding", "index": index, "embedding": self._shaped(vector)}
@@ -238,7 +237,7 @@ class EmbeddingAnswer:
         return _encode({"object": "list", "data": data, "model": self._model, "usage": usage})
 
     def _shaped(self, vector: list[float]) -> list[float] | str:
-        """The vector in the length and encoding that were asked for. An old Ollama does not shorten it itself."""
+        """Return the vector in the requested length and encoding. An old Ollama does not shorten it itself."""
         length = self._asked.dimensions
         if length is not None and length < len(vector):
             vector = vector[:length]
@@ -248,7 +247,7 @@ class EmbeddingAnswer:
 
 
 def refusal(error: Any, status: int) -> bytes:
-    """Ollama's error in OpenAI's shape. ``error`` is a text, or whatever a proxy in between put there."""
+    """Return Ollama's error in OpenAI's shape. ``error`` is a text, or any JSON of a proxy in between."""
     if not isinstance(error, str):
         return _encode({"error": error})
     if status == 404:
@@ -256,12 +255,12 @@ def refusal(error: Any, status: int) -> bytes:
     return error_body(error, UpstreamError.type if status >= 500 else "invalid_request_error")
 
 
-def _choice(key: str, said: Any, reason: str | None) -> dict[str, Any]:
-    return {"index": 0, key: said, "logprobs": None, "finish_reason": reason}
+def _choice(key: str, content: Any, reason: str | None) -> dict[str, Any]:
+    return {"index": 0, key: content, "logprobs": None, "finish_reason": reason}
 
 
 def _packed(vector: Sequence[float]) -> str:
-    """Numbers as base64 of little-endian 32-bit floats."""
+    """Encode numbers as base64 of little-endian 32-bit floats."""
     packed = array("f", vector)
     if sys.byteorder == "big":
         packed.byteswap()

@@ -1,9 +1,8 @@
-"""What Ollama is asked: OpenAI's requests in the shape of Ollama's own API. Pure: sends nothing, reads no reply.
+"""OpenAI's requests in the shape of Ollama's own API. Pure: sends nothing, reads no reply.
 
-Chat goes to ``/api/chat``, completions to ``/api/generate``, embeddings to ``/api/embed``. What a request leaves unset
-stays unset, so the upstream's settings hold, then the model's own defaults. What would change the meaning of a reply
-and cannot be had from Ollama is refused (``n`` above 1, ``logit_bias``), what would not is ignored; ``FIELDS`` says
-which.
+Chat goes to ``/api/chat``, completions to ``/api/generate``, embeddings to ``/api/embed``. Unset fields stay unset:
+then the upstream's settings hold, then the model's own defaults. Of the fields unknown to Ollama, those that would
+change the meaning of a reply (``n`` above 1, ``logit_bias``) are refused, the others ignored; ``FIELDS`` lists them.
 """
 
 from collections.abc import Mapping
@@ -27,11 +26,11 @@ _OPTIONS: Mapping[str, tuple[type, str]] = {
     **dict.fromkeys(_NUMBERS, (float, "a number")),
     **dict.fromkeys(_INTEGERS, (int, "an integer")),
 }
-"""Fields that are model options to Ollama, and their types: it answers a wrong one with a 500."""
+"""Fields that are model options to Ollama, with their types: Ollama answers a wrong type with a 500."""
 _RENAMED: Mapping[str, str] = {"max_tokens": "num_predict", "max_completion_tokens": "num_predict"}
 
 _REFUSED: Mapping[str, tuple[Any, str]] = {
-    # field: the value that asks for nothing, what to do instead
+    # field: its harmless value, advice for the caller
     "n": (1, "ask for one reply at a time"),
     "best_of": (1, "ask for one reply at a time"),
     "echo": (False, "put the prompt before the reply yourself"),
@@ -44,7 +43,7 @@ _REFUSED: Mapping[str, tuple[Any, str]] = {
 }
 
 _EFFORTS: Mapping[str, bool | str] = {"none": False, "minimal": "low", "xhigh": "high"}
-"""OpenAI's efforts that Ollama does not know, in its terms; the others have the same name."""
+"""OpenAI's efforts in Ollama's terms, as far as the names differ."""
 
 _SHARED: Mapping[str, Fate] = {
     "model": "passed",
@@ -95,12 +94,13 @@ FIELDS: Mapping[str, Mapping[str, Fate]] = {
         "user": "ignored",
     },
 }  # fmt: skip
-"""What becomes of each request field, per endpoint. ``translated``: it reaches Ollama, or shapes the reply, in another
-place or form. ``refused``: a 400 says so. ``ignored``: the reply is right without it. A field not listed is ignored."""
+"""The fate of each request field, per endpoint. ``translated``: it reaches Ollama, or shapes the reply, in another
+place or form. ``refused``: the caller gets a 400. ``ignored``: the reply is right without it, as without a field that
+is not listed."""
 
 
 class Asked(Value, frozen=True):
-    """A request to Ollama, and what its reply must look like."""
+    """A request to Ollama, and the form of its reply."""
 
     path: str
     body: bytes
@@ -109,11 +109,11 @@ class Asked(Value, frozen=True):
     base64: bool = False
     """Embeddings as base64 of little-endian 32-bit floats."""
     dimensions: int | None = None
-    """Length that an embedding may have at most."""
+    """Largest length of an embedding."""
 
 
 def chat_request(call: Call, settings: OllamaSettings) -> Asked:
-    """A chat for ``/api/chat``. Raises ``BadRequest``."""
+    """Translate a chat for ``/api/chat``. Raises ``BadRequest``."""
     fields = _opened(call)
     native = {
         "model": call.model,
@@ -129,10 +129,10 @@ def chat_request(call: Call, settings: OllamaSettings) -> Asked:
 
 
 def completion_request(call: Call, settings: OllamaSettings) -> Asked:
-    """A completion for ``/api/generate``. Raises ``BadRequest``.
+    """Translate a completion for ``/api/generate``. Raises ``BadRequest``.
 
-    The prompt is continued as it stands, without the model's chat template, as other servers do; only filling in
-    before a ``suffix`` needs the template. A request's own ``raw`` decides otherwise.
+    The model continues the prompt as it stands, without its chat template, as other servers do. Only filling in before
+    a ``suffix`` needs the template. A request's own ``raw`` overrides this.
     """
     fields = _opened(call)
     suffix: str | None = typed(fields, "suffix", str | None, "a string")
@@ -148,7 +148,7 @@ def completion_request(call: Call, settings: OllamaSettings) -> Asked:
 
 
 def embedding_request(call: Call, settings: OllamaSettings) -> Asked:
-    """Texts for ``/api/embed``. Raises ``BadRequest``."""
+    """Translate texts for ``/api/embed``. Raises ``BadRequest``."""
     fields = _opened(call)
     _required(fields, "input", str | list[str], "a string or an array of strings (Ollama takes no tokens)")
     encoding: str | None = typed(fields, "encoding_format", Literal["float", "base64"] | None, "'float' or 'base64'")
@@ -172,7 +172,7 @@ class _Named(msgspec.Struct):
 
 
 class _Tool(msgspec.Struct):
-    """A tool, or what a ``tool_choice`` says of one."""
+    """A tool, in ``tools`` or ``tool_choice``."""
 
     type: str = ""
     function: _Named | None = None
@@ -203,7 +203,7 @@ _Dimensions = Annotated[int, Meta(ge=1)]
 
 
 def _opened(call: Call) -> dict[str, Raw]:
-    """The fields that are not null. Raises ``BadRequest`` for what Ollama cannot do."""
+    """Return the fields with a value. Raises ``BadRequest`` for a refused field."""
     fields = {name: value for name, value in decode_object(call.body).items() if bytes(value) != b"null"}
     for name, value in fields.items():
         if FIELDS[call.path].get(name) == "refused":
@@ -220,7 +220,7 @@ def _required(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
 
 
 def _checked(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Raw | None:
-    """A field as it came, once its type is known to be right."""
+    """Check the type of a field and return it unchanged."""
     typed(fields, name, kind | None, wanted)
     return fields.get(name)
 
@@ -230,17 +230,17 @@ def _encoded(native: Mapping[str, Any]) -> bytes:
 
 
 def _streamable(path: str, native: Mapping[str, Any], fields: dict[str, Raw], *, stream: bool) -> Asked:
-    told: _StreamOptions | None = typed(fields, "stream_options", _StreamOptions | None, "an object")
+    options: _StreamOptions | None = typed(fields, "stream_options", _StreamOptions | None, "an object")
     return Asked(
         path=path,
         body=_encoded({**native, "stream": stream}),
         stream=stream,
-        include_usage=told is not None and bool(told.include_usage),
+        include_usage=options is not None and bool(options.include_usage),
     )
 
 
 def _tuned(fields: dict[str, Raw], settings: OllamaSettings) -> dict[str, Any]:
-    """Options and ``keep_alive``: the upstream's settings, under what the request says itself."""
+    """Return options and ``keep_alive``: the request's own, then the upstream's settings."""
     options: dict[str, Any] = dict(settings.options)
     for name, (kind, wanted) in _OPTIONS.items():
         value = _checked(fields, name, kind, wanted)
@@ -254,7 +254,7 @@ def _tuned(fields: dict[str, Raw], settings: OllamaSettings) -> dict[str, Any]:
 
 
 def _tools(fields: dict[str, Raw]) -> list[Raw] | None:
-    """The tools that may be called. That one *must* be called cannot be said to Ollama."""
+    """Return the tools open to the model. Ollama has no way to force a call."""
     tools: list[Raw] = typed(fields, "tools", list[Raw] | None, "an array of tools") or []
     names = []
     for number in range(len(tools)):
@@ -267,7 +267,7 @@ def _tools(fields: dict[str, Raw]) -> list[Raw] | None:
 
 
 def _allowed(fields: dict[str, Raw]) -> set[str] | None:
-    """Names of the tools that ``tool_choice`` leaves; ``None`` for all of them."""
+    """Return the names of the tools left by ``tool_choice``; ``None`` for all of them."""
     choice: str | _ToolChoice | None = typed(fields, "tool_choice", str | _ToolChoice | None, "a string or an object")
     if isinstance(choice, str):
         return set() if choice == "none" else None
@@ -279,12 +279,12 @@ def _allowed(fields: dict[str, Raw]) -> set[str] | None:
 
 def _format(fields: dict[str, Raw]) -> Any:
     wanted = "an object of type 'text', 'json_object' or 'json_schema', the latter with an object as its schema"
-    told: _ResponseFormat | None = typed(fields, "response_format", _ResponseFormat | None, wanted)
-    if told is None or told.type == "text":
+    format_: _ResponseFormat | None = typed(fields, "response_format", _ResponseFormat | None, wanted)
+    if format_ is None or format_.type == "text":
         return None
-    if told.type == "json_object" or told.json_schema is None or told.json_schema.schema is None:
+    if format_.type == "json_object" or format_.json_schema is None or format_.json_schema.schema is None:
         return "json"
-    return told.json_schema.schema
+    return format_.json_schema.schema
 
 
 def _think(fields: dict[str, Raw], settings: OllamaSettings) -> Any:

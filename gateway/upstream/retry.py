@@ -1,9 +1,9 @@
-"""Which failures are worth another attempt, and how long to wait before it.
+"""Failures worth another attempt, and the pause before it.
 
 Follows OpenAI's SDKs, which would repeat the request themselves: their statuses, ``x-should-retry`` and
-``retry-after-ms``. Narrower in two ways. A request that may have changed something (not ``repeatable``)
-is repeated only if the upstream cannot have acted on it. And a reply that did not begin in time is not waited for
-again: that doubles the wait, and a generation that goes on unseen is billed twice.
+``retry-after-ms``. Narrower in two ways. A request with possible side effects (not ``repeatable``) is repeated only if
+the upstream cannot have acted on it. And a reply that did not begin in time is not repeated: a second attempt doubles
+the wait, and a generation that goes on unseen is billed twice.
 
 Decides only; ``upstream.guarded`` counts, waits and sends.
 """
@@ -29,20 +29,20 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
 def after_status(status: int, headers: Mapping[str, str], *, repeatable: bool) -> bool:
-    """Whether a request that was answered with this status is worth another attempt. ``headers`` are in lower case."""
+    """Decide whether a reply with this status is worth another attempt. ``headers`` are in lower case."""
     if status < 400:
         return False
-    said = headers.get(SHOULD_RETRY)
-    if said in ("true", "false"):
-        return said == "true"
+    advice = headers.get(SHOULD_RETRY)
+    if advice in ("true", "false"):
+        return advice == "true"
     refused = status == 429 or (status == 503 and ("retry-after" in headers or "retry-after-ms" in headers))
     return status in _BUSY_OR_FAILING and (repeatable or refused)
 
 
 def after_error(error: UpstreamError, *, repeatable: bool) -> bool:
-    """Whether a request that was not answered is worth another attempt.
+    """Decide whether a request without an answer is worth another attempt.
 
-    Garbage is: bytes left over on a connection look the same, and the next connection has none.
+    Garbage is worth it: bytes left over on a connection look like garbage, and the next connection has none.
     """
     if not error.sent and isinstance(error, UpstreamUnreachable | UpstreamTimeout):
         return True
@@ -50,9 +50,9 @@ def after_error(error: UpstreamError, *, repeatable: bool) -> bool:
 
 
 def asked_s(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that the upstream asks to be left alone; 0 if it says nothing that can be understood.
+    """Return the seconds of pause that the upstream asks for; 0 without a readable header.
 
-    ``retry-after-ms`` before ``retry-after``, which holds seconds or a date; ``now`` is in seconds since the epoch.
+    ``retry-after-ms`` comes before ``retry-after`` (seconds or a date); ``now`` is in seconds since the epoch.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if _NUMBER.fullmatch(milliseconds):
@@ -64,7 +64,7 @@ def asked_s(headers: Mapping[str, str], now: float) -> float:
 
 
 def _date(value: str) -> float:
-    """An HTTP date (RFC 9110, section 5.6.7) in seconds since the epoch; long ago if it is none."""
+    """Read an HTTP date (RFC 9110, section 5.6.7) as seconds since the epoch; long ago for any other text."""
     try:
         parsed = parsedate_tz(value)
         return -math.inf if parsed is None else float(mktime_tz(parsed))
@@ -73,9 +73,9 @@ def _date(value: str) -> float:
 
 
 def backoff_s(retries: int, share: float) -> float:
-    """Seconds to wait when so many retries have been made: an evenly drawn share (0..1) of a time that doubles.
+    """Return the seconds of pause after so many retries: an evenly drawn share (0..1) of a time that doubles.
 
     "Full jitter" of Brooker, *Exponential Backoff And Jitter* (AWS Architecture Blog, 2015): the fewest calls under
-    contention of those compared there.
+    contention in that comparison.
     """
     return share * min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0**retries)

@@ -1,11 +1,11 @@
-"""The wire for https: an aiohttp session, which brings TLS; and the one decision which wire leads where.
+"""The wire for https, an aiohttp session with TLS, and the choice of the wire by scheme.
 
 httpx's own pool is poisoned by cancellation (encode/httpcore#1093, #1099) and costs ten times the CPU under load. No
-cookies are kept, no redirects followed, no proxies read from the environment. Foreign errors end here: aiohttp's become
-httpx's, as ``wire`` promises; ``http.py`` maps those to ours.
+cookies are kept, no redirects followed, no proxies read from the environment. aiohttp's errors become httpx's, as
+``wire`` promises; ``http.py`` maps those to the gateway's own.
 
-aiohttp repeats only idempotent methods when a kept-alive connection is lost, and every model call is a POST: so the
-second attempt that ``wire`` promises is made here, on a session that keeps no connections.
+On a lost kept-alive connection aiohttp repeats only idempotent methods, and every model call is a POST. The second
+attempt promised by ``wire`` is therefore made here, on a session that keeps no connections.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 _LARGE_BYTES = 2**20
 _reused: ContextVar[bool] = ContextVar("reused", default=False)
-"""Whether the connection that this task was given last had carried a request before."""
+"""The last connection of this task had carried a request before."""
 
 
 def transport_for(scheme: str, *, max_connections: int) -> Wire:
-    """The wire for ``http`` or ``https``."""
+    """Return a wire for ``http`` or ``https``."""
     return (Http1Transport if scheme == "http" else AiohttpTransport)(max_connections=max_connections)
 
 
@@ -78,7 +78,7 @@ class AiohttpTransport(Wire):
 
 
 class _Pool(aiohttp.TCPConnector):
-    """Kept-alive connections; says, in ``_reused``, whether the one that it hands out is used."""
+    """Kept-alive connections; ``_reused`` tells used connections from fresh ones."""
 
     def __init__(self, limit: int, context: ssl.SSLContext) -> None:
         super().__init__(limit=limit, ssl=context, keepalive_timeout=30)
@@ -99,7 +99,7 @@ class _Pool(aiohttp.TCPConnector):
                 _reused.set(protocol in self._seen)
                 self._seen.add(protocol)
                 return connection
-            # Something arrived while it rested, which aiohttp would take for the answer to this request.
+            # Bytes arrived while it rested; aiohttp would take them for the answer to this request.
             connection.close()
 
 
@@ -128,12 +128,12 @@ async def _exchanged(session: aiohttp.ClientSession, request: Request) -> aiohtt
 
 
 def _in_pieces(body: bytes | AsyncIterable[bytes]) -> bytes | AsyncIterable[bytes] | io.BytesIO:
-    """aiohttp writes bytes in one piece, and warns of it where they are many; a file it writes piece by piece."""
+    """Wrap large bodies in a file: aiohttp writes a file in pieces, but bytes at once, with a warning."""
     return io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE_BYTES else body
 
 
 def _lost_in_reuse(error: aiohttp.ClientError, request: Request) -> bool:
-    """Whether a request may be sent again: its connection was a used one, and its body is still at hand."""
+    """Decide whether to send a request again: its connection was used before, and its body is still at hand."""
     refused = isinstance(error, aiohttp.ClientConnectorError)
     garbage = isinstance(error.__cause__, aiohttp.http_exceptions.HttpProcessingError)
     begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
@@ -165,11 +165,11 @@ class _AiohttpAnswer:
 
 
 _FOREIGN = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError)
-"""What aiohttp raises; time-outs are an ``OSError``."""
+"""The errors of aiohttp; time-outs are an ``OSError``."""
 
 
 def _translated(error: Exception) -> httpx.TransportError:
-    """httpx's error for one of aiohttp's."""
+    """Return httpx's error for an error of aiohttp."""
     text = type(error).__name__
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return httpx.ConnectTimeout(text)
@@ -188,5 +188,5 @@ def _translated(error: Exception) -> httpx.TransportError:
 
 
 def _cause(error: Exception) -> BaseException | None:
-    """What a traceback may show: aiohttp's own errors may quote the address, whose query may hold a key."""
+    """Return a cause that a traceback may show: aiohttp's errors quote the address, and its query may hold a key."""
     return error.__cause__ if isinstance(error, aiohttp.ClientError) else error

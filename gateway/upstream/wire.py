@@ -1,8 +1,8 @@
-"""The seam between upstreams and sockets: a request goes in, an answer comes out whose body is still to come.
+"""The seam between upstreams and sockets: a request goes in, an answer comes out with its body still to come.
 
-``transport`` carries requests over aiohttp (https), ``http1`` over its own protocol (plain http). Whoever needs an
-httpx transport, such as the ``ollama`` package, can use either: ``Wire`` is one. Failures are httpx's transport errors,
-whatever carries the bytes. No cookies, no redirects, no proxies, no content codings here: bytes as they are.
+``transport`` carries requests over aiohttp (https), ``http1`` over its own protocol (plain http). Both are httpx
+transports as well, for callers such as the ``ollama`` package. Failures are httpx's transport errors on every wire. No
+cookies, no redirects, no proxies, no content codings: bytes as they are.
 """
 
 from abc import abstractmethod
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 class Request(Value, frozen=True):
-    """One request. Framing headers are not given: the carrier writes them. Times are in seconds."""
+    """A request without framing headers: the wire writes them. Times are in seconds."""
 
     origin: Origin
     method: str
@@ -40,17 +40,17 @@ class Request(Value, frozen=True):
     """``Host`` included."""
     body: bytes | AsyncIterable[bytes] = b""
     once: bool = False
-    """Sent on a connection that carried nothing before, so that there is no reason to send it again."""
+    """Sent on a fresh connection, so that there is no reason to send it again."""
     connect_s: float = FOREVER_S
     answer_s: float = FOREVER_S
-    """Until the status line, whatever has to happen before it."""
+    """Until the status line: connecting and waiting in queues included."""
 
     def __repr__(self) -> str:
         return f"Request({self.method!r}, {self.origin!r})"
 
 
 class WireAnswer(Protocol):
-    """A reply whose status is known. Close it, read or not."""
+    """A reply with a known status. Close it, read or not."""
 
     @property
     def status(self) -> int: ...
@@ -59,30 +59,30 @@ class WireAnswer(Protocol):
     def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
     async def piece(self, within_s: float) -> bytes:
-        """What has arrived of the body; empty at its end. Raises ``httpx.TransportError``."""
+        """Return the bytes that have arrived; empty at the end of the body. Raises ``httpx.TransportError``."""
 
     def close(self) -> None:
-        """Give the connection back, or cut it if the body was not read to its end, which stops the server."""
+        """Give the connection back. With a part of the body unread, cut it instead: that stops the server."""
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """Carries requests. Reuses connections, and survives callers that are cancelled."""
+    """A carrier of requests. Reuses connections, and survives cancelled callers."""
 
     @abstractmethod
     async def send(self, request: Request) -> WireAnswer:
         """Send and wait for the status line.
 
-        A request that a *reused* connection lost before the answer began is sent once more, on a fresh one: a server
-        may close a kept-alive connection in the moment in which the next request is written to it. Raises
+        A request lost on a *reused* connection before its answer began is sent once more, on a fresh connection: a
+        server may close a kept-alive connection just when the next request is written to it. Raises
         ``httpx.TransportError``.
         """
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Cut every connection; whatever is sent afterwards raises ``httpx.ConnectError``."""
+        """Cut every connection; later requests raise ``httpx.ConnectError``."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """httpx's seam. Its ``connect`` and ``read`` time-outs hold."""
+        """Implement httpx's seam. Its ``connect`` and ``read`` time-outs hold."""
         limits = request.extensions.get("timeout", {})
         read_s = limits.get("read") or FOREVER_S
         body = request.content if isinstance(request.stream, httpx.ByteStream) else request.stream
@@ -108,7 +108,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 class _AnswerStream(httpx.AsyncByteStream):
-    """An answer's body as httpx reads it."""
+    """An answer's body for httpx."""
 
     def __init__(self, answer: WireAnswer, request: httpx.Request, read_s: float) -> None:
         self._answer = answer
