@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizer.grading import graders
+from optimizer.grading.graders import Submission, grader_for
 from tests import fakes
 from tests.conformance import replies
 from tests.conformance.conftest import node
@@ -99,5 +99,6 @@ def test_the_custom_grader_can_be_configured(monkeypatch: pytest.MonkeyPatch) ->
         grader = { kind = "python", call = "custom_grader:within_one_per_cent" }
         """
     ).tasks["estimates"]
-    assert graders.grade(section.grader, "about 1,005 km", 1000) == 1.0
-    assert graders.grade(section.grader, "about 1,100 km", 1000) == 0.0
+    grader = grader_for(section.grader)
+    assert grader.grade(Submission(text="about 1,005 km"), 1000) == 1.0
+    assert grader.grade(Submission(text="about 1,100 km"), 1000) == 0.0
