@@ -76,7 +76,7 @@ def test_a_long_comparison_begins_anew_with_less_alpha() -> None:
     rows = [observed(at, START + at / 100, "weak", 1) for at in range(STREAM)]
     state = looked(new(), rows)
     assert (state.stretch, state.outcomes, state.incumbent.seen) == (2, "", STREAM)
-    assert state.guardrails(0.06)[0].found.alpha == 0.01
+    assert state.guardrails(0.06)[0].evidence.alpha == 0.01
     assert sum(1 / (k * (k + 1)) for k in range(1, 10_000)) < 1
 
 
@@ -87,11 +87,11 @@ def test_latency_and_tokens_beyond_the_limit_are_harm_and_without_a_limit_they_a
                  latency_ms=5000.0 if at % 5 == 0 else 500.0, tokens=200 if at % 5 == 0 else 20)
         for at in range(200)
     ]  # fmt: skip
-    reached = {rail.name for rail in looked(new(), rows).guardrails(0.01) if rail.found.reached}
+    reached = {rail.name for rail in looked(new(), rows).guardrails(0.01) if rail.evidence.reached}
     assert reached == {"latency", "output tokens"}
     assert len(looked(new(CostLimits()), rows).guardrails(0.01)) == 2
     allowed = looked(new(CostLimits(latency=12, tokens=12)), rows)
-    assert not any(rail.found.reached for rail in allowed.guardrails(0.01))
+    assert not any(rail.evidence.reached for rail in allowed.guardrails(0.01))
 
 
 def test_the_past_is_dealt_out_to_the_present_until_it_is_used_up() -> None:

@@ -1,7 +1,7 @@
-"""How a verified rule set reaches callers, and what takes it off the air again.
+"""The roll-out of verified rule sets: trial, promotion, roll-back.
 
-``watch`` looks at a task and writes at most one decision; ``decide`` takes it, and is pure. Somebody looks all the
-time, so everything that decides is valid at every moment it is looked at: ``evidence`` compares two ``arms`` and
-bounds a proportion, ``comparison`` and ``labels`` carry what was counted from look to look (``memory``), ``drift``
-notices that the live arm is worse than ``promise`` said. ``situation`` tells people.
+``watch`` looks at a task and writes at most one decision; ``decide`` takes it, and is pure. Looks never end, so every
+statistic is valid at each of them (``statistics.e_process``). ``arms`` pairs the arms of a comparison; ``comparison``
+and ``labels`` carry the counts from look to look (``state``); ``cost_limits`` bounds latency and tokens by the evidence
+of a version. ``status`` is for people.
 """

@@ -1,7 +1,7 @@
-"""One comparison of two arms as it grows: every exchange is counted once, in the order in which its worth became known.
+"""A comparison of two arms: every exchange counts once, in the order in which its outcome became known.
 
-It is folded forward from the rows that a look at the store gives, and remembers of each row what it has counted, so
-that a look that is taken twice counts nothing twice. Decides nothing; the statistics are ``evidence``'s.
+It is folded forward from the rows of each look and remembers what it has counted of each row, so that a repeated look
+counts nothing twice. Decides nothing; the statistics are ``statistics.e_process``'s.
 """
 
 import math
@@ -16,22 +16,22 @@ from optimizer.monitoring.rollout.arms import PAST_S, Pairing
 from optimizer.statistics.e_process import ArmOutcome, EProcess, excess, harm
 
 SETTLED_S = 15.0
-"""Seconds after its end in which the signs of failure of a reply are looked for; until then it does not count, nor does
-a bad one: bad ones are known first, and the past that they are compared with has no such hurry."""
+"""Seconds between the end of a reply and its count: its signs of failure are searched until then. Bad replies wait,
+too: they are known first, and the past in the comparison has no such hurry."""
 STREAM = 5000
-"""Outcomes of both arms after which a comparison begins anew, with a part of what is left of its alpha."""
+"""Outcomes of both arms after which a comparison begins anew, with a part of its remaining alpha."""
 AMOUNTS = 2000
-"""Latencies, and numbers of tokens, that such a stretch looks at."""
+"""Latencies, and numbers of tokens, per stretch."""
 PAST = 800
-"""Newest exchanges of the past that are compared with."""
+"""Newest exchanges of the past in a comparison."""
 PRESENT = 400
-"""Exchanges of the present that use them up: two of the past for each; fewer, but at least one, if there are fewer."""
+"""Exchanges of the present that use up the past: two of the past for each, or one if the past is short."""
 
 _COUNTED, _BAD, _LABELLED = 1, 2, 4
 
 
 class ArmCounts(Value, frozen=True):
-    """One arm in numbers, since the comparison began."""
+    """An arm in numbers, since the comparison began."""
 
     seen: int = 0
     bad: int = 0
@@ -41,33 +41,33 @@ class ArmCounts(Value, frozen=True):
 
 
 class CostLimits(Value, frozen=True):
-    """How many times the incumbent's latency and output tokens a typical challenger may have; ``None``: no limit."""
+    """Limits on a typical challenger's latency and output tokens, relative to the incumbent's; ``None``: no limit."""
 
     latency: float | None = None
     tokens: float | None = None
 
 
 class Past(Value, frozen=True):
-    """What is left of the past to compare with."""
+    """The unused rest of the past."""
 
     outcomes: str = ""
     labels: str = ""
     tokens: tuple[int, ...] = ()
     dealt: tuple[int, int, int] = (1, 1, 1)
-    """How many of each go with one of the present."""
+    """The number of each per exchange of the present."""
 
 
 class Guardrail(Value, frozen=True):
-    """One thing that must not become worse, and what was found."""
+    """A quantity that must not become worse, and its evidence."""
 
     name: Literal["bad replies", "labelled mistakes", "latency", "output tokens"]
-    found: EProcess
+    evidence: EProcess
     why: str
     """The numbers in words."""
 
 
 class Comparison(Value, frozen=True):
-    """The state of one comparison. Letters are outcomes: c challenger, i incumbent, in capitals where it was bad."""
+    """The state of a comparison. Letters are outcomes: c challenger, i incumbent, capitals for bad replies."""
 
     pairing: Pairing
     began: float
@@ -84,62 +84,62 @@ class Comparison(Value, frozen=True):
     challenger: ArmCounts = ArmCounts()
     incumbent: ArmCounts = ArmCounts()
     taken: Mapping[str, int] = {}
-    """What was counted of each row that may come again, by ``_key``."""
+    """The marks of each row that may come again, by ``_key``."""
 
     def after(self, rows: Sequence[Observed], *, weak: str, now: float, full: bool) -> "Comparison":
-        """The state after one more look at the newest rows, oldest first.
+        """Return the state after another look at the newest rows, oldest first.
 
-        A row counts once ``SETTLED_S`` seconds have passed since its end; if the look is ``full`` (older rows were left
-        out) the older half counts at once, before it is pushed out. What is found bad later counts once more, at the
-        end of the stream. ``now`` is in seconds since the epoch; if it lies before the beginning, the clock went back,
-        and the comparison begins there.
+        A row counts once ``SETTLED_S`` seconds have passed since its end. If older rows were left out (``full``), the
+        older half counts at once, before it is pushed out. A reply that turns bad later counts once more, at the end of
+        the stream. ``now`` is in seconds since the epoch; before the beginning, the clock went back, and the comparison
+        begins there.
         """
         began = min(self.began, now)
         until = began + PAST_S if self.pairing.subject == "past" else math.inf
         book = _Book(msgspec.structs.replace(self, began=began))
-        for at, one in enumerate(rows):
-            side = self.pairing.side(one, weak)
-            if side is not None and began <= one.created <= until:
-                ended = one.created + one.latency_ms / 1000
-                book.look(one, side, settled=now - ended >= SETTLED_S or (full and at < len(rows) // 2))
+        for at, exchange in enumerate(rows):
+            side = self.pairing.side(exchange, weak)
+            if side is not None and began <= exchange.created <= until:
+                ended = exchange.created + exchange.latency_ms / 1000
+                book.look(exchange, side, settled=now - ended >= SETTLED_S or (full and at < len(rows) // 2))
         return book.closed()
 
     def counted(self, exchange_id: str) -> bool:
-        """Whether an exchange that may come again was counted."""
+        """Decide whether an exchange of the newest rows was counted."""
         return bool(self.taken.get(_key(exchange_id), 0) & _COUNTED)
 
     def guardrails(self, alpha: float) -> list[Guardrail]:
-        """What was found. ``alpha`` is for each of the four, over all stretches: of it the k-th has 1/k(k+1)."""
+        """Return the evidence. ``alpha`` is for each of the four, over all stretches: the k-th has 1/k(k+1) of it."""
         alpha /= self.stretch * (self.stretch + 1)
         c, i = self.challenger, self.incumbent
-        found = [
-            Guardrail(name="bad replies", found=harm(_letters(self.outcomes), alpha=alpha),
+        guardrails = [
+            Guardrail(name="bad replies", evidence=harm(_letters(self.outcomes), alpha=alpha),
                       why=_rates(c.bad, c.seen, i.bad, i.seen)),
-            Guardrail(name="labelled mistakes", found=harm(_letters(self.labels), alpha=alpha),
+            Guardrail(name="labelled mistakes", evidence=harm(_letters(self.labels), alpha=alpha),
                       why=_rates(c.wrong, c.labelled, i.wrong, i.labelled)),
         ]  # fmt: skip
         if self.limits.latency is not None:
             beyond = excess(_amounts(self.latencies), ratio=self.limits.latency, alpha=alpha)
             why = f"above {self.limits.latency:.3g} times the latency in {beyond.against} of {beyond.discordant}"
-            found.append(Guardrail(name="latency", found=beyond, why=f"{why} comparisons"))
+            guardrails.append(Guardrail(name="latency", evidence=beyond, why=f"{why} comparisons"))
         if self.limits.tokens is not None:
             beyond = excess(_amounts(self.tokens), ratio=self.limits.tokens, alpha=alpha)
             why = f"above {self.limits.tokens:.3g} times the tokens in {beyond.against} of {beyond.discordant}"
-            found.append(Guardrail(name="output tokens", found=beyond, why=f"{why} comparisons"))
-        return found
+            guardrails.append(Guardrail(name="output tokens", evidence=beyond, why=f"{why} comparisons"))
+        return guardrails
 
 
 def begun(pairing: Pairing, limits: CostLimits, rows: Sequence[Observed], weak: str) -> Comparison:
-    """A comparison before its first look; one with the past takes that from the rows."""
+    """Return a comparison before its first look; the past comes from the rows."""
     if pairing.subject != "past":
         return Comparison(pairing=pairing, began=pairing.began, limits=limits)
-    rows = [one for one in rows if pairing.precedes(one, weak)][-PAST:]
-    bad = [bad for one in rows if (bad := pairing.bad(one)) is not None]
-    wrong = [wrong for one in rows if (wrong := pairing.wrong(one)) is not None]
-    tokens = tuple(-max(one.usage.output_tokens, 1) for one in rows if one.status == "ok")
+    rows = [exchange for exchange in rows if pairing.precedes(exchange, weak)][-PAST:]
+    bad = [bad for exchange in rows if (bad := pairing.bad(exchange)) is not None]
+    wrong = [wrong for exchange in rows if (wrong := pairing.wrong(exchange)) is not None]
+    tokens = tuple(-max(exchange.usage.output_tokens, 1) for exchange in rows if exchange.status == "ok")
     past = Past(
-        outcomes="".join(_letter(False, one) for one in bad),
-        labels="".join(_letter(False, one) for one in wrong),
+        outcomes="".join(_letter(False, exchange) for exchange in bad),
+        labels="".join(_letter(False, exchange) for exchange in wrong),
         tokens=tokens,
         dealt=(_dealt(len(bad)), _dealt(len(wrong)), _dealt(len(tokens))),
     )
@@ -150,7 +150,7 @@ def begun(pairing: Pairing, limits: CostLimits, rows: Sequence[Observed], weak: 
 
 
 class _Book:
-    """A comparison while rows are entered."""
+    """A comparison under construction."""
 
     def __init__(self, state: Comparison) -> None:
         self._state = state
@@ -161,15 +161,15 @@ class _Book:
         self._tallies = [state.incumbent, state.challenger]
         self._taken: dict[str, int] = {}
 
-    def look(self, one: Observed, side: bool, *, settled: bool) -> None:
-        before = marks = self._state.taken.get(_key(one.id), 0)
-        bad, wrong = self._state.pairing.bad(one), self._state.pairing.wrong(one)
+    def look(self, exchange: Observed, side: bool, *, settled: bool) -> None:
+        before = marks = self._state.taken.get(_key(exchange.id), 0)
+        bad, wrong = self._state.pairing.bad(exchange), self._state.pairing.wrong(exchange)
         if bad is not None and settled and not marks & _COUNTED:
             marks |= _COUNTED | (_BAD if bad else 0)
             self._count(side, seen=1, bad=int(bad))
             self._outcome(side, bad)
-            if one.status == "ok":
-                self._amounts(side, one)
+            if exchange.status == "ok":
+                self._amounts(side, exchange)
         elif bad and marks & _COUNTED and not marks & _BAD:
             marks |= _BAD
             self._count(side, bad=1)
@@ -179,7 +179,7 @@ class _Book:
             self._count(side, labelled=1, wrong=int(wrong))
             self._label(side, wrong)
         if marks or before:
-            self._taken[_key(one.id)] = marks
+            self._taken[_key(exchange.id)] = marks
 
     def closed(self) -> Comparison:
         outcomes, labels = "".join(self._outcomes), "".join(self._labels)
@@ -208,28 +208,28 @@ class _Book:
         self._labels.append(self._beside("labels", 1, side, wrong))
 
     def _beside(self, what: str, place: int, side: bool, bad: bool) -> str:
-        """A letter, behind those of the past that go with it; nothing once the past is used up."""
+        """Return a letter, behind its share of the past; nothing once the past is used up."""
         if not self._of_past:
             return _letter(side, bad)
         dealt: str = self._take(what, place)
         return dealt + _letter(True, bad) if dealt else ""
 
     def _take(self, what: str, place: int) -> Any:
-        """What of the past goes with one of the present; it is gone from there."""
+        """Take the next part of the past."""
         left, count = getattr(self._past, what), self._past.dealt[place]
         self._past = msgspec.structs.replace(self._past, **{what: left[count:]})
         return left[:count]
 
-    def _amounts(self, side: bool, one: Observed) -> None:
+    def _amounts(self, side: bool, exchange: Observed) -> None:
         sign = 1 if side else -1
         if self._of_past:
             self._tokens += self._take("tokens", 2)
-        self._latencies.append(sign * max(round(one.latency_ms), 1))
-        self._tokens.append(sign * max(one.usage.output_tokens, 1))
+        self._latencies.append(sign * max(round(exchange.latency_ms), 1))
+        self._tokens.append(sign * max(exchange.usage.output_tokens, 1))
 
 
 def _key(exchange_id: str) -> str:
-    """The random end of an id: enough to know it again among a thousand."""
+    """Return the random end of an id: enough to tell it from a thousand others."""
     return exchange_id[-10:]
 
 
@@ -251,13 +251,13 @@ def _amounts(stream: Sequence[int]) -> list[ArmOutcome[float]]:
 
 
 def _rates(bad: int, n: int, bad_of_others: int, others: int) -> str:
-    """``14 of 52 (27%) against 31 of 890 (3%): about 12 requests harmed``."""
-    told = f"{_share(bad, n)} against {_share(bad_of_others, others)}"
-    return f"{told}: about {harmed(bad, n, bad_of_others, others):.0f} requests harmed" if n and others else told
+    """Return ``14 of 52 (27%) against 31 of 890 (3%): about 12 requests harmed``."""
+    rates = f"{_share(bad, n)} against {_share(bad_of_others, others)}"
+    return f"{rates}: about {harmed(bad, n, bad_of_others, others):.0f} requests harmed" if n and others else rates
 
 
 def harmed(bad: int, n: int, bad_of_others: int, others: int) -> float:
-    """How many more requests went wrong than would have on the other arm."""
+    """Return the number of bad replies beyond the other arm's rate."""
     return max(bad - n * bad_of_others / others, 0.0) if others else 0.0
 
 

@@ -1,4 +1,4 @@
-"""How much slower and dearer a rule set may be: what its verification measured, times what the task allows on top."""
+"""Limits on the latency and tokens of a rule set: its verification's measurement, times the task's allowance."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.comparison import CostLimits
 
 RuleSetLookup = Callable[[int], RuleSet | None]
-"""A version of the task."""
+"""Returns a version of the task."""
 
 
 def cost_limits_for(pairing: Pairing, live: int | None, known: RuleSetLookup, slowdown: float) -> CostLimits:
-    """The limits of a comparison. What was verified as cheaper than its incumbent may still be ``slowdown`` times it.
+    """Return the limits of a comparison. A version verified as cheaper may still take ``slowdown`` times its incumbent.
 
-    Nobody promised anything of rules without evidence: those that work in a scratchpad have no limit, others are taken
-    to cost what no rules cost. Against the strong model ``slowdown`` itself is the limit.
+    Rules without evidence have no limit if they work in a scratchpad; otherwise no extra cost is expected of them.
+    Against the strong model ``slowdown`` itself is the limit.
     """
     if pairing.subject == "strong":
         return CostLimits(latency=slowdown, tokens=slowdown)
@@ -29,9 +29,9 @@ def cost_limits_for(pairing: Pairing, live: int | None, known: RuleSetLookup, sl
 
 
 def relative_cost(version: int | None, known: RuleSetLookup) -> tuple[float | None, float | None]:
-    """Latency and output tokens relative to no rules, by the evidence of the version and of those it was compared with.
+    """Return latency and output tokens relative to no rules, by the evidence of a version and of its ancestors.
 
-    ``None`` where nobody measured it.
+    ``None`` without a measurement.
     """
     latency: float | None = 1.0
     tokens: float | None = 1.0
@@ -40,14 +40,14 @@ def relative_cost(version: int | None, known: RuleSetLookup) -> tuple[float | No
         if rules is None:
             return None, None
         free = not FORMS[rules.scratchpad].works
-        found = rules.evidence
-        if found is None:
+        evidence = rules.evidence
+        if evidence is None:
             return (latency, tokens) if free else (None, None)
-        latency = _times(latency, found.before.latency_s, found.after.latency_s, free)
-        tokens = _times(tokens, found.before.output_tokens, found.after.output_tokens, free)
-        if found.against is not None and found.against >= version:
+        latency = _times(latency, evidence.before.latency_s, evidence.after.latency_s, free)
+        tokens = _times(tokens, evidence.before.output_tokens, evidence.after.output_tokens, free)
+        if evidence.against is not None and evidence.against >= version:
             return None, None
-        version = found.against
+        version = evidence.against
     return latency, tokens
 
 

@@ -1,8 +1,7 @@
-"""What follows from a task's comparisons: a larger share, none, a roll-back, or nothing yet. Pure.
+"""The decision of a review: a larger share, none, a roll-back, or nothing yet. Pure.
 
-Harm outranks everything and ends what does it, under every policy. A share grows by one step at a time, only under the
-policy ``canary``, and not while anything leans towards harm. Every decision is one entry of the history, so there is no
-moment at which half of one has been taken.
+Harm comes first and ends the harmful version, under every policy. A share grows by one step at a time, only under the
+policy ``canary``, and not under suspicion of harm. A decision is one entry of the history and takes effect at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,17 +19,17 @@ from optimizer.monitoring.rollout.labels import ModelAgreement
 BY = "watch"
 
 GUARDRAILS: Mapping[Subject, int] = {"trial": 11, "holdback": 11, "past": 11, "strong": 4}
-"""Among how many guardrails alpha is split. A version has four while on trial, then four against those held back and
+"""The number of guardrails that share alpha. A version has four while on trial, then four against the hold-back and
 three against the past: alpha is for its whole life. The weak model has four against the strong one."""
 DOUBT = 4.0
-"""E-value from which on a share does not grow: one in four harmless arms ever gets there, and comes back."""
+"""E-value that stops a share from growing: a quarter of harmless arms ever get there, and come back."""
 
 
 class Step(Value, frozen=True):
-    """How long a share has been what it is. Not by the clock alone, which jumps: by looks."""
+    """The duration of a share, in looks: a clock may jump."""
 
     of: str
-    """Which share of what; another one begins anew."""
+    """Version, beginning and share; another share begins anew."""
     began: float
     """Seconds since the epoch. Exchanges from then on count."""
     looked: float
@@ -39,10 +38,10 @@ class Step(Value, frozen=True):
     watched_s: float = 0.0
 
     def after(self, new: int, rollout: Rollout, now: float) -> "Step":
-        """The step after a look that counted ``new`` exchanges.
+        """Return the step after a look with ``new`` exchanges.
 
-        The time since the last look counts, but never less than nothing nor more than a quarter of what the step must
-        last: a clock that leaps, and a process that was down, have watched nothing.
+        The time since the last look counts, between nothing and a quarter of the step's duration: a leaping clock, or a
+        process that was down, has watched nothing.
         """
         passed = min(max(now - self.looked, 0.0), rollout.step_minutes * 60 / 4)
         return msgspec.structs.replace(
@@ -55,7 +54,7 @@ class Step(Value, frozen=True):
 
 
 class Harm(Value, frozen=True):
-    """A guardrail that was broken."""
+    """A broken guardrail."""
 
     subject: Subject
     version: int | None
@@ -63,7 +62,7 @@ class Harm(Value, frozen=True):
 
 
 class Assessment(Value, frozen=True):
-    """What is to be done, and what is awaited."""
+    """The result of a review: a decision, and the conditions still awaited."""
 
     decision: Activation | None = None
     harm: tuple[Harm, ...] = ()
@@ -81,48 +80,52 @@ def decide(
     agreement: ModelAgreement,
     now: float,
 ) -> Assessment:
-    """At most one decision: harm first, then the trial, then the weak model's share."""
+    """Return the assessment, with at most one decision: harm first, then the trial, then the weak model's share."""
     rollout, doubts, harm = section.rollout, set[Subject](), list[Harm]()
-    guardrails = [one.guardrails(rollout.alpha / GUARDRAILS[one.pairing.subject]) for one in comparisons]
+    guardrails = [
+        comparison.guardrails(rollout.alpha / GUARDRAILS[comparison.pairing.subject]) for comparison in comparisons
+    ]
     for comparison, rails in zip(comparisons, guardrails, strict=True):
         subject, version = comparison.pairing.subject, comparison.pairing.version
         harm += [
-            Harm(subject=subject, version=version, why=_why(rail, comparison)) for rail in rails if rail.found.reached
+            Harm(subject=subject, version=version, why=_why(rail, comparison))
+            for rail in rails
+            if rail.evidence.reached
         ]
-        if any(rail.found.e_value >= DOUBT for rail in rails):
+        if any(rail.evidence.e_value >= DOUBT for rail in rails):
             doubts.add(subject)
     serving = standing(history)
-    course = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
+    assessment = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
     if rollout.rollback:
-        for one in sorted(harm, key=lambda one: ("trial", "strong", "past", "holdback").index(one.subject)):
-            decision = _ended(task, serving, history, one, now)
+        for worst in sorted(harm, key=lambda entry: ("trial", "strong", "past", "holdback").index(entry.subject)):
+            decision = _ended(task, serving, history, worst, now)
             if decision is not None:
-                return msgspec.structs.replace(course, decision=decision)
+                return msgspec.structs.replace(assessment, decision=decision)
     waiting = []
     for grown in (
         _trial(task, section, serving, steps.get("trial"), "trial" in doubts, now),
         _share(task, section, history, serving, steps.get("strong"), "strong" in doubts, agreement, now),
     ):
         if isinstance(grown, Activation):
-            return msgspec.structs.replace(course, decision=grown)
+            return msgspec.structs.replace(assessment, decision=grown)
         waiting += [grown] if grown else []
-    return msgspec.structs.replace(course, waiting=tuple(waiting))
+    return msgspec.structs.replace(assessment, waiting=tuple(waiting))
 
 
 def weak_share(section: Task, serving: Standing) -> float:
-    """The share of the conversations that the weak model gets."""
+    """Return the weak model's share of the conversations."""
     if section.serve == "canary":
         return serving.share.share if serving.share is not None else section.rollout.steps[0]
     return 1.0 if section.serve == "weak" else 0.0
 
 
 def _why(rail: Guardrail, comparison: Comparison) -> str:
-    found = f"e-value {rail.found.e_value:.4g}, limit {rail.found.threshold:.4g}"
-    return f"{rail.name} {comparison.pairing.name}: {rail.why} ({found})"
+    numbers = f"e-value {rail.evidence.e_value:.4g}, limit {rail.evidence.threshold:.4g}"
+    return f"{rail.name} {comparison.pairing.name}: {rail.why} ({numbers})"
 
 
 def _ended(task: str, serving: Standing, history: Sequence[Activation], harm: Harm, now: float) -> Activation | None:
-    """The decision that ends a harm; ``None`` if it is over already."""
+    """Return the decision that ends a harm; ``None`` if it has ended already."""
     if harm.subject == "trial":
         if serving.canary is None or serving.canary.version != harm.version:
             return None
@@ -141,7 +144,7 @@ def _ended(task: str, serving: Standing, history: Sequence[Activation], harm: Ha
 def _trial(
     task: str, section: Task, serving: Standing, step: Step | None, doubted: bool, now: float
 ) -> Activation | str | None:
-    """The next step of a trial, or what it waits for."""
+    """Return the next step of a trial, or its condition."""
     trial, rollout = serving.canary, section.rollout
     if trial is None:
         return None
@@ -172,7 +175,7 @@ def _share(
     agreement: ModelAgreement,
     now: float,
 ) -> Activation | str | None:
-    """The next share of the weak model where both serve, or what it waits for."""
+    """Return the weak model's next share where both models serve, or its condition."""
     rollout, share = section.rollout, weak_share(section, serving)
     if section.serve != "canary" or share >= 1:
         return None
@@ -198,7 +201,7 @@ def _given(task: str, share: float, why: str, now: float) -> Activation:
 
 
 def _awaited(rollout: Rollout, step: Step | None, doubted: bool) -> str:
-    """What a step still waits for; empty if nothing."""
+    """Return the conditions that a step still awaits; empty if none."""
     if doubted:
         return "a doubt to pass: something leans towards harm"
     seen, passed = (step.exchanges, step.watched_s) if step is not None else (0, 0.0)
@@ -209,7 +212,7 @@ def _awaited(rollout: Rollout, step: Step | None, doubted: bool) -> str:
 
 
 def _new_rules(history: Sequence[Activation]) -> bool:
-    """Whether the watch took the share away, and a version went live since then that had never been live."""
+    """Decide whether a version went live for the first time since the watch took the share away."""
     taken = max((at for at, entry in enumerate(history) if entry.kind == "share"), default=None)
     if taken is None or history[taken].by != BY:
         return False

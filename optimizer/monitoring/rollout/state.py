@@ -1,4 +1,4 @@
-"""What the watch remembers of a task from look to look, and how one more look changes it. Pure."""
+"""The watch's state of a task from look to look, and its next state. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,28 +16,28 @@ from optimizer.monitoring.rollout.labels import DriftWatch, ModelAgreement, drif
 
 
 class RolloutState(Value, frozen=True):
-    """Everything is continued as long as it is about the same thing, and forgotten with it."""
+    """Every part continues while its subject stays, and ends with it."""
 
     comparisons: tuple[Comparison, ...] = ()
     steps: Mapping[Subject, Step] = {}
     agreement: ModelAgreement = ModelAgreement()
     drift: DriftWatch | None = None
-    told: tuple[str, ...] = ()
-    """What the log was told of what is wrong."""
+    logged: tuple[str, ...] = ()
+    """The faults in the log already."""
 
     def after(
-        self, section: Task, history: Sequence[Activation], known: RuleSetLookup, rows: Sequence[Observed], *,
+        self, section: Task, history: Sequence[Activation], lookup: RuleSetLookup, rows: Sequence[Observed], *,
         full: bool, now: float,
     ) -> "RolloutState":  # fmt: skip
-        """What is known after one more look at the newest rows, oldest first; ``full`` if older ones were left out."""
+        """Return the state after another look at the newest rows, oldest first; ``full`` if some were left out."""
         serving = standing(history)
         live = serving.live.version if serving.live is not None else None
         comparisons: list[Comparison] = []
         steps: dict[Subject, Step] = {}
         for pairing in pairings(history, section):
-            before = next((one for one in self.comparisons if one.pairing == pairing), None)
+            before = next((known for known in self.comparisons if known.pairing == pairing), None)
             if before is None:
-                limits = cost_limits_for(pairing, live, known, section.rollout.slowdown)
+                limits = cost_limits_for(pairing, live, lookup, section.rollout.slowdown)
                 before = begun(pairing, limits, rows, section.weak)
             comparison = before.after(rows, weak=section.weak, now=now, full=full)
             comparisons.append(comparison)
@@ -49,7 +49,7 @@ class RolloutState(Value, frozen=True):
             comparisons=tuple(comparisons),
             steps=steps,
             agreement=self.agreement.after(rows, weak=section.weak, version=live, began=began),
-            drift=self._drift(section, live, began, known, rows, now),
+            drift=self._drift(section, live, began, lookup, rows, now),
         )
 
     def _step(
@@ -64,28 +64,28 @@ class RolloutState(Value, frozen=True):
         if step is None or step.of != of:
             step = Step(of=of, began=began, looked=now)
         new = sum(
-            after.counted(one.id) and not before.counted(one.id)
-            for one in rows
-            if one.arm == pairing.challenger and one.created >= step.began
-            and (pairing.subject != "trial" or one.rules == pairing.version)
+            after.counted(exchange.id) and not before.counted(exchange.id)
+            for exchange in rows
+            if exchange.arm == pairing.challenger and exchange.created >= step.began
+            and (pairing.subject != "trial" or exchange.rules == pairing.version)
         )  # fmt: skip
         return step.after(new, section.rollout, now)
 
     def _drift(
-        self, section: Task, live: int | None, began: float, known: RuleSetLookup, rows: Sequence[Observed], now: float
+        self, section: Task, live: int | None, began: float, lookup: RuleSetLookup, rows: Sequence[Observed], now: float
     ) -> DriftWatch | None:
         if live is None:
             return None
         of = f"{live} {began}"
         drift = self.drift
         if drift is None or drift.of != of:
-            rules = known(live)
+            rules = lookup(live)
             drift = drift_watch(of, live, rules.evidence if rules is not None else None)
         return drift.after(rows, weak=section.weak, began=began, now=now) if drift is not None else None
 
 
 def state_from(note: bytes | None) -> RolloutState:
-    """A memory as it was noted; an empty one if there is none, or another version of Preceptor wrote it."""
+    """Return the state of a note; an empty state without a note, or with another version's note."""
     try:
         return msgspec.json.decode(note, type=RolloutState) if note is not None else RolloutState()
     except msgspec.DecodeError:

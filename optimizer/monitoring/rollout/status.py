@@ -1,4 +1,4 @@
-"""Where a task's roll-out stands, as ``preceptor tasks show`` and the admin API tell it. Decides nothing."""
+"""The state of a task's roll-out for people: ``preceptor tasks show`` and the admin API. Decides nothing."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from optimizer.monitoring.rollout.labels import DriftWatch, ModelAgreement
 
 
 class Benefit(Value, frozen=True):
-    """What the live rules changed, from those who never get any."""
+    """The effect of the live rules, measured against conversations without rules."""
 
     change: float
     """Share of good replies with the rules less that without them, -1..1."""
     interval: tuple[float, float]
     """95% interval of the change, for one look (Agresti & Caffo, The American Statistician 54 (2000) 280)."""
     of: str
-    """``labelled replies``, or ``replies`` where too few are labelled: good is then what shows no sign of failure."""
+    """``labelled replies``, or ``replies`` where too few are labelled: good then means no sign of failure."""
 
 
 class Rail(Value, frozen=True):
@@ -45,7 +45,7 @@ class Compared(Value, frozen=True):
 
 
 class RolloutStatus(Value, frozen=True):
-    """Everything that the watch knows of a task. Times are seconds since the epoch, shares 0..1."""
+    """The watch's knowledge of a task. Times are seconds since the epoch, shares 0..1."""
 
     looked: float
     live: int | None = None
@@ -56,26 +56,26 @@ class RolloutStatus(Value, frozen=True):
     agreed: int = 0
     differed: int = 0
     agreement: float | None = None
-    """What is certain of it at least; ``None`` if nothing was compared."""
+    """A lower bound; ``None`` without comparisons."""
     benefit: Benefit | None = None
     drift: str = ""
-    """What the labels say against the verification's promise, if anybody promised."""
+    """The labels beside the verification's promise; empty without a verification."""
     drift_noticed: float | None = None
     decision: Activation | None = None
     """The newest entry of the task's history."""
     waiting: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
-    """What somebody should look at."""
+    """Faults for a person to look at."""
     lines: tuple[str, ...] = ()
-    """The same in a few lines for people."""
+    """A summary in a few lines."""
 
 
 _USED_UP = "the labelled replies from before are used up: wrong replies without other signs are compared no longer"
 
 
-def _used_up(one: Comparison) -> bool:
-    """Whether labels of the present have nothing left of the past to be compared with."""
-    return one.pairing.subject == "past" and one.challenger.labelled > 0 and not one.past.labels
+def _used_up(comparison: Comparison) -> bool:
+    """Decide whether the past has no labels left for those of the present."""
+    return comparison.pairing.subject == "past" and comparison.challenger.labelled > 0 and not comparison.past.labels
 
 
 def rollout_status(
@@ -89,18 +89,20 @@ def rollout_status(
     wrong: Sequence[str],
     now: float,
 ) -> RolloutStatus:
-    """The note of a look at ``now``."""
+    """Return the note of a look at ``now``."""
     alpha = section.rollout.alpha
     compared = agreement.agreed + agreement.differed
     bound = agreement.bound(alpha) if compared else None
-    held = next((one for one in comparisons if one.pairing.subject == "holdback"), None)
+    held = next((comparison for comparison in comparisons if comparison.pairing.subject == "holdback"), None)
     benefit = benefit_of(held.challenger, held.incumbent) if held is not None else None
-    wrong = (*wrong, *(f"harm: {one.why}" for one in course.harm))
+    wrong = (*wrong, *(f"harm: {harm.why}" for harm in course.harm))
     if drift is not None and drift.noticed_at is not None:
         wrong = (*wrong, f"drift: {drift.why}")
     lines = [f"serves {section.serve}: {_lanes(serving, section)}"]
-    lines += [_line(one) for one in comparisons if one.challenger.seen or one.challenger.labelled]
-    lines += [_USED_UP for one in comparisons if _used_up(one)]
+    lines += [
+        _line(comparison) for comparison in comparisons if comparison.challenger.seen or comparison.challenger.labelled
+    ]
+    lines += [_USED_UP for comparison in comparisons if _used_up(comparison)]
     if bound is not None:
         lines.append(
             f"agreement with the strong model: {agreement.agreed} of {compared}, at least {bound:.1%} for certain"
@@ -133,7 +135,7 @@ def rollout_status(
 
 
 def benefit_of(taught: ArmCounts, held: ArmCounts) -> Benefit | None:
-    """The live rules against none; ``None`` as long as either arm has fewer than ten exchanges."""
+    """Compare the live rules with none; ``None`` with fewer than ten exchanges of either arm."""
     if min(taught.labelled, held.labelled) >= 10:
         return _benefit(taught.wrong, taught.labelled, held.wrong, held.labelled, "labelled replies")
     if min(taught.seen, held.seen) >= 10:
@@ -149,30 +151,31 @@ def _benefit(bad: int, n: int, bad_held: int, n_held: int, of: str) -> Benefit:
     return Benefit(change=bad_held / n_held - bad / n, interval=interval, of=of)
 
 
-def _compared(one: Comparison, rails: Sequence[Guardrail]) -> Compared:
+def _compared(comparison: Comparison, rails: Sequence[Guardrail]) -> Compared:
     return Compared(
-        subject=one.pairing.subject,
-        version=one.pairing.version,
-        since=one.began,
-        challenger=one.challenger,
-        incumbent=one.incumbent,
+        subject=comparison.pairing.subject,
+        version=comparison.pairing.version,
+        since=comparison.began,
+        challenger=comparison.challenger,
+        incumbent=comparison.incumbent,
         guardrails=tuple(
-            Rail(name=rail.name, e_value=rail.found.e_value, limit=rail.found.threshold, why=rail.why) for rail in rails
+            Rail(name=rail.name, e_value=rail.evidence.e_value, limit=rail.evidence.threshold, why=rail.why)
+            for rail in rails
         ),
     )
 
 
 def _lanes(serving: Standing, section: Task) -> str:
-    said = [told(serving.live) if serving.live else "no rules are live"]
+    lanes = [told(serving.live) if serving.live else "no rules are live"]
     if serving.canary is not None:
-        said.append(told(serving.canary))
+        lanes.append(told(serving.canary))
     if section.serve == "canary":
-        said.append(f"the weak model gets {weak_share(section, serving):.0%}")
-    return ", ".join(said)
+        lanes.append(f"the weak model gets {weak_share(section, serving):.0%}")
+    return ", ".join(lanes)
 
 
-def _line(one: Comparison) -> str:
-    c, i = one.challenger, one.incumbent
+def _line(comparison: Comparison) -> str:
+    c, i = comparison.challenger, comparison.incumbent
     labels = f", labelled wrong {c.wrong} of {c.labelled} against {i.wrong} of {i.labelled}" if c.labelled else ""
-    of = "the weak model" if one.pairing.subject == "strong" else named(one.pairing.version)
-    return f"{of}, {one.pairing.name}: bad {c.bad} of {c.seen} against {i.bad} of {i.seen}{labels}"
+    of = "the weak model" if comparison.pairing.subject == "strong" else named(comparison.pairing.version)
+    return f"{of}, {comparison.pairing.name}: bad {c.bad} of {c.seen} against {i.bad} of {i.seen}{labels}"
