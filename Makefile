@@ -25,8 +25,8 @@ demo: $(READY)  ## the whole loop on a small local model: watch it get better wh
 test: $(READY)  ## the fast tests, in parallel; they need no model (ARGS="-k name" picks some)
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
-drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks: some minutes
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m drill $(ARGS)
+drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks; property tests at full length
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "(drill or hypothesis) and not node" --hypothesis-profile=thorough $(ARGS)
 
 conformance: $(READY)  ## other makers' clients against the gateway (fetches Node.js and their packages, about 300 MB)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock

@@ -22,8 +22,10 @@ RINGS = {
 }
 """Marks of tests beyond the fast ring, and how to run each."""
 
-settings.register_profile("preceptor", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("preceptor")
+SLOW = [HealthCheck.too_slow]
+settings.register_profile("fast", deadline=None, derandomize=True, suppress_health_check=SLOW, max_examples=25)
+settings.register_profile("thorough", deadline=None, derandomize=True, suppress_health_check=SLOW, max_examples=100)
+settings.load_profile("fast")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

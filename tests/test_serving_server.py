@@ -20,6 +20,9 @@ from gateway.serving.server import uvicorn_config
 from gateway.store.sql import SqlStore
 from tests.fakes import asked, events, raw_server, read_request, services, settings
 
+pytestmark = pytest.mark.drill
+"""Each test starts real processes."""
+
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 20
 """Seconds after which a process that should have spoken or ended is a failure."""

@@ -22,6 +22,9 @@ from gateway.http_server.listener import bind
 from gateway.store.sql import SqlStore
 from tests.fakes import asked, completion, events
 
+pytestmark = pytest.mark.drill
+"""Each test starts real processes."""
+
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 90
 """Seconds after which something that should have happened is a failure."""
