@@ -1,1 +1,1 @@
-"""The HTTP surface. Handlers translate between HTTP and the rest; they decide nothing."""
+"""The HTTP API. Translates between HTTP and the other rooms; decides nothing."""

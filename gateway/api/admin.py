@@ -1,7 +1,7 @@
-"""``/admin``: what the commands ``preceptor rules`` and ``tasks`` do, over HTTP, for whoever has the admin key.
+"""``/admin``: the commands ``preceptor rules`` and ``tasks`` over HTTP, behind the admin key.
 
-Everything here is refused until ``server.admin_key`` is set. A decision takes effect on the next request of this
-gateway; others on the same store follow within a second.
+Off until ``server.admin_key`` is set. A decision takes effect on the next request of this gateway; other gateways on
+the same store follow within a second.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ _Body = TypeVar("_Body", _About, _Version, _Share, _Switch)
 
 
 def admin(services: Services) -> Router:
-    """The routes, behind the key that is configured now."""
+    """Return the routes, guarded by the configured key."""
 
     def only_its_holder(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         authorise(connection.headers.get("authorization"), services.settings.server.admin_key)
@@ -69,7 +69,7 @@ def admin(services: Services) -> Router:
 
 
 def authorise(header: str | None, key: str | None) -> None:
-    """Let only the holder of the key pass. Raises ``Unauthorized``; takes the same time for every wrong key."""
+    """Check the admin key. Raises ``Unauthorized``, after the same time for every wrong key."""
     if key is None:
         raise Unauthorized("The admin API is off: set server.admin_key.", code="admin_api_off")
     given = bearer((header or "").encode("latin-1", "replace"))
@@ -79,7 +79,7 @@ def authorise(header: str | None, key: str | None) -> None:
 
 @get("/tasks")
 async def list_tasks(services: NamedDependency[Services]) -> list[dict[str, Any]]:
-    """Every task: its models, what serves it now, and what the watch last made of it."""
+    """List every task with its models, the active rules and the newest status of its roll-out."""
     store = services.store
 
     def read() -> list[dict[str, Any]]:
@@ -106,18 +106,18 @@ def _state(services: Services, task: str, lanes: Lanes) -> dict[str, Any]:
 
 @get("/rules")
 async def list_rules(services: NamedDependency[Services], task: FromQuery[str]) -> dict[str, Any]:
-    """All versions of a task with their evidence, and which one is live."""
+    """List all versions of a task with their evidence, and the number of the live version."""
     store = services.store
     versions, active = await asyncio.to_thread(lambda: (store.rule_sets(_known(services, task)), store.active()))
     live = active.get(task)
-    return {"task": task, "active": live.version if live else None, "rule_sets": [to_dict(one) for one in versions]}
+    return {"task": task, "active": live.version if live else None, "rule_sets": [to_dict(rule_set) for rule_set in versions]}
 
 
 @get("/rules/show")
 async def show_rules(
     services: NamedDependency[Services], task: FromQuery[str], version: FromQuery[int | None] = None
 ) -> dict[str, Any]:
-    """A version (default: the live one), as an export holds it."""
+    """Return a version (default: the live one) in the form of an export."""
     return to_dict(await asyncio.to_thread(found, services.store, _known(services, task), version))
 
 
@@ -128,7 +128,7 @@ async def diff_rules(
     old: Annotated[int, QueryParameter(name="from")],
     new: Annotated[int, QueryParameter(name="to")],
 ) -> dict[str, Any]:
-    """What changed between two versions."""
+    """Compare two versions."""
     store = services.store
     _known(services, task)
     before, after = await asyncio.to_thread(lambda: (found(store, task, old), found(store, task, new)))
@@ -137,14 +137,14 @@ async def diff_rules(
 
 @get("/rules/history")
 async def rules_history(services: NamedDependency[Services], task: FromQuery[str]) -> dict[str, Any]:
-    """Every decision about a task, oldest first."""
+    """List the decisions about a task, oldest first."""
     entries = await asyncio.to_thread(services.store.history, _known(services, task))
     return {"task": task, "history": [_entry(entry) for entry in entries]}
 
 
 @post("/rules/activate", status_code=200, request_max_body_size=_MAX_BODY)
 async def activate(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
-    """Make a version live, or none."""
+    """Make a version live, or no rules."""
     body = parse(await request.body(), _Version)
     why = body.why or "activated by hand"
     return await _decided(
@@ -157,7 +157,7 @@ async def activate(request: Request[Any, Any, Any], services: NamedDependency[Se
 
 @post("/rules/rollback", status_code=200, request_max_body_size=_MAX_BODY)
 async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
-    """End the trial under way or, if there is none, make live again what was live before."""
+    """End the trial under way; without a trial, make the version before the live one live again."""
     body = parse(await request.body(), _About)
     return await _decided(
         services,
@@ -167,7 +167,7 @@ async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Se
 
 @post("/rules/share", status_code=200, request_max_body_size=_MAX_BODY)
 async def share(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
-    """Give the weak model a share of the conversations, where both models serve."""
+    """Set the weak model's share of the conversations, for a task with both models."""
     body = parse(await request.body(), _Share)
     served_by_both(_known(services, body.task), services.settings.tasks[body.task].serve)
     why = body.why or "set by hand"
@@ -181,13 +181,13 @@ async def share(request: Request[Any, Any, Any], services: NamedDependency[Servi
 
 @get("/injection")
 async def get_injection(services: NamedDependency[Services]) -> dict[str, bool]:
-    """Whether rule sets are injected: as the switch stands, and whether the environment lets it."""
+    """Return the state of the kill switch, and the environment's permission to inject rules."""
     return {"on": await asyncio.to_thread(services.store.injecting), "environment": services.settings.injection}
 
 
 @post("/injection", status_code=200, request_max_body_size=_MAX_BODY)
 async def switch(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
-    """The kill switch, for every task."""
+    """Turn the injection of rules off or on, for every task."""
     body = parse(await request.body(), _Switch)
     decision = await _decided(
         services, lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=_BY, why=body.why)
@@ -196,7 +196,7 @@ async def switch(request: Request[Any, Any, Any], services: NamedDependency[Serv
 
 
 def parse(body: bytes, kind: type[_Body]) -> _Body:
-    """A request's body. Raises ``BadRequest`` with what is wrong in it."""
+    """Decode a request's body. Raises ``BadRequest`` with the mistake."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -210,7 +210,7 @@ def _known(services: Services, task: str) -> str:
 
 
 async def _decided(services: Services, decide: Callable[[], Activation]) -> dict[str, Any]:
-    """Decide, and let this gateway's very next request go by it."""
+    """Carry out a decision; the very next request of this gateway follows it."""
 
     def work() -> Activation:
         decision = decide()

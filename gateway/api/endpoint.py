@@ -1,7 +1,7 @@
-"""An endpoint that asks models: the request path. Nothing here touches the disk or waits for anything but models.
+"""The endpoints for models: the request path. Touches no disk and waits for nothing but models.
 
-One class serves every such endpoint; what differs is how a request is opened and, for a foreign API, how replies and
-errors are worded.
+A single class serves them all. They differ in opening a request and, for a foreign API, in the shape of replies and
+errors.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 LEARN_HEADER = b"x-preceptor-learn"
 REF_HEADER = b"x-client-request-id"
 _PLANS = 1024
-"""Plans whose headers are remembered."""
+"""Most plans with remembered headers."""
 
 
 def learnable(header: str | None) -> bool:
-    """Whether an exchange may be learnt from. Any word but ``on`` is an objection: it must not be missed."""
+    """Decide whether the text of an exchange may be kept. Any value but ``on`` forbids it: no objection is missed."""
     return header is None or header.strip().lower() in ("on", "")
 
 
@@ -46,10 +46,10 @@ def client_ref(header: str | None) -> str | None:
 
 
 class Endpoint:
-    """An ASGI application for one path that speaks OpenAI's API."""
+    """An ASGI application for a path of OpenAI's API."""
 
     def __init__(self, services: Services, open_request: Callable[[bytes], Envelope], *, prefix: str) -> None:
-        """``prefix`` is what the ids of this API's replies begin with."""
+        """``prefix`` begins the ids of this API's replies, such as ``chatcmpl-``."""
         self._services = services
         self._open = open_request
         self._prefix = prefix
@@ -70,7 +70,7 @@ class Endpoint:
             log.exception("a request failed", extra={"action": "endpoint.bug", "exchange": exchange.id})
             await self._fail(exchange, PreceptorError(f"internal error: {type(error).__name__}"), send)
         except asyncio.CancelledError:
-            # The server stops and has waited long enough. This is the request's own task: nobody above awaits it.
+            # The server stops and has waited long enough. The request's own task ends here: no caller awaits it.
             stopping = Overloaded("The gateway is stopping: send the request again.", code="stopping")
             await self._fail(exchange, stopping, send)
 
@@ -102,27 +102,27 @@ class Endpoint:
         exchange.end("ok", 200)
 
     def whole(self, reply: bytes, exchange: "Running") -> bytes:
-        """An unstreamed reply in this API's words."""
+        """Return an unstreamed reply in this API's shape."""
         return reply
 
     def events(self, events: AsyncGenerator[bytes, None], exchange: "Running") -> AsyncGenerator[bytes, None]:
-        """A streamed reply in this API's words. Closing the result closes ``events``."""
+        """Return the events of a streamed reply in this API's shape. Closing the result closes ``events``."""
         return events
 
     def headers(self, exchange: "Running") -> list[Header]:
-        """What every answer says of its exchange."""
+        """Return the headers about the exchange."""
         return exchange.headers()
 
     def error(self, error: PreceptorError, exchange: "Running") -> bytes:
-        """An error in this API's words."""
+        """Return an error in this API's shape."""
         return error.body()
 
     def error_event(self, error: PreceptorError, exchange: "Running") -> bytes:
-        """An error inside a stream in this API's words."""
+        """Return an error as an event of a stream, in this API's shape."""
         return sse.event_of(self.error(error, exchange))
 
     async def _fail(self, exchange: "Running", error: PreceptorError, send: Send) -> None:
-        """Answer with an error: as a response, or inside a stream that has begun."""
+        """Answer with an error: as a response, or as the last event of a stream."""
         if exchange.streaming:
             await piece(send, self.error_event(error, exchange), more=True)
             await piece(send, b"", more=False)
@@ -142,8 +142,8 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
 
 
 @lru_cache(_PLANS)
-def _told(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
-    """What an answer says of its plan. Callers shorten ``model``, which may be a client's own word: it is kept."""
+def _plan_headers(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
+    """Return the headers about a plan. Callers shorten ``model``: it may be a client's text, and results are kept."""
     return (
         (b"x-preceptor-task", (task or "none").encode()),
         (b"x-preceptor-rules", str(rules or "none").encode()),
@@ -153,7 +153,7 @@ def _told(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[He
 
 
 class Running:
-    """An exchange under way: collects what its record needs and hands it to the writer once."""
+    """An exchange under way. Collects its record and hands it to the writer once."""
 
     def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
         self._services = services
@@ -166,17 +166,17 @@ class Running:
         self.trace: CompletionTrace = services.serving.completions.new_trace()
         self.streaming = False
         self.learn = True
-        """Whether what was said may be kept; the client decides (``x-preceptor-learn: off``)."""
+        """The text may be kept; the client decides (``x-preceptor-learn: off``)."""
         self.ref: str | None = None
         """The client's own name for the request."""
 
     @property
     def plan(self) -> RoutePlan | None:
-        """The plan that is carried out; there is none before the request was understood."""
+        """The plan in execution; ``None`` until the request is understood."""
         return self.trace.plan
 
     def begin(self) -> None:
-        """The reply begins now."""
+        """Note the beginning of the reply."""
         elapsed = self._services.clock() - self._began
         self._first_byte_ms = elapsed * 1000
         self.id = self.trace.reply_id or self.id
@@ -186,12 +186,12 @@ class Running:
         headers = [(b"x-request-id", self.id.encode())]
         plan = self.plan
         if plan is not None:
-            headers += _told(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST])
+            headers += _plan_headers(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST])
             headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
         return headers
 
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:
-        """Record the exchange. A request that never became a plan is counted nowhere but in the client."""
+        """Record the exchange. A request without a plan is not recorded."""
         plan = self.plan
         if plan is None:
             return

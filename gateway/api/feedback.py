@@ -1,4 +1,4 @@
-"""``POST /v1/feedback``: what a client says of a reply, keyed by the reply's ``id``. Acknowledged once it is stored."""
+"""``POST /v1/feedback``: a client's judgement of a reply, by the reply's ``id``. Acknowledged once it is stored."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from gateway.services import Services
 
 _MAX_BODY = 10**6
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-"""Between attempts, while another worker may have the exchange in its queue."""
+"""Seconds between attempts, while another worker may have the exchange in its queue."""
 
 
 class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,19 +29,19 @@ class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")
-"""Where msgspec's message names the key that is wrong, missing or unknown."""
+"""The wrong, missing or unknown key in msgspec's message."""
 
 _body = msgspec.json.Decoder(FeedbackBody)
 
 
 def parse(body: bytes, created: float, key: str | None = None) -> Feedback:
-    """Decode feedback sent with the key of that name; raises ``BadRequest`` with the field that is wrong."""
+    """Decode feedback sent with the key named ``key``. Raises ``BadRequest`` with the wrong field."""
     try:
         given = _body.decode(body)
     except msgspec.ValidationError as error:
-        found = _PLACE.search(str(error))
+        place = _PLACE.search(str(error))
         message = str(error).partition(" - at `$")[0]
-        raise BadRequest(message, param=found[1] if found else None) from None
+        raise BadRequest(message, param=place[1] if place else None) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
     if given.expected is None:
@@ -64,7 +64,7 @@ def parse(body: bytes, created: float, key: str | None = None) -> Feedback:
 async def give_feedback(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[dict[str, Any]]:
-    """Store feedback. 404 for an id that no exchange has."""
+    """Store feedback. Answers 404 for an unknown id."""
     holder = holder_of(request.scope)
     feedback = parse(await request.body(), services.wall_clock(), holder.name if holder is not None else None)
     if not await _stored(services, feedback):
@@ -73,7 +73,7 @@ async def give_feedback(
 
 
 async def _stored(services: Services, feedback: Feedback) -> bool:
-    """Whether the exchange is known. What this process recorded is written before; another's takes its time."""
+    """Store feedback; return whether the exchange is known. Another worker may still be writing the exchange."""
     pauses = _PAUSES_S if services.settings.server.workers > 1 else ()
     for pause in pauses:
         if await services.writer.feedback(feedback):

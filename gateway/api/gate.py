@@ -1,7 +1,7 @@
-"""The gate before every path: where keys are configured, nobody passes without one but who asks for nothing.
+"""The gate before every path: with keys configured, only health checks pass without a key.
 
-Decides by the path as it came over the wire, before anything is decoded or read, and by what is allowed, not by what is
-forbidden. Behind it a request's scope says whose it is. ``/admin`` has a key of its own (``api.admin``).
+Decides by the raw path, before anything is decoded or read, and by a list of allowed paths. Behind the gate, a
+request's scope holds the key's owner. ``/admin`` has a key of its own (``api.admin``).
 """
 
 from litestar.types import HTTPScope, Send
@@ -13,7 +13,7 @@ from gateway.formats.messages_reply import error_body
 from gateway.services import Services
 
 HOLDER = "preceptor.holder"
-"""Where a scope holds whose key was shown."""
+"""The key of the ``Holder`` in an ASGI scope."""
 
 OPEN = frozenset({b"/livez", b"/readyz"})
 ADMIN = b"/admin"
@@ -21,15 +21,15 @@ MESSAGES = b"/v1/messages"
 ASKING = frozenset({
     b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses", MESSAGES,
 })  # fmt: skip
-"""Paths whose requests are held against a key's tasks and models."""
+"""Paths with a check of the key's tasks and models."""
 FOR_LIMITED = frozenset({*ASKING, *(path + b"/" for path in ASKING), b"/v1/models", b"/v1/feedback"})
-"""What a key for some tasks or models may ask for. The default upstream's other paths would serve it any model, and the
-metrics tell of other people's tasks."""
+"""Paths for a key with limits. The default upstream's other paths would serve any model, and the metrics are about
+everybody's tasks."""
 MODELS = b"/v1/models/"
 
 
 def admit(scope: HTTPScope, services: Services) -> None:
-    """Let a request pass, and note in its scope whose it is. Raises ``Unauthorized`` or ``Forbidden``."""
+    """Check a request's key and put its ``Holder`` into the scope. Raises ``Unauthorized`` or ``Forbidden``."""
     keys = services.serving.keys
     if not keys:
         return
@@ -43,13 +43,13 @@ def admit(scope: HTTPScope, services: Services) -> None:
 
 
 def holder_of(scope: HTTPScope) -> Holder | None:
-    """Whose request it is; ``None`` where nobody is asked for a key."""
-    found: Holder | None = scope.get(HOLDER)  # type: ignore[assignment]
-    return found
+    """Return the owner of the request's key; ``None`` without configured keys."""
+    holder: Holder | None = scope.get(HOLDER)  # type: ignore[assignment]
+    return holder
 
 
 async def refuse(error: PreceptorError, scope: HTTPScope, send: Send) -> None:
-    """Say why a request does not pass, in the words of the API that it speaks."""
+    """Answer with the error, in the shape of the request's API."""
     path = scope.get("raw_path", b"")
     body = error_body(error) if path == MESSAGES or path.startswith(MESSAGES + b"/") else error.body()
     await respond(send, error.status, body, error_headers(error))

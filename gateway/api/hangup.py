@@ -1,8 +1,8 @@
-"""Ends a request's work as soon as its client hangs up, also before the first byte.
+"""Cancellation of a request's work when its client hangs up, also before the first byte.
 
-Servers tell a handler of a closed connection only through ``receive()``, which a handler that awaits its upstream does
-not call; without this, generation runs on and is billed. Our own server says it directly: a task
-that waits in ``receive()`` costs a tenth of a request. On any other one, such a task is made.
+ASGI reports a closed connection only through ``receive()``, but a handler awaits its upstream; without a watch,
+generation runs on and is billed. Our own server calls ``Transaction.on_lost`` instead: a task for ``receive()`` costs a
+tenth of a request. On any other server, such a task is made.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from gateway.http_server.request_response import TRANSACTION, Transaction
 
 
 class ClientGone(Exception):
-    """The client hung up; there is nobody to answer."""
+    """The client hung up before the end of its answer."""
 
 
 class HangUp:
-    """Context that cancels its body when the client disconnects, and then raises ``ClientGone``."""
+    """Context manager: cancels its body when the client disconnects, then raises ``ClientGone``."""
 
     def __init__(self, scope: HTTPScope, receive: Receive) -> None:
         self._transaction: Transaction | None = cast("Mapping[str, Any]", scope).get(TRANSACTION)
@@ -56,7 +56,7 @@ class HangUp:
             self._watch.cancel()
         else:
             self._transaction.on_lost = None
-        # A cancellation from elsewhere (shutdown, a time-out around us) is not ours to turn into anything. What the
-        # body raised while a hang-up cancelled it has nobody to hear of it.
+        # A cancellation from elsewhere (shutdown, a time-out around us) passes unchanged. An error raised by the body
+        # while a hang-up cancelled it is dropped: no client is left to receive it.
         if self._gone and kind is not None and self._body.uncancel() == 0:
             raise ClientGone from error

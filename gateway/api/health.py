@@ -10,19 +10,22 @@ from gateway.metrics.worker_counts import families
 from gateway.services import Services
 from gateway.upstream.guarded import Guarded
 
-_ASKED: Final = [HttpMethod.GET, HttpMethod.HEAD]
-"""Many load balancers ask for the head alone."""
+_METHODS: Final = [HttpMethod.GET, HttpMethod.HEAD]
+"""Many load balancers send HEAD."""
 
 
-@route("/livez", http_method=_ASKED)
+@route("/livez", http_method=_METHODS)
 async def livez() -> dict[str, str]:
-    """The process runs its loop."""
+    """Answer 200: the event loop runs."""
     return {"status": "ok"}
 
 
-@route("/readyz", http_method=_ASKED)
+@route("/readyz", http_method=_METHODS)
 async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
-    """200 when requests can be answered; 503 while an upstream is not there. A failing database only degrades."""
+    """Answer 200 when requests can be served, 503 while an upstream is not ready.
+
+    A failing database or background loop only degrades.
+    """
     upstreams = services.serving.upstreams
     waiting = {name: why for name, upstream in upstreams.items() if (why := upstream.ready()) is not None}
     failures = dict(services.background.failures)
@@ -38,16 +41,16 @@ async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]
 
 @get("/metrics", media_type=MediaType.TEXT)
 async def metrics(services: NamedDependency[Services]) -> bytes:
-    """Prometheus' text format: what all workers counted, whichever of them is asked."""
-    look_at_gauges(services)
+    """Return the metrics of all workers in Prometheus' text format."""
+    update_gauges(services)
     telemetry = services.telemetry
     if telemetry.counts is None:
         return telemetry.text()
     return await asyncio.to_thread(telemetry.counts.total, families(telemetry.registry.collect()))
 
 
-def look_at_gauges(services: Services) -> None:
-    """Bring up to date what is not counted but looked at when somebody asks."""
+def update_gauges(services: Services) -> None:
+    """Set the gauges that nothing updates between two scrapes: active rule sets, calls under way."""
     for task in services.settings.tasks:
         lane = services.rules.current.lanes.get(task)
         services.telemetry.rules(task, lane.live.rule_set.version if lane and lane.live else 0)

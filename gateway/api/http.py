@@ -1,4 +1,4 @@
-"""Bodies in, bodies and errors out, for handlers that speak ASGI directly because they are on the request path."""
+"""Reading bodies and writing responses over bare ASGI, for the request path."""
 
 import re
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
 
 LONGEST = 1024
-"""Characters of text that a header carries."""
+"""Most characters of text in a header."""
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
 async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
-    """The request's body, at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
+    """Read the request's body, at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
@@ -38,7 +38,7 @@ async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
 
 
 def header(scope: HTTPScope, name: bytes) -> str | None:
-    """A request header by its lower-case name; the first one where it was sent twice."""
+    """Return a request header by its lower-case name; the first of several."""
     for key, value in scope["headers"]:
         if key == name:
             return value.decode("latin-1")
@@ -50,22 +50,22 @@ async def start(send: Send, status: int, headers: Iterable[Header]) -> None:
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-    """A whole response at once."""
+    """Send a whole response at once."""
     await start(send, status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def piece(send: Send, body: bytes, *, more: bool) -> None:
-    """One piece of a streamed response."""
+    """Send a piece of a streamed response."""
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 def error_headers(error: PreceptorError) -> list[Header]:
-    """The headers of an upstream's refusal that clients act on. The request's id is ours to say."""
+    """Return the headers of an upstream's refusal for the client, without the request id: the gateway sets its own."""
     handed_on: dict[str, str] = getattr(error, "headers", {})
     return [(name.encode(), header_value(value)) for name, value in handed_on.items() if name != "x-request-id"]
 
 
 def header_value(text: str) -> bytes:
-    """Text as a header can carry it: a line break in it would begin another header, and clients refuse long ones."""
+    """Return text in a form fit for a header: no line break, which would begin another header, and not too long."""
     return _UNPRINTABLE.sub(b"?", text[:LONGEST].encode("ascii", "replace"))

@@ -1,4 +1,4 @@
-"""``POST /v1/messages``: Anthropic's Messages API, translated to a chat and back, so that tasks and rules apply."""
+"""``POST /v1/messages``: Anthropic's Messages API, translated to a chat and back so that tasks and rules apply."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,7 +13,7 @@ from gateway.services import Services
 
 
 class Messages(Endpoint):
-    """An ASGI application for one path that speaks Anthropic's API."""
+    """An ASGI application for a path of Anthropic's API."""
 
     def __init__(self, services: Services) -> None:
         super().__init__(services, open_messages, prefix="msg_")

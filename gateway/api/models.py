@@ -1,4 +1,4 @@
-"""``GET /v1/models``: every name that a client may use as ``model``."""
+"""``GET /v1/models``: every name for ``model`` in a request."""
 
 from typing import Any
 
@@ -15,8 +15,10 @@ from gateway.settings import Settings
 
 
 def listed(settings: Settings, holder: Holder | None = None) -> list[dict[str, Any]]:
-    """Model objects in OpenAI's shape: models, tasks by name, and the model names that tasks are recognised by; of
-    these what the holder of a key may use."""
+    """Return model objects in OpenAI's shape: models, model names of tasks, and tasks by name.
+
+    Names forbidden to the holder of the key are left out.
+    """
     names: list[tuple[str, str | None]] = [(name, None) for name in settings.models]
     names += [(task.match.model, name) for name, task in settings.tasks.items() if task.match.model]
     names += [(TASK_PREFIX + name, name) for name in settings.tasks]
@@ -26,7 +28,7 @@ def listed(settings: Settings, holder: Holder | None = None) -> list[dict[str, A
 
 @get("/v1/models")
 async def list_models(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
-    """All models."""
+    """List all models."""
     return {"object": "list", "data": listed(services.settings, holder_of(request.scope))}
 
 
@@ -34,7 +36,7 @@ async def list_models(request: Request[Any, Any, Any], services: NamedDependency
 async def get_model(
     request: Request[Any, Any, Any], services: NamedDependency[Services], name: FromPath[str]
 ) -> dict[str, Any]:
-    """One model. 404 if nothing has that name."""
+    """Return a model. Answers 404 for an unknown name."""
     wanted = name.removeprefix("/")
     for model in listed(services.settings, holder_of(request.scope)):
         if model["id"] == wanted:

@@ -1,6 +1,6 @@
-"""Every other path below ``/v1``: handed to ``server.default_upstream`` as it is, and its answer back, piece by piece.
+"""Every other path below ``/v1``: forwarded to ``server.default_upstream``, its answer piece by piece to the client.
 
-Nothing is read, injected or recorded. Without a default upstream there is nothing at such a path.
+Reads, injects and records nothing. Without a default upstream these paths answer 404.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 """Not TRACE: an upstream would send the gateway's own key back with it."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 REQUEST_HEADERS = frozenset({b"content-type", b"accept", b"openai-beta", b"idempotency-key"})
-"""What is handed on of a request; never a key: the upstream gets the gateway's own."""
+"""Headers of a request for the upstream; never a key: the upstream gets the gateway's own."""
 REPLY_HEADERS = (
     "content-type", "content-length", "content-disposition", "retry-after", "retry-after-ms", "x-should-retry",
     "x-request-id", "openai-processing-ms", "openai-version",
 )  # fmt: skip
-"""What is handed on of an answer; never a cookie."""
+"""Headers of an answer for the client; never a cookie."""
 
 
 class PassThrough:
-    """An ASGI application for all paths that have none of their own."""
+    """An ASGI application for all paths without an endpoint."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -52,7 +52,7 @@ class PassThrough:
             return
         except PreceptorError as error:
             if begun:
-                # The server cuts the connection of an unfinished answer: the one way to say that it is not whole.
+                # The server cuts the connection of an unfinished answer: the only sign of an incomplete body.
                 log.warning("an answer broke off: %s", error, extra={"action": "passthrough.broken"})
             else:
                 await respond(send, error.status, error.body(), error_headers(error))

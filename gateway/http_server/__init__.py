@@ -1,1 +1,1 @@
-"""The HTTP/1.1 server: sockets, connections, and the processes that share an address. Knows no models and no tasks."""
+"""The HTTP/1.1 server: listening sockets, connections, requests and responses. Knows no models and no tasks."""

@@ -1,8 +1,8 @@
-"""HTTP/1.1 with our clients: one connection, parsed strictly by llhttp (httptools), for uvicorn's server to hold.
+"""A client's HTTP/1.1 connection, parsed strictly by llhttp (httptools). uvicorn's server holds the connections.
 
-It bounds a request's head and the wait for a silent client, refuses what is not HTTP in OpenAI's shape, and looks at
-its connection now and then instead of setting a timer for each request. Answers the requests one after the other, each
-in a ``Transaction``. Does no TLS, no HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
+Bounds the size of a request's head and the wait for a silent client. Errors of the protocol are answered in OpenAI's
+shape. Answers requests in order, each in a ``Transaction``; one timer per connection, none per request. Does no TLS, no
+HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from gateway.memo import remembered
 MAX_HEAD: Final = 65_536
 """Bytes of request line and headers."""
 SILENCE_S: Final = 30.0
-"""Seconds that a client may be silent while it owes the rest of a request; cut off at the latest after twice that."""
+"""Seconds of silence in the middle of a request, before the connection is cut; twice that at most."""
 KEPT_S: Final = 75.0
-"""Seconds that a connection is kept for another request, ``SILENCE_S`` more at most. Longer than clients keep theirs:
-who closes first while the other one asks has lost a request."""
+"""Seconds without a request before the connection is closed, ``SILENCE_S`` more at most. Clients should close first: a
+request on its way to a closing server is lost."""
 _TOO_LONG = "The head of the request is too long."
 _IN_A_ROW = 8
-"""Requests that wait for their turn, from which on no more are read."""
+"""Most requests of a connection that wait for their turn; then reading stops."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -51,13 +51,13 @@ class HttpProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._asked: deque[tuple[Transaction, dict[str, Any]]] = deque()
-        """Requests that arrived before their turn, behind the one that is being answered."""
+        """Requests behind the current one, with their scopes."""
         self._transaction: Transaction | None = None
-        """The last request whose turn it was."""
+        """The current request, or the last one while there is none."""
         self._renew()
-        self._owed = True  # a client that connects has something to ask
+        self._owed = True  # a client connects because it has a request
         self._deaf = False
-        """Whether nothing more is understood. Reading goes on: only who reads hears of a hang-up."""
+        """Ignore all further input. Reading goes on, because a hang-up shows only while reading."""
         self._reading = True
         self.held_up = False
         self._drained = asyncio.Event()
@@ -67,12 +67,12 @@ class HttpProtocol(asyncio.Protocol):
         # A request behind one with "connection: close" is ignored, instead of spoiling the answer to the first.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._arriving: Transaction | None = None
-        """The request whose body is on its way."""
+        """The request that is being received."""
         self._owed = False
-        """Whether the client owes the rest of a request."""
+        """A request is incomplete: the client owes its rest."""
         self._in_head = True
         self._head_bytes = 0
-        self._bare_bytes = 0  # of what is neither head nor body: chunks' ends, trailers
+        self._bare_bytes = 0  # neither head nor body: framing of chunks, trailers
 
     # The transport's side.
 
@@ -98,7 +98,7 @@ class HttpProtocol(asyncio.Protocol):
             rest = self._parse(rest)
 
     def _parse(self, data: bytes | memoryview) -> memoryview | None:
-        """Parse what has arrived. Returns what is left where a request offered to speak something else."""
+        """Parse received bytes. Return the rest behind a request with an offer to upgrade, to be parsed next."""
         if self._deaf:
             return None
         if self._in_head:
@@ -110,7 +110,7 @@ class HttpProtocol(asyncio.Protocol):
         except HttpParserUpgrade as offer:
             if not self._offered:
                 return None
-            # Not taken up: the request is read as if there were no offer (RFC 9110, section 7.8).
+            # Declined: the request is read as if there were no offer (RFC 9110, section 7.8).
             head = self._without_offer()
             self._renew()
             self._parse(head)
@@ -125,7 +125,7 @@ class HttpProtocol(asyncio.Protocol):
         return None
 
     def eof_received(self) -> None:
-        """The client will not ask again. The transport closes."""
+        """Accept the end of the client's side. The transport closes."""
 
     def pause_writing(self) -> None:
         self.held_up = True
@@ -136,7 +136,7 @@ class HttpProtocol(asyncio.Protocol):
         self._drained.set()
 
     def _look(self) -> None:
-        """What a connection is not kept for: half a request, or none."""
+        """Close the connection if it waited too long for the rest of a request, or for a request."""
         still_s = self._loop.time() - self._moved
         if self._owed and self._reading and still_s >= self.silence_s:
             self._refuse(408, "The rest of the request did not come in time.")
@@ -147,11 +147,11 @@ class HttpProtocol(asyncio.Protocol):
 
     @property
     def _under_way(self) -> Transaction | None:
-        """The request that is being answered."""
+        """The request with an incomplete response."""
         return self._transaction if self._transaction is not None and not self._transaction.complete else None
 
     def _refuse(self, status: int, message: str) -> None:
-        """End the connection. What is wrong behind a request that is being answered ends it with that answer."""
+        """Answer with an error and close. An error behind an unanswered request closes after that request's answer."""
         answering, transaction = self._under_way, self._transaction
         if answering is not None and answering is not self._arriving:
             answering.keep_alive = False
@@ -160,7 +160,7 @@ class HttpProtocol(asyncio.Protocol):
         if transaction is None or transaction is not self._arriving or not transaction.written:
             self.transport.write(refusal(status, BadRequest(message)))
         if transaction is not None and transaction is self._arriving:
-            transaction.lose()  # it is answered
+            transaction.lose()  # its answer is written already
         self.transport.close()
 
     # The parser's side.
@@ -176,19 +176,19 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer, which nobody wants: it must not be taken for a header (RFC 9110, section 6.5.1)
+            return  # a trailer, not needed here: it must not be mistaken for a header (RFC 9110, section 6.5.1)
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self._expects = True
         self._headers.append((name, value))
 
     def _without_offer(self) -> bytes:
-        """The head of a request that offers to speak something else, without what says so."""
+        """Return the head of the current request without its offer to upgrade."""
         version = self._parser.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
         for name, value in self._headers:
             if name == b"connection":
-                others = (one for one in value.split(b",") if one.strip().lower() != b"upgrade")
+                others = (option for option in value.split(b",") if option.strip().lower() != b"upgrade")
                 lines.append(b"connection: " + b",".join(others))
             elif name != b"upgrade":
                 lines.append(b"%s: %s" % (name, value))
@@ -200,9 +200,9 @@ class HttpProtocol(asyncio.Protocol):
         tunnel = parser.get_method() == b"CONNECT"
         self._offered = parser.should_upgrade() and not tunnel
         if self._offered:
-            return  # the parser takes what follows for something else: see data_received
+            return  # the parser does not parse the bytes behind the head: see _parse
         if self._head_bytes > MAX_HEAD and sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD:
-            raise ValueError(_TOO_LONG)  # the parser makes it an error of its own
+            raise ValueError(_TOO_LONG)  # the parser turns it into HttpParserError
         version = parser.get_http_version()
         path, raw_path, query = _target(self._url)
         server, client = self._ends
@@ -270,7 +270,7 @@ class HttpProtocol(asyncio.Protocol):
         await self._drained.wait()
 
     def read_on(self, wanted: bool) -> None:
-        """Go on, unless many requests wait for their turn already. Who does not read hears of no hang-up."""
+        """Resume or pause reading. Stays paused while many requests wait. A hang-up shows only while reading."""
         wanted = wanted and len(self._asked) < _IN_A_ROW
         if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
@@ -287,7 +287,7 @@ class HttpProtocol(asyncio.Protocol):
         self.read_on(True)
 
     def shutdown(self) -> None:
-        """uvicorn wants the connection to end, at the latest with the response that is being written."""
+        """Close the connection, after the current response if there is one. uvicorn calls this when it stops."""
         answering = self._under_way
         if answering is None:
             self.transport.close()
@@ -297,7 +297,7 @@ class HttpProtocol(asyncio.Protocol):
 
 @remembered
 def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Path, the same as it was sent, and query. Raises what the parser makes an error of its own."""
+    """Split a request's target into decoded path, raw path and query. The parser turns errors into its own."""
     parsed = parse_url(url)
     raw_path = parsed.path or b"/"
     return unquote(raw_path.decode("ascii")), raw_path, parsed.query or b""

@@ -1,8 +1,8 @@
-"""The socket that clients connect to: bound before anything else starts, so that a port in use is said in one line.
+"""The listening socket, bound before anything else starts: a port in use is reported in one line.
 
-Several processes listen on one address with a socket each, and Linux deals new connections out by a hash of their ends.
-With one socket for all of them, whoever wakes up first takes what waits: of 64 connections that came at once, the
-busier of two processes got 36 to 60 in ten runs, with a socket each 32 to 40 (``tests.bench.gateway.spread``).
+Several processes listen on one address with a socket each, and Linux spreads new connections by a hash of their
+addresses. A shared socket spreads worse: of 64 connections at once, the busier of two processes got 36 to 60 in ten
+runs, with a socket each 32 to 40 (``tests.bench.gateway.spread``).
 """
 
 import socket
@@ -17,9 +17,9 @@ class PortTaken(PreceptorError):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ``PortTaken`` with what to do."""
+    """Return a listening socket. Raises ``PortTaken`` with a remedy."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named, asyncio sends small answers at once (TCP_NODELAY) on what it accepts here.
+    # With the protocol given, asyncio sets TCP_NODELAY on accepted connections: small answers leave at once.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -35,18 +35,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def share(listener: socket.socket) -> None:
-    """Let more sockets of the same user listen beside this one. It was bound alone, so nobody else has the port."""
+    """Allow more sockets of the same user on this one's address. It was bound alone, so the port is ours."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def beside(family: int, address: tuple[object, ...]) -> socket.socket:
-    """One more socket on a shared address. It gets connections once it listens. Raises ``OSError``."""
-    one = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    """Return another socket on a shared address; connections arrive after ``listen``. Raises ``OSError``."""
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        share(one)
-        one.bind(address)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        share(listener)
+        listener.bind(address)
     except OSError:
-        one.close()
+        listener.close()
         raise
-    return one
+    return listener

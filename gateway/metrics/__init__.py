@@ -1,1 +1,1 @@
-"""Prometheus metrics: updated where things happen, and added up over the processes that serve."""
+"""Prometheus metrics of a gateway, added up over its worker processes."""

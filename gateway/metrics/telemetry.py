@@ -1,8 +1,8 @@
-"""The metrics, updated where things happen and served at ``/metrics`` in Prometheus' text format.
+"""The gateway's metrics, served at ``/metrics`` in Prometheus' text format.
 
-What is counted on the request path are plain numbers, made into metrics when they are asked for: a counter of the
-client library costs ten times as much, for locks that one event loop does not need. One registry per gateway, so that
-tests and two gateways in one process do not share counts.
+The request path counts in plain numbers, and a scrape makes metrics of them: a counter of the client library costs ten
+times as much, for locks not needed by a single event loop. Each gateway has a registry of its own, so that tests and
+two gateways in one process do not share counts.
 """
 
 from bisect import bisect_left
@@ -23,11 +23,11 @@ _OVERHEAD_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
 
 
 class Telemetry(Collector):
-    """Every metric of the gateway. Label ``task`` is empty where no task was recognised. For one event loop."""
+    """All metrics of a gateway. The label ``task`` is empty for requests without a task. For a single event loop."""
 
     def __init__(self) -> None:
         self.counts: WorkerCounts | None = None
-        """Where several workers keep what they count; ``None`` where this process is the only one."""
+        """The counts shared between workers; ``None`` in a single process."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._ended: dict[tuple[str, str, str], _Ended] = defaultdict(_Ended)
@@ -51,11 +51,11 @@ class Telemetry(Collector):
         self._rules = Gauge("preceptor_rules_version", "Active rule set; 0 for none.", ["task"], registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A gauge whose value is read when the metrics are."""
+        """Add a gauge with its description; every scrape calls ``read`` for the value."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
     def exchange(self, exchange: Exchange, overhead_s: float) -> None:
-        """Count one exchange that has ended."""
+        """Count an exchange at its end."""
         ended, usage = self._ended[exchange.task or "", exchange.arm, exchange.status], exchange.usage
         ended.prompt_tokens += usage.prompt_tokens
         ended.output_tokens += usage.output_tokens
@@ -83,7 +83,7 @@ class Telemetry(Collector):
         return generate_latest(self.registry)
 
     def collect(self) -> Iterable[Metric]:
-        """What was counted, as the registry wants it."""
+        """Return the plain numbers as metrics, for the registry."""
         exchanges = CounterMetricFamily(
             "preceptor_exchanges", "Exchanges by how they ended.", labels=["task", "arm", "status"]
         )
@@ -110,7 +110,7 @@ class Telemetry(Collector):
 
 
 class _Ended:
-    """The exchanges of one task that ended alike: one look-up for all that is counted of one."""
+    """Numbers of the exchanges with the same task, arm and status: a single look-up per exchange."""
 
     def __init__(self) -> None:
         self.prompt_tokens = 0
@@ -127,12 +127,12 @@ class _Times:
         self.total = 0.0
 
     @classmethod
-    def of(cls, some: Sequence["_Times"]) -> Self:
-        """Histograms with the same bounds as one."""
-        found = cls(some[0]._bounds)
-        found._counts = [sum(counts) for counts in zip(*(one._counts for one in some), strict=True)]
-        found.total = sum(one.total for one in some)
-        return found
+    def of(cls, parts: Sequence["_Times"]) -> Self:
+        """Return the sum of histograms with the same bounds."""
+        summed = cls(parts[0]._bounds)
+        summed._counts = [sum(counts) for counts in zip(*(part._counts for part in parts), strict=True)]
+        summed.total = sum(part.total for part in parts)
+        return summed
 
     @property
     def count(self) -> int:
@@ -143,10 +143,10 @@ class _Times:
         self.total += seconds
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Upper bounds, ``+Inf`` last, each with how many times lie at or below it."""
-        found: list[tuple[str, float]] = []
+        """Return the upper bounds, ``+Inf`` last, each with the number of times at or below it."""
+        buckets: list[tuple[str, float]] = []
         below = 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             below += count
-            found.append((f"{bound}" if bound != float("inf") else "+Inf", below))
-        return found
+            buckets.append((f"{bound}" if bound != float("inf") else "+Inf", below))
+        return buckets

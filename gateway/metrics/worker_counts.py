@@ -1,8 +1,8 @@
-"""What several workers counted, added up: each keeps its metrics in a file of its own, and the one that is asked adds.
+"""The metrics of several workers, added up at every scrape. Each worker writes its own to a file.
 
-A file outlives its worker, and the next one with the same number counts on from there: a crash costs what was counted
-since the last write. Gauges are of the moment, so a file says until when they hold. Knows nothing of what is counted,
-but for the one gauge that is the same in every worker.
+A file outlives its worker, and the next worker with the same number continues from it: a crash loses the counts since
+the last write. Gauges are momentary, so a file has an expiry time for them. Adding needs no knowledge of the metrics,
+except for a gauge with the same value in every worker.
 """
 
 import logging
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 SUFFIX = ".counts"
 _ALIKE = "preceptor_rules_version"
-"""A gauge that tells the same in every worker, or will within a second."""
+"""A gauge with the same value in every worker, within a second: not to be added up."""
 
 Labels = tuple[tuple[str, str], ...]
 
 
 class Family(Value, frozen=True):
-    """One metric with all its samples."""
+    """A metric with all its samples."""
 
     name: str
     text: str
@@ -37,32 +37,35 @@ class Family(Value, frozen=True):
 
 
 class CountsFile(Value, frozen=True):
-    """What a worker's file holds."""
+    """The content of a worker's file."""
 
     good_until: float
-    """When its gauges stop to be true, in seconds since the epoch."""
+    """Expiry time of the gauges, in seconds since the epoch."""
     families: tuple[Family, ...] = ()
 
 
-_encode = msgspec.msgpack.Encoder().encode  # unlike JSON it has every float
+_encode = msgspec.msgpack.Encoder().encode  # unlike JSON, it can encode every float
 _decode = msgspec.msgpack.Decoder(CountsFile).decode
 
 
 def families(metrics: Iterable[Metric]) -> list[Family]:
-    """What a registry collects, as values."""
+    """Return a registry's metrics as values."""
     return [
         Family(
             name=metric.name,
             text=metric.documentation,
             kind=metric.type,
-            samples=tuple((one.name, tuple(one.labels.items()), one.value) for one in metric.samples),
+            samples=tuple((sample.name, tuple(sample.labels.items()), sample.value) for sample in metric.samples),
         )
         for metric in metrics
     ]
 
 
 class WorkerCounts:
-    """The counts of worker ``number`` in a folder that all share. Blocks on files; ``now`` is since the epoch."""
+    """The counts of worker ``number``, in a folder shared by all workers.
+
+    Blocks on files. ``now`` is in seconds since the epoch.
+    """
 
     def __init__(self, folder: Path, number: int, now: Callable[[], float]) -> None:
         self._path = folder / f"{number}{SUFFIX}"
@@ -73,9 +76,9 @@ class WorkerCounts:
         self._writing = threading.Lock()
 
     def keep(self, mine: Sequence[Family], good_for_s: float) -> None:
-        """Write down what this worker counted, for the others and for whoever comes after it.
+        """Write this worker's counts, for the other workers and for its successor.
 
-        A file that cannot be written is said once: requests go on.
+        A failure is logged once, and requests go on.
         """
         self._good_for_s = good_for_s
         snapshot = CountsFile(good_until=self._now() + good_for_s, families=tuple(added([*self._before, *mine])))
@@ -91,8 +94,8 @@ class WorkerCounts:
                 self._failure = str(error)
 
     def total(self, mine: Sequence[Family]) -> bytes:
-        """What all workers counted, in Prometheus' text format."""
-        self.keep(mine, self._good_for_s)  # so that the others tell no less from now on
+        """Return the counts of all workers in Prometheus' text format."""
+        self.keep(mine, self._good_for_s)  # a later scrape of another worker must not show lower counts
         parts = [*mine, *self._before]
         for path in sorted(self._path.parent.glob(f"*{SUFFIX}")):
             if path != self._path:
@@ -115,18 +118,18 @@ def _lasting(snapshot: CountsFile) -> list[Family]:
 
 
 def added(parts: Iterable[Family]) -> list[Family]:
-    """One family of each name: its samples added up."""
-    found: dict[str, Family] = {}
+    """Return a family for each name, with the samples added up."""
+    by_name: dict[str, Family] = {}
     sums: dict[str, dict[tuple[str, Labels], float]] = {}
     for family in parts:
-        found.setdefault(family.name, family)
+        by_name.setdefault(family.name, family)
         total = sums.setdefault(family.name, {})
         for name, labels, value in family.samples:
             known = total.get((name, labels))
             total[name, labels] = value if known is None else _together(family, name)(known, value)
     return [
         msgspec.structs.replace(family, samples=tuple((*key, value) for key, value in sums[name].items()))
-        for name, family in found.items()
+        for name, family in by_name.items()
     ]
 
 
@@ -137,13 +140,13 @@ def _together(family: Family, sample: str) -> Callable[[float, float], float]:
 
 
 class _Collected(Collector):
-    """Values as the registry wants them."""
+    """Families as a collector for a registry."""
 
-    def __init__(self, found: Sequence[Family]) -> None:
-        self._found = found
+    def __init__(self, collected: Sequence[Family]) -> None:
+        self._families = collected
 
     def collect(self) -> Iterable[Metric]:
-        for family in self._found:
+        for family in self._families:
             metric = Metric(family.name, family.text, family.kind)
             for name, labels, value in family.samples:
                 metric.add_sample(name, dict(labels), value)

@@ -1,1 +1,1 @@
-"""The processes that serve: one, or several on one address under a supervisor."""
+"""The serving processes: one, or several workers on one address under a supervisor."""

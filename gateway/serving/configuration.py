@@ -26,7 +26,7 @@ def reader(config: Path | None, given: Mapping[str, str | int]) -> Callable[[], 
 
 
 def usable_settings(config: Path | None, given: Mapping[str, Any] = MappingProxyType({})) -> Settings:
-    """Valid settings that can be served and that every plugin can work with. Raises ``ConfigurationError``."""
+    """Return valid settings, accepted by every plugin too. Raises ``ConfigurationError``."""
     settings = load(config_path(config))
     settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **given))
     mistakes = _worker_mistakes(settings)
@@ -37,7 +37,7 @@ def usable_settings(config: Path | None, given: Mapping[str, Any] = MappingProxy
 
 
 def _worker_mistakes(settings: Settings) -> list[str]:
-    """What several workers cannot do."""
+    """Return the reasons against several workers."""
     if settings.server.workers == 1:
         return []
     mistakes = [
@@ -47,5 +47,5 @@ def _worker_mistakes(settings: Settings) -> list[str]:
         if isinstance(upstream, LlamaCppSettings)
     ]
     if sys.platform != "linux":
-        mistakes.append("server.workers: more than one needs Linux, which deals connections out to them")
+        mistakes.append("server.workers: more than one needs Linux, which spreads connections over them")
     return mistakes

@@ -1,4 +1,4 @@
-"""What a supervisor tells a worker. A module of its own, because the supervisor is to load none of what serves."""
+"""The start parameters of a worker. A module of its own: the supervisor imports it without the serving code."""
 
 import msgspec
 
@@ -13,8 +13,8 @@ class WorkerParameters(msgspec.Struct, frozen=True, kw_only=True):
     listener: int
     """File descriptor of a bound socket."""
     counts: str
-    """Folder for what the workers count."""
+    """Folder of the workers' counts."""
     config: str | None
-    """What ``-c`` said."""
+    """The path given with ``-c``."""
     given: dict[str, str | int]
-    """What the command line set in the section ``server``."""
+    """Settings of the section ``server`` from the command line."""

@@ -1,8 +1,8 @@
-"""Starts several workers on one address, starts again what ends, and passes signals on. Serves nothing itself.
+"""The supervisor of several workers on one address: starts them, restarts them, passes signals on. Serves nothing.
 
-The first worker starts alone: it prepares the database, and what keeps it from starting would keep the others, too. A
-worker that cannot start while none serves ends everything; else it is tried again, with pauses that grow. No worker
-shares the listener of another: one that died gets no connections, and one that starts gets them when it is ready.
+The first worker starts alone: it prepares the database, and its failure would be the failure of all. If no worker
+serves and another cannot start, the supervisor gives up; otherwise it tries again with growing pauses. Every worker has
+a listener of its own: a dead worker gets no connections, and a new worker gets connections only when it is ready.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 WORKER: Final = (sys.executable, "-m", "gateway.serving.worker")
 _AFTER_DRAIN_S = 10.0
-"""What a worker has for its last writes, once its requests are done."""
+"""Seconds that a worker gets for its last writes after its requests have ended."""
 _STEADY_S = 10.0
-"""A worker that served so long did not end because of its start: no pause."""
+"""Seconds of service after which a restart begins with the shortest pause again."""
 
-Told = Callable[[int, int], bytes]
-"""What a worker reads from stdin, by its number and the descriptor of its listener."""
+MakeInput = Callable[[int, int], bytes]
+"""Return a worker's input on stdin for its number and its listener's descriptor."""
 
 
 class Ended(Value, frozen=True):
-    """How a worker's life went."""
+    """The end of a worker."""
 
     ready: bool
     steady: bool
@@ -52,13 +52,13 @@ def supervise(
     listener: socket.socket,
     ready: Callable[[], None],
 ) -> None:
-    """Keep ``server.workers`` workers until a signal; call ``ready`` once the first one answers requests.
+    """Keep ``server.workers`` workers running until a signal; call ``ready`` once the first answers requests.
 
     Blocks; raises ``PreceptorError`` if they cannot start.
     """
     with _counts_folder(settings.server.data_dir, listener.getsockname()[1]) as folder:
 
-        def told(number: int, descriptor: int) -> bytes:
+        def make_input(number: int, descriptor: int) -> bytes:
             parameters = WorkerParameters(
                 number=number, parent=os.getpid(), listener=descriptor, counts=str(folder),
                 config=None if config is None else str(config), given=dict(given),
@@ -66,16 +66,16 @@ def supervise(
             return msgspec.json.encode(parameters) + b"\n"
 
         stop_s = settings.server.drain_s + _AFTER_DRAIN_S
-        asyncio.run(Workers(settings.server.workers, listener, told, ready, stop_s=stop_s).run())
+        asyncio.run(Workers(settings.server.workers, listener, make_input, ready, stop_s=stop_s).run())
 
 
 @contextlib.contextmanager
 def _counts_folder(data_dir: Path, port: int) -> Iterator[Path]:
-    """A folder for the counts of this run, as private as the database beside it. Nobody else has the port."""
+    """Make a folder for the counts of this run, as private as the database. Its name holds the port, which is ours."""
     folder = data_dir / f"workers-{port}"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(folder, ignore_errors=True)  # left over from a killed run
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise PreceptorError(f"{folder} cannot be made: {error.strerror}; check server.data_dir") from error
@@ -86,40 +86,41 @@ def _counts_folder(data_dir: Path, port: int) -> Iterator[Path]:
 
 
 class Workers:
-    """``count`` processes that run ``command``, with a listener each. Those left ``stop_s`` after a signal are killed.
+    """``count`` processes of ``command``, each with a listener of its own.
 
-    ``pauses_s`` are the first and the longest pause before a worker is started again.
+    ``stop_s`` seconds after a signal, those still alive are killed. ``pauses_s`` are the first and the longest pause
+    before a worker is started again.
     """
 
     def __init__(
         self,
         count: int,
         listener: socket.socket,
-        told: Told,
+        make_input: MakeInput,
         ready: Callable[[], None],
         *,
         stop_s: float,
         pauses_s: tuple[float, float] = (0.1, 10.0),
         command: Sequence[str] = WORKER,
     ) -> None:
-        self._count, self._told, self._ready, self._command = count, told, ready, command
+        self._count, self._make_input, self._ready, self._command = count, make_input, ready, command
         self._stop_s, self._pauses_s = stop_s, pauses_s
         share(listener)
         self._first: socket.socket | None = listener
         self._family, self._address = listener.family, listener.getsockname()
         self._running: set[asyncio.subprocess.Process] = set()
         self._serving: set[asyncio.subprocess.Process] = set()
-        self._one_is_ready = asyncio.Event()
+        self._first_is_ready = asyncio.Event()
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Until SIGTERM or SIGINT; SIGHUP is passed on. Raises ``PreceptorError`` for a bad start."""
+        """Run until SIGTERM or SIGINT; pass SIGHUP on. Raises ``PreceptorError`` if no worker can start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, lambda: _send(signal.SIGHUP, self._serving))
         keeping = [asyncio.create_task(self._keep(0))]
-        await self._one_is_ready.wait()
+        await self._first_is_ready.wait()
         if not self._stopping.is_set():
             self._ready()
             keeping += [asyncio.create_task(self._keep(number)) for number in range(1, self._count)]
@@ -132,13 +133,13 @@ class Workers:
         await asyncio.gather(*keeping)
 
     def _stop(self, number: int) -> None:
-        # First SIGTERM, which ends a worker without a word before it can take signals; a second Ctrl-C ends streams.
+        # SIGTERM first: it also ends a worker that does not handle signals yet. A second Ctrl-C ends open streams.
         _send(number if self._stopping.is_set() else signal.SIGTERM, self._running)
         self._stopping.set()
-        self._one_is_ready.set()
+        self._first_is_ready.set()
 
     async def _keep(self, number: int) -> None:
-        """One worker after the other under this number."""
+        """Run the worker with this number; start another whenever it ends."""
         first, longest = self._pauses_s
         pause = first
         try:
@@ -161,20 +162,20 @@ class Workers:
                 self._stop(signal.SIGTERM)
 
     async def _live(self, number: int) -> Ended:
-        """A worker from its start to its end."""
+        """Run a worker from its start to its end."""
         began = asyncio.get_running_loop().time()
         try:
             process = await self._started(number)
         except OSError as error:
             return Ended(ready=False, steady=False, how=str(error))
         self._running.add(process)
-        if self._stopping.is_set():  # meanwhile
+        if self._stopping.is_set():  # a signal came while it started
             process.terminate()
         assert process.stdout is not None, "it is a pipe"
         ready = bool(await process.stdout.readline())
         if ready:
             self._serving.add(process)
-            self._one_is_ready.set()
+            self._first_is_ready.set()
             log.info("worker %d serves", number, extra={"action": "worker.serves", "pid": process.pid})
         code = await process.wait()
         self._running.discard(process)
@@ -183,7 +184,7 @@ class Workers:
         return Ended(ready=ready, steady=asyncio.get_running_loop().time() - began > _STEADY_S, how=how)
 
     async def _started(self, number: int) -> asyncio.subprocess.Process:
-        """A process with a listener that it alone holds. Raises ``OSError``."""
+        """Start a process with a listener of its own. Raises ``OSError``."""
         listener, self._first = self._first or beside(self._family, self._address), None
         with listener:
             process = await asyncio.create_subprocess_exec(
@@ -191,10 +192,10 @@ class Workers:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 pass_fds=[listener.fileno()],
-                process_group=0,  # a terminal's Ctrl-C is for the supervisor, which passes it on
+                process_group=0,  # Ctrl-C reaches the supervisor only; it passes the signal on
             )
             assert process.stdin is not None, "it is a pipe"
-            process.stdin.write(self._told(number, listener.fileno()))
+            process.stdin.write(self._make_input(number, listener.fileno()))
             process.stdin.close()
         return process
 

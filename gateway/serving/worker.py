@@ -22,7 +22,7 @@ import click
 import msgspec
 
 from gateway import logs
-from gateway.api.health import look_at_gauges
+from gateway.api.health import update_gauges
 from gateway.errors import PreceptorError
 from gateway.metrics.worker_counts import Family, WorkerCounts, families
 from gateway.plugins import installed
@@ -34,21 +34,21 @@ from gateway.settings import Settings, config_path
 
 _PR_SET_PDEATHSIG = 1
 INTERVAL_S = 1.0
-"""Time between two writes of the counts."""
+"""Seconds between two writes of the counts."""
 _SHARE = 0.005
-"""Of the event loop's time that collecting counts may take, at most: with 1,000 tasks it is done every 20 seconds."""
+"""Largest share of the event loop's time for collecting counts: with 1,000 tasks they are written every 20 s."""
 
 
 def main() -> None:
-    """Serve until a signal. Exits with status 1 if that cannot be; the last line on stderr says why."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is about to be read
-    with contextlib.suppress(KeyboardInterrupt):  # before anything serves
+    """Serve until a signal. If serving is impossible, exit with status 1 and the reason in the last line on stderr."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read soon anyway
+    with contextlib.suppress(KeyboardInterrupt):  # a signal before anything serves
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         _serve(msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerParameters))
 
 
 def _serve(parameters: WorkerParameters) -> None:
-    os.set_inheritable(parameters.listener, False)  # a child of ours would hold the port while we drain
+    os.set_inheritable(parameters.listener, False)  # a child process would hold the port while this one drains
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
     os.dup2(2, 1)
@@ -73,12 +73,12 @@ def _serve(parameters: WorkerParameters) -> None:
 def _stop_with_parent(parent: int) -> None:
     """Ask Linux for SIGTERM when the supervisor ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it ended before that
+    if os.getppid() != parent:  # the supervisor ended before the call
         sys.exit(1)
 
 
 class CountsPlugin:
-    """A plugin that tells the other workers what this one has counted."""
+    """A plugin for sharing this worker's counts with the other workers."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self._folder, self._number = folder, number
@@ -91,27 +91,27 @@ class CountsPlugin:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
-        """Everything is open: what is counted from here on is kept every second, and once more in the end."""
+        """Write the counts every second, and a last time at the end."""
         counts = await asyncio.to_thread(WorkerCounts, self._folder, self._number, time.time)
         services.telemetry.counts = counts
         try:
-            async with services.background.running("worker.counts", functools.partial(_kept, services, counts)):
+            async with services.background.running("worker.counts", functools.partial(_keep, services, counts)):
                 yield
         finally:
-            counts.keep(_counted(services), 0)
+            counts.keep(_collect(services), 0)
 
 
-async def _kept(services: Services, counts: WorkerCounts) -> None:
+async def _keep(services: Services, counts: WorkerCounts) -> None:
     while True:
         began = services.clock()
-        counted = _counted(services)
+        collected = _collect(services)
         pause = max(INTERVAL_S, (services.clock() - began) / _SHARE)
-        await asyncio.to_thread(counts.keep, counted, 3 * pause)
+        await asyncio.to_thread(counts.keep, collected, 3 * pause)
         await asyncio.sleep(pause)
 
 
-def _counted(services: Services) -> list[Family]:
-    look_at_gauges(services)
+def _collect(services: Services) -> list[Family]:
+    update_gauges(services)
     return families(services.telemetry.registry.collect())
 
 
