@@ -51,7 +51,7 @@ _FOLLOW_PAUSES_S = (0.5, 5.0)
 
 
 def build_services(settings: Settings, store: Store) -> Services:
-    """Everything a gateway is made of; nothing is opened yet. Raises ``PreceptorError`` for a missing model file."""
+    """Build the parts of a gateway without opening any. Raises ``PreceptorError`` for a missing model file."""
     telemetry = Telemetry()
     services = Services(
         serving=build_serving(settings, telemetry),
@@ -67,10 +67,13 @@ def build_services(settings: Settings, store: Store) -> Services:
 
 
 def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None = None) -> Serving:
-    """What a configuration makes, with an old one's upstreams where they would be the same. Raises as above."""
+    """Build everything that depends on the configuration. Unchanged upstreams of ``old`` are kept.
+
+    Raises ``PreceptorError`` for a missing model file.
+    """
     upstreams = {
         name: old.upstreams[name]
-        if old and _same(name, settings, old.settings)
+        if old and _unchanged(name, settings, old.settings)
         else Guarded(
             build_upstream(name, settings),
             name,
@@ -87,7 +90,7 @@ def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None 
     )
 
 
-def _same(name: str, new: Settings, old: Settings) -> bool:
+def _unchanged(name: str, new: Settings, old: Settings) -> bool:
     section = new.upstreams[name]
     return section == old.upstreams.get(name) and (
         not isinstance(section, LlamaCppSettings) or llamacpp_models(name, new) == llamacpp_models(name, old)
@@ -117,12 +120,12 @@ def llamacpp_models(upstream: str, settings: Settings) -> set[str]:
 async def running(
     services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None
 ) -> AsyncIterator[None]:
-    """Open everything in order, close it in reverse. What is still queued for the store is written at the end."""
+    """Open everything in order; close it in reverse. The writer stores its queue last."""
     async with contextlib.AsyncExitStack() as stack:
         services.writer.start()
         stack.push_async_callback(asyncio.to_thread, services.writer.close, _FLUSH_S)
         await asyncio.to_thread(refresh, services.store, services.rules)
-        stack.push_async_callback(_closed, services)
+        stack.push_async_callback(_close_upstreams, services)
         for upstream in services.serving.upstreams.values():
             await upstream.open()
         background = services.background
@@ -139,17 +142,16 @@ async def running(
         yield
 
 
-async def _closed(services: Services) -> None:
-    """Close the upstreams that serve now, which need not be those that served first."""
+async def _close_upstreams(services: Services) -> None:
+    """Close the current upstreams; a reload may have replaced the first ones."""
     for upstream in services.serving.upstreams.values():
         await upstream.aclose()
 
 
 class Application:
-    """The whole HTTP application: behind the gate, paths that ask models go straight to their endpoints, all others to
-    Litestar.
+    """The whole HTTP application behind the gate: endpoints for models directly, all other paths by Litestar.
 
-    Its routing and middleware cost 12 us of CPU a request, a quarter of what the gateway itself needs
+    Litestar's routing and middleware cost 12 us of CPU per request, a quarter of the gateway's own share
     (``tests.bench.gateway``).
     """
 
@@ -169,7 +171,7 @@ class Application:
 
 
 def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None) -> Application:
-    """The HTTP application. Opens the services when it starts."""
+    """Return the HTTP application. It opens the services at its start."""
     pass_through = PassThrough(services)
 
     @asgi("/v1", is_mount=True, copy_scope=False)

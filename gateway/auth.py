@@ -1,8 +1,7 @@
-"""Who asks: the keys that clients show, and what each may use. Decides; answering is ``api.gate``'s.
+"""Client keys, and the tasks and models allowed to each. Decides; ``api.gate`` answers.
 
-A key's whole SHA-256 is looked up and then compared in constant time. The look-up itself tells nothing worth knowing:
-Python's dict goes by a keyed hash with a key of its own in every process, and what it holds are digests, which nobody
-can approach byte by byte.
+The whole SHA-256 of a key is looked up and then compared in constant time. The look-up leaks nothing of use: Python's
+dict hashes with a secret of the process, and the stored values are digests, so no key can be guessed byte by byte.
 """
 
 import hashlib
@@ -15,14 +14,14 @@ from gateway.settings import Key
 
 _AUTHORIZATION = b"authorization"
 _PLAIN = (b"x-api-key", b"api-key")
-"""Where Anthropic's and Azure's clients show their key."""
+"""Headers with the key of Anthropic's and Azure's clients."""
 _HEADERS = frozenset({_AUTHORIZATION, *_PLAIN})
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _NO_DIGEST = bytes(32)
 
 
 class Holder(Value, frozen=True):
-    """Somebody who showed a key."""
+    """The owner of a valid key."""
 
     name: str
     digest: bytes
@@ -31,20 +30,20 @@ class Holder(Value, frozen=True):
 
     @property
     def limited(self) -> bool:
-        """Whether the key is for some tasks or models only."""
+        """True for a key with a list of tasks or models."""
         return self.tasks is not None or self.models is not None
 
     def may_use(self, task: str | None, model: str) -> bool:
-        """Whether a request may pass that belongs to ``task``, or to none and names ``model``.
+        """Decide whether the key allows a request of ``task`` or, without a task, for ``model``.
 
-        Of a limited key's two lists the one that is missing allows nothing.
+        If a key has only one of the two lists, the missing list allows nothing.
         """
         if not self.limited:
             return True
         return model in (self.models or ()) if task is None else task in (self.tasks or ())
 
     def check(self, task: str | None, model: str) -> None:
-        """The same. Raises ``Forbidden``."""
+        """Raise ``Forbidden`` unless ``may_use`` allows the request."""
         if not self.may_use(task, model):
             what = "model" if task is None else "task"
             raise Forbidden(
@@ -56,7 +55,7 @@ class Holder(Value, frozen=True):
 
 
 class Keyring:
-    """The keys of one configuration. False where there is none: then nobody is asked for one."""
+    """The keys of a configuration. False without any: then no request needs a key."""
 
     def __init__(self, keys: Mapping[str, Key]) -> None:
         self._holders = {
@@ -73,36 +72,36 @@ class Keyring:
         return bool(self._holders)
 
     def holder(self, headers: Iterable[tuple[bytes, bytes]]) -> Holder:
-        """Whose key a request shows. Raises ``Unauthorized`` for none and for a wrong one."""
+        """Return the owner of a request's key. Raises ``Unauthorized`` for a missing or wrong key."""
         key = key_in(headers)
         if not key:
             raise Unauthorized(
                 "You didn't provide an API key: send it as 'Authorization: Bearer KEY'.", headers=_CHALLENGE
             )
         digest = hashlib.sha256(key).digest()
-        found = self._holders.get(digest)
-        right = hmac.compare_digest(_NO_DIGEST if found is None else found.digest, digest)
-        if found is None or not right:
+        holder = self._holders.get(digest)
+        right = hmac.compare_digest(_NO_DIGEST if holder is None else holder.digest, digest)
+        if holder is None or not right:
             raise Unauthorized("Incorrect API key provided.", headers=_CHALLENGE)
-        return found
+        return holder
 
 
 def bearer(authorization: bytes) -> bytes | None:
-    """The token of an ``authorization`` header; ``None`` for one of another scheme."""
+    """Return the token of an ``authorization`` header; ``None`` for another scheme."""
     scheme, _, token = authorization.partition(b" ")
     return token.strip() if scheme.lower() == b"bearer" else None
 
 
 def key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The key that a request shows: a bearer token, else ``x-api-key``, else ``api-key``; of each the first."""
-    found: dict[bytes, bytes] = {}
+    """Return a request's key: a bearer token, else ``x-api-key``, else ``api-key``; the first header of each name."""
+    given: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _HEADERS:
-            found.setdefault(name, value)
-    token = bearer(found.get(_AUTHORIZATION, b""))
-    return token if token is not None else next((found[name].strip() for name in _PLAIN if name in found), None)
+            given.setdefault(name, value)
+    token = bearer(given.get(_AUTHORIZATION, b""))
+    return token if token is not None else next((given[name].strip() for name in _PLAIN if name in given), None)
 
 
 def new_key(random: bytes) -> str:
-    """A key made of random bytes, 32 of them or more; its beginning lets scanners for secrets find it."""
+    """Return a key made of 32 or more random bytes. The prefix helps scanners for secrets."""
     return f"prec-{random.hex()}"

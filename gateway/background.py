@@ -1,7 +1,7 @@
-"""Background loops: the work that goes on beside the requests, such as watching the store for new rules.
+"""Background loops: work beside the requests, such as watching the store for new rules.
 
-Every loop runs under a supervisor, so that none ends in silence. An exception that a loop does not handle is logged,
-and the loop starts again after a pause; the pauses double up to a limit. Does not know any of the loops.
+Every loop runs under a supervisor, so none ends in silence. An unexpected exception is logged, and the loop starts
+again after a pause; the pauses double up to a limit. Does not know any of the loops.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Background:
 
     @property
     def failures(self) -> Mapping[str, str]:
-        """The type of the last error of every loop that waits for its next start, by the loop's name."""
+        """The type of the last error, by name, for loops waiting for their next start."""
         return MappingProxyType(self._failures)
 
     @contextlib.asynccontextmanager
@@ -50,9 +50,9 @@ class Background:
     ) -> AsyncIterator[None]:
         """Run ``loop()`` while the context is open, and start it again whenever it raises an ``Exception``.
 
-        Leaving the context cancels the loop and waits for its end, so nested contexts stop in reverse order. A loop
-        that returns is not started again. ``name`` stands in logs and metrics, such as ``rules.watch``. A loop that
-        ran longer than the longest of ``pauses_s`` begins again with the first pause.
+        Leaving the context cancels the loop and waits for its end, so nested contexts stop in reverse order. A loop is
+        not started again after it returns. ``name`` appears in logs and metrics, such as ``rules.watch``. ``pauses_s``
+        are the first and the longest pause; after a run longer than the longest pause, the first comes again.
         """
         task = asyncio.create_task(self._supervise(name, loop, pauses_s), name=name)
         try:
@@ -98,6 +98,6 @@ class Background:
 
 
 def _stopping() -> bool:
-    """Tell whether the running task was cancelled, also where an error of its clean-up hides the cancellation."""
+    """Return whether the running task was cancelled, even if an error of its clean-up hides the cancellation."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

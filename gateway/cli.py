@@ -1,4 +1,4 @@
-"""The command ``preceptor``: finds the command, turns every error into one line and an exit code.
+"""The command line ``preceptor``: every error becomes one line on stderr and an exit code.
 
 Exit codes: 0, 1 (failed), 2 (wrong usage), 130 (interrupted).
 """
@@ -30,7 +30,7 @@ def preceptor() -> None:
 
 
 def command_line() -> click.Group:
-    """The group with the commands of every plugin."""
+    """Return the group of all commands, plugins' included."""
     for command in (serve, check, init, models, keys, tasks, rules):
         preceptor.add_command(command)
     for plugin in installed():
@@ -44,7 +44,7 @@ def command_line() -> click.Group:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit. SIGTERM and a closed terminal end it as Ctrl-C does: nothing that it started is left."""
+    """Run a command and exit. SIGTERM and a closed terminal act like Ctrl-C: the command cleans up after itself."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, signal.default_int_handler)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command; the exit code."""
+    """Run a command and return the exit code."""
     try:
         code = command_line().main(arguments, prog_name="preceptor", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _failed("interrupted", 130)
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone; the interpreter must not complain about it at exit.
+        # The reader of our output (head, less) is gone; the interpreter must not complain about it at exit.
         sys.stdout = None
         return 1
     return code if isinstance(code, int) else 0

@@ -15,7 +15,7 @@ from gateway.store.base import Store
 from gateway.upstream.base import Upstream
 
 Gauge = Callable[[str, str, Callable[[], float]], None]
-"""Publish a metric by its name and its description; the function returns the value at the time of a scrape."""
+"""Publish a metric by name and description; the function returns the value at every scrape."""
 
 
 def _no_gauge(name: str, text: str, read: Callable[[], float]) -> None:
@@ -32,7 +32,7 @@ class Configuration:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnerContext:
-    """Everything that the optimizer uses of a gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
+    """The optimizer's view of a gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
 
     configuration: Callable[[], Configuration]
     """Return the configuration in effect now."""

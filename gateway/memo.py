@@ -1,5 +1,4 @@
-"""What was worked out of some bytes of a request, kept for others that come with the same: most requests of a task
-begin with the same instructions. Bounded in number and in size; for pure functions only."""
+"""A bounded cache for pure functions of a request's bytes: most requests of a task begin with the same instructions."""
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -10,11 +9,11 @@ T = TypeVar("T")
 
 MOST: Final = 256
 LONGEST: Final = 16_384
-"""Bytes beyond which nothing is kept."""
+"""Longest argument with a cached result, in bytes."""
 
 
 def remembered(work: Callable[Concatenate[bytes, P], T]) -> Callable[Concatenate[bytes, P], T]:
-    """The same function, which remembers its last ``MOST`` results. What it raises is raised again each time."""
+    """Return the function with a cache of its last ``MOST`` results. Exceptions are not cached."""
     kept: Callable[..., T] = lru_cache(MOST)(work)
 
     @wraps(work)

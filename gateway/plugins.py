@@ -1,4 +1,4 @@
-"""How the optimizer finds the gateway without being imported by it: the entry point group ``gateway.plugins``."""
+"""Plugins of the gateway, by the entry point group ``gateway.plugins``: the gateway never imports the optimizer."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,18 +14,18 @@ GROUP = "gateway.plugins"
 
 
 class Plugin(Protocol):
-    """What an entry point of the group names: commands for the command line, and a part of the running gateway."""
+    """The object behind an entry point: commands for the command line, and a part of the running gateway."""
 
     def commands(self) -> Sequence[click.Command]:
-        """Commands that are added to ``preceptor``; those of a group join the gateway's group of that name."""
+        """Return commands for ``preceptor``; a group joins the gateway's group of the same name."""
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
-        """What the plugin cannot work with in a configuration that is valid otherwise, each with its key."""
+        """Return the plugin's complaints about an otherwise valid configuration, each with its key."""
 
     def lifespan(self, services: Services) -> AbstractAsyncContextManager[None]:
-        """Entered once the gateway is open, left before it closes."""
+        """Return a context: entered when the gateway is open, left before it closes."""
 
 
 def installed() -> list[Plugin]:
-    """Every plugin that is installed, by name."""
+    """Return every installed plugin, by name."""
     return [point.load() for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)]

@@ -1,7 +1,7 @@
-"""Follows the configuration file: read whole, checked whole, swapped by one assignment, on SIGHUP or when it changes.
+"""Reload of the configuration file, after a change or on SIGHUP: read and checked as a whole, swapped at once.
 
-A mistake keeps the configuration that is in effect and is said in the log. Requests under way end with what they began
-with; an upstream that is no longer configured is closed when its last request has ended.
+After a mistake the old configuration stays, and the log says why. Requests under way keep their configuration; a
+removed upstream is closed after its last request.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ _BETWEEN_PASSES_S = 1.0
 _AT_START_ONLY = ("host", "port", "data_dir", "drain_s", "workers")
 
 Build = Callable[[Settings, Serving], Serving]
-"""Makes what a configuration needs, with the upstreams of the old one where they are the same."""
+"""Build the parts of a new configuration, with the unchanged upstreams of the old one."""
 
 
 class Reloader:
-    """One configuration file and the services that follow it. ``read`` blocks and raises ``ConfigurationError``."""
+    """Keeps services in line with a configuration file. ``read`` blocks and raises ``ConfigurationError``."""
 
     def __init__(self, path: Path, read: Callable[[], Settings], services: Services, build: Build) -> None:
         self._path = path
@@ -66,36 +66,36 @@ class Reloader:
                 await self.reload()
 
     async def reload(self) -> bool:
-        """Read the configuration and put it into effect; ``False`` if it cannot be used and the old one stays."""
+        """Read the configuration and put it into effect; ``False`` after a mistake: the old one stays."""
         services, old = self._services, self._services.serving
         try:
             settings = self._fixed(await asyncio.to_thread(self._read))
             if settings == old.settings:
                 return True
             new = self._build(settings, old)
-            await _opened([upstream for upstream in new.upstreams.values() if upstream not in old.upstreams.values()])
+            await _open([upstream for upstream in new.upstreams.values() if upstream not in old.upstreams.values()])
         except PreceptorError as error:
             log.error("the configuration stays as it was: %s", error, extra={"action": "reload.refused"})
             return False
         services.serving = new
         if old.settings.keys and not settings.keys:
             log.warning(
-                "the last client key is gone from the configuration: from now on nobody is asked for a key, and whoever"
-                " reaches the gateway may use it",
+                "the last client key is gone from the configuration: from now on requests need no key, and everybody"
+                " with access to the port may use the gateway",
                 extra={"action": "reload.opened"},
             )
-        for told in services.on_reload:
-            told()
+        for call in services.on_reload:
+            call()
         for upstream in old.upstreams.values():
             if upstream not in new.upstreams.values():
-                task = asyncio.create_task(_retired(upstream))
+                task = asyncio.create_task(_retire(upstream))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
         log.info("configuration in effect", extra={"action": "reload.done", "tasks": len(settings.tasks)})
         return True
 
     def _fixed(self, settings: Settings) -> Settings:
-        """The settings with what only a start can change as it is now."""
+        """Return the settings with the current values of those read at the start only."""
         now = self._services.settings.server
         kept = {name: getattr(now, name) for name in _AT_START_ONLY}
         changed = [f"server.{name}" for name, value in kept.items() if getattr(settings.server, name) != value]
@@ -111,8 +111,8 @@ class Reloader:
         return state.st_mtime_ns, state.st_size, state.st_ino
 
 
-async def _opened(upstreams: list[Upstream]) -> None:
-    """Open all of these or none. Raises ``ConfigurationError``."""
+async def _open(upstreams: list[Upstream]) -> None:
+    """Open all upstreams or none. Raises ``ConfigurationError``."""
     async with contextlib.AsyncExitStack() as stack:
         for upstream in upstreams:
             stack.push_async_callback(upstream.aclose)
@@ -120,12 +120,12 @@ async def _opened(upstreams: list[Upstream]) -> None:
         stack.pop_all()
 
 
-async def _retired(upstream: Upstream) -> None:
-    """Close an upstream when nobody uses it any more, or when the gateway stops."""
+async def _retire(upstream: Upstream) -> None:
+    """Close an upstream after its last request, or when the gateway stops."""
     try:
         while isinstance(upstream, Guarded) and upstream.in_flight:
             await upstream.idle()
-            # An exchange of two passes uses nothing between them.
+            # Between its two passes, an exchange has no call under way.
             await asyncio.sleep(_BETWEEN_PASSES_S)
     finally:
         await upstream.aclose()

@@ -1,4 +1,4 @@
-"""What the handlers share: built once by ``app``, alive as long as the process. Holds things, decides nothing."""
+"""The parts shared by all request handlers, built once by ``app`` for the life of the process. Decides nothing."""
 
 import os
 import time
@@ -22,14 +22,14 @@ from gateway.store.writer import Writer
 _RANDOM_BYTES = 10
 _DRAWN = 256
 _drawn: deque[str] = deque()
-"""Random parts of ids. The system is asked for many at once: to ask takes a request as long as its routing."""
+"""Random parts of ids, drawn from the system in batches: a draw takes as long as routing a request."""
 os.register_at_fork(after_in_child=_drawn.clear)
 
 
 def new_exchange_id(prefix: str) -> str:
-    """An id in the form that clients know, such as ``chatcmpl-``, unique without asking anybody, and not to be guessed.
+    """Return a unique, unguessable id with the prefix of an API, such as ``chatcmpl-``.
 
-    It begins with the time: rows that arrive in the order of their index are written at twice the speed.
+    The time comes first: rows in the order of their index are written at twice the speed.
     """
     try:
         random = _drawn.pop()
@@ -42,14 +42,14 @@ def new_exchange_id(prefix: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving(Configuration):
-    """Everything built from one configuration. A reload replaces it whole; a request reads it once."""
+    """The parts built from a configuration. A reload replaces them all at once; a request reads them once."""
 
     completions: Completions
     classifier: Classifier
 
     @cached_property
     def keys(self) -> Keyring:
-        """The keys that clients show."""
+        """The client keys."""
         return Keyring(self.settings.keys)
 
     @property

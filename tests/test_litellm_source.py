@@ -42,7 +42,7 @@ def merges(levels: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("# nothing\n", "is empty"),
@@ -70,9 +70,9 @@ def merges(levels: int) -> str:
     ],
     ids=lambda value: value[:20],
 )
-def test_a_file_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_cannot_be_used_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     """Bad YAML with its line, a wrong shape, or more than a configuration can be; nothing of it is run."""
-    assert said in mistake(written(tmp_path, config=text))
+    assert message in mistake(written(tmp_path, config=text))
 
 
 def test_a_file_that_is_no_text_is_said_so(tmp_path: Path) -> None:

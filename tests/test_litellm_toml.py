@@ -44,4 +44,4 @@ def test_a_comment_is_one_line_of_nothing(text: str) -> None:
 )
 def test_a_default_is_not_said(section: Any, values: dict[str, Any]) -> None:
     """A short file is one that people read."""
-    assert toml.said(section) == values
+    assert toml.changed_settings(section) == values

@@ -110,7 +110,11 @@ async def list_rules(services: NamedDependency[Services], task: FromQuery[str]) 
     store = services.store
     versions, active = await asyncio.to_thread(lambda: (store.rule_sets(_known(services, task)), store.active()))
     live = active.get(task)
-    return {"task": task, "active": live.version if live else None, "rule_sets": [to_dict(rule_set) for rule_set in versions]}
+    return {
+        "task": task,
+        "active": live.version if live else None,
+        "rule_sets": [to_dict(rule_set) for rule_set in versions],
+    }
 
 
 @get("/rules/show")

@@ -1,1 +1,1 @@
-"""What the shell can ask for, one module per noun. The optimizer's commands come from its plugin."""
+"""The gateway's shell commands, a module per noun. The optimizer's commands come from its plugin."""

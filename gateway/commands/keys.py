@@ -1,4 +1,4 @@
-"""``preceptor keys``: keys for clients. Only their hashes are ever written anywhere."""
+"""``preceptor keys``: keys for clients. Only their hashes are ever stored."""
 
 import secrets
 
@@ -21,7 +21,7 @@ def keys() -> None:
 @json_option
 @click.argument("name")
 def new(as_json: bool, name: str) -> None:
-    """Make a key. It is shown once, on stderr; what belongs into the configuration goes to stdout."""
+    """Make a key. Prints the key once, to stderr, and its section for the configuration to stdout."""
     try:
         msgspec.convert(name, Name)
     except msgspec.ValidationError:

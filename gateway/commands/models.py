@@ -1,4 +1,4 @@
-"""``preceptor models``: the models that can run embedded, and their files."""
+"""``preceptor models``: the files of embedded models."""
 
 import sys
 
@@ -18,7 +18,7 @@ def models() -> None:
 
 @models.command("list", epilog="Example: preceptor models list")
 def list_() -> None:
-    """The models that can be pulled, and which of them are here."""
+    """List the models to pull; a star marks those already here."""
     for model in CATALOG.values():
         mark = "*" if is_here(model, models_dir()) else " "
         click.echo(f"{mark} {model.name:<22} {model.size / 1e6:>7,.0f} MB  {model.about}")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings and the store behind them."""
+"""Options of several commands, with the settings and the store behind them."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -28,13 +28,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="End with one
 
 
 def settings_of(config: Path | None) -> Settings:
-    """The validated configuration. Raises ``ConfigurationError``."""
+    """Return the validated configuration. Raises ``ConfigurationError``."""
     return load(config_path(config))
 
 
 @contextlib.contextmanager
 def store_of(settings: Settings) -> Iterator[Store]:
-    """The configured store, closed afterwards. Works whether or not a gateway runs on it."""
+    """Open the configured store and close it afterwards. Works beside a running gateway too."""
     store = SqlStore.open(settings.server.data_dir)
     try:
         yield store
@@ -43,7 +43,7 @@ def store_of(settings: Settings) -> Iterator[Store]:
 
 
 def known_task(settings: Settings, task: str) -> str:
-    """The task's name; raises ``NotFound`` if it is not configured."""
+    """Return the task's name. Raises ``NotFound`` for a task without configuration."""
     if task not in settings.tasks:
         names = ", ".join(settings.tasks) or "none"
         raise NotFound(f"there is no task {task!r} in the configuration; there are: {names}")
@@ -51,5 +51,5 @@ def known_task(settings: Settings, task: str) -> str:
 
 
 def print_json(value: object) -> None:
-    """One object on one line of stdout."""
+    """Print an object on one line of stdout."""
     click.echo(msgspec.json.encode(value))

@@ -1,4 +1,4 @@
-"""``preceptor rules``: the rule sets of a task, and which of them is live."""
+"""``preceptor rules``: the rule sets of a task, and the decisions to make them live."""
 
 import time
 from pathlib import Path
@@ -67,7 +67,7 @@ def show(config: Path | None, as_json: bool, task: str, version: int | None) -> 
 @click.argument("a", type=int)
 @click.argument("b", type=int)
 def diff(config: Path | None, task: str, a: int, b: int) -> None:
-    """What changed between two versions."""
+    """Compare two versions."""
     settings = settings_of(config)
     with store_of(settings) as store:
         old, new = (found(store, known_task(settings, task), version) for version in (a, b))
@@ -138,7 +138,7 @@ def rollback(config: Path | None, task: str) -> None:
 @config_option
 @click.argument("task")
 def history(config: Path | None, task: str) -> None:
-    """Which version was live or on trial when, by whom and why."""
+    """List the decisions about a task: time, version, person or program, reason."""
     settings = settings_of(config)
     with store_of(settings) as store:
         entries = store.history(known_task(settings, task))

@@ -1,4 +1,4 @@
-"""``serve``, ``check`` and ``init``: a configuration, and a gateway that runs on it."""
+"""``preceptor serve``, ``check`` and ``init``: write a configuration, check it, run a gateway on it."""
 
 import contextlib
 import functools
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def serve(config: Path | None, **options: str | int | None) -> None:
     """Run the gateway until Ctrl-C or SIGTERM."""
     given = {name: value for name, value in options.items() if value is not None}
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is about to be read
-    with contextlib.suppress(KeyboardInterrupt):  # before anything serves
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the configuration is read soon anyway
+    with contextlib.suppress(KeyboardInterrupt):  # a signal before anything serves
         _serve(config, given)
 
 
@@ -43,7 +43,7 @@ def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
     listener = bind(server.host, server.port)
     address = "{}:{}".format(*listener.getsockname()[:2])
     ready = functools.partial(click.echo, f"preceptor serves http://{address}/v1 (stop with Ctrl-C)", err=True)
-    # What serves is imported where it is used: the other commands, and a supervisor, start faster and smaller.
+    # The serving code is imported late: the other commands, and a supervisor, start faster and smaller.
     if server.workers > 1:
         from gateway.serving.supervisor import supervise
 
@@ -57,7 +57,7 @@ def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
 @click.command(epilog="Example: preceptor check -c preceptor.toml")
 @config_option
 def check(config: Path | None) -> None:
-    """Validate the configuration and say every mistake at once."""
+    """Validate the configuration and print every mistake at once."""
     settings = usable_settings(config)
     missing = _missing_models(settings)
     if missing:
@@ -69,7 +69,7 @@ def check(config: Path | None) -> None:
 
 
 def _missing_models(settings: Settings) -> list[str]:
-    """What is wrong with the embedded models' files."""
+    """Return a line for every embedded model without a usable file."""
     from gateway.app import llamacpp_models
 
     lines = []
@@ -94,7 +94,7 @@ def _missing_models(settings: Settings) -> list[str]:
 )  # fmt: skip
 def init(config: Path, source: Path | None) -> None:
     """Write a commented preceptor.toml. Never overwrites a file."""
-    moved = _moved_in(source) if source else None
+    moved = _imported(source) if source else None
     try:
         with config.open("x", encoding="utf-8") as file:
             file.write(moved.text if moved else example_file())
@@ -108,9 +108,9 @@ def init(config: Path, source: Path | None) -> None:
     click.echo(f"wrote {config}: {first}, then run 'preceptor check' and 'preceptor serve'")
 
 
-def _moved_in(source: Path) -> "Imported":
-    """A LiteLLM configuration as ours."""
-    # Only here: YAML is no part of what the other commands need.
+def _imported(source: Path) -> "Imported":
+    """Convert a LiteLLM configuration to ours."""
+    # Imported late: the other commands do not need YAML.
     from gateway.litellm.conversion import imported
     from gateway.litellm.source import read_source
 

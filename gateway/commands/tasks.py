@@ -10,9 +10,9 @@ from gateway.routing.unclaimed import still_unclaimed
 from gateway.store.base import TaskCounts
 
 _COUNTED = 1_000
-"""Requests without a task that are counted."""
-_WORTH_A_WORD = 20
-"""Fewer of them are not mentioned."""
+"""Most requests without a task to count."""
+_MENTION_FROM = 20
+"""Fewest requests without a task to mention."""
 
 
 @click.group()
@@ -51,6 +51,6 @@ def list_(config: Path | None, as_json: bool) -> None:
         )
     if not rows:
         click.echo("no task is configured")
-    if unclaimed >= _WORTH_A_WORD:
+    if unclaimed >= _MENTION_FROM:
         number = f"{unclaimed:,}" if unclaimed < _COUNTED else f"{unclaimed:,} or more"
         click.echo(f"{number} requests belong to no task: see 'preceptor tasks discover'")

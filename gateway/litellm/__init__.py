@@ -1,1 +1,1 @@
-"""Moving in: a LiteLLM proxy's configuration becomes a ``preceptor.toml``. Only ``preceptor init`` comes here."""
+"""Conversion of a LiteLLM proxy's configuration to a ``preceptor.toml``, for ``preceptor init``."""

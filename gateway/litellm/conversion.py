@@ -1,6 +1,6 @@
-"""A LiteLLM proxy's configuration as the text of a ``preceptor.toml``, with a list of what has no place in it.
+"""A LiteLLM proxy's configuration as the text of a ``preceptor.toml``, with a list of the settings left out.
 
-Nothing is dropped in silence, and no value that may be a secret is written down. Does not read or write files.
+Drops nothing in silence, and writes down no possible secret. Does not read or write files.
 """
 
 import re
@@ -31,34 +31,34 @@ _INSTEAD = {
     "router_settings.allowed_fails": "see breaker_failures of an upstream",
     "router_settings.cooldown_time": "see breaker_rest_s of an upstream",
 }
-"""What to know about settings that have no place here."""
+"""Advice on settings without a counterpart here."""
 
 
 class Imported(Value, frozen=True):
-    """A configuration and what there is to say about it."""
+    """A converted configuration with remarks."""
 
     text: str
     variables: Mapping[str, str]
-    """Environment variables that the configuration needs, and what they must hold."""
+    """Environment variables of the configuration, each with a description of its value."""
     left_out: tuple[str, ...]
-    """What could not be carried over, one line each."""
+    """Settings left out, a line each."""
 
 
 def imported(settings: Mapping[str, Any], source: str) -> Imported:
-    """Convert settings that were read from ``source``.
+    """Convert settings read from ``source``.
 
-    Raises ``ConfigurationError`` with every entry that has not the shape of a LiteLLM configuration.
+    Raises ``ConfigurationError`` with every entry of the wrong shape.
     """
     conversion = _Conversion(settings, source)
     conversion.read_models()
     conversion.read_aliases()
     conversion.read_fallbacks()
     conversion.note_the_rest()
-    return conversion.written()
+    return conversion.result()
 
 
 class _Conversion:
-    """Collects sections and notes. Groups are LiteLLM's word for what clients call a model."""
+    """Collects sections and remarks. A group is LiteLLM's word for a model name of clients."""
 
     def __init__(self, settings: Mapping[str, Any], source: str) -> None:
         self._source = source
@@ -87,7 +87,7 @@ class _Conversion:
         return {}
 
     def _checked_entries(self) -> dict[str, _Entry]:
-        """Every entry by its place. Raises ``ConfigurationError`` if one has the wrong shape."""
+        """Return every entry by its place. Raises ``ConfigurationError`` for entries of the wrong shape."""
         given = self._settings.get("model_list")
         if not isinstance(given, list) or not given:
             raise ConfigurationError(self._source, ["model_list: must be a list of at least one model"])
@@ -109,7 +109,7 @@ class _Conversion:
         return entries
 
     def _taken_variables(self) -> Iterable[str]:
-        """Variables that mean something already, so that no secret from the file gets their name."""
+        """Return variables with a meaning of their own; no secret of the file may get such a name."""
         for _, params, _, _ in self._entries.values():
             for values in (params, params.get("headers"), params.get("extra_headers")):
                 if isinstance(values, Mapping):
@@ -121,7 +121,7 @@ class _Conversion:
                 yield provider.base_variable
 
     def _setting(self, *names: str) -> Any:
-        """The first of several settings that is given, such as ``router_settings.timeout``."""
+        """Return the first given setting of several, such as ``router_settings.timeout``."""
         self._read.update(names)
         for name in names:
             section, _, key = name.partition(".")
@@ -131,7 +131,7 @@ class _Conversion:
         return None
 
     def read_models(self) -> None:
-        """Every entry as a model on an upstream; several under one name are each other's fallbacks."""
+        """Convert every entry to a model on an upstream; entries with the same name become fallbacks."""
         defaults = {
             "timeout": self._setting("router_settings.timeout", "litellm_settings.request_timeout"),
             "stream_timeout": self._setting("router_settings.stream_timeout"),
@@ -140,37 +140,37 @@ class _Conversion:
         reserved = {name for name, *_ in self._entries.values()}
         for place, (group, params, info, rest) in self._entries.items():
             try:
-                found = read_deployment(params, info, place, defaults, self._variables)
-                self._add(group, found, reserved)
+                deployment = read_deployment(params, info, place, defaults, self._variables)
+                self._add(group, deployment, reserved)
             except Unusable as error:
                 self._left_out.append(f"{place} ({group}): {error}")
                 continue
-            left_out = [*found.left_out, *rest]
+            left_out = [*deployment.left_out, *rest]
             if left_out:
                 self._left_out.append(f"{place} ({group}): {', '.join(left_out)}")
 
-    def _add(self, group: str, found: Deployment, reserved: set[str]) -> None:
-        if _ANY in group or _ANY in found.model:
-            if group != _ANY or found.model != _ANY or self._default_upstream is not None:
+    def _add(self, group: str, deployment: Deployment, reserved: set[str]) -> None:
+        if _ANY in group or _ANY in deployment.model:
+            if group != _ANY or deployment.model != _ANY or self._default_upstream is not None:
                 raise Unusable("only one entry whose name is * can take any model, under the provider's own names")
-            self._default_upstream = self._upstream(found)
+            self._default_upstream = self._upstream(deployment)
             return
         known = self._groups.setdefault(group, [])
         name = _free(_named(group), self._models, reserved - {group})
-        self._models[name] = Model(upstream=self._upstream(found), model=found.model, price=found.price)
+        self._models[name] = Model(upstream=self._upstream(deployment), model=deployment.model, price=deployment.price)
         known.append(name)
 
-    def _upstream(self, found: Deployment) -> str:
+    def _upstream(self, deployment: Deployment) -> str:
         """The upstream with these settings: the same address, key and bounds are one upstream."""
         for name, upstream in self._upstreams.items():
-            if upstream == found.upstream:
+            if upstream == deployment.upstream:
                 return name
-        name = _free(_named(found.label), self._upstreams, ())
-        self._upstreams[name] = found.upstream
+        name = _free(_named(deployment.label), self._upstreams, ())
+        self._upstreams[name] = deployment.upstream
         return name
 
     def read_aliases(self) -> None:
-        """Other names for a group: models on the same upstreams."""
+        """Convert aliases of groups to models on the same upstreams."""
         aliases = self._setting("router_settings.model_group_alias")
         for alias, target in self._mapping(aliases, "model_group_alias").items():
             name = str(target.get("model") if isinstance(target, Mapping) else target)
@@ -184,7 +184,7 @@ class _Conversion:
             self._aliases[alias] = name
 
     def read_fallbacks(self) -> None:
-        """A task for every group that has more than one place to go, or a name that no model can have here."""
+        """Make a task for every group with fallbacks, and for every group with a name not allowed here."""
         chains: dict[str, list[str]] = {}
         given = self._setting("router_settings.fallbacks", "litellm_settings.fallbacks") or []
         for chain in given if isinstance(given, list) else [given]:
@@ -212,7 +212,7 @@ class _Conversion:
         return models
 
     def note_the_rest(self) -> None:
-        """Every setting that nothing asked for."""
+        """Note every setting not read so far."""
         for section, values in self._sections.items():
             self._read.add(section)
             for key in values:
@@ -221,8 +221,8 @@ class _Conversion:
                     self._left_out.append(_with_hint(place))
         self._left_out += [_with_hint(key) for key in self._settings if key not in self._read]
 
-    def written(self) -> Imported:
-        """The text, once everything was read."""
+    def result(self) -> Imported:
+        """Return the converted configuration. Raises ``ConfigurationError`` for mistakes collected on the way."""
         if self._mistakes:
             raise ConfigurationError(self._source, self._mistakes)
         server = {"host": "127.0.0.1", "port": 8100, "data_dir": "./data"}
@@ -256,7 +256,7 @@ enabled = false
 
 
 def _tables(kind: str, what: str, sections: Mapping[str, msgspec.Struct]) -> list[str]:
-    tables = [toml.table((kind, name), toml.said(section)) for name, section in sections.items()]
+    tables = [toml.table((kind, name), toml.changed_settings(section)) for name, section in sections.items()]
     return [toml.comment(what) + tables[0], *tables[1:]] if tables else []
 
 
@@ -269,7 +269,7 @@ def _comments(lines: Iterable[str]) -> str:
 
 
 def _named(name: str) -> str:
-    """A name as this configuration can have it."""
+    """Return the nearest allowed name."""
     return name if _NAME.fullmatch(name) else re.sub(r"[^A-Za-z0-9._:/-]+", "-", name).lstrip("._:/-") or "model"
 
 

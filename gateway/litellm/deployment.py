@@ -1,4 +1,4 @@
-"""One entry of LiteLLM's ``model_list`` as an upstream and a model. Does not know of the other entries."""
+"""An entry of LiteLLM's ``model_list`` as an upstream and a model. Does not know the other entries."""
 
 import math
 import re
@@ -23,14 +23,14 @@ _PRICES = ("input_cost_per_token", "output_cost_per_token")
 
 
 class Unusable(Exception):
-    """An entry that has no place here; ``str(error)`` says why."""
+    """An entry without a counterpart here; ``str(error)`` is the reason."""
 
 
 class Deployment(Value, frozen=True):
-    """A model somewhere. ``left_out`` says which of its settings have no place here."""
+    """A model on an upstream. ``left_out`` names the settings without a counterpart here."""
 
     label: str
-    """What to call the upstream: its host, or the provider where it is reached at its own address."""
+    """Name for the upstream: its host, or the provider at the provider's own address."""
     upstream: OpenAISettings | OllamaSettings
     model: str
     price: Price
@@ -40,7 +40,7 @@ class Deployment(Value, frozen=True):
 def read_deployment(
     params: Mapping[str, Any], info: Mapping[str, Any], place: str, defaults: Mapping[str, Any], variables: Variables
 ) -> Deployment:
-    """An entry's ``litellm_params`` and ``model_info``; ``defaults`` hold where it does not say itself.
+    """Convert an entry's ``litellm_params`` and ``model_info``; ``defaults`` stand in for missing parameters.
 
     Raises ``Unusable``.
     """
@@ -65,7 +65,7 @@ def read_deployment(
 
 
 class _Entry:
-    """Reads parameters and remembers which; ``notes`` say what could be read and not used."""
+    """The parameters of an entry; remembers the read ones. ``notes`` are remarks on unusable values."""
 
     def __init__(
         self, name: str, provider: Provider, model: str, params: Mapping[str, Any], place: str, variables: Variables
@@ -85,14 +85,14 @@ class _Entry:
         return self._params.get(key)
 
     def unread(self) -> list[str]:
-        """The parameters that nothing asked for."""
+        """Return the parameters not read so far."""
         return [key for key in self._params if key not in self._read]
 
     def _variable(self, value: object, suffix: str, place: str) -> str:
         return self._variables.holding(value, f"{self._name}_{suffix}", f"{self._place}.litellm_params.{place}")
 
     def address(self) -> str:
-        """The address with the query that goes with it."""
+        """Return the address with its query."""
         given = self._given_address()
         if given is None:
             base = self._own_address()
@@ -103,7 +103,7 @@ class _Entry:
         return self._azure(base) if self._name == "azure" else base
 
     def _own_address(self) -> str:
-        """The provider's own address, or the variable that says it."""
+        """Return the provider's own address, or a variable for it."""
         provider = self._provider
         if provider.base_variable is not None:
             return self._variables.known(provider.base_variable, _ADDRESS)
@@ -135,7 +135,7 @@ class _Entry:
         return given.rstrip("/")
 
     def _azure(self, base: str) -> str:
-        """Azure has one address for each deployment, and the version in the query."""
+        """Return Azure's address: a path per deployment, with the version in the query."""
         version = self._take("api_version")
         if version in ("v1", "latest", "preview") or base.endswith("/openai/v1"):
             path = base if base.endswith("/openai/v1") else f"{base}/openai/v1"
@@ -151,7 +151,7 @@ class _Entry:
         return f"{base}?api-version={version}"
 
     def key(self) -> str | None:
-        """The key as a variable. Only an address of the provider itself gets the one that LiteLLM would take."""
+        """Return the key as a variable. Only the provider's own address gets LiteLLM's default key."""
         given, variable = self._take("api_key"), self._provider.key
         if given is not None:
             return self._variable(given, "API_KEY", "api_key")
@@ -163,7 +163,7 @@ class _Entry:
         return None
 
     def headers(self) -> dict[str, str]:
-        """More headers. Any of them may be a secret."""
+        """Return more headers, as variables: any may be a secret."""
         headers: dict[str, str] = {}
         organization = self._take("organization")
         if organization is not None:
@@ -181,7 +181,7 @@ class _Entry:
         return headers
 
     def bounds(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """Time-outs in seconds, and retries."""
+        """Return time-outs in seconds, and the number of retries."""
         bounds: dict[str, Any] = {}
         timeout = self._seconds("timeout", defaults)
         if timeout is not None:
@@ -215,7 +215,7 @@ class _Entry:
         return number
 
     def ollama(self) -> dict[str, Any]:
-        """Options of the model and how long it stays loaded."""
+        """Return the options of the model and its time in memory."""
         options: dict[str, Any] = {}
         for name in _OLLAMA_OPTIONS:
             value = self._as_number(name, self._take(name))
@@ -237,7 +237,7 @@ class _Entry:
         return settings
 
     def price(self, info: Mapping[str, Any]) -> Price:
-        """USD per million tokens from USD per token."""
+        """Return the price in USD per million tokens; LiteLLM's is per token."""
         prices = []
         for name in _PRICES:
             given = self._take(name)
@@ -250,7 +250,7 @@ class _Entry:
 
 
 def as_number(value: object) -> float | None:
-    """A finite number; also one that YAML takes for text, such as ``3e-7``."""
+    """Return a finite number, also from text: ``3e-7`` is text to YAML. ``None`` for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Where LiteLLM's providers are reached and which variable holds their key: those that speak OpenAI's API, or Ollama's.
+"""LiteLLM's providers with OpenAI's API or Ollama's: their addresses, and the variables of their keys.
 
-Addresses are the ones that the providers document. A provider that is not here needs a translation that this gateway
-does not have, or an address that depends on the account.
+The addresses are the documented ones. Other providers are missing because they need a translation, or an address of the
+account.
 """
 
 import re
@@ -12,17 +12,17 @@ from gateway.domain import Value
 
 
 class Provider(Value, frozen=True):
-    """How a provider is reached."""
+    """The address and the key of a provider."""
 
     key: str | None = None
-    """Environment variable that LiteLLM reads where no key is given."""
+    """Environment variable read by LiteLLM for a key not in the file."""
     base_url: str | None = None
-    """Address of its API; ``None``: it depends on the account or the machine."""
+    """Address of its API; ``None`` if it depends on the account or the machine."""
     base_variable: str | None = None
-    """Environment variable in which LiteLLM looks for the address where none is given."""
+    """Environment variable read by LiteLLM for an address not in the file."""
     kind: Literal["openai", "ollama"] = "openai"
     native: bool = False
-    """LiteLLM speaks the provider's own API, so an address in its configuration is not an OpenAI-compatible one."""
+    """LiteLLM speaks the provider's own API: an address in the file is not OpenAI-compatible."""
 
 
 _OPENAI = Provider(key="OPENAI_API_KEY", base_url="https://api.openai.com/v1")
@@ -62,11 +62,11 @@ _BARE_NAMES = (
     (re.compile(r"(?:gpt-|chatgpt-|o[134](?:-|$)|text-embedding-|ft:gpt-)"), "openai"),
     (re.compile(r"claude-"), "anthropic"),
 )
-"""Model names that LiteLLM knows without a provider before them."""
+"""Model names known to LiteLLM without a provider's prefix."""
 
 
 def provider_of(params: Mapping[str, Any]) -> tuple[str, str]:
-    """The provider's name (empty where none is named) and its own name of the model."""
+    """Return the provider's name, empty if unknown, and its own name of the model."""
     model: str = params["model"]
     given = params.get("custom_llm_provider")
     if isinstance(given, str):
@@ -78,9 +78,9 @@ def provider_of(params: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _own_name(provider: str, model: str) -> str:
-    """LiteLLM has short forms of its own for some names."""
+    """Expand LiteLLM's short forms of model names."""
     if provider == "fireworks_ai" and not model.startswith("accounts/") and "#" not in model:
         return f"accounts/fireworks/models/{model}"
-    if provider == "azure":  # azure/o_series/NAME: what comes before the deployment's name is a hint to LiteLLM
+    if provider == "azure":  # azure/o_series/NAME: the middle part is a hint to LiteLLM
         return model.rpartition("/")[2]
     return model

@@ -1,7 +1,7 @@
-"""A LiteLLM proxy's YAML as plain values, with the files that it includes merged into it as LiteLLM does.
+"""A LiteLLM proxy's YAML as plain values, with included files merged in LiteLLM's way.
 
-The file may come from anywhere, so what it unfolds to is bounded before anything is built of it: a few lines of YAML
-aliases are enough to describe more values than any memory holds. Does not know what the settings mean.
+The file may come from anywhere, so the number of its values is bounded before any is built: a few lines of YAML aliases
+can describe more values than fit into memory. Does not know the meaning of the settings.
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from gateway.errors import ConfigurationError
 
 MAX_BYTES = 2_000_000
 MAX_VALUES = 200_000
-"""Keys and values that a file may unfold to, every alias counted where it stands."""
+"""Most keys and values of a file, counted after all aliases are expanded."""
 
 
 def read_source(path: Path) -> dict[str, Any]:
-    """The settings of a file and of those that it includes. Raises ``ConfigurationError``."""
+    """Return the settings of a file and its included files. Raises ``ConfigurationError``."""
     settings = _read(path)
     included = settings.pop("include", None) or []
     names = [included] if isinstance(included, str) else included
@@ -36,7 +36,7 @@ def _read(path: Path) -> dict[str, Any]:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # an impossible file name
         raise ConfigurationError(ascii(str(path)), [f"cannot be read: {error}"]) from error
     if len(data) > MAX_BYTES:
         raise ConfigurationError(str(path), [f"is larger than {MAX_BYTES // 10**6} MB: is it a configuration?"])
@@ -49,10 +49,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(data: bytes, source: str) -> Any:
-    """One YAML document of plain values; ``None`` for an empty one. Raises ``ConfigurationError``."""
+    """Return a YAML document as plain values; ``None`` if it is empty. Raises ``ConfigurationError``."""
     loader = None
     try:
-        # Named after the file, the loader would take a str's position for a byte's.
+        # Decoded here: the loader's own decoding reports positions in bytes.
         loader = yaml.SafeLoader(data.decode("utf-8-sig"))
         node = loader.get_single_node()
         if node is None:
@@ -76,7 +76,7 @@ def parse_yaml(data: bytes, source: str) -> Any:
 
 
 def _values(node: yaml.Node, counted: dict[int, int]) -> int:
-    """How many keys and values a node unfolds to. Raises ``YAMLError`` for a node that holds itself."""
+    """Return the number of keys and values in a node, aliases expanded. Raises ``YAMLError`` for a circular alias."""
     known = counted.get(id(node))
     if known is not None:
         if known == 0:

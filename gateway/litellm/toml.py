@@ -1,4 +1,4 @@
-"""TOML out: the few forms that a configuration needs, quoted so that any text survives. Reads nothing."""
+"""Writing TOML: the few forms of a configuration, quoted so that any text survives. Reads nothing."""
 
 import json
 import re
@@ -13,17 +13,17 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def quoted(text: str) -> str:
-    """A basic string. JSON's escapes are TOML's; only DEL may stand bare in JSON and not in TOML."""
+    """Return a basic string. JSON's escapes are TOML's, except for DEL: only JSON allows it unescaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def key(name: str) -> str:
-    """A key, quoted where it has to be."""
+    """Return a key, quoted if necessary."""
     return name if _BARE.fullmatch(name) else quoted(name)
 
 
 def inline(value: Any) -> str:
-    """A value on one line: text, number, boolean, list or table."""
+    """Return a value on one line: text, number, boolean, list or table."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -38,13 +38,13 @@ def inline(value: Any) -> str:
 
 
 def table(path: tuple[str, ...], values: Mapping[str, Any]) -> str:
-    """A table with its header; sub-tables stand inline."""
+    """Return a table with its header; sub-tables are inline."""
     lines = [f"[{'.'.join(map(key, path))}]", *(f"{key(name)} = {inline(value)}" for name, value in values.items())]
     return "\n".join(lines) + "\n"
 
 
-def said(section: msgspec.Struct) -> dict[str, Any]:
-    """The settings of a section that differ from their defaults: its kind, its own, then those that kinds share."""
+def changed_settings(section: msgspec.Struct) -> dict[str, Any]:
+    """Return the settings of a section with other values than their defaults: kind, own settings, shared settings."""
     config = section.__struct_config__
     values: dict[str, Any] = {} if config.tag_field is None else {config.tag_field: config.tag}
     for field in fields_of(type(section)).values():
@@ -52,15 +52,15 @@ def said(section: msgspec.Struct) -> dict[str, Any]:
         factory = field.default_factory
         default = factory() if factory is not msgspec.NODEFAULT else field.default
         if value != default:
-            values[field.encode_name] = said(value) if isinstance(value, msgspec.Struct) else value
+            values[field.encode_name] = changed_settings(value) if isinstance(value, msgspec.Struct) else value
     return values
 
 
 def printable(text: str) -> str:
-    """Text on one line, as a comment or a terminal can bear it."""
+    """Return text on one line, fit for a comment or a terminal."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def comment(text: str) -> str:
-    """A line of comment."""
+    """Return a line of comment."""
     return f"# {printable(text)}\n"

@@ -1,4 +1,4 @@
-"""What must not stand in a file, as ``${NAME}``: keys and other secrets, and whatever LiteLLM takes from outside."""
+"""Environment variables, ``${NAME}``, in place of keys and other secrets, and of LiteLLM's own variables."""
 
 import re
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ _USED = re.compile(rf"\$\{{({_NAME.pattern})\}}")
 
 
 def referred(value: object) -> str | None:
-    """The variable that ``os.environ/NAME`` names, if it can be one."""
+    """Return the name in ``os.environ/NAME``; ``None`` for any other value or an impossible name."""
     name = value.removeprefix(_REFERENCE) if isinstance(value, str) and value.startswith(_REFERENCE) else ""
     return name if _NAME.fullmatch(name) else None
 
 
 class Variables:
-    """The environment variables that a configuration needs, each with what it must hold."""
+    """The environment variables of a configuration, each with a description of its value."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
@@ -23,7 +23,7 @@ class Variables:
         self._held: dict[str, str] = {}
 
     def holding(self, value: object, suggestion: str, place: str) -> str:
-        """``${NAME}``: the variable that a value refers to, or a new one for a value that stands in the file itself."""
+        """Return ``${NAME}``: the variable named by a value, or a new variable for a literal value."""
         name = referred(value)
         if name is not None:
             return self.known(name, "as for LiteLLM")
@@ -39,10 +39,10 @@ class Variables:
         return self.known(name, f"the value of {place}")
 
     def known(self, name: str, what: str) -> str:
-        """``${NAME}`` for a variable that the environment has under that name already."""
+        """Return ``${NAME}`` for a variable of LiteLLM's own environment."""
         self._held.setdefault(name, what)
         return f"${{{name}}}"
 
     def in_text(self, text: str) -> dict[str, str]:
-        """The variables that a text names, in that order, and what each must hold."""
+        """Return the variables in a text, in order, each with a description of its value."""
         return {name: self._held.get(name, "named in the file itself") for name in _USED.findall(text)}
