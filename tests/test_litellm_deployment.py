@@ -14,7 +14,7 @@ def deployment(model: str, info: dict[str, Any] | None = None, **params: Any) ->
     return read_deployment({"model": model, **params}, info or {}, "model_list[0]", {}, Variables([]))
 
 
-def left_out(model: str, **params: Any) -> dict[str, Any]:
+def changed_settings(model: str, **params: Any) -> dict[str, Any]:
     """The upstream's settings that differ from their defaults."""
     upstream = deployment(model, **params).upstream
     defaults = msgspec.structs.asdict(type(upstream)(base_url=""))
@@ -104,7 +104,7 @@ AZURE = "https://eu.openai.azure.com"
 )  # fmt: skip
 def test_an_upstream_says_the_same(params: dict[str, Any], expected: dict[str, Any]) -> None:
     """Address, key, headers, time-outs, options; every secret as a variable."""
-    assert left_out(**params) == expected
+    assert changed_settings(**params) == expected
 
 
 @pytest.mark.parametrize(
