@@ -102,7 +102,7 @@ def _fates(path: str) -> dict[str, str]:
         if field in ("instructions", "user"):
             given[field] = "x"
         envelope = opener(json.dumps(given).encode())
-        changes = {"model": raw("n"), **envelope.counting()}
+        changes = {"model": raw("n"), **envelope.usage_changes()}
         if isinstance(envelope, Conversation):
             changes.update(envelope.with_system("rules"))
         sent = opener(envelope.sealed(changes)).fields

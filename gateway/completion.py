@@ -1,7 +1,7 @@
-"""What is sent upstream for a plan, and what the caller gets back: one pass or two, streamed or not.
+"""Answers a plan: sends the passes of its form upstream and hands the reply back, whole or streamed.
 
-The API and the optimizer both answer through here, so a rule set is verified in exactly the form in which it serves.
-Knows nothing of HTTP on the client's side, and records nothing: the ``CompletionTrace`` says what happened.
+The API and the optimizer both answer through here, so a rule set is verified exactly as it serves. This module knows
+neither HTTP on the client's side nor the store: a ``CompletionTrace`` reports the course of the exchange.
 """
 
 import asyncio
@@ -28,26 +28,26 @@ from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 
 _TAIL_S = 0.05
-"""Seconds that the end of a body may take after ``[DONE]``; it usually comes with it."""
+"""Seconds that the end of a body may take after ``[DONE]``."""
 _HANDED_ON = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 OWN_KEY_REFUSED = frozenset({401, 403})
 _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
-"""Refusals that another model may not have; other 4xx are about the request itself."""
+"""Statuses of refusals that another model may not share; other 4xx are about the request itself."""
 
 
 class CompletionTrace(Transcript):
-    """A transcript together with the plan that was carried out and the time that the upstreams took."""
+    """A transcript, the plan behind it and the time of the upstreams."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self._clock = clock
         self.plan: RoutePlan | None = None
-        """The plan under which the reply is made: the first one, or the fallback that stood in."""
+        """The plan behind the reply: the request's own, or the fallback in its place."""
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
 
     async def wait(self, upstream: Upstream, call: Call) -> UpstreamReply:
-        """Send a call and count the time that the upstream took."""
+        """Send a call and add its time."""
         began = self._clock()
         try:
             return await upstream.send(call)
@@ -55,7 +55,7 @@ class CompletionTrace(Transcript):
             self.waited_s += self._clock() - began
 
     async def read(self, reply: UpstreamReply) -> bytes:
-        """Read a whole body and count the time that the upstream took."""
+        """Read a whole body and add its time."""
         began = self._clock()
         try:
             return await reply.read()
@@ -74,7 +74,7 @@ class Completions:
         return CompletionTrace(self._clock)
 
     async def whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
-        """The body of an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
+        """Return an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
         for attempt in (plan, *plan.fallbacks):
             trace.plan = attempt
             try:
@@ -85,7 +85,7 @@ class Completions:
         raise AssertionError("the last attempt returns or raises")
 
     def stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
-        """The events of a streamed reply under the exchange's id, what closes the stream last.
+        """Yield the events of a streamed reply under the exchange's id, including the closing event.
 
         Raises ``UpstreamError`` or ``UpstreamRefused``, before the first event or in the middle.
         """
@@ -142,7 +142,7 @@ class Completions:
             yield plan.envelope.closing
 
     async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> replies.WholeReply:
-        """Make one pass whose answer comes in one piece."""
+        """Make a pass and read its answer whole."""
         reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=False))
         try:
             await _check(reply, plan)
@@ -156,7 +156,7 @@ class Completions:
     async def _relay(
         self, plan: RoutePlan, step: Pass, exchange_id: str, trace: CompletionTrace
     ) -> AsyncGenerator[bytes, None]:
-        """Relay one pass of a stream, without the event that closes the stream."""
+        """Relay a pass of a stream, without the closing event."""
         reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=True))
         try:
             await _check(reply, plan)
@@ -178,7 +178,7 @@ def _last(plan: RoutePlan) -> RoutePlan:
 
 
 def _answerable_elsewhere(error: PreceptorError) -> bool:
-    """Whether another model may answer what this one did not."""
+    """Decide whether another model may answer after this error."""
     if isinstance(error, UpstreamRefused):
         return error.status >= 500 or error.status in _ELSEWHERE
     return isinstance(error, UpstreamError | Overloaded)
@@ -200,12 +200,12 @@ def _body(plan: RoutePlan, step: Pass) -> bytes:
     envelope = plan.envelope
     if plan.upstream_model is None:
         return envelope.body
-    counting = envelope.counting() if envelope.stream and step.shown else {}
+    counting = envelope.usage_changes() if envelope.stream and step.shown else {}
     return envelope.sealed({"model": raw(plan.upstream_model), **counting, **step.changes})
 
 
 async def _events(reply: UpstreamReply) -> AsyncIterator[tuple[bytes, bytes]]:
-    """The data and the bytes of every event that carries data, up to ``[DONE]``."""
+    """Yield data and bytes of every event with data, up to ``[DONE]``."""
     events = sse.Events()
     pieces = reply.chunks()
     async for piece in pieces:
@@ -222,7 +222,7 @@ async def _events(reply: UpstreamReply) -> AsyncIterator[tuple[bytes, bytes]]:
 
 
 async def _drained(pieces: AsyncIterator[bytes]) -> None:
-    """Read the end of a body that has said all, so that its connection can serve again."""
+    """Read the empty end of a body, so that its connection can serve again."""
     with suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(_TAIL_S):
             async for _ in pieces:
@@ -230,7 +230,7 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
 
 
 async def _check(reply: UpstreamReply, plan: RoutePlan) -> None:
-    """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers that clients act on."""
+    """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers of interest to clients."""
     if 200 <= reply.status < 300:
         return
     if reply.status < 400:
@@ -239,16 +239,16 @@ async def _check(reply: UpstreamReply, plan: RoutePlan) -> None:
 
 
 async def refusal(reply: UpstreamReply, upstream: str) -> UpstreamRefused:
-    """A reply with an error status as the error that a client is told. Raises as ``UpstreamReply.read`` does."""
+    """Turn a reply with an error status into the client's error. Raises ``UpstreamError`` of the reading."""
     payload = await reply.read()
     headers = {name: reply.headers[name] for name in _HANDED_ON if name in reply.headers}
     return UpstreamRefused(reply.status, refusal_body(payload, reply.status, upstream), headers)
 
 
 def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
-    """An upstream's error in OpenAI's shape with all four keys, whatever it sent.
+    """Return an upstream's error in OpenAI's shape with all four keys.
 
-    Where the upstream refused the gateway's own key its words are withheld: they may quote the key.
+    A refusal of the gateway's own key is told without the upstream's words: they may quote the key.
     """
     if status in OWN_KEY_REFUSED:
         return error_body(

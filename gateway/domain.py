@@ -1,6 +1,6 @@
-"""The values that the rest of the code passes around: frozen, without I/O, without behaviour beyond derivation.
+"""The values of the whole project: frozen, without I/O, without behaviour beyond derivation.
 
-Nothing here reads a clock, a random source or the environment; whoever builds a value passes them in.
+Nothing here reads a clock, a random source or the environment; the builder of a value passes them in.
 """
 
 import hashlib
@@ -14,9 +14,10 @@ Scratchpad = Literal["none", "tags", "two_pass"]
 """How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
 
 Arm = Literal["weak", "strong", "canary", "holdback", "shadow", "fallback", "direct"]
-"""Who answered: the weak model with the live rule set, the strong model, the weak model with a rule set on trial
-(``canary``) or, for comparison, without rules (``holdback``); a model in the background, for nobody but the optimizer
-(``shadow``); a fallback; or (no task) the model that the client named."""
+"""The model and rules behind a reply. ``weak``: the weak model with the live rule set. ``strong``: the strong model.
+``canary``: the weak model with a rule set on trial. ``holdback``: the weak model without rules, for comparison.
+``shadow``: a model in the background, for the optimizer alone. ``fallback``: a model in place of a failed one.
+``direct``: the model of a request without a task."""
 
 Status = Literal["ok", "error", "abandoned"]
 """How an exchange ended: a complete reply, an error, or a client that hung up."""
@@ -62,7 +63,7 @@ class Usage(Value, frozen=True):
 
 
 class ToolCall(Value, frozen=True):
-    """One call of a tool that a reply asks its caller for."""
+    """A call of a tool, asked for by a reply."""
 
     name: str
     arguments: str
@@ -88,7 +89,7 @@ class Rule(Value, frozen=True):
 
 
 class Effect(Value, frozen=True):
-    """What one rule changed on items that only rank: how a choice was made, not what callers will gain."""
+    """The measured change by a rule on items that only rank. It explains a choice and promises callers nothing."""
 
     change: float
     """Accuracy with the rule less accuracy without it, on the same items."""
@@ -102,7 +103,7 @@ class Effect(Value, frozen=True):
 
 
 class RuleRecord(Value, frozen=True):
-    """The life of one rule in a cycle."""
+    """The life of a rule in a cycle."""
 
     id: str
     text: str
@@ -121,7 +122,7 @@ class RuleRecord(Value, frozen=True):
 
 
 class Measured(Value, frozen=True):
-    """What one arm scored on ``n`` items: accuracy in 0..1, means per item for the rest."""
+    """The score of an arm on ``n`` items: accuracy in 0..1, means per item for the rest."""
 
     accuracy: float
     n: int
@@ -132,7 +133,7 @@ class Measured(Value, frozen=True):
 
 
 class Evidence(Value, frozen=True):
-    """Why a rule set was published: the gate's verdict on items that decided nothing before."""
+    """The reason for publishing a rule set: the gate's verdict on items that decided nothing before."""
 
     verdict: VerdictName
     before: Measured
@@ -151,7 +152,7 @@ class Evidence(Value, frozen=True):
 
 
 class RuleSet(Value, frozen=True):
-    """An immutable, numbered version of everything that the weak model is taught for one task.
+    """An immutable, numbered version of the teaching for a task: rules, examples, a worksheet and the form.
 
     The gate verifies all of its parts together. ``version`` 0 marks a candidate, not yet published.
     """
@@ -174,14 +175,14 @@ class RuleSet(Value, frozen=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 over everything that reaches the model, 64 hex digits. Provenance and evidence are left out."""
+        """SHA-256 over the content for the model, 64 hex digits. Provenance and evidence are left out."""
         content: list[Any] = [self.task, self.scratchpad, [rule.text for rule in self.rules]]
         if parts := self._newer_parts():
             content.append(parts)
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
 
     def _newer_parts(self) -> dict[str, Any]:
-        """The parts that rule sets once did not have: without them a rule set keeps its old hash."""
+        """The newer parts of rule sets: without them a rule set keeps its old hash."""
         parts: dict[str, Any] = {}
         if any(rule.when for rule in self.rules):
             parts["when"] = [rule.when for rule in self.rules]
@@ -270,7 +271,7 @@ class Feedback(Value, frozen=True):
 
     @property
     def is_contradictory(self) -> bool:
-        """Whether ``correct`` and the grader's verdict on ``expected`` disagree about the recorded reply."""
+        """True if ``correct`` and the grader's verdict on ``expected`` disagree about the recorded reply."""
         return self.correct is not None and self.verdict is not None and self.correct != (self.verdict >= 0.5)
 
 
@@ -283,11 +284,11 @@ def judged(correct: bool | None, score: float | None, verdict: float | None) -> 
 
 
 class Activation(Value, frozen=True):
-    """One entry of a task's history: what was decided about its rule sets, when, by whom and why.
+    """An entry of a task's history: a decision about its rule sets, its time, its author and its reason.
 
     ``live``: ``version`` (``None``: no rules) serves from now on, and a trial before it is over.
     ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
-    ``share``: where a task is served by both models, the weak one gets ``share`` of the conversations.
+    ``share``: if both models serve a task, the weak one gets ``share`` of the conversations.
     ``audit``: ``share`` of the exchanges is drawn into the audit sample, where the configuration names no share.
     ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.
     """
@@ -303,7 +304,7 @@ class Activation(Value, frozen=True):
 
 
 class Lanes(Value, frozen=True):
-    """What a task's history comes to now."""
+    """The present state of a task's rule sets, by its history."""
 
     live: RuleSet | None = None
     canary: RuleSet | None = None
@@ -316,7 +317,7 @@ class Lanes(Value, frozen=True):
 
 
 class CycleRecord(Value, frozen=True):
-    """One run of the optimizer on a task: what it set out with and, once ended, what came of it."""
+    """A run of the optimizer on a task: its plan and, once ended, its outcome."""
 
     id: int
     task: str

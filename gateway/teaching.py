@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 ExamplesMode = Literal["fixed", "nearest"]
-"""Which examples a request gets: ``fixed`` all of them in their order, ``nearest`` those most like its question."""
+"""The choice of examples for a request. ``fixed``: all of them in their order. ``nearest``: the most similar ones."""
 
 MOST_NEAREST = 64
 """Examples that one request may get at most."""
@@ -34,7 +34,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """The end user behind that exchange (``conversation.tenant_of``); ``None`` if the client named nobody."""
 
     def visible_to(self, key: str | None, tenant: str | None) -> bool:
-        """Whether a request of this key and this end user may see the example."""
+        """Decide whether a request of this key and this end user may see the example."""
         return self.shared or (self.key == key and self.tenant == tenant)
 
 
@@ -48,15 +48,15 @@ class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worksheet(msgspec.Struct, frozen=True, kw_only=True):
-    """A form that the model fills in, and the decision list that the gateway runs on it.
+    """A form for the model to fill in, and a decision list for the gateway to run on it.
 
-    The first rule whose condition holds decides. The model then answers the caller's own prompt with ``reply_line``
+    The first rule with a true condition decides. The model then answers the caller's own prompt with ``reply_line``
     behind the question, so the reply keeps the caller's form.
     """
 
     schema: dict[str, Any]
-    """JSON schema of an object; the order of its properties is the order in which the model fills them in."""
+    """JSON schema of an object; the model fills its properties in in their order."""
     decisions: tuple[DecisionRule, ...] = ()
     reply_line: str = f"By the house rules this goes to: {DECIDED}"
     instructions: str = "Fill in this form about the message above. Use only what the message says."
-    """What the model is asked when it fills in the form."""
+    """The question to the model when it fills in the form."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.formats.messages import FIELDS, MAX_USER, MessagesRequest, open_messages
-from gateway.formats.messages_reply import Wanted
+from gateway.formats.messages_reply import MessageOptions
 
 HELLO = [{"role": "user", "content": "hello"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -65,7 +65,7 @@ def test_a_request_becomes_a_chat_request() -> None:
     request = opened()
     assert json.loads(request.body) == {"model": "claude", "max_tokens": 9, "messages": HELLO}
     assert (request.model, request.stream, request.path) == ("claude", False, "/chat/completions")
-    assert request.wanted == Wanted(model="claude")
+    assert request.options == MessageOptions(model="claude")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_options_have_their_counterparts() -> None:
         "top_k": 5,
         "stop": ["END"],
     }
-    assert opened(stop_sequences=["END"]).wanted.stops == ("END",)
+    assert opened(stop_sequences=["END"]).options.stops == ("END",)
     assert chat(stop_sequences=[]) == {}
 
 
@@ -286,7 +286,7 @@ def test_a_long_user_id_stays_one_users(user_id: str) -> None:
 )
 def test_thinking_decides_what_is_shown(thinking: Any, shown: bool) -> None:
     """A budget in tokens has no counterpart, and a model that reasons does so unasked: nothing is sent."""
-    assert opened(thinking=thinking).wanted.thinking is shown
+    assert opened(thinking=thinking).options.thinking is shown
     assert chat(thinking=thinking) == {}
 
 

@@ -22,9 +22,9 @@ from gateway.errors import (
     error_body,
 )
 from gateway.formats import messages_reply
-from gateway.formats.messages_reply import Wanted, to_message
+from gateway.formats.messages_reply import MessageOptions, to_message
 
-WANTED = Wanted(model="claude", stops=("END", "\n"), thinking=True)
+OPTIONS = MessageOptions(model="claude", stops=("END", "\n"), thinking=True)
 
 
 def completion(finish: str | None = "stop", usage: Any = None, choice: Any = None, **message: Any) -> bytes:
@@ -33,9 +33,9 @@ def completion(finish: str | None = "stop", usage: Any = None, choice: Any = Non
     return json.dumps({"id": "up-1", "object": "chat.completion", "choices": choices, "usage": usage}).encode()
 
 
-def translated(*args: Any, wanted: Wanted = WANTED, **fields: Any) -> dict[str, Any]:
+def translated(*args: Any, options: MessageOptions = OPTIONS, **fields: Any) -> dict[str, Any]:
     """The message that it becomes, which the official client's own type takes."""
-    body = to_message(completion(*args, **fields), message_id="ex-1", wanted=wanted)
+    body = to_message(completion(*args, **fields), message_id="ex-1", options=options)
     Message.model_validate_json(body, strict=True)
     message: dict[str, Any] = json.loads(body)
     return message
@@ -87,7 +87,7 @@ def test_tool_calls_are_blocks_behind_the_text() -> None:
 def test_arguments_keep_their_bytes() -> None:
     """Numbers, spacing and order are the model's."""
     arguments = '{"b" :1.0, "a": 12345678901234567890123, "c":1E+400}'
-    body = to_message(completion(tool_calls=[call(arguments)]), message_id="ex-1", wanted=WANTED)
+    body = to_message(completion(tool_calls=[call(arguments)]), message_id="ex-1", options=OPTIONS)
     assert f'"input":{arguments}' in body.decode()
 
 
@@ -130,7 +130,7 @@ def test_reasoning_that_was_sent_twice_is_shown_once() -> None:
 
 def test_reasoning_is_shown_only_if_asked_for() -> None:
     """Clients that did not ask read the first block as text."""
-    message = translated(content="4", reasoning_content="2 + 2", wanted=Wanted(model="claude"))
+    message = translated(content="4", reasoning_content="2 + 2", options=MessageOptions(model="claude"))
     assert message["content"] == [{"type": "text", "text": "4"}]
 
 
@@ -195,14 +195,14 @@ def test_what_was_not_counted_is_nothing(usage: Any) -> None:
 def test_the_first_choice_is_handed_on() -> None:
     """A message has one."""
     body = json.dumps({"choices": [{"index": i, "message": {"content": str(i)}} for i in (1, 0)]}).encode()
-    assert json.loads(to_message(body, message_id="ex-1", wanted=WANTED))["content"][0]["text"] == "0"
+    assert json.loads(to_message(body, message_id="ex-1", options=OPTIONS))["content"][0]["text"] == "0"
 
 
 @given(st.binary() | st.integers(0, 200).map(lambda length: completion(content="x")[:length]))
 def test_any_bytes_are_a_message_or_garbage(body: bytes) -> None:
     """Nothing that an upstream sends raises anything else."""
     try:
-        to_message(body, message_id="ex-1", wanted=WANTED)
+        to_message(body, message_id="ex-1", options=OPTIONS)
     except UpstreamGarbage:
         return
 

@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 
 from gateway.errors import Overloaded, UpstreamGarbage
 from gateway.formats import sse
-from gateway.formats.messages_reply import Wanted, to_message
+from gateway.formats.messages_reply import MessageOptions, to_message
 from gateway.formats.messages_stream import MessageStream, error_event
 
-WANTED = Wanted(model="claude", stops=("END",), thinking=True)
+OPTIONS = MessageOptions(model="claude", stops=("END",), thinking=True)
 EVENT: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 DELTAS = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
@@ -41,9 +41,9 @@ def call(arguments: str = "", **marks: Any) -> Delta:
     return {"tool_calls": [{**marks, "function": function}]}
 
 
-def translated(events: Sequence[bytes], wanted: Wanted = WANTED) -> list[dict[str, Any]]:
+def translated(events: Sequence[bytes], options: MessageOptions = OPTIONS) -> list[dict[str, Any]]:
     """What the events become, decoded; each is one that the official client's own types take."""
-    stream = MessageStream(message_id="ex-1", wanted=wanted)
+    stream = MessageStream(message_id="ex-1", options=options)
     found = []
     for event in sse.Events().feed(b"".join(map(stream.feed, events))):
         name, data = event.removesuffix(b"\n\n").split(b"\n")
@@ -122,7 +122,7 @@ def test_text_is_streamed_piece_by_piece() -> None:
 
 def test_nothing_waits_that_need_not() -> None:
     """Every piece of text, reasoning and arguments leaves with the chunk that brought it."""
-    stream = MessageStream(message_id="ex-1", wanted=WANTED)
+    stream = MessageStream(message_id="ex-1", options=OPTIONS)
     pieces = [
         {"reasoning_content": "hm"},
         {"content": "yes"},
@@ -142,7 +142,7 @@ def test_a_stream_that_says_nothing_is_a_message() -> None:
 
 def test_comments_say_nothing() -> None:
     """They do not begin the message either."""
-    assert MessageStream(message_id="ex-1", wanted=WANTED).feed(b": keep-alive\n\n") == b""
+    assert MessageStream(message_id="ex-1", options=OPTIONS).feed(b": keep-alive\n\n") == b""
 
 
 def test_what_begins_anew_is_a_new_block() -> None:
@@ -161,7 +161,7 @@ def test_what_begins_anew_is_a_new_block() -> None:
 
 def test_reasoning_is_shown_only_if_asked_for() -> None:
     """As in a whole reply."""
-    events = translated(chat([{"reasoning": "hm"}, {"content": "4"}]), Wanted(model="claude"))
+    events = translated(chat([{"reasoning": "hm"}, {"content": "4"}]), MessageOptions(model="claude"))
     assert accumulated(events)["content"] == [{"type": "text", "text": "4"}]
 
 
@@ -237,7 +237,7 @@ def test_other_choices_are_not_mixed_in() -> None:
 def test_any_data_is_translated_or_garbage(data: bytes) -> None:
     """Nothing that an upstream streams raises anything else."""
     try:
-        MessageStream(message_id="ex-1", wanted=WANTED).feed(sse.event_of(data))
+        MessageStream(message_id="ex-1", options=OPTIONS).feed(sse.event_of(data))
     except UpstreamGarbage:
         return
 
@@ -298,7 +298,7 @@ def test_a_stream_adds_up_to_the_whole_reply(
     message = {"content": text, "reasoning": thinking, "tool_calls": tool_calls}
     whole = {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
     assert accumulated(translated(chat(deltas, finish, usage))) == json.loads(
-        to_message(json.dumps(whole).encode(), message_id="ex-1", wanted=WANTED)
+        to_message(json.dumps(whole).encode(), message_id="ex-1", options=OPTIONS)
     )
 
 

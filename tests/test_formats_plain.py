@@ -17,7 +17,7 @@ def test_a_prompt_is_handed_on_as_it_came() -> None:
     """Only the model's name and what counts the tokens of a stream change."""
     envelope = open_text(b'{"model":"m","prompt":["a", "b"],"stream":true,"x": 1.0}')
     assert (envelope.model, envelope.stream, envelope.path) == ("m", True, "/completions")
-    sealed = envelope.sealed(envelope.counting())
+    sealed = envelope.sealed(envelope.usage_changes())
     assert sealed == b'{"model":"m","prompt":["a", "b"],"stream":true,"x":1.0,"stream_options":{"include_usage":true}}'
 
 

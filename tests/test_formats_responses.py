@@ -133,7 +133,7 @@ def test_odd_requests_never_break_what_reads_them(told: Any, given_input: Any, t
         envelope = asked(instructions=told, input=given_input, tools=tools)
         envelope.system_text()
         envelope.sealed(envelope.with_system("RULES"))
-        if envelope.has_room():
+        if envelope.supports_scratchpad():
             envelope.sealed(envelope.with_question("W"))
     except BadRequest:
         return

@@ -161,4 +161,4 @@ def test_long_instructions_and_headers_are_recognised_without_being_remembered(l
     for _ in range(2):
         assert task_of(tasks, system=text, headers={"x-team": "m" * long}) == "sums"
         assert task_of(tasks, system=text + "s", headers={"x-team": "m" * long}) is None
-    assert tasks._remembered.cache_info().currsize == (2 if long == 1 else 0)
+    assert tasks._cached.cache_info().currsize == (2 if long == 1 else 0)

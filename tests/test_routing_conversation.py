@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation
 from gateway.formats.responses import open_responses
-from gateway.routing.conversation import cluster_of, key_of, place
+from gateway.routing.conversation import bucket, cluster_of, conversation_key
 
 FIRST = {"role": "user", "content": "What is 2 + 2?"}
 LATER = [FIRST, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3 + 3?"}]
@@ -27,9 +27,9 @@ def response(given: Any, **fields: Any) -> Conversation:
 def test_a_later_turn_has_the_key_of_the_first() -> None:
     """What was said since does not matter, nor does a system prompt that names the time."""
     told = [{"role": "system", "content": "It is 9:00."}, FIRST]
-    assert key_of(chat([FIRST])) == key_of(chat(LATER)) == key_of(chat(told))
-    assert key_of(response([FIRST])) == key_of(response(LATER))
-    assert key_of(chat([FIRST])) != key_of(chat(LATER[2:]))
+    assert conversation_key(chat([FIRST])) == conversation_key(chat(LATER)) == conversation_key(chat(told))
+    assert conversation_key(response([FIRST])) == conversation_key(response(LATER))
+    assert conversation_key(chat([FIRST])) != conversation_key(chat(LATER[2:]))
 
 
 @pytest.mark.parametrize("role", ['"role": "user", ', '"role":"user",', ' "name": "ann", "role": "user", '])
@@ -38,7 +38,10 @@ def test_the_first_user_s_message_is_seen_however_it_is_written(role: str) -> No
     system = '{"role": "system", "content": "It is %s."}'
     first, other = ("{" + role + f'"content": "{text}"}}' for text in ("Hello", "Goodbye"))
     bodies = [(system % "9:00", first), (system % "9:01", first), (system % "9:00", other)]
-    keys = [key_of(open_chat(f'{{"model":"m","messages":[{before}, {after}]}}'.encode())) for before, after in bodies]
+    keys = [
+        conversation_key(open_chat(f'{{"model":"m","messages":[{before}, {after}]}}'.encode()))
+        for before, after in bodies
+    ]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -46,8 +49,8 @@ def test_the_first_user_s_message_is_seen_however_it_is_written(role: str) -> No
 def test_long_instructions_in_a_message_do_not_make_requests_one_conversation(text: str) -> None:
     """Many clients send the instructions and a text in a single message: both ends of it count."""
     first, second = (chat([{"role": "user", "content": text.format(word)}]) for word in ("one", "two"))
-    assert key_of(first) != key_of(second)
-    assert len(key_of(first)) < 1100
+    assert conversation_key(first) != conversation_key(second)
+    assert len(conversation_key(first)) < 1100
 
 
 def test_a_cluster_is_a_hash_of_the_key() -> None:
@@ -60,8 +63,8 @@ def test_a_cluster_is_a_hash_of_the_key() -> None:
 def test_the_client_s_own_key_wins(field: str) -> None:
     """It knows what belongs together."""
     one, other = response("Hello", **{field: "k1"}), response("Goodbye", **{field: "k1"})
-    assert key_of(one) == key_of(other) != key_of(response("Hello", **{field: "k2"}))
-    assert key_of(response("Hello", **{field: None})) == key_of(response("Hello"))
+    assert conversation_key(one) == conversation_key(other) != conversation_key(response("Hello", **{field: "k2"}))
+    assert conversation_key(response("Hello", **{field: None})) == conversation_key(response("Hello"))
 
 
 @pytest.mark.parametrize(
@@ -71,20 +74,20 @@ def test_the_client_s_own_key_wins(field: str) -> None:
 )  # fmt: skip
 def test_odd_requests_have_a_key(request_: Conversation) -> None:
     """They are the upstream's to judge."""
-    assert isinstance(key_of(request_), bytes)
+    assert isinstance(conversation_key(request_), bytes)
 
 
 @given(st.binary(), st.text())
 def test_a_place_is_between_nothing_and_one(key: bytes, salt: str) -> None:
     """And always the same."""
-    assert 0 <= place(key, salt) < 1
-    assert place(key, salt) == place(key, salt)
+    assert 0 <= bucket(key, salt) < 1
+    assert bucket(key, salt) == bucket(key, salt)
 
 
 def test_places_are_spread_evenly_and_independently() -> None:
     """Of 10,000 conversations, a tenth lies below 0.1, and a tenth of those below 0.1 by another salt."""
     keys = [str(number).encode() for number in range(10_000)]
-    below = [key for key in keys if place(key, "one") < 0.1]
-    both = [key for key in below if place(key, "other") < 0.1]
+    below = [key for key in keys if bucket(key, "one") < 0.1]
+    both = [key for key in below if bucket(key, "other") < 0.1]
     assert 900 < len(below) < 1100
     assert 70 < len(both) < 130

@@ -8,7 +8,7 @@ from gateway.errors import ModelNotFound
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation, Envelope, raw
 from gateway.routing.inject import compile_rules
-from gateway.routing.route import Lane, RuleSnapshot, choose, plan_for, route
+from gateway.routing.route import Lane, RuleSnapshot, choose_arm, plan_for, route
 from gateway.settings import Settings, parse
 
 CONFIG = """
@@ -117,7 +117,7 @@ TRIAL = compile_rules(RuleSet(task="sums", version=4, rules=(Rule(text="Check.")
 def arms(lane: Lane, more: str, count: int = 2000) -> dict[int, str]:
     """The arm of each of many conversations."""
     section = parse(CONFIG.replace("rollout = { holdback = 0 }", more), source="test", environment={}).tasks["sums"]
-    return {number: choose(conversation(number), "sums", section, lane)[0] for number in range(count)}
+    return {number: choose_arm(conversation(number), "sums", section, lane)[0] for number in range(count)}
 
 
 def conversation(number: int) -> Conversation:

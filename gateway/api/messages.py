@@ -6,7 +6,7 @@ from contextlib import aclosing
 from gateway.api.endpoint import Endpoint, Running
 from gateway.errors import PreceptorError
 from gateway.formats.messages import MessagesRequest, open_messages
-from gateway.formats.messages_reply import Wanted, error_body, to_message
+from gateway.formats.messages_reply import MessageOptions, error_body, to_message
 from gateway.formats.messages_stream import MessageStream, error_event
 from gateway.http_server.request_response import Header
 from gateway.services import Services
@@ -19,10 +19,10 @@ class Messages(Endpoint):
         super().__init__(services, open_messages, prefix="msg_")
 
     def whole(self, reply: bytes, exchange: Running) -> bytes:
-        return to_message(reply, message_id=exchange.id, wanted=_wanted(exchange))
+        return to_message(reply, message_id=exchange.id, options=_options(exchange))
 
     async def events(self, events: AsyncGenerator[bytes, None], exchange: Running) -> AsyncGenerator[bytes, None]:
-        stream = MessageStream(message_id=exchange.id, wanted=_wanted(exchange))
+        stream = MessageStream(message_id=exchange.id, options=_options(exchange))
         async with aclosing(events):
             async for event in events:
                 worded = stream.feed(event)
@@ -39,6 +39,6 @@ class Messages(Endpoint):
         return error_event(error, exchange.id)
 
 
-def _wanted(exchange: Running) -> Wanted:
+def _options(exchange: Running) -> MessageOptions:
     assert exchange.plan is not None and isinstance(exchange.plan.envelope, MessagesRequest)
-    return exchange.plan.envelope.wanted
+    return exchange.plan.envelope.options

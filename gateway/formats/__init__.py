@@ -1,1 +1,1 @@
-"""Pure functions over bytes and structs: everything that is decided about a request without touching the world."""
+"""Wire formats of requests and replies: pure functions over bytes and structs, without any I/O."""

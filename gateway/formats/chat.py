@@ -41,7 +41,7 @@ _role = re.compile(rb'\s*\{\s*"role"\s*:\s*"(\w+)"\s*,')
 """The beginning of a message whose role comes first, as most clients write it: read without a look at the content."""
 
 
-def first_said(messages: Sequence[Raw]) -> Raw | bytes:
+def first_user_message(messages: Sequence[Raw]) -> Raw | bytes:
     """Return the first message that a user wrote, as it came; else the first message. Empty without any."""
     for message in messages:
         begins = _role.match(message)
@@ -59,15 +59,15 @@ def _role_of(message: Raw) -> bytes | None:
 
 
 class CompletionRequest(Envelope, frozen=True, kw_only=True):
-    """A request whose reply is choices of text, whole or in chunks: a chat's, or a legacy completion's."""
+    """A request whose reply consists of choices of text: a chat's, or a legacy completion's."""
 
     closing: ClassVar[bytes] = sse.DONE
 
     include_usage: bool = False
     """Whether the client itself asked for usage in the stream."""
 
-    def counting(self) -> Changes:
-        """Estimates miss most of a reasoning model's bill: the upstream is asked for its own count."""
+    def usage_changes(self) -> Changes:
+        """Ask the upstream for its own count: estimates miss most of a reasoning model's bill."""
         if self.include_usage:
             return {}
         return {"stream_options": raw({**(self.value("stream_options") or {}), "include_usage": True})}
@@ -97,7 +97,7 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
         return _system_text(bytes(self.messages[0]))
 
     def opening(self) -> Raw | bytes:
-        return first_said(self.messages)
+        return first_user_message(self.messages)
 
     def with_system(self, text: str) -> Changes:
         if not text:
@@ -110,18 +110,18 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     def with_question(self, text: str) -> Changes:
         return {"messages": raw([*self.messages[:-1], open_message(self.messages[-1]).extended(text)])}
 
-    def has_room(self) -> bool:
+    def supports_scratchpad(self) -> bool:
         if self.value("tools") or self.value("functions") or self.value("n") not in (None, 1):
             return False
         last = open_message(self.messages[-1])
         return last.role == "user" and last.only_text()
 
-    def has_room_in_reply(self) -> bool:
+    def supports_tags(self) -> bool:
         return not any(self.value(name) for name in ("response_format", "stop", "logprobs"))
 
 
 def open_chat(body: bytes) -> ChatRequest:
-    """Decode a chat completion request; raises ``BadRequest`` in the words an OpenAI client expects."""
+    """Decode a chat completion request; raises ``BadRequest`` in OpenAI's words."""
     fields = decode_object(body)
     model = model_of(fields)
     messages: list[Raw] | None = _messages(fields)
@@ -141,13 +141,13 @@ def open_chat(body: bytes) -> ChatRequest:
 
 
 def wants_usage(fields: dict[str, Raw]) -> bool:
-    """Whether a client asks for usage in its stream. Raises ``BadRequest``."""
+    """Decide whether a client asks for usage in its stream. Raises ``BadRequest``."""
     options: dict[str, Any] | None = _stream_options(fields)
     return bool(options and options.get("include_usage"))
 
 
 class Message(Value, frozen=True):
-    """The parts of one message that injection looks at; ``fields`` keeps all of it."""
+    """One message, decoded as far as injection needs; ``fields`` keeps all of it."""
 
     fields: dict[str, Raw]
     role: str | None
@@ -156,20 +156,20 @@ class Message(Value, frozen=True):
         return decoded(self.fields.get("content") or Raw(b"null"))
 
     def text(self) -> str | None:
-        """The message's text: a string content, or the text parts joined; ``None`` if it has no text."""
+        """Return the text: a string content, or the text parts joined; ``None`` if there is none."""
         return text_of(self.content(), ("text",))
 
     def only_text(self) -> bool:
-        """Whether the content is a string or consists of text parts: no image, audio or file."""
+        """Decide whether the content is a string or consists of text parts: no image, audio or file."""
         return only_text(self.content(), ("text",))
 
     def extended(self, text: str) -> Raw:
-        """The message with ``text`` appended to its content, which keeps the bytes that it had."""
+        """Append ``text`` to the content, which keeps its bytes."""
         return raw({**self.fields, "content": extended(self.fields.get("content"), text, part="text")})
 
 
 def open_message(message: Raw) -> Message:
-    """Look into one message. A message of odd shape has role ``None``: it is the upstream's to judge."""
+    """Decode one message. A message of odd shape has role ``None``: the upstream judges it."""
     fields = decode_object(bytes(message))
     role = decoded(fields["role"]) if "role" in fields else None
     return Message(fields=fields, role=role if isinstance(role, str) else None)
@@ -177,20 +177,20 @@ def open_message(message: Raw) -> Message:
 
 @remembered
 def _system_text(message: bytes) -> str | None:
-    """The text of a message that gives instructions; ``None`` for any other."""
+    """Return the text of an instructing message; ``None`` for any other."""
     opened = open_message(Raw(message))
     return opened.text() if opened.role in _SYSTEM else None
 
 
 @remembered
 def _instructed(message: bytes, text: str) -> Raw | None:
-    """A message that gives instructions, with more of them; ``None`` for any other."""
+    """Append instructions to an instructing message; ``None`` for any other message."""
     opened = open_message(Raw(message))
     return opened.extended("\n\n" + text) if opened.role in _SYSTEM else None
 
 
 def text_of(content: Any, types: Sequence[str]) -> str | None:
-    """The text of a content: a string, or its parts of these types joined; ``None`` if it has no text."""
+    """Return the text of a content: a string, or its parts of these types joined; ``None`` without text."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -204,7 +204,7 @@ def text_of(content: Any, types: Sequence[str]) -> str | None:
 
 
 def only_text(content: Any, types: Sequence[str]) -> bool:
-    """Whether a content is a string or consists of parts of these types."""
+    """Decide whether a content is a string or consists of parts of these types."""
     return isinstance(content, str) or (
         isinstance(content, list)
         and bool(content)

@@ -1,7 +1,7 @@
 """Replies of ``/chat/completions`` and ``/completions``: whole or as chunks of a stream.
 
-Only two things are ever changed in one: the upstream's id becomes the exchange's, and the usage may be dropped or
-counted anew. Grading is the optimizer's.
+A reply changes in two places at most: the upstream's id becomes the exchange's, and the usage may be dropped or counted
+anew. Grading is the optimizer's.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ class _Content(msgspec.Struct):
 
 
 class _CompletionChoice(msgspec.Struct):
-    """A choice, whole (``message``) or in a stream (``delta``); ``text`` is what legacy completions have."""
+    """A choice, whole (``message``) or in a stream (``delta``); legacy completions have a ``text``."""
 
     index: int = 0
     message: _Content | None = None
@@ -34,13 +34,14 @@ class _CompletionChoice(msgspec.Struct):
     text: str | None = None
     finish_reason: str | None = None
 
-    def said(self) -> str | None:
-        said = self.message or self.delta
-        content = said.content if said else self.text
+    def content(self) -> str | None:
+        """Return the text of the choice, or of its piece in a stream."""
+        message = self.message or self.delta
+        content = message.content if message else self.text
         return content if isinstance(content, str) else None
 
     def calls(self) -> tuple[ToolCall, ...]:
-        """The functions that a whole reply calls; what is none, such as a custom tool's call, is left out."""
+        """Return the function calls of a whole reply; calls of custom tools are left out."""
         if self.message is None or not self.message.tool_calls:
             return ()
         return whole_calls(self.message.tool_calls)
@@ -64,11 +65,11 @@ _chunk = msgspec.json.Decoder(_Chunk)
 
 
 class WholeCompletion(Value, frozen=True):
-    """A whole reply as it came, and what the gateway reads of it. Implements ``reply.WholeReply``."""
+    """A whole reply as it came, with the fields that the gateway reads. Implements ``reply.WholeReply``."""
 
     body: bytes
     own_id: str | None
-    """The upstream's, which the exchange's replaces."""
+    """The upstream's id; the exchange's replaces it."""
     text: str | None
     finish_reason: str | None
     usage: Usage
@@ -106,7 +107,7 @@ def open_completion(body: bytes) -> WholeCompletion:
     return WholeCompletion(
         body=body,
         own_id=completion.id,
-        text=first.said() if first else None,
+        text=first.content() if first else None,
         finish_reason=first.finish_reason if first else None,
         usage=completion.usage.counted() if completion.usage else Usage(),
         tool_calls=first.calls() if first else (),
@@ -156,7 +157,7 @@ class ChatReader:
     def _choices_event(self, data: bytes, event: bytes, first: _CompletionChoice | None) -> bytes | None:
         if first is None:
             return event
-        text = first.said() or ""
+        text = first.content() or ""
         if first.delta is not None and first.delta.tool_calls:
             self._calls.add(first.delta.tool_calls)
         if first.finish_reason is not None:
@@ -182,7 +183,7 @@ def _first(choices: "list[_CompletionChoice] | tuple[()]") -> _CompletionChoice 
 
 
 def with_text(data: bytes, text: str) -> bytes:
-    """An event whose first choice's text is replaced by ``text``, everything else as it came."""
+    """Replace the text of an event's first choice; everything else stays."""
     with from_upstream("a chunk of a chat completion"):
         choices = msgspec.json.decode(decode_object(data)["choices"])
     for choice in choices:
@@ -192,7 +193,7 @@ def with_text(data: bytes, text: str) -> bytes:
 
 
 def with_usage(data: bytes, usage: Usage) -> bytes:
-    """An event whose usage counts every pass of the exchange."""
+    """Replace the usage of an event with the count of every pass."""
     with from_upstream("a chunk of a chat completion"):
         counts = recounted(decode_object(data).get("usage"), usage)
     return sse.with_field(data, "usage", counts)

@@ -1,8 +1,8 @@
-"""A request, decoded only as far as the gateway must look, and sealed again with everything else untouched.
+"""A request, decoded as little as possible, and sealed again with all other bytes untouched.
 
-Values that nobody reads stay the bytes that the client sent (``msgspec.Raw``): unknown fields, numbers and escapes
-arrive upstream as they were. Each endpoint has its own kind of envelope, which also knows how its replies are read;
-``chat`` and ``responses`` are conversations, into which rules can be injected. Does not decide anything.
+Unread values keep the client's bytes (``msgspec.Raw``): unknown fields, numbers and escapes arrive upstream unchanged.
+Each endpoint has its own kind of envelope with its own reader of replies. Envelopes of ``chat`` and ``responses`` are
+conversations: rules can be injected into them. Decides nothing.
 """
 
 import functools
@@ -27,12 +27,12 @@ _NULL = Raw(b"null")
 
 
 class Envelope(Value, frozen=True, kw_only=True):
-    """A request body that has been looked into. ``fields`` maps every top-level key to its raw JSON."""
+    """A request body and its top level. ``fields`` maps every top-level key to its raw JSON."""
 
     path: ClassVar[str]
     """The endpoint, below ``/v1``."""
     closing: ClassVar[bytes] = b""
-    """What ends a stream of replies, as bytes of a whole event."""
+    """The event that ends a stream of replies; empty where a stream needs none."""
 
     body: bytes
     fields: dict[str, Raw]
@@ -40,25 +40,25 @@ class Envelope(Value, frozen=True, kw_only=True):
     stream: bool = False
 
     def value(self, name: str) -> Any:
-        """The decoded value of a top-level field; ``None`` if it is absent. Raises as ``decoded`` does."""
+        """Return the decoded value of a top-level field; ``None`` if it is absent. Raises ``BadRequest``."""
         raw = self.fields.get(name)
         return None if raw is None else decoded(raw)
 
     def sealed(self, changes: Changes) -> bytes:
-        """The body with some top-level fields changed and the rest as it came."""
+        """Return the body with some top-level fields changed and the rest as it came."""
         fields = {**self.fields, **changes}
         return _encode({name: raw for name, raw in fields.items() if raw is not None})
 
-    def counting(self) -> Changes:
-        """What must change so that the upstream counts the tokens of a stream."""
+    def usage_changes(self) -> Changes:
+        """Return the changes that make the upstream count the tokens of a stream."""
         return {}
 
     def open_reply(self, body: bytes) -> WholeReply:
-        """Look into an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
+        """Decode an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
         raise NotImplementedError
 
     def reader(self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None) -> Reader:
-        """A reader for one pass of a streamed reply. ``untouched`` hands on also what the client did not ask for."""
+        """Return a reader for one pass of a streamed reply. ``untouched`` keeps unrequested events."""
         raise NotImplementedError
 
 
@@ -66,12 +66,12 @@ class Conversation(Envelope, frozen=True, kw_only=True):
     """A request with instructions and a question: it can belong to a task, and rules can be injected."""
 
     reply_only: ClassVar[tuple[str, ...]]
-    """Fields that shape, end or measure the caller's reply and have no place in a working of its own."""
+    """Fields that shape, end or measure the caller's reply; a hidden pass is sent without them."""
     limits: ClassVar[tuple[str, ...]]
     """Fields that bound the output tokens; the first is the one to set."""
 
     def system_text(self) -> str | None:
-        """The text of the instructions, if there are any."""
+        """Return the text of the instructions, if there are any."""
         raise NotImplementedError
 
     def opening(self) -> Raw | bytes:
@@ -79,24 +79,24 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def with_system(self, text: str) -> Changes:
-        """``text`` appended to the instructions, which keep their bytes; nothing for an empty text."""
+        """Append ``text`` to the instructions, which keep their bytes. An empty text changes nothing."""
         raise NotImplementedError
 
     def with_question(self, text: str) -> Changes:
-        """``text`` appended to the question."""
+        """Append ``text`` to the question, the last user message."""
         raise NotImplementedError
 
-    def has_room(self) -> bool:
-        """Whether a working can come before the reply: one answer to a plain text, no tools."""
+    def supports_scratchpad(self) -> bool:
+        """Decide whether the model may work before its reply: a single answer to a plain text, without tools."""
         raise NotImplementedError
 
-    def has_room_in_reply(self) -> bool:
-        """Whether the reply itself can hold a working between tags: it has no format, end or measure of its own."""
+    def supports_tags(self) -> bool:
+        """Decide whether the reply may hold working between tags: it has no format, stop sequence or measure."""
         raise NotImplementedError
 
 
 def decode_object(body: bytes) -> dict[str, Raw]:
-    """The top level of a JSON object; raises ``BadRequest`` for anything else."""
+    """Return the top level of a JSON object; raises ``BadRequest`` for anything else."""
     try:
         str(body, "utf-8")  # msgspec skips over a raw value without a look at its bytes
         return _fields.decode(body)
@@ -107,7 +107,7 @@ def decode_object(body: bytes) -> dict[str, Raw]:
 
 
 def decoded(value: Raw) -> Any:
-    """A raw value as Python's; raises ``BadRequest`` if it is nested too deep or holds a number out of range."""
+    """Decode a raw value; raises ``BadRequest`` if it is nested too deep or holds a number out of range."""
     try:
         return _any.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -120,7 +120,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def typed(fields: dict[str, Raw], name: str, kind: Any, wanted: str) -> Any:
-    """A field as a type; absent is ``null``. Raises ``BadRequest`` that says what was ``wanted``."""
+    """Decode a field as a type; absent is ``null``. Raises ``BadRequest`` with ``wanted``, the type in words."""
     return _typed(fields.get(name, _NULL), name, _decoder(kind), wanted)
 
 
@@ -132,7 +132,7 @@ def _typed(given: Raw, name: str, decoder: msgspec.json.Decoder[Any], wanted: st
 
 
 class Field:
-    """An optional field of every request of a kind: ``typed`` with its decoder at hand. A call reads it."""
+    """An optional field of every request of a kind: ``typed`` with its decoder at hand. Called with fields."""
 
     def __init__(self, name: str, kind: Any, wanted: str) -> None:
         self._name = name
@@ -140,7 +140,7 @@ class Field:
         self._decoder = msgspec.json.Decoder(kind)
 
     def __call__(self, fields: dict[str, Raw]) -> Any:
-        """The field's value; ``None`` if it is absent. Raises ``BadRequest``."""
+        """Return the field's value; ``None`` if it is absent. Raises ``BadRequest``."""
         given = fields.get(self._name)
         return None if given is None else _typed(given, self._name, self._decoder, self._wanted)
 
@@ -150,7 +150,7 @@ _stream = Field("stream", bool | None, "a boolean")
 
 
 def model_of(fields: dict[str, Raw]) -> str:
-    """The model that a request names. Raises ``BadRequest``."""
+    """Return the model of a request. Raises ``BadRequest``."""
     model: str | None = _model(fields)
     if not model:
         raise BadRequest("You must provide a model parameter.", param="model")
@@ -158,19 +158,19 @@ def model_of(fields: dict[str, Raw]) -> str:
 
 
 def stream_of(fields: dict[str, Raw]) -> bool:
-    """Whether a request wants a stream. Raises ``BadRequest``."""
+    """Decide whether a request wants a stream. Raises ``BadRequest``."""
     return bool(_stream(fields))
 
 
 def raw(value: Any) -> Raw:
-    """A value as raw JSON."""
+    """Encode a value as raw JSON."""
     return Raw(_encode(value))
 
 
 def extended(content: Raw | None, text: str, *, part: str) -> Raw:
-    """A content (a string, a list of parts, or null) with ``text`` appended; what it had keeps its bytes.
+    """Append ``text`` to a content (a string, a list of parts, or null), which keeps its bytes.
 
-    ``part`` is the type of a text part in a list. Anything else is no content: it stays, for the upstream to judge.
+    ``part`` is the type of a text part in a list. Any other value stays as it came: the upstream judges it.
     """
     given = bytes(content or b"null")
     addition = _encode(text)

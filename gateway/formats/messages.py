@@ -1,9 +1,8 @@
 """Anthropic's Messages API on its way in: a request in its shape becomes a chat completion request.
 
-What a chat completion has no word for is refused where leaving it out would change what the caller gets (documents,
-server tools), and dropped where it would not (cache marks, earlier thinking). JSON that only the model reads, a tool's
-schema or the input of an earlier call, keeps its bytes. The way back is ``messages_reply`` and ``messages_stream``;
-which model answers is decided elsewhere.
+Some parts of a message have no counterpart in a chat completion. They are refused if the reply would differ without
+them (documents, server tools), and dropped if not (cache marks, earlier thinking). JSON for the model alone, a tool's
+schema or the input of an earlier call, keeps its bytes. ``messages_reply`` and ``messages_stream`` translate the reply.
 """
 
 import hashlib
@@ -18,11 +17,11 @@ from gateway.errors import BadRequest
 from gateway.formats import messages_shape as shape
 from gateway.formats.chat import ChatRequest, open_chat
 from gateway.formats.envelope import decode_object
-from gateway.formats.messages_reply import Wanted
+from gateway.formats.messages_reply import MessageOptions
 
-Fate = Literal["passed", "translated", "refused", "ignored"]
+Treatment = Literal["passed", "translated", "refused", "ignored"]
 
-FIELDS: Mapping[str, Fate] = {
+FIELDS: Mapping[str, Treatment] = {
     "model": "passed",
     "messages": "translated",
     "system": "translated",
@@ -56,38 +55,38 @@ FIELDS: Mapping[str, Fate] = {
     "n": "ignored",
     "stream_options": "ignored",
 }
-"""What becomes of each top-level field. Any other is passed as it came: an upstream's own parameter (``seed``,
-``min_p``), or one that Anthropic adds later and an upstream may know."""
+"""The treatment of each top-level field. Any other field is passed as it came: an upstream's own parameter (``seed``,
+``min_p``), or a later addition of Anthropic's."""
 
 NO_THREADS = "thread_unsupported_request"
-"""Anthropic's code for a conversation that the server cannot keep: its clients then send all of it each time."""
+"""Anthropic's code for "this server keeps no conversations": its clients then send all turns each time."""
 
 MAX_USER = 64
-"""Characters that OpenAI takes as ``user``; a longer id is sent as its SHA-256, the same for the same user."""
+"""Characters of OpenAI's ``user`` at most; a longer id is sent as its SHA-256."""
 
 _EMPTY = (b"null", b"[]", b"{}")
-_WHERE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_LOCATED = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Invalid (?:enum )?value ('.*')", re.DOTALL)
 
 
 class MessagesRequest(ChatRequest, frozen=True, kw_only=True):
-    """A request for a message, as the chat completion request that it became. A streamed one asks for its usage."""
+    """A request for a message, translated to a chat completion request. A streamed request asks for its usage."""
 
-    wanted: Wanted
-    """What the way back must know of the request."""
+    options: MessageOptions
+    """The parts of the request that shape the reply."""
 
 
 def open_messages(body: bytes) -> MessagesRequest:
     """Translate a request.
 
-    Raises ``BadRequest``, whose param and message say where, in Anthropic's way: ``messages.0.content.1``.
+    Raises ``BadRequest`` with the place of the mistake in Anthropic's notation: ``messages.0.content.1``.
     """
     fields = decode_object(body)
     for name, value in fields.items():
         if FIELDS.get(name) == "refused" and bytes(value) not in _EMPTY:
             code = NO_THREADS if name == "thread" else None
             raise _bad(name, "is not supported here, because a chat completion cannot do it", code)
-    wanted = _wanted(fields)
+    options = _options(fields)
     passed = {
         name: value
         for name, value in fields.items()
@@ -95,22 +94,22 @@ def open_messages(body: bytes) -> MessagesRequest:
     }
     translated = {
         "messages": _conversation(_read(fields, "messages"), _read(fields, "system")),
-        "stop": list(wanted.stops) or None,
+        "stop": list(options.stops) or None,
         "stream_options": {"include_usage": True} if _read(fields, "stream") else None,
         **_tools(_read(fields, "tools") or [], _read(fields, "tool_choice")),
         **_metadata(_read(fields, "metadata") or {}),
         **_output(_read(fields, "output_config") or shape.OutputConfig()),
     }
     chat = passed | {name: value for name, value in translated.items() if value is not None}
-    return MessagesRequest(**msgspec.structs.asdict(open_chat(msgspec.json.encode(chat))), wanted=wanted)
+    return MessagesRequest(**msgspec.structs.asdict(open_chat(msgspec.json.encode(chat))), options=options)
 
 
-def _wanted(fields: Mapping[str, Raw]) -> Wanted:
+def _options(fields: Mapping[str, Raw]) -> MessageOptions:
     model = _read(fields, "model")
     if not model:
         raise _bad("model", "is required")
     thinking = _read(fields, "thinking")
-    return Wanted(
+    return MessageOptions(
         model=model,
         stops=tuple(_read(fields, "stop_sequences") or ()),
         thinking=thinking is not None and thinking.type != "disabled" and thinking.display != "omitted",
@@ -118,23 +117,23 @@ def _wanted(fields: Mapping[str, Raw]) -> Wanted:
 
 
 def _read(fields: Mapping[str, Raw], name: str) -> Any:
-    """A field as its type says, ``None`` if it is absent."""
+    """Decode a field as its type; ``None`` if it is absent."""
     if name not in fields:
         return None
     try:
         return shape.DECODERS[name].decode(fields[name])
     except msgspec.ValidationError as error:
-        found = _WHERE.fullmatch(str(error))
-        what, path = (found[1], found[2] or "") if found else (str(error), "")
-        unknown = _UNKNOWN.fullmatch(what)
-        where = name + path.replace("[", ".").replace("]", "")
-        raise _bad(where, f"{unknown[1]} is not supported here" if unknown else what) from None
+        located = _LOCATED.fullmatch(str(error))
+        complaint, path = (located[1], located[2] or "") if located else (str(error), "")
+        unknown = _UNKNOWN.fullmatch(complaint)
+        place = name + path.replace("[", ".").replace("]", "")
+        raise _bad(place, f"{unknown[1]} is not supported here" if unknown else complaint) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(name, f"could not be read: {error}") from None
 
 
-def _bad(where: str, what: str, code: str | None = None) -> BadRequest:
-    return BadRequest(f"{where}: {what}.", param=where, code=code)
+def _bad(place: str, complaint: str, code: str | None = None) -> BadRequest:
+    return BadRequest(f"{place}: {complaint}.", param=place, code=code)
 
 
 def _conversation(
@@ -173,7 +172,7 @@ def _assistant(content: str | Sequence[shape.ContentBlock]) -> dict[str, Any]:
 
 
 def _user(content: Sequence[shape.Text | shape.Image | shape.ToolResult]) -> list[dict[str, Any]]:
-    """Tool results first: a chat wants them right behind their calls. What is left is the user's own message."""
+    """Put tool results first, because a chat wants them right behind their calls; the user's own message follows."""
     results: list[dict[str, Any]] = []
     parts: list[dict[str, Any]] = []
     for block in content:
@@ -223,11 +222,11 @@ def _tools(tools: Sequence[shape.Tool], choice: shape.ToolChoice | None) -> dict
     return translated
 
 
-def _function(tool: shape.Tool, where: str) -> dict[str, Any]:
+def _function(tool: shape.Tool, place: str) -> dict[str, Any]:
     if tool.type not in (None, "custom"):
-        raise _bad(f"{where}.type", f"{tool.type!r} is Anthropic's own tool; here a tool needs an input_schema")
+        raise _bad(f"{place}.type", f"{tool.type!r} is Anthropic's own tool; here a tool needs an input_schema")
     if not tool.name or bytes(tool.input_schema) in (b"", b"null"):
-        raise _bad(where, "a tool needs a name and an input_schema")
+        raise _bad(place, "a tool needs a name and an input_schema")
     function = {
         "name": tool.name,
         "description": tool.description,
@@ -238,7 +237,7 @@ def _function(tool: shape.Tool, where: str) -> dict[str, Any]:
 
 
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The user, and what else there is: it may name the task."""
+    """Translate the user id; the rest of the metadata stays, because it may name the task."""
     rest = {name: value for name, value in metadata.items() if name != "user_id"}
     user = metadata.get("user_id")
     if isinstance(user, str) and len(user) > MAX_USER:

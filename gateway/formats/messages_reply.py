@@ -1,6 +1,6 @@
 """Anthropic's Messages API on its way out: a whole chat completion becomes a message, an error becomes Anthropic's.
 
-What a reply says of its end and its tokens is translated here for streams too; their events are ``messages_stream``'s.
+Stop reasons and token counts are translated here for streams too; ``messages_stream`` writes the events of a stream.
 """
 
 from typing import Any
@@ -32,15 +32,15 @@ _ERROR_TYPES = {
 }
 
 
-class Wanted(Value, frozen=True):
-    """What the way back must know of the request."""
+class MessageOptions(Value, frozen=True):
+    """The parts of a request that shape its reply."""
 
     model: str
     """The model as the client named it."""
     stops: tuple[str, ...] = ()
     """Its stop sequences."""
     thinking: bool = False
-    """Whether it asked to see the model's reasoning: a client that did not expects text first."""
+    """Whether the client asked to see the model's reasoning; others expect text first."""
 
 
 class _CalledFunction(msgspec.Struct):
@@ -63,7 +63,7 @@ class ToolCallPiece(msgspec.Struct):
 
 
 class ReplyMessage(msgspec.Struct):
-    """What a model said: a whole message, or in a stream a piece of one."""
+    """A whole message of a model, or in a stream a piece of it."""
 
     content: str | None = None
     refusal: str | None = None
@@ -75,12 +75,12 @@ class ReplyMessage(msgspec.Struct):
         return (self.content or "") + (self.refusal or "")
 
     def thinking(self) -> str:
-        """The reasoning under either name; an upstream that sends both says the same twice."""
+        """Return the reasoning under either name; an upstream with both repeats itself."""
         return self.reasoning_content or self.reasoning or ""
 
 
 class Choice(msgspec.Struct):
-    """One choice of a completion or of a chunk."""
+    """A choice of a completion or of a chunk."""
 
     index: int = 0
     message: ReplyMessage | None = None
@@ -89,7 +89,7 @@ class Choice(msgspec.Struct):
     stop_reason: Any = None
     """vLLM's: the stop sequence that was hit, or a token's number."""
     matched_stop: Any = None
-    """SGLang's, the same."""
+    """SGLang's name of it."""
 
 
 class _PromptDetails(msgspec.Struct):
@@ -105,13 +105,13 @@ class TokenCounts(msgspec.Struct):
 
 
 class ChatCompletion(msgspec.Struct):
-    """What is read of a completion or of a chunk."""
+    """The fields of a completion, or of a chunk, that make a message."""
 
     choices: list[Choice] | None = None
     usage: TokenCounts | None = None
 
     def first(self) -> Choice | None:
-        """The choice that is handed on; a message has one."""
+        """Return the first choice, the only part of a message's reply."""
         return next((choice for choice in self.choices or () if choice.index == 0), None)
 
 
@@ -119,33 +119,33 @@ _completion = msgspec.json.Decoder(ChatCompletion)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
 
-def to_message(chat_completion: bytes, *, message_id: str, wanted: Wanted) -> bytes:
+def to_message(chat_completion: bytes, *, message_id: str, options: MessageOptions) -> bytes:
     """Translate a whole reply. Raises ``UpstreamGarbage`` if it is no chat completion."""
     with from_upstream("a chat completion"):
         completion = _completion.decode(chat_completion)
     choice = completion.first() or Choice()
-    said = choice.message or ReplyMessage()
+    reply = choice.message or ReplyMessage()
     content: list[dict[str, Any]] = []
-    if wanted.thinking and said.thinking():
-        content.append(thinking_block(said.thinking()))
-    if said.text():
-        content.append(text_block(said.text()))
-    for position, call in enumerate(said.tool_calls or ()):
+    if options.thinking and reply.thinking():
+        content.append(thinking_block(reply.thinking()))
+    if reply.text():
+        content.append(text_block(reply.text()))
+    for position, call in enumerate(reply.tool_calls or ()):
         id_ = call.id or call_id(message_id, position)
         content.append(tool_use_block(id_, call.name(), tool_input(call.arguments())))
-    ending = Ending(wanted)
-    ending.read(choice, said)
-    message = empty_message(message_id, wanted) | ending.fields() | {"content": content, "usage": usage_of(completion)}
+    ending = Ending(options)
+    ending.read(choice, reply)
+    message = empty_message(message_id, options) | ending.fields() | {"content": content, "usage": usage_of(completion)}
     return msgspec.json.encode(message)
 
 
-def empty_message(message_id: str, wanted: Wanted) -> dict[str, Any]:
-    """A message before anything was said."""
+def empty_message(message_id: str, options: MessageOptions) -> dict[str, Any]:
+    """Return a message without content."""
     return {
         "id": message_id,
         "type": "message",
         "role": "assistant",
-        "model": wanted.model,
+        "model": options.model,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
@@ -159,7 +159,7 @@ def text_block(text: str) -> dict[str, Any]:
 
 
 def thinking_block(thinking: str) -> dict[str, Any]:
-    """A block of reasoning. Only Anthropic could sign it."""
+    """Return a block of reasoning. Only Anthropic could sign it."""
     return {"type": "thinking", "thinking": thinking, "signature": ""}
 
 
@@ -168,12 +168,12 @@ def tool_use_block(id_: str, name: str, input_: Raw) -> dict[str, Any]:
 
 
 def call_id(message_id: str, position: int) -> str:
-    """An id for a tool call that came without one, unique by its message's."""
+    """Return an id for a tool call without an id, unique by its message's."""
     return f"toolu_{message_id}_{position}"
 
 
 def is_object(text: str) -> bool:
-    """Whether a text is a whole JSON object."""
+    """Decide whether a text is a whole JSON object."""
     try:
         _object.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -182,10 +182,10 @@ def is_object(text: str) -> bool:
 
 
 def tool_input(arguments: str) -> Raw:
-    """The arguments of a tool call, byte for byte; none at all are ``{}``.
+    """Return the arguments of a tool call, byte for byte; none at all are ``{}``.
 
-    A model may write what is not a JSON object. It is handed on in the way that Anthropic's documentation proposes for
-    invalid JSON: as the one value of an object, which fails the tool's own check instead of the client.
+    A model may write invalid JSON. It is passed on as Anthropic's documentation proposes: as the only value of an
+    object. So the tool's own check fails instead of the client.
     """
     if not arguments.strip():
         return Raw(b"{}")
@@ -195,7 +195,7 @@ def tool_input(arguments: str) -> Raw:
 
 
 def usage_of(completion: ChatCompletion) -> dict[str, int]:
-    """Anthropic's counts, whose input does not include what was read from the prompt cache."""
+    """Return Anthropic's counts: their input leaves out tokens from the prompt cache."""
     counts = completion.usage or TokenCounts()
     prompt = counts.prompt_tokens or 0
     cached = (counts.prompt_tokens_details and counts.prompt_tokens_details.cached_tokens) or 0
@@ -208,22 +208,22 @@ def usage_of(completion: ChatCompletion) -> dict[str, int]:
 
 
 class Ending:
-    """Why a reply ended, gathered from its one choice or from all of its chunks."""
+    """The reason for a reply's end, gathered from its only choice or from all of its chunks."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._stops = wanted.stops
+    def __init__(self, options: MessageOptions) -> None:
+        self._stops = options.stops
         self._finish: str | None = None
         self._hit: str | None = None
         self._called = self._refused = False
 
-    def read(self, choice: Choice, said: ReplyMessage) -> None:
+    def read(self, choice: Choice, reply: ReplyMessage) -> None:
         self._finish = choice.finish_reason or self._finish
         self._hit = next((hit for hit in (choice.stop_reason, choice.matched_stop) if hit in self._stops), self._hit)
-        self._called = self._called or bool(said.tool_calls)
-        self._refused = self._refused or bool(said.refusal)
+        self._called = self._called or bool(reply.tool_calls)
+        self._refused = self._refused or bool(reply.refusal)
 
     def fields(self) -> dict[str, str | None]:
-        """Reason and stop sequence; which sequence it was only some upstreams tell."""
+        """Return stop reason and stop sequence; only some upstreams name the sequence."""
         reason, sequence = _STOP_REASONS.get(self._finish or "", "end_turn"), None
         if reason in ("end_turn", "tool_use"):
             # A forced call ends with "stop" at OpenAI; a client looks for tool_use whatever the upstream calls it.
@@ -236,7 +236,7 @@ class Ending:
 
 
 def error_body(error: PreceptorError, request_id: str | None = None) -> bytes:
-    """An error in Anthropic's shape, its type by the status, its code among the details."""
+    """Return an error in Anthropic's shape, its type by the status, its code among the details."""
     message = error.message
     if isinstance(error, UpstreamRefused):
         # Its payload is in OpenAI's shape: the upstream's own words are more use than ours.

@@ -1,7 +1,6 @@
-"""Anthropic's request as far as it is understood: its turns, content blocks, tools and options, as they are decoded.
+"""Shapes of Anthropic's request: its messages, content blocks, tools and options.
 
-Only shapes; what they become is ``messages``'s to say. A field that is not here is dropped, a block that is not here is
-refused.
+``messages`` translates them. Unknown fields are dropped, unknown blocks are refused.
 """
 
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from msgspec import Raw
 
 
 class ContentBlock(msgspec.Struct, frozen=True, tag_field="type"):
-    """Base of the content blocks that are understood; other fields, ``cache_control`` too, are dropped."""
+    """Base of the known content blocks; other fields, ``cache_control`` too, are dropped."""
 
 
 class Text(ContentBlock, frozen=True, tag="text"):
@@ -49,7 +48,7 @@ class Thinking(ContentBlock, frozen=True, tag="thinking"):
 
 
 class RedactedThinking(ContentBlock, frozen=True, tag="redacted_thinking"):
-    """The same, encrypted."""
+    """Another model's thoughts, encrypted."""
 
 
 class InputMessage(msgspec.Struct, frozen=True, tag_field="role"):

@@ -1,9 +1,9 @@
 """A streamed chat completion as Anthropic streams a message: numbered content blocks, one after the other.
 
-A chat stream may return to a tool call after another one began; a message's blocks never overlap. So one block is live,
-its pieces sent as they come, and what belongs to later blocks waits until it ends. A block of text ends when something
-else begins, a tool call when its arguments are a whole JSON object: an upstream that streams its calls one by one, as
-they all do, waits for nothing.
+A chat stream may return to a tool call after another call began; a message's blocks never overlap. So a single block is
+live and its pieces are sent as they come; pieces of later blocks wait for its end. A block of text ends with the first
+piece of another kind, a tool call with a whole JSON object as its arguments. Upstreams stream their calls in turn, so
+nothing waits in practice.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from gateway.errors import PreceptorError
 from gateway.formats import messages_reply, sse
-from gateway.formats.messages_reply import ChatCompletion, Ending, ToolCallPiece, Wanted
+from gateway.formats.messages_reply import ChatCompletion, Ending, MessageOptions, ToolCallPiece
 from gateway.formats.reply import from_upstream
 
 _chunk = msgspec.json.Decoder(ChatCompletion)
@@ -30,10 +30,10 @@ Kind = Literal["text", "thinking", "tool_use"]
 class MessageStream:
     """Translates the events of one stream, in order. ``feed`` it every event, ``[DONE]`` too."""
 
-    def __init__(self, *, message_id: str, wanted: Wanted) -> None:
+    def __init__(self, *, message_id: str, options: MessageOptions) -> None:
         self._id = message_id
-        self._wanted = wanted
-        self._ending = Ending(wanted)
+        self._options = options
+        self._ending = Ending(options)
         self._counted = ChatCompletion()
         self._calls = _Calls(message_id)
         self._blocks: list[_Block] = []
@@ -42,7 +42,7 @@ class MessageStream:
         self._begun = False
 
     def feed(self, event: bytes) -> bytes:
-        """The events that one chat event becomes, joined; none if it says nothing to the caller.
+        """Translate a chat event into events of a message, joined; empty if the caller gets none.
 
         Raises ``UpstreamGarbage`` if it is no chunk of a chat completion.
         """
@@ -55,7 +55,7 @@ class MessageStream:
             self._read(data)
         if not self._begun:
             self._begun = True
-            yield _event("message_start", message=messages_reply.empty_message(self._id, self._wanted))
+            yield _event("message_start", message=messages_reply.empty_message(self._id, self._options))
         yield from self._progress(done)
         if done:
             usage = messages_reply.usage_of(self._counted)
@@ -63,7 +63,7 @@ class MessageStream:
             yield _event("message_stop")
 
     def _read(self, data: bytes) -> None:
-        """Put what a chunk says into its blocks."""
+        """Put the pieces of a chunk into their blocks."""
         with from_upstream("a chunk of a chat completion"):
             chunk = _chunk.decode(data)
         if chunk.usage is not None:
@@ -71,12 +71,12 @@ class MessageStream:
         choice = chunk.first()
         if choice is None:
             return
-        said = choice.delta or messages_reply.ReplyMessage()
-        self._ending.read(choice, said)
-        if self._wanted.thinking:
-            self._say("thinking", said.thinking())
-        self._say("text", said.text())
-        for piece in said.tool_calls or ():
+        reply = choice.delta or messages_reply.ReplyMessage()
+        self._ending.read(choice, reply)
+        if self._options.thinking:
+            self._say("thinking", reply.thinking())
+        self._say("text", reply.text())
+        for piece in reply.tool_calls or ():
             call = self._calls.find(piece)
             if call is None:
                 call = self._calls.begin(piece)
@@ -91,7 +91,7 @@ class MessageStream:
         self._blocks[-1].add(piece)
 
     def _progress(self, done: bool) -> Iterator[bytes]:
-        """Send what can be sent, end what has ended; all of it when the stream is done."""
+        """Send the pieces of the live block and end it if it is complete; send all blocks at the end of the stream."""
         while self._live < len(self._blocks):
             block = self._blocks[self._live]
             yield from block.unsent(self._live, done)
@@ -102,7 +102,7 @@ class MessageStream:
 
 
 class _Block:
-    """One block of text or reasoning: what of it is still to be sent."""
+    """A block of text or reasoning, with its unsent pieces."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -114,7 +114,7 @@ class _Block:
             self._unsent.append(piece)
 
     def unsent(self, index: int, done: bool) -> Iterator[bytes]:
-        """The events that the block is behind with; ``done`` says that no more will be known of it."""
+        """Return the events for the unsent pieces; with ``done`` no further piece will come."""
         if not (self._started or done or self.ready()):
             return
         if not self._started:
@@ -126,11 +126,11 @@ class _Block:
             self._unsent.clear()
 
     def ready(self) -> bool:
-        """Whether enough is known to start the block."""
+        """Decide whether enough is known to start the block."""
         return True
 
     def complete(self) -> bool:
-        """Whether nothing can be added once another block has begun."""
+        """Decide whether the block ends with the beginning of another block."""
         return True
 
     def start(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class _Block:
 
 
 class _Call(_Block):
-    """A tool call. Its arguments are kept until it ends, to know when that is."""
+    """A tool call. Its arguments are kept, because their JSON tells its end."""
 
     def __init__(self, id_: str, fallback_id: str) -> None:
         super().__init__("tool_use")
@@ -171,7 +171,7 @@ class _Call(_Block):
 
 
 class _Calls:
-    """Tells which call a piece belongs to, as upstreams mark them: by id, by index, by both or by neither."""
+    """The calls of a stream. Upstreams mark the pieces of a call by id, by index, by both or by neither."""
 
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
@@ -181,7 +181,7 @@ class _Calls:
         self._current: _Call | None = None
 
     def find(self, piece: ToolCallPiece) -> _Call | None:
-        """The call that a piece continues: a known id wins, then the index; without both it is the current one."""
+        """Return the call of a piece: a known id wins, then the index; without both it is the current call."""
         call = self._by_id.get(piece.id) if piece.id else None
         if call is None and piece.index is not None:
             call = self._by_index.get(piece.index)
@@ -207,7 +207,7 @@ class _Calls:
 
 
 def error_event(error: PreceptorError, request_id: str | None = None) -> bytes:
-    """An error in the middle of a stream; nothing follows it."""
+    """Return the event of an error in the middle of a stream, its last event."""
     return b"event: error\ndata: " + messages_reply.error_body(error, request_id) + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""``/completions`` and ``/embeddings``: requests without a conversation, into which nothing is injected."""
+"""``/completions`` and ``/embeddings``: requests without a conversation; nothing is injected into them."""
 
 from typing import ClassVar
 

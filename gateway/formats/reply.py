@@ -1,4 +1,4 @@
-"""What every endpoint's replies have in common: read as they pass by, and marked with the exchange's id."""
+"""The common interface of all replies: read as they pass by, and marked with the exchange's id."""
 
 import json
 import re
@@ -15,20 +15,20 @@ from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
 T = TypeVar("T")
 
 UNREADABLE = (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading an upstream's bytes may raise."""
+"""Errors of reading an upstream's bytes."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STREAMS = 1024
-"""Streams under way whose ids are remembered, so that not every event of one has to be told anew."""
+"""Streams under way with a cached pair of ids, so that their events need not encode them again."""
 _LONGEST = 500
-"""Characters of an upstream's own words about an error that are handed on."""
+"""Characters of an upstream's error message that the client receives at most."""
 
 
 class WholeReply(Protocol):
-    """A whole reply, looked into."""
+    """A whole reply, decoded."""
 
     @property
     def id(self) -> str | None:
-        """The upstream's id, where the reply keeps it."""
+        """The upstream's id if the reply keeps it."""
 
     @property
     def text(self) -> str | None: ...
@@ -43,9 +43,9 @@ class WholeReply(Protocol):
     def usage(self) -> Usage: ...
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
-        """The body under the exchange's id, with the text or the usage replaced where given.
+        """Return the body under the exchange's id, with another text or usage if given.
 
-        Raises ``UpstreamGarbage`` if what must be replaced cannot be read.
+        Raises ``UpstreamGarbage`` if the part to replace cannot be read.
         """
 
 
@@ -56,17 +56,17 @@ class Reader(Protocol):
     """Whether the reply came to its own end."""
 
     def read(self, data: bytes, event: bytes) -> bytes | None:
-        """What the caller receives for an event with that data; ``None`` if it is not for the caller.
+        """Return the event as the caller receives it; ``None`` if it is not for the caller.
 
         Raises ``UpstreamGarbage``, and ``UpstreamBroken`` if the event reports an error.
         """
 
 
 def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes | None:
-    """A reply or an event with the exchange's id in place of the upstream's, every other byte as it came.
+    """Replace the upstream's id in a reply or an event with the exchange's; every other byte stays.
 
-    ``None`` where the upstream's id is not written plainly. A key in quotes cannot stand inside a JSON string, so its
-    first hit is the field.
+    Return ``None`` if the upstream's id is not written plainly. A key in quotes cannot stand inside a JSON string, so
+    its first hit is the field.
     """
     if upstream_id is not None:
         for theirs, ours in _id_fields(upstream_id, exchange_id):
@@ -77,13 +77,13 @@ def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes
 
 @lru_cache(_STREAMS)
 def _id_fields(upstream_id: str, exchange_id: str) -> tuple[tuple[bytes, bytes], ...]:
-    """The field with the upstream's id and with ours, as the two usual ways of writing JSON have it."""
+    """Return the field with the upstream's id and with ours, in the two usual ways of writing JSON."""
     ids = msgspec.json.encode(upstream_id), msgspec.json.encode(exchange_id)
     return tuple((key + ids[0], key + ids[1]) for key in (b'"id":', b'"id": '))
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    """What an upstream sent as a type. Half a surrogate pair is let through, as it is by the clients' own readers.
+    """Decode an upstream's bytes as a type. Half a surrogate pair passes, as it does in the clients' own readers.
 
     Raises ``msgspec.DecodeError``.
     """
@@ -99,21 +99,21 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
 
 
 @contextmanager
-def from_upstream(what: str) -> Iterator[None]:
-    """Bytes read in here came from the upstream: what cannot be read raises ``UpstreamGarbage``."""
+def from_upstream(expected: str) -> Iterator[None]:
+    """Read an upstream's bytes in this context: unreadable ones raise ``UpstreamGarbage``."""
     try:
         yield
     except UNREADABLE:
-        raise garbage(what) from None
+        raise garbage(expected) from None
 
 
-def garbage(what: str) -> UpstreamGarbage:
-    """What cannot be read as what it should be."""
-    return UpstreamGarbage(f"the upstream sent something that is not {what}")
+def garbage(expected: str) -> UpstreamGarbage:
+    """Return the error for bytes that are not the ``expected`` thing, such as "a chat completion"."""
+    return UpstreamGarbage(f"the upstream sent something that is not {expected}")
 
 
 def broken(error: object) -> UpstreamBroken:
-    """What an upstream's error in the middle of a stream is to the client."""
+    """Return the client's error for an upstream's error in the middle of a stream."""
     message = error.get("message") if isinstance(error, dict) else error
     words = f": {message[:_LONGEST]}" if isinstance(message, str) and message else ""
     return UpstreamBroken(f"the upstream reported an error in the middle of its stream{words}")

@@ -1,7 +1,7 @@
 """``/responses``: a conversation as instructions and input items.
 
-Requests reach the upstream in this very form, so that whatever it can do (stored responses, its own tools) works; the
-upstream must have the endpoint. Replies keep the upstream's id, because later requests refer to it.
+Requests reach the upstream in this very form, so its features (stored responses, tools) work; the upstream must have
+the endpoint. Replies keep the upstream's id, because later requests refer to it.
 """
 
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.formats.chat import first_said, only_text, text_of
+from gateway.formats.chat import first_user_message, only_text, text_of
 from gateway.formats.envelope import (
     Changes,
     Conversation,
@@ -41,9 +41,9 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     """The input's items; ``None`` for an input that is a string, or none."""
 
     def system_text(self) -> str | None:
-        told = self.value("instructions")
-        if isinstance(told, str):
-            return told
+        instructions = self.value("instructions")
+        if isinstance(instructions, str):
+            return instructions
         first = decoded(self.items[0]) if self.items else None
         if isinstance(first, dict) and first.get("role") in ("system", "developer"):
             return text_of(first.get("content"), _TEXT)
@@ -52,13 +52,13 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     def opening(self) -> Raw | bytes:
         if not self.items:
             return self.fields.get("input", b"")
-        return first_said(self.items)
+        return first_user_message(self.items)
 
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}
-        told = self.fields.get("instructions")
-        return {"instructions": extended(told, "\n\n" + text, part="input_text")}
+        instructions = self.fields.get("instructions")
+        return {"instructions": extended(instructions, "\n\n" + text, part="input_text")}
 
     def with_question(self, text: str) -> Changes:
         if self.items is None:
@@ -67,7 +67,7 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
         changed = {**last, "content": extended(last.get("content"), text, part="input_text")}
         return {"input": raw([*self.items[:-1], changed])}
 
-    def has_room(self) -> bool:
+    def supports_scratchpad(self) -> bool:
         if self.value("tools") or self.value("background"):
             return False
         if self.items is None:
@@ -75,7 +75,7 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
         last = decoded(self.items[-1]) if self.items else None
         return isinstance(last, dict) and last.get("role") == "user" and only_text(last.get("content"), _TEXT)
 
-    def has_room_in_reply(self) -> bool:
+    def supports_tags(self) -> bool:
         # Events of a response name positions in its text, so nothing can be cut out of a stream.
         return False
 

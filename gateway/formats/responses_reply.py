@@ -63,7 +63,7 @@ class _Response(msgspec.Struct):
         )
 
     def finish_reason(self) -> str | None:
-        """How the response ended, in the words of a chat completion."""
+        """Return the reason for the end, in the words of a chat completion."""
         why = self.incomplete_details.reason if self.incomplete_details else None
         return {"completed": "stop", "max_output_tokens": "length"}.get(why or self.status or "", why or self.status)
 
@@ -95,7 +95,7 @@ class Response(Value, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
-        """The body as it came; ``text`` is never replaced, because nothing is cut out of a response."""
+        """Return the body as it came; ``text`` stays, because nothing is cut out of a response."""
         if usage is None or usage == self.usage:
             return self.body
         with from_upstream("a response"):
@@ -151,7 +151,7 @@ class ResponsesReader:
 
 
 def _recounted(response: Raw, usage: Usage) -> Raw:
-    """A response whose usage counts every pass; details that the upstream reports are kept."""
+    """Replace the usage of a response with the count of every pass; the upstream's details stay."""
     fields = decode_object(bytes(response))
     reported = msgspec.json.decode(fields["usage"]) if "usage" in fields else None
     if reported is not None and not isinstance(reported, dict):

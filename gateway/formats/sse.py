@@ -1,6 +1,6 @@
 """Server-sent events: cut out of a byte stream, and changed in single fields. Does not know what they mean.
 
-Events are relayed as the bytes that arrived; whoever changes a field leaves the others as they came.
+Events are relayed as the bytes that arrived; a changed field leaves the others as they came.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ from gateway.formats.reply import from_upstream, id_replaced
 DONE_DATA = b"[DONE]"
 DONE = b"data: [DONE]\n\n"
 MAX_EVENT = 16 * 10**6
-"""Bytes that one event may have."""
+"""Bytes of an event at most."""
 
 
 class Events:
-    """Cuts a byte stream into events, however it was split on the way; each keeps its own bytes."""
+    """Cuts a byte stream into events, in whatever pieces it arrives; each event keeps its own bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The events that this chunk completes, each with its closing blank line."""
+        """Return the events completed by this chunk, each with its closing blank line."""
         data = self._rest + chunk
         if b"\r" in data:
             # A lone CR at the end may be half of a CRLF: keep it for the next chunk.
@@ -36,13 +36,13 @@ class Events:
         return [event + b"\n\n" for event in events if event.strip()]
 
     def end(self) -> bytes:
-        """What is left when the stream has ended: an event without its blank line, or nothing."""
+        """Return the rest of an ended stream: an event without its blank line, or nothing."""
         rest, self._rest = self._rest, b""
         return rest.removesuffix(b"\r")
 
 
 def data_of(event: bytes) -> bytes | None:
-    """The data of an event, its lines joined; ``None`` for a comment or an event whose data is empty."""
+    """Return the data of an event, its lines joined; ``None`` for a comment or empty data."""
     if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2:  # nearly every one
         return event[6:-2] or None
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
@@ -50,16 +50,16 @@ def data_of(event: bytes) -> bytes | None:
 
 
 def with_id(event: bytes, upstream_id: str | None, exchange_id: str) -> bytes:
-    """The event under the exchange's id; every other byte stays, wherever the upstream's id is written plainly."""
+    """Put the event under the exchange's id; every other byte stays if the upstream's id is written plainly."""
     return id_replaced(event, upstream_id, exchange_id) or with_field(data_of(event) or b"{}", "id", exchange_id)
 
 
 def with_field(data: bytes, name: str, value: Any) -> bytes:
-    """An event whose data has one top-level field set. Raises ``UpstreamGarbage`` if the data is no object."""
+    """Return an event for the data with a top-level field set. Raises ``UpstreamGarbage`` if the data is no object."""
     with from_upstream("an event with a JSON object"):
         return event_of(msgspec.json.encode({**decode_object(data), name: raw(value)}))
 
 
 def event_of(data: bytes) -> bytes:
-    """Data as an event."""
+    """Return the event for some data."""
     return b"data: " + data + b"\n\n"

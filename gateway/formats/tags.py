@@ -1,14 +1,14 @@
-"""Working between tags in a reply: what stands before the closing tag is kept back, what follows is the reply."""
+"""Working between tags in a reply: text up to the closing tag is kept back, the rest is the reply."""
 
 OPEN_TAG = "<working>"
 CLOSE_TAG = "</working>"
 
 
 class TagFilter:
-    """Takes a tagged reply piece by piece and lets through what follows the closing tag.
+    """Takes a tagged reply piece by piece and lets the text behind the closing tag through.
 
-    ``working`` collects what came before it; ``replied`` says whether anything came behind it. Blank space between the
-    tag and the reply is dropped.
+    ``working`` collects the text before the tag; ``replied`` says whether any text came behind it. Blank space between
+    the tag and the reply is dropped.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class TagFilter:
         return self._before.split(CLOSE_TAG)[0].replace(OPEN_TAG, "").strip()
 
     def feed(self, piece: str) -> str:
-        """The part of the reply that this piece completes; empty while the model is still working."""
+        """Return this piece's part of the reply; empty while the model is still working."""
         if not self._closed:
             self._before += piece
             _, tag, piece = self._before.partition(CLOSE_TAG)

@@ -1,4 +1,4 @@
-"""Tool calls of a reply, whole or out of the pieces of a stream. What calls no function (a custom tool) is left out."""
+"""Tool calls of a reply, whole or out of the pieces of a stream. Calls of custom tools are left out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ class Function(msgspec.Struct):
 
 
 class Delta(msgspec.Struct):
-    """What one chunk says of one call."""
+    """The piece of a call in a chunk."""
 
     index: int | None = None
     id: str | None = None
@@ -24,13 +24,13 @@ class Delta(msgspec.Struct):
 
 
 def whole_calls(calls: Any) -> tuple[ToolCall, ...]:
-    """The calls of a whole reply, decoded."""
+    """Return the calls of a whole reply, decoded."""
     try:
-        found: Sequence[Delta] = msgspec.convert(calls, list[Delta])
+        pieces: Sequence[Delta] = msgspec.convert(calls, list[Delta])
     except msgspec.ValidationError:
         return ()
-    functions = (call.function for call in found if call.function is not None)
-    return tuple(ToolCall(name=one.name or "", arguments=one.arguments or "") for one in functions)
+    functions = (piece.function for piece in pieces if piece.function is not None)
+    return tuple(ToolCall(name=called.name or "", arguments=called.arguments or "") for called in functions)
 
 
 class _Growing:
@@ -41,14 +41,14 @@ class _Growing:
 
 
 class CallPieces:
-    """The calls so far. Upstreams differ in what a later piece repeats: a known id says which call it belongs to, then
-    its index, and a piece with neither goes on with the last call."""
+    """The calls so far. Later pieces name their call by its id, else by its index; without both they continue the last
+    call."""
 
     def __init__(self) -> None:
         self._growing: list[_Growing] = []
 
     def add(self, deltas: Any) -> None:
-        """Take a chunk's ``tool_calls``, decoded; odd ones are passed over, they are the client's to judge."""
+        """Take a chunk's ``tool_calls``, decoded. Odd ones are passed over: the client judges them."""
         try:
             pieces: Sequence[Delta] = msgspec.convert(deltas, list[Delta])
         except msgspec.ValidationError:
@@ -62,15 +62,15 @@ class CallPieces:
     def _belonging(self, piece: Delta) -> _Growing:
         known = self._growing
         if piece.id:
-            found = next((call for call in known if call.id == piece.id), None)
+            call = next((call for call in known if call.id == piece.id), None)
         elif piece.index is not None:
-            found = next((call for call in reversed(known) if call.index == piece.index), None)
+            call = next((call for call in reversed(known) if call.index == piece.index), None)
         else:
-            found = known[-1] if known else None
-        if found is None:
-            found = _Growing(piece.id, piece.index)
-            known.append(found)
-        return found
+            call = known[-1] if known else None
+        if call is None:
+            call = _Growing(piece.id, piece.index)
+            known.append(call)
+        return call
 
     def whole(self) -> tuple[ToolCall, ...]:
         return tuple(ToolCall(name=call.name, arguments="".join(call.arguments)) for call in self._growing)

@@ -1,4 +1,4 @@
-"""Token counts as upstreams report them. Nothing is estimated: what was not reported is counted as nothing."""
+"""Token counts as upstreams report them. Nothing is estimated: an unreported count is zero."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class UsageFields(msgspec.Struct):
 
 
 def recounted(reported: msgspec.Raw | None, usage: Usage) -> dict[str, Any]:
-    """An upstream's usage object with the counts of every pass; details that it reports are kept."""
+    """Return an upstream's usage object with the counts of every pass; its details stay."""
     return {
         **((msgspec.json.decode(reported) if reported is not None else None) or {}),
         "prompt_tokens": usage.prompt_tokens,

@@ -17,7 +17,7 @@ class Pass(Value, frozen=True):
     changes: Changes
     """Changes to the caller's request."""
     shown: bool = True
-    """Whether the answer is for the caller; a hidden answer is read by the form alone and is never streamed."""
+    """True for the caller's reply; a hidden answer is for the form alone and is never streamed."""
     cut: TagFilter | None = None
     """Takes the working out of a shown answer while it passes by."""
     then: "Callable[[str], Pass | None] | None" = None
@@ -36,7 +36,7 @@ UNCHANGED = Pass(changes={})
 
 
 class Form(Protocol):
-    """A way of working. Its rules were verified in it, so they are sent in it or not at all."""
+    """A way of working. Rules are sent in the form of their verification or not at all."""
 
     @property
     def name(self) -> Scratchpad:
@@ -48,17 +48,17 @@ class Form(Protocol):
 
     @property
     def most_passes(self) -> int:
-        """The largest number of calls that one request takes."""
+        """Calls of the model per request at most."""
 
     @property
     def works(self) -> bool:
-        """Whether the model works before it replies: that costs time and output tokens even without rules."""
+        """True if the model works before it replies, at a cost in time and output tokens even without rules."""
 
     def for_request(self, request: Conversation) -> "Form | None":
-        """Return the form in which this request can be answered: this form or its substitute.
+        """Return the form for this request: this form or its substitute.
 
         ``None``: the request has no room for any working, so it is sent without the rules.
         """
 
     def first_pass(self, request: Conversation, instructions: str) -> Pass:
-        """Return the pass that begins the answer to a request; an empty text stands for no rules."""
+        """Return the first pass of a request; an empty text stands for no rules."""

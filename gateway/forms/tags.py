@@ -25,9 +25,9 @@ class Tags:
     works = True
 
     def for_request(self, request: Conversation) -> Form | None:
-        if not request.has_room():
+        if not request.supports_scratchpad():
             return None
-        return self if request.has_room_in_reply() else TWO_PASS
+        return self if request.supports_tags() else TWO_PASS
 
     def first_pass(self, request: Conversation, instructions: str) -> Pass:
         cut = TagFilter()

@@ -27,7 +27,7 @@ class TwoPass:
     works = True
 
     def for_request(self, request: Conversation) -> Form | None:
-        return self if request.has_room() else None
+        return self if request.supports_scratchpad() else None
 
     def first_pass(self, request: Conversation, instructions: str) -> Pass:
         return Pass(

@@ -1,1 +1,1 @@
-"""Pure decisions about a request: which task, which model, which rule set, in which form."""
+"""Pure decisions about a request: its task, its model, its rule set and its form."""

@@ -1,4 +1,4 @@
-"""Which task a request belongs to: named by the client, or recognised from the configuration. Does not learn."""
+"""The task of a request: named by the client, or recognised from the configuration. Does not learn."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from operator import attrgetter
 from gateway.domain import Value
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.formats.envelope import Conversation
-from gateway.routing.substring_index import PIECE, Phrases, phrase_of
+from gateway.routing.substring_index import PIECE, SubstringIndex, literal_text
 from gateway.settings import Match, Task
 
 TASK_HEADER = "x-preceptor-task"
@@ -19,13 +19,13 @@ Headers = Callable[[str], str | None]
 
 
 _MANY = 100
-"""Tasks from which on a look at each of them takes longer than finding those that are worth a look."""
-_REMEMBERED = 1024
-"""Findings that are remembered: most requests come with instructions that others came with."""
-_LONGEST = 4096
-"""Characters of instructions and headers beyond which nothing is remembered."""
+"""Number of tasks from which an index is faster than a test of each task."""
+_CACHED_RESULTS = 1024
+"""Cached results: most requests repeat the instructions of earlier ones."""
+_LONGEST_CACHED = 4096
+"""Characters of instructions and headers of a cached result at most."""
 _MOST_HEADERS = 8
-"""Headers that are looked at in advance; a finding depends on all of them."""
+"""Headers in the key of a cached result at most."""
 
 
 class _Matcher(Value, frozen=True):
@@ -41,7 +41,7 @@ class _Matcher(Value, frozen=True):
 
 
 class _MatcherGroup:
-    """Tasks among which the first that fits counts. Where there are many, only those are looked at that may fit."""
+    """Tasks in the order of the configuration; the first match counts. An index narrows a large group down."""
 
     def __init__(self, matchers: Sequence[_Matcher]) -> None:
         self._each: list[_Matcher] = []
@@ -50,7 +50,7 @@ class _MatcherGroup:
         phrases: list[str] = []
         for matcher in matchers:
             prompt = matcher.system_prompt
-            phrase = phrase_of(prompt.pattern) if prompt is not None and len(matchers) >= _MANY else None
+            phrase = literal_text(prompt.pattern) if prompt is not None and len(matchers) >= _MANY else None
             if phrase is not None and len(phrase) >= PIECE:
                 self._filed.append(matcher)
                 phrases.append(phrase)
@@ -59,32 +59,32 @@ class _MatcherGroup:
                 self._by_header.setdefault(name, {}).setdefault(value, []).append(matcher)
             else:
                 self._each.append(matcher)
-        self._phrases = Phrases(phrases) if phrases else None
+        self._phrases = SubstringIndex(phrases) if phrases else None
         self.prompts = any(matcher.system_prompt is not None for matcher in matchers)
         self.headers = sorted({name for matcher in matchers for name, _ in matcher.headers})
 
     def first(self, text: str, header: Headers) -> _Matcher | None:
-        """The first task that fits, in the order of the configuration."""
-        for matcher in self._worth_a_look(header, text):
+        """Return the first matching task, in the order of the configuration."""
+        for matcher in self._candidates(header, text):
             if matcher.fits(header, text):
                 return matcher
         return None
 
-    def _worth_a_look(self, header: Headers, text: str) -> list[_Matcher]:
-        """Every task that fits and some that do not, in the order of the configuration."""
-        found: list[_Matcher] = []
+    def _candidates(self, header: Headers, text: str) -> list[_Matcher]:
+        """Return every matching task and a few others, in the order of the configuration."""
+        indexed: list[_Matcher] = []
         for name, by_value in self._by_header.items():
-            found += by_value.get(header(name) or "", ())
+            indexed += by_value.get(header(name) or "", ())
         if self._phrases is not None:
-            found += (self._filed[position] for position in self._phrases.possible(text))
-        return sorted([*self._each, *found], key=_position) if found else self._each
+            indexed += (self._filed[position] for position in self._phrases.possible(text))
+        return sorted([*self._each, *indexed], key=_position) if indexed else self._each
 
 
 _position = attrgetter("position")
 
 
-def _found(group: _MatcherGroup, text: str, *values: str | None) -> _Matcher | None:
-    """The first task of a group that fits instructions and the values of the group's ``headers``."""
+def _first_match(group: _MatcherGroup, text: str, *values: str | None) -> _Matcher | None:
+    """Return a group's first match for instructions and the values of the group's ``headers``."""
     return group.first(text, dict(zip(group.headers, values, strict=True)).get)
 
 
@@ -100,13 +100,13 @@ class Classifier:
         groups = {model: _MatcherGroup(matchers) for model, matchers in by_model.items()}
         self._any_model = groups.pop(None, None)
         self._by_model = groups
-        self._remembered = lru_cache(_REMEMBERED)(_found)
+        self._cached = lru_cache(_CACHED_RESULTS)(_first_match)
 
     def task_of(self, envelope: Conversation, header: Headers) -> str | None:
-        """The task of a request, or ``None``.
+        """Return the task of a request, or ``None``.
 
-        Raises ``ModelNotFound`` for ``"model": "task:NAME"`` and ``BadRequest`` for a task header that name no task;
-        an unknown name in ``metadata`` is the client's own business.
+        An unknown name raises ``ModelNotFound`` in ``"model": "task:NAME"`` and ``BadRequest`` in a task header; in
+        ``metadata`` it is the client's own business.
         """
         if envelope.model.startswith(TASK_PREFIX):
             name = envelope.model.removeprefix(TASK_PREFIX)
@@ -127,20 +127,20 @@ class Classifier:
 
     def _recognised(self, envelope: Conversation, header: Headers) -> str | None:
         named, others = self._by_model.get(envelope.model), self._any_model
-        found = self._first(named, envelope, header) if named is not None else None
+        matched = self._first(named, envelope, header) if named is not None else None
         other = self._first(others, envelope, header) if others is not None else None
-        if found is None or (other is not None and other.position < found.position):
-            found = other
-        return found.task if found is not None else None
+        if matched is None or (other is not None and other.position < matched.position):
+            matched = other
+        return matched.task if matched is not None else None
 
     def _first(self, group: _MatcherGroup, envelope: Conversation, header: Headers) -> _Matcher | None:
         text = (envelope.system_text() or "") if group.prompts else ""
         if len(group.headers) > _MOST_HEADERS:
             return group.first(text, header)
         values = [header(name) for name in group.headers]
-        if len(text) + sum(len(value) for value in values if value is not None) > _LONGEST:
+        if len(text) + sum(len(value) for value in values if value is not None) > _LONGEST_CACHED:
             return group.first(text, header)
-        return self._remembered(group, text, *values)
+        return self._cached(group, text, *values)
 
 
 def _matcher(position: int, task: str, match: Match) -> _Matcher:

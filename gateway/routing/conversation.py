@@ -1,7 +1,7 @@
-"""Which conversation a request belongs to, and the place between 0 and 1 at which that conversation lies for a choice.
+"""The conversation of a request, and its bucket: a number between 0 and 1 that decides about shares.
 
-A conversation keeps its place from turn to turn and from process to process, so that it stays with one arm while a
-share grows, and upstreams' prompt caches keep hitting. Nothing is remembered: the place is a hash.
+A conversation keeps its bucket from turn to turn and from process to process. So it stays with its arm while a share
+grows, and upstreams' prompt caches keep hitting. Nothing is stored: the bucket is a hash.
 """
 
 import functools
@@ -16,7 +16,7 @@ _HALF = 512
 each, or the other way round."""
 
 
-def key_of(envelope: Conversation) -> bytes:
+def conversation_key(envelope: Conversation) -> bytes:
     """Return the same bytes for every turn: the client's own key, or else both ends of its first message."""
     for name in _KEYS:
         given = envelope.fields.get(name)
@@ -30,11 +30,11 @@ def key_of(envelope: Conversation) -> bytes:
 
 def cluster_of(envelope: Conversation) -> str:
     """Return the conversation's key as 16 hex digits, which say nothing of its text."""
-    return hashlib.blake2b(key_of(envelope), digest_size=8).hexdigest()
+    return hashlib.blake2b(conversation_key(envelope), digest_size=8).hexdigest()
 
 
-def place(key: bytes, salt: str) -> float:
-    """A number in [0, 1), evenly spread over conversations; other salts give independent numbers."""
+def bucket(key: bytes, salt: str) -> float:
+    """Return a number in [0, 1), evenly spread over conversations; other salts give independent numbers."""
     digest = hashlib.blake2b(key, digest_size=8, salt=_salted(salt)).digest()
     return int.from_bytes(digest, "big") / 2**64
 

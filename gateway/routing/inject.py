@@ -1,7 +1,7 @@
 """A rule set as the weak model reads it.
 
-What is injected is computed once per rule set and is the same bytes in the same place for every request, so that the
-upstream's prompt cache keeps hitting. It follows the caller's own system text, which is kept as it came.
+The text is computed once per rule set. Every request gets equal bytes behind the caller's own system text, so the
+upstream's prompt cache keeps hitting.
 """
 
 from gateway.domain import RuleSet, Value

@@ -1,4 +1,4 @@
-"""Where a request goes: which model answers, with which rule set and in which form. One look-up per decision."""
+"""The route of a request: its model, its rule set and its form. Every decision is a single look-up."""
 
 from collections.abc import Mapping
 
@@ -6,13 +6,13 @@ from gateway.domain import Arm, Value
 from gateway.errors import ModelNotFound
 from gateway.formats.envelope import Conversation, Envelope
 from gateway.forms import FORMS, NONE, Form
-from gateway.routing.conversation import key_of, place
+from gateway.routing.conversation import bucket, conversation_key
 from gateway.routing.inject import Injection
 from gateway.settings import Settings, Task
 
 
 class RoutePlan(Value, frozen=True):
-    """Everything that was decided about a request; it does not change while the request runs."""
+    """All decisions about a request; fixed while the request runs."""
 
     envelope: Envelope
     task: str | None
@@ -26,7 +26,7 @@ class RoutePlan(Value, frozen=True):
     form: Form = NONE
     """The form in which the rules are sent."""
     fallbacks: "tuple[RoutePlan, ...]" = ()
-    """Asked in turn, before the first byte, when this one cannot answer."""
+    """Plans that are tried in turn if this plan gets no answer; never after the first byte of a reply."""
 
     @property
     def rules_version(self) -> int | None:
@@ -34,7 +34,7 @@ class RoutePlan(Value, frozen=True):
 
 
 class Lane(Value, frozen=True):
-    """What may serve a task, ready to be injected; see ``domain.Lanes``."""
+    """The rule sets of a task, ready to be injected; see ``domain.Lanes``."""
 
     live: Injection | None = None
     canary: Injection | None = None
@@ -50,18 +50,18 @@ class RuleSnapshot(Value, frozen=True):
     injecting: bool = True
     """``False`` while rule sets are switched off."""
     revision: int = -1
-    """The store's revision that it was read at; -1 before the first reading."""
+    """The store's revision of this state; -1 before the first reading."""
 
 
-_NOTHING = Lane()
+_NO_RULES = Lane()
 
 
 def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings: Settings) -> RoutePlan:
-    """Decide about a request. Raises ``ModelNotFound`` if nothing answers to its model."""
+    """Decide about a request. Raises ``ModelNotFound`` for an unknown model."""
     if task is not None:
         assert isinstance(envelope, Conversation), "only conversations have a task"
         section = settings.tasks[task]
-        arm, injection = choose(envelope, task, section, snapshot.lanes.get(task, _NOTHING))
+        arm, injection = choose_arm(envelope, task, section, snapshot.lanes.get(task, _NO_RULES))
         if not (settings.injection and snapshot.injecting):
             injection = None
         fallbacks = tuple(plan_for(envelope, other, settings, task=task, arm="fallback") for other in section.fallback)
@@ -81,24 +81,24 @@ def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings
     )
 
 
-def choose(envelope: Conversation, task: str, section: Task, lane: Lane) -> tuple[Arm, Injection | None]:
-    """Which arm a conversation is on. Rules are made for the weak model and verified on it: the strong one gets none.
+def choose_arm(envelope: Conversation, task: str, section: Task, lane: Lane) -> tuple[Arm, Injection | None]:
+    """Choose the arm of a conversation. Only the weak model gets rules: they were verified on it.
 
-    A conversation stays on its arm while a share grows. A trial of another version is another draw.
+    A conversation stays on its arm while a share grows. A trial of another version draws anew.
     """
     if section.serve in ("strong", "shadow"):
         return "strong", None
     holdback = section.rollout.holdback if lane.live is not None else 0.0
     if section.serve == "weak" and lane.canary is None and holdback == 0.0:
         return "weak", lane.live
-    key = key_of(envelope)
+    key = conversation_key(envelope)
     if section.serve == "canary":
         share = lane.weak_share if lane.weak_share is not None else section.rollout.steps[0]
-        if place(key, f"{task} share") >= share:
+        if bucket(key, f"{task} share") >= share:
             return "strong", None
-    if holdback and place(key, f"{task} holdback") < holdback:
+    if holdback and bucket(key, f"{task} holdback") < holdback:
         return "holdback", None
-    if lane.canary is not None and place(key, f"{task} {lane.canary.rule_set.version}") < lane.canary_share:
+    if lane.canary is not None and bucket(key, f"{task} {lane.canary.rule_set.version}") < lane.canary_share:
         return "canary", lane.canary
     return "weak", lane.live
 
@@ -113,10 +113,9 @@ def plan_for(
     injection: Injection | None = None,
     fallbacks: tuple[RoutePlan, ...] = (),
 ) -> RoutePlan:
-    """A plan for a configured model.
+    """Return a plan for a configured model.
 
-    Rules that were verified with a scratchpad are not injected into a request that has no room for one: without it
-    they would ask for working in the open.
+    Rules are sent in their own form or not at all: without its scratchpad a rule would ask for working in the open.
     """
     form: Form | None = None
     if injection is not None:

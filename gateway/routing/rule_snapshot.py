@@ -1,4 +1,4 @@
-"""The rule sets as requests see them. A request reads ``current`` once and ends with what it began with."""
+"""The rule sets as requests see them. A request reads ``current`` once and keeps that state to its end."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ class LiveRules:
         self.current = RuleSnapshot()
 
     def swap(self, lanes: Mapping[str, Lanes], revision: int, *, injecting: bool = True) -> None:
-        """Let every request that begins from now on go by these lanes."""
+        """Replace the lanes for every request from now on."""
         known = {
             (task, injection.rule_set.version): injection
             for task, lane in self.current.lanes.items()
@@ -31,13 +31,13 @@ class LiveRules:
         self.current = RuleSnapshot(
             lanes={
                 task: Lane(
-                    live=compiled(one.live),
-                    canary=compiled(one.canary),
-                    canary_share=one.canary_share,
-                    weak_share=one.weak_share,
-                    audit_rate=one.audit_rate,
+                    live=compiled(lanes_of_task.live),
+                    canary=compiled(lanes_of_task.canary),
+                    canary_share=lanes_of_task.canary_share,
+                    weak_share=lanes_of_task.weak_share,
+                    audit_rate=lanes_of_task.audit_rate,
                 )
-                for task, one in lanes.items()
+                for task, lanes_of_task in lanes.items()
             },
             injecting=injecting,
             revision=revision,

@@ -1,4 +1,4 @@
-"""Recorded requests that no task claimed, and none would claim now. Without their headers: those are not recorded."""
+"""Recorded requests without a task. They are classified again without headers, because headers are not recorded."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +12,9 @@ from gateway.settings import Task
 
 
 def still_unclaimed(exchanges: Sequence[Exchange], tasks: Mapping[str, Task]) -> list[Exchange]:
-    """Those of the exchanges that would belong to no task if they came again: tasks may have been added since."""
+    """Return the exchanges that still have no task: tasks may have been added since."""
     classifier = Classifier(tasks)
-    return [one for one in exchanges if not _claimed(one, classifier)]
+    return [exchange for exchange in exchanges if not _claimed(exchange, classifier)]
 
 
 def _claimed(exchange: Exchange, classifier: Classifier) -> bool:

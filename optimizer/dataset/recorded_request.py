@@ -15,7 +15,7 @@ from gateway.domain import ToolCall, Value
 from gateway.errors import BadRequest
 from gateway.formats.chat import open_chat, text_of
 from gateway.formats.responses import open_responses
-from gateway.routing.conversation import key_of
+from gateway.routing.conversation import conversation_key
 
 Api = Literal["chat", "responses", "completions", "unknown"]
 """The shape of a body; a request to ``/messages`` is recorded as a chat."""
@@ -277,7 +277,7 @@ def _key(request: bytes) -> bytes:
     """Return the key by which the gateway pins a conversation; the whole request if it is none."""
     for opened in (open_chat, open_responses):
         try:
-            return key_of(opened(request))
+            return conversation_key(opened(request))
         except BadRequest:
             continue
     return request

@@ -25,7 +25,7 @@ import httpx
 
 from gateway.domain import Exchange, Feedback
 from gateway.formats.chat import open_chat
-from gateway.routing.route import Lane, choose
+from gateway.routing.route import Lane, choose_arm
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.rules.watch import refresh
 from gateway.services import Services
@@ -150,7 +150,7 @@ class Town:
         text = f"What is {1000 + number} plus {'twice ' if number % 2 else ''}{2 * (number % 40) + 2}?"
         messages = [{"role": "system", "content": BASE_PROMPT}, {"role": "user", "content": text}]
         request = json.dumps({"model": "gpt-4o-mini", "messages": messages}).encode()
-        arm, injected = choose(open_chat(request), TASK, self._settings.tasks[TASK], lane)
+        arm, injected = choose_arm(open_chat(request), TASK, self._settings.tasks[TASK], lane)
         told = [rule.text for rule in injected.rule_set.rules] if injected is not None else []
         reply = weak_reply({"messages": [{"role": "system", "content": " ".join(told)}, messages[-1]]})
         return Exchange(

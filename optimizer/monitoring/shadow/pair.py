@@ -12,7 +12,7 @@ from gateway.domain import Arm, Exchange, Feedback, RuleSet
 from gateway.errors import PreceptorError
 from gateway.formats.chat import only_text, open_chat
 from gateway.forms import FORMS
-from gateway.routing.conversation import place
+from gateway.routing.conversation import bucket
 from gateway.settings import Task
 from optimizer.dataset.items import Item, item_of_request, parse_object
 from optimizer.evaluation.evaluator import Answer, Evaluator
@@ -39,7 +39,7 @@ def other_model(exchange: Exchange, section: Task) -> str | None:
 
 def in_sample(exchange: Exchange, task: str, section: Task) -> bool:
     """Decide whether an exchange is in the compared share; the answer never changes for a given share."""
-    return place(exchange.id.encode(), f"{task} shadow") < section.shadow_share
+    return bucket(exchange.id.encode(), f"{task} shadow") < section.shadow_share
 
 
 def question(exchange: Exchange) -> Item | None:
