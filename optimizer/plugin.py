@@ -41,7 +41,7 @@ class OptimizerPlugin:
             return
         from optimizer.scheduling.process.parent import learning
 
-        async with learning(services):
+        async with learning(services.learner_context()):
             yield
 
 

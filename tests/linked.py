@@ -29,10 +29,11 @@ class Linked:
 async def linked(services: Services) -> AsyncIterator[Linked]:
     """A gateway's services and a child's line, begun."""
     ours, its = socket.socketpair()
+    context = services.learner_context()
     reader, writer = await asyncio.open_connection(sock=ours)
     line = ParentConnection(*await asyncio.open_connection(sock=its))
-    answering = asyncio.create_task(answer_calls(services, reader, writer, lambda: None))
-    tasks = [answering, asyncio.create_task(send_state(services, writer)), asyncio.create_task(line.listen())]
+    answering = asyncio.create_task(answer_calls(context, reader, writer, lambda: None))
+    tasks = [answering, asyncio.create_task(send_state(context, writer)), asyncio.create_task(line.listen())]
     try:
         await line.ready.wait()
         yield Linked(line, writer, answering)

@@ -27,7 +27,7 @@ def evaluations(tmp_path: Path) -> Iterator[AnswerCache]:
 
 
 def served(upstream: FakeUpstream, evaluations: AnswerCache) -> GatewayModelClient:
-    return GatewayModelClient("small", made(upstream, MemoryStore(), settings()), evaluations)
+    return GatewayModelClient("small", made(upstream, MemoryStore(), settings()).learner_context(), evaluations)
 
 
 async def test_rules_are_injected_as_they_would_be_live(evaluations: AnswerCache) -> None:
@@ -91,5 +91,5 @@ async def test_what_is_no_reply_is_not_kept(evaluations: AnswerCache) -> None:
 async def test_two_models_of_one_upstream_are_not_mistaken_for_each_other(evaluations: AnswerCache) -> None:
     """Cached answers belong to one of them."""
     services = made(FakeUpstream(lambda body: ""), MemoryStore(), settings())
-    small, large = (GatewayModelClient(name, services, evaluations) for name in ("small", "large"))
+    small, large = (GatewayModelClient(name, services.learner_context(), evaluations) for name in ("small", "large"))
     assert small.identity != large.identity

@@ -30,7 +30,7 @@ class Taken:
 
 
 def observer(store: Store, taken: Taken, clock: Clock | None = None) -> Observer:
-    return Observer(services(store, clock), taken)
+    return Observer(services(store, clock).learner_context(), taken)
 
 
 def services(store: Store, clock: Clock | None = None) -> Services:

@@ -85,14 +85,14 @@ async def test_a_harmful_trial_is_ended_by_one_row_that_says_why(caplog: pytest.
     broken_trial(store)
     made = services(configured(), {}, store, wall_clock=lambda: START + 200)
     with caplog.at_level(logging.WARNING):
-        await review(made, TASK)
+        await review(made.learner_context(), TASK)
     last = store.history(TASK)[-1]
     assert (last.kind, last.version, last.share, last.by, last.created) == ("canary", 2, 0.0, "watch", START + 200)
     assert "30 of 30 (100%) against 0 of 90 (0%)" in last.why
     assert "the trial of version 2 is over" in caplog.text
     found = told(store)
     assert found.decision == last and found.canary is None and found.wrong[0].startswith("harm: ")
-    await review(made, TASK)
+    await review(made.learner_context(), TASK)
     assert len(store.history(TASK)) == 3, "it is decided once"
 
 

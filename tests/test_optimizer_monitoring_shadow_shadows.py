@@ -97,7 +97,7 @@ async def test_both_become_items_and_mistakes_as_feedback_of_clients_does(store:
     unsigned = tuple(msgspec.structs.replace(item, labelled_by="") for item in found.items)
     assert msgspec.structs.replace(found, items=unsigned) == by_clients
     assert [seen.correct for seen in found.seen.values()] == [False] * 4
-    async with open_learner(made) as learner:
+    async with open_learner(made.learner_context()) as learner:
         await learner.learn(TASK)
     assert len(store.cycles(TASK, limit=9)) == 1
 

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 from collections import Counter
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import item_of
 from optimizer.distillation.outcome import CyclePlan
-from optimizer.scheduling.learner import GIVE_UP_S, first_share, open_learner
+from optimizer.scheduling.learner import GIVE_UP_S, Learner, first_share, open_learner
 from optimizer.statistics.alpha_spending import ScheduledTest, next_level
 from tests.fakes import CONFIG, FakeUpstream, services, settings
 from tests.learning import EXTRA, STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
@@ -32,11 +33,15 @@ rollout = { policy = "at_once", holdback = 0 }
 """
 
 
+def learner_on(services: Services) -> AbstractAsyncContextManager[Learner]:
+    return open_learner(services.learner_context())
+
+
 async def test_graded_traffic_becomes_a_live_rule_set(tmp_path: Path) -> None:
     """Mistake -> rule -> proof -> live, with evidence and history."""
     store = MemoryStore()
     fill(store, 150)
-    async with open_learner(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as learner:
+    async with learner_on(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None
     assert (outcome.verdict, outcome.adopted, outcome.activated) == ("better", True, True)
@@ -50,7 +55,7 @@ async def test_too_few_mistakes_begin_no_cycle(tmp_path: Path) -> None:
     """Nothing is spent and nothing is written."""
     store, upstream = MemoryStore(), FakeUpstream(script())
     fill(store, 4)
-    async with open_learner(made(upstream, store, learning_settings(data_dir=str(tmp_path)))) as learner:
+    async with learner_on(made(upstream, store, learning_settings(data_dir=str(tmp_path)))) as learner:
         assert await learner.learn("arithmetic") is None
     assert upstream.bodies == []
     assert store.cycles("arithmetic", limit=1) == []
@@ -61,7 +66,7 @@ async def test_mistakes_that_a_cycle_has_seen_begin_no_other(tmp_path: Path) -> 
     store = MemoryStore()
     fill(store, 60)
     services = made(FakeUpstream(script(strong="I refuse.")), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
+    async with learner_on(services) as learner:
         first = await learner.learn("arithmetic")
         assert first is not None
         assert "no usable rule" in first.note
@@ -87,7 +92,7 @@ async def test_a_cycle_ends_under_the_configuration_with_which_it_began(tmp_path
     store = Reconfigured()
     fill(store, 150)
     store.services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(store.services) as learner:
+    async with learner_on(store.services) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None and outcome.adopted
     assert store.open_cycle("arithmetic") is None
@@ -98,7 +103,7 @@ async def test_an_interrupted_cycle_is_taken_up_with_its_own_plan(tmp_path: Path
     store, configured = MemoryStore(), learning_settings(data_dir=str(tmp_path))
     fill(store, 150)
     upstream = FakeUpstream(script())
-    async with open_learner(made(upstream, store, configured)) as learner:
+    async with learner_on(made(upstream, store, configured)) as learner:
         task = asyncio.create_task(learner.learn("arithmetic"))
         while len(upstream.bodies) < 40:
             await asyncio.sleep(0)
@@ -106,7 +111,7 @@ async def test_an_interrupted_cycle_is_taken_up_with_its_own_plan(tmp_path: Path
         await asyncio.gather(task, return_exceptions=True)
     assert store.open_cycle("arithmetic") is not None
     again = FakeUpstream(script())
-    async with open_learner(made(again, store, configured)) as learner:
+    async with learner_on(made(again, store, configured)) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None
     assert outcome.adopted
@@ -125,7 +130,7 @@ async def test_a_dead_upstream_leaves_the_cycle_open(tmp_path: Path) -> None:
     fill(store, 150)
     dead = FakeUpstream(lambda body: UpstreamUnreachable("nobody there"))
     services = made(dead, store, configured)
-    async with open_learner(services) as learner:
+    async with learner_on(services) as learner:
         outcome = await learner.learn("arithmetic")
         assert outcome is not None
         assert outcome.resumable
@@ -139,7 +144,7 @@ async def test_a_cycle_of_yesterday_is_given_up(tmp_path: Path) -> None:
     fill(store, 150)
     store.begin_cycle("arithmetic", 1000.0 - GIVE_UP_S - 1, b"{}")
     services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
+    async with learner_on(services) as learner:
         await learner.learn("arithmetic")
     old = store.cycles("arithmetic", limit=9)[-1]
     assert b"given up" in (old.outcome or b"")
@@ -150,7 +155,7 @@ async def test_a_plan_of_another_version_is_given_up(tmp_path: Path) -> None:
     store = MemoryStore()
     store.begin_cycle("arithmetic", 999.0, b'{"unknown": true}')
     services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
+    async with learner_on(services) as learner:
         assert await learner.learn("arithmetic") is None
     assert store.open_cycle("arithmetic") is None
 
@@ -160,7 +165,7 @@ async def test_a_cycle_that_waits_for_approval_activates_nothing(tmp_path: Path)
     store = MemoryStore()
     fill(store, 150)
     configured = learning_settings(data_dir=str(tmp_path), policy="manual")
-    async with open_learner(made(FakeUpstream(script()), store, configured)) as learner:
+    async with learner_on(made(FakeUpstream(script()), store, configured)) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None
     assert outcome.adopted
@@ -178,7 +183,7 @@ async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp
         cycle = store.begin_cycle("arithmetic", 1.0 - started, b"{}")
         store.end_cycle(cycle.id, 2.0, msgspec.json.encode(told))
     services = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
+    async with learner_on(services) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None
     assert outcome.level == next_level([ScheduledTest(level=next_level([]), adopted=False)])
@@ -193,7 +198,7 @@ async def test_a_bench_can_ask_the_judge_of_a_task(tmp_path: Path) -> None:
     )
     text, _ = sums(1)
     item = item_of({"messages": [{"role": "user", "content": text}]}, "It is 1043.")
-    async with open_learner(made(upstream, MemoryStore(), configured)) as learner:
+    async with learner_on(made(upstream, MemoryStore(), configured)) as learner:
         grader = configured.tasks["arithmetic"].grader
         (trial,) = await learner.evaluator().trials(learner.model("small"), [item], None, grader, stage="test")
     assert trial.correct
@@ -230,7 +235,7 @@ async def test_nothing_new_is_learnt_while_a_rule_set_is_on_trial(
     store.activate(trial)
     made_ = made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))
     with caplog.at_level("INFO"):
-        async with open_learner(made_) as learner:
+        async with learner_on(made_) as learner:
             assert await learner.learn("arithmetic") is await learner.learn("arithmetic") is None
             assert caplog.text.count("while version 1 is on trial") == 1
             store.activate(msgspec.structs.replace(trial, share=0.0))
@@ -243,7 +248,7 @@ async def test_signs_of_failure_begin_a_cycle_and_measure_nothing(tmp_path: Path
     store = MemoryStore()
     fill(store, 60)
     services_ = made(FakeUpstream(script(strong="I refuse.")), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services_) as learner:
+    async with learner_on(services_) as learner:
         assert await learner.learn("arithmetic") is not None
         complain(store, 5, now=1001.0, correct=False, source="outcome", comment="empty")
         assert await learner.learn("arithmetic") is not None
@@ -257,10 +262,10 @@ async def test_drift_asks_for_half_of_the_mistakes(tmp_path: Path) -> None:
     fill(store, 60)
     configured = learning_settings(data_dir=str(tmp_path))
     upstream = FakeUpstream(script(strong="I refuse."))
-    async with open_learner(made(upstream, store, configured)) as learner:
+    async with learner_on(made(upstream, store, configured)) as learner:
         await learner.learn("arithmetic")
     complain(store, 3, now=1001.0, correct=False)
-    async with open_learner(moved(upstream, store, configured, 2000.0)) as learner:
+    async with learner_on(moved(upstream, store, configured, 2000.0)) as learner:
         assert await learner.learn("arithmetic") is None
         store.put_note("drift/arithmetic", b'{"time": 1500.0, "version": null, "why": "more wrong"}')
         assert await learner.learn("arithmetic") is not None
@@ -275,11 +280,11 @@ async def test_a_new_model_under_the_weak_ones_name_begins_one_cycle_without_the
     store, upstream = MemoryStore(), FakeUpstream(script(strong="I refuse."))
     fill(store, 60)
     configured = learning_settings(data_dir=str(tmp_path))
-    async with open_learner(made(upstream, store, configured)) as learner:
+    async with learner_on(made(upstream, store, configured)) as learner:
         await learner.learn("arithmetic")
     small = msgspec.structs.replace(configured.models["small"], model="tiny-2b")
     changed = msgspec.structs.replace(configured, models={**configured.models, "small": small})
-    async with open_learner(moved(upstream, store, changed, 2000.0)) as learner:
+    async with learner_on(moved(upstream, store, changed, 2000.0)) as learner:
         assert await learner.learn("arithmetic") is not None
         assert await learner.learn("arithmetic") is None
     plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
@@ -291,7 +296,7 @@ async def test_expected_answers_alone_begin_a_cycle_where_a_judge_grades(tmp_pat
     store, upstream = MemoryStore(), FakeUpstream(script())
     fill(store, 60)
     text = CONFIG.replace('"numeric"', '"judge"').replace("port = 0", f'port = 0\ndata_dir = "{tmp_path}"')
-    async with open_learner(made(upstream, store, settings(text + EXTRA))) as learner:
+    async with learner_on(made(upstream, store, settings(text + EXTRA))) as learner:
         assert await learner.learn("arithmetic") is not None
     assert STRONG in {body["model"] for body in upstream.bodies}
 
@@ -311,7 +316,7 @@ async def test_a_tenant_that_floods_gets_its_share_of_the_plan(tmp_path: Path) -
             )
         ])  # fmt: skip
         store.add_feedback(Feedback(exchange_id=f"x{number}", created=1.0, expected=expected))
-    async with open_learner(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as learner:
+    async with learner_on(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as learner:
         await learner.learn("arithmetic")
     plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
     asked = Counter(plan.tenants[item.id] for item in plan.items)
@@ -326,7 +331,7 @@ async def test_two_processes_that_both_believe_they_lead_put_one_rule_set_live(t
     async with contextlib.AsyncExitStack() as stack:
         teachers = [
             await stack.enter_async_context(
-                open_learner(made(FakeUpstream(script()), store, learning_settings(data_dir=str(folder))))
+                learner_on(made(FakeUpstream(script()), store, learning_settings(data_dir=str(folder))))
             )
             for folder in (tmp_path, tmp_path / "other")
         ]
@@ -353,7 +358,7 @@ async def test_no_text_of_one_task_reaches_anothers_induction(tmp_path: Path) ->
                 )
             ])  # fmt: skip
             store.add_feedback(Feedback(exchange_id=f"{word}{number}", created=1.0, expected=expected))
-    async with open_learner(made(upstream, store, configured)) as learner:
+    async with learner_on(made(upstream, store, configured)) as learner:
         await asyncio.gather(learner.learn("arithmetic"), learner.learn("other"))
     shown = [json.dumps(body) for body in upstream.bodies if body["model"] == STRONG]
     assert len(shown) >= 8

@@ -81,7 +81,7 @@ async def gateway(folder: Path, command: Sequence[str], stop_s: float = 10, extr
     store = SqlStore.open(folder)
     services = made(FakeUpstream(script()), store, learning_settings(SETTINGS + extra, data_dir=str(folder)))
     try:
-        async with learning(services, command=command, pauses_s=(0.01, 0.02), stop_s=stop_s):
+        async with learning(services.learner_context(), command=command, pauses_s=(0.01, 0.02), stop_s=stop_s):
             yield services
     finally:
         store.close()
@@ -180,7 +180,7 @@ async def test_a_gateway_without_a_task_has_no_such_process(tmp_path: Path) -> N
         await until(lambda: len(children.pids) == 1)
     store = SqlStore.open(tmp_path)
     nothing = made(FakeUpstream(script()), store, Settings(server=services.settings.server))
-    async with learning(nothing, command=children.command):
+    async with learning(nothing.learner_context(), command=children.command):
         await asyncio.sleep(0.1)
     store.close()
     assert len(children.pids) == 1

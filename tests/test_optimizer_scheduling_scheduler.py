@@ -43,7 +43,8 @@ class Sweeps:
 @contextlib.asynccontextmanager
 async def working(services: Services, sweeps: Sweeps | None = None) -> AsyncIterator[None]:
     """The optimizer of a gateway at work."""
-    async with open_learner(services) as learner, scheduled(services, learner, sweeps or Sweeps()):
+    context = services.learner_context()
+    async with open_learner(context) as learner, scheduled(context, learner, sweeps or Sweeps()):
         yield
 
 
@@ -112,8 +113,8 @@ async def test_a_bug_in_a_cycle_stops_at_the_schedule(tmp_path: Path, caplog: py
         raise ZeroDivisionError("bug")
 
     services = made(FakeUpstream(broken), store, learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
-        await Scheduler(services, learner, Sweeps()).look("arithmetic")
+    async with open_learner(services.learner_context()) as learner:
+        await Scheduler(services.learner_context(), learner, Sweeps()).look("arithmetic")
     assert "cycle failed" in caplog.text
     assert store.active() == {}
 
@@ -126,8 +127,8 @@ async def test_an_error_of_the_store_stops_there_too(tmp_path: Path, caplog: pyt
             raise StoreError("the database is away")
 
     services = made(FakeUpstream(script()), Away(), learning_settings(data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
-        scheduler = Scheduler(services, learner, Sweeps())
+    async with open_learner(services.learner_context()) as learner:
+        scheduler = Scheduler(services.learner_context(), learner, Sweeps())
         await scheduler.look("arithmetic")
         await scheduler.look("gone")
         await scheduler.aclose()
@@ -176,7 +177,7 @@ async def test_cycles_run_one_after_another(tmp_path: Path) -> None:
 
     services = made(FakeUpstream(script()), MemoryStore(), learning_settings(data_dir=str(tmp_path)))
     evaluations = AnswerCache(tmp_path / "evaluations")
-    scheduler = Scheduler(services, Teacher(services, evaluations), Sweeps())
+    scheduler = Scheduler(services.learner_context(), Teacher(services.learner_context(), evaluations), Sweeps())
     await asyncio.gather(*(scheduler.look("arithmetic") for _ in range(5)))
     await scheduler.aclose()
     evaluations.close()
@@ -188,9 +189,9 @@ async def test_a_follower_neither_looks_nor_sweeps(tmp_path: Path) -> None:
     store, upstream, sweeps = MemoryStore(), FakeUpstream(script()), Sweeps()
     fill(store, 150)
     services = made(upstream, store, learning_settings("sweep_s = 0.01\n", data_dir=str(tmp_path)))
-    async with open_learner(services) as learner:
-        follower = Scheduler(services, learner, Sweeps())
-        async with scheduled(services, learner, sweeps) as scheduler, asyncio.timeout(20):
+    async with open_learner(services.learner_context()) as learner:
+        follower = Scheduler(services.learner_context(), learner, Sweeps())
+        async with scheduled(services.learner_context(), learner, sweeps) as scheduler, asyncio.timeout(20):
             while not sweeps.ticks:
                 await asyncio.sleep(0.01)
             await follower.look("arithmetic")

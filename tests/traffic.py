@@ -88,10 +88,10 @@ class Background:
     def __init__(self, made: Services, evaluations: AnswerCache) -> None:
         self._services = made
         self._evaluations = evaluations
-        self.shadows = Shadows(made, evaluator=self.evaluator, model=self.model)
+        self.shadows = Shadows(made.learner_context(), evaluator=self.evaluator, model=self.model)
 
     def model(self, name: str) -> GatewayModelClient:
-        return GatewayModelClient(name, self._services, self._evaluations)
+        return GatewayModelClient(name, self._services.learner_context(), self._evaluations)
 
     def evaluator(self) -> Evaluator:
         return Evaluator(
@@ -119,7 +119,7 @@ def background(directory: Path, made: Services) -> Iterator[Background]:
 @contextlib.asynccontextmanager
 async def sweep_of(made: Services, behind: Background | Learner) -> AsyncIterator[Sweep]:
     """A sweep in the background, which ends with the context."""
-    sweep = Sweep(made, evaluator=behind.evaluator, model=behind.model)
+    sweep = Sweep(made.learner_context(), evaluator=behind.evaluator, model=behind.model)
     try:
         yield sweep
     finally:

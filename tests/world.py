@@ -149,7 +149,7 @@ async def world(
     async with (
         fakes.gateway(made) as url,
         httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
-        open_learner(made) as learner,
+        open_learner(made.learner_context()) as learner,
         sweep_of(made, learner) as sweep,
     ):
         yield World(made, store, learner, sweep, client, clock)

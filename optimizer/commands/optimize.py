@@ -33,10 +33,10 @@ def optimize(config: Path | None, once: bool) -> None:
     async def work() -> None:
         async with learner_on(settings) as (services, learner):
             if once:
-                async with contextlib.aclosing(Scheduler(services, learner)) as scheduler:
+                async with contextlib.aclosing(Scheduler(services.learner_context(), learner)) as scheduler:
                     await scheduler.once()
             else:
-                async with scheduled(services, learner):
+                async with scheduled(services.learner_context(), learner):
                     await asyncio.Event().wait()
 
     asyncio.run(work())

@@ -76,7 +76,7 @@ async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learne
     """Open the services of a configuration and a learner on them. Raises ``StoreError``."""
     with store_of(settings) as store:
         services = build_services(settings, store)
-        async with running(services), open_learner(services) as learner:
+        async with running(services), open_learner(services.learner_context()) as learner:
             yield services, learner
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 
 from gateway.completion import Completions
+from gateway.context import LearnerContext
 from gateway.domain import RuleSet
 from gateway.errors import ModelNotFound, PreceptorError
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import decode_object, raw
 from gateway.routing.inject import compile_rules
 from gateway.routing.route import plan_for
-from gateway.services import Services
 from gateway.settings import Settings
 from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, Pass, key_of_pass
@@ -27,26 +27,26 @@ _EXCHANGE_ID = "chatcmpl-evaluation"
 
 
 class GatewayModelClient:
-    """Implements ``evaluate.Model`` over a gateway's services."""
+    """Implements ``evaluate.Model`` over a gateway's context."""
 
-    def __init__(self, name: str, services: Services, evaluations: AnswerCache) -> None:
+    def __init__(self, name: str, context: LearnerContext, evaluations: AnswerCache) -> None:
         self.name = name
-        self.identity = _identity(name, services.settings)
-        self._services = services
+        self.identity = _identity(name, context.settings)
+        self._context = context
         self._evaluations = evaluations
 
     async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
-        services = self._services
-        if _identity(self.name, services.settings) != self.identity:
+        context = self._context
+        if _identity(self.name, context.settings) != self.identity:
             raise PreceptorError(f"model {self.name!r} is another one since the configuration was read again")
         body = msgspec.json.encode({**decode_object(request), "model": raw(self.name)})
         injection = compile_rules(rule_set) if rule_set is not None else None
-        plan = plan_for(open_chat(body), self.name, services.settings, injection=injection)
+        plan = plan_for(open_chat(body), self.name, context.settings, injection=injection)
         passes = _Passes(
-            services.serving.upstreams[plan.upstream], self._evaluations, self.identity,
-            check=plan.envelope.open_reply, clock=services.clock,
+            context.upstreams[plan.upstream], self._evaluations, self.identity,
+            check=plan.envelope.open_reply, clock=context.clock,
         )  # fmt: skip
-        completions = Completions({plan.upstream: passes}, services.clock)
+        completions = Completions({plan.upstream: passes}, context.clock)
         trace = completions.new_trace()
         await completions.whole(plan, _EXCHANGE_ID, trace)
         # Whoever asked puts the answer before the loop comes to this: on disk the answer is first, then they go.
@@ -90,7 +90,7 @@ class _Passes:
         self._clock = clock
 
     async def open(self) -> None:
-        """Opened with the services."""
+        """Opened with the context."""
 
     async def send(self, call: Call) -> UpstreamReply:
         key = key_of_pass(self._identity, call.path, call.body)
@@ -115,4 +115,4 @@ class _Passes:
         return self._upstream.ready()
 
     async def aclose(self) -> None:
-        """Closed with the services."""
+        """Closed with the context."""

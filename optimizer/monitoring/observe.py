@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from gateway.context import LearnerContext
 from gateway.domain import Exchange, Feedback
-from gateway.services import Services
 from gateway.store.base import Store
 from optimizer.monitoring.signals.recent import MOST, Recent
 from optimizer.monitoring.signals.reply import signals
@@ -41,8 +41,8 @@ class ExchangeSink(Protocol):
 class Observer:
     """A reader of the store's traffic, and its position there."""
 
-    def __init__(self, services: Services, sink: ExchangeSink) -> None:
-        self._services = services
+    def __init__(self, context: LearnerContext, sink: ExchangeSink) -> None:
+        self._context = context
         self._sink = sink
         self._recent = Recent()
         self._position: int | None = None
@@ -50,7 +50,7 @@ class Observer:
 
     async def observe(self) -> None:
         """Read new exchanges and record their signs. Raises ``StoreError``; the next look goes on from there."""
-        store, tasks = self._services.store, self._services.settings.tasks.keys()
+        store, tasks = self._context.store, self._context.settings.tasks.keys()
         position = await asyncio.to_thread(self._start)
         for _ in range(PAGES):
             page, after = await asyncio.to_thread(store.recorded, position, limit=PAGE)
@@ -69,7 +69,7 @@ class Observer:
         needed_from = self._sink.needed_from
         done = position if needed_from is None else min(position, needed_from)
         if done != self._noted:
-            await asyncio.to_thread(self._services.store.put_note, NOTE, str(done).encode())
+            await asyncio.to_thread(self._context.store.put_note, NOTE, str(done).encode())
             self._noted = done
 
     def _start(self) -> int:
@@ -78,7 +78,7 @@ class Observer:
         A position with no row at it or behind it is lost: rows were deleted or renumbered, and new ones begin before
         it.
         """
-        store = self._services.store
+        store = self._context.store
         if self._position is not None and not _is_lost(store, self._position):
             return self._position
         note = store.note(NOTE)
@@ -94,16 +94,16 @@ class Observer:
         """Load the exchanges shortly before a position: their questions may be asked again."""
         before = max(0, position - MOST)
         while before < position:
-            page, before = self._services.store.recorded(before, limit=min(PAGE, position - before))
+            page, before = self._context.store.recorded(before, limit=min(PAGE, position - before))
             self._recent.add(page)
             if not page:
                 return
 
     def _record_asked_again(self, tasks: Collection[str]) -> None:
-        again = self._recent.repeated_questions(self._services.wall_clock())
+        again = self._recent.repeated_questions(self._context.wall_clock())
         for exchange in again:
             if exchange.task in tasks:
-                _record(self._services.store, exchange, ASKED_AGAIN)
+                _record(self._context.store, exchange, ASKED_AGAIN)
         self._recent.mark_reported(again)
 
 

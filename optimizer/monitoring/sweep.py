@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from gateway.context import LearnerContext
 from gateway.errors import PreceptorError, StoreError
-from gateway.services import Services
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
@@ -28,12 +28,12 @@ class Sweep:
     """The live loop of one process. Close it before the models' upstreams close."""
 
     def __init__(
-        self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
+        self, context: LearnerContext, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
     ) -> None:
         """``evaluator`` makes an evaluator with a fresh budget, ``model`` a configured model by name."""
-        self._services = services
-        self._shadows = Shadows(services, evaluator=evaluator, model=model)
-        self._observer = Observer(services, self._shadows)
+        self._context = context
+        self._shadows = Shadows(context, evaluator=evaluator, model=model)
+        self._observer = Observer(context, self._shadows)
         self._working: asyncio.Task[None] | None = None
         self._wrong: dict[str, str] = {}
         self._noted: dict[str, str] | None = None
@@ -47,12 +47,12 @@ class Sweep:
         await self._step("observe", self._observer.observe())
         if self._working is None:
             self._working = asyncio.create_task(self._step("shadow", self._shadows.work()))
-        done, _ = await asyncio.wait([self._working], timeout=self._services.settings.optimizer.sweep_s)
+        done, _ = await asyncio.wait([self._working], timeout=self._context.settings.optimizer.sweep_s)
         if done:
             self._working = None
-        reviews = {f"review {task}": task for task in self._services.settings.tasks}
+        reviews = {f"review {task}": task for task in self._context.settings.tasks}
         for step, task in reviews.items():
-            await self._step(step, review(self._services, task))
+            await self._step(step, review(self._context, task))
         for step in self._wrong.keys() - reviews.keys() - {"observe", "shadow"}:
             del self._wrong[step]  # its task is not configured any more
         await self._note()
@@ -85,5 +85,5 @@ class Sweep:
             return
         wrong = dict(self._wrong)
         with contextlib.suppress(StoreError):  # logged by the steps; the next tick tries again
-            await asyncio.to_thread(self._services.store.put_note, NOTE, msgspec.json.encode(wrong))
+            await asyncio.to_thread(self._context.store.put_note, NOTE, msgspec.json.encode(wrong))
             self._noted = wrong

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
+from gateway.context import LearnerContext
 from gateway.domain import CycleRecord, Value
 from gateway.rules.history import standing
-from gateway.services import Services
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from optimizer.dataset.items import Examples, from_graded
@@ -50,8 +50,8 @@ _ANOTHER = ""  # no configured model is called so
 class Learner:
     """The cycles of one gateway."""
 
-    def __init__(self, services: Services, evaluations: AnswerCache, pace_s: float = 0.0) -> None:
-        self._services = services
+    def __init__(self, context: LearnerContext, evaluations: AnswerCache, pace_s: float = 0.0) -> None:
+        self._context = context
         self._evaluations = evaluations
         self._pace_s = pace_s
         self._trials: dict[str, int | None] = {}
@@ -59,20 +59,20 @@ class Learner:
 
     def evaluator(self, progress: Progress = no_progress) -> Evaluator:
         """An evaluator with a fresh budget."""
-        settings = self._services.settings.optimizer
+        settings = self._context.settings.optimizer
         return Evaluator(
             self._evaluations,
             Ledger(budget_calls=settings.budget_calls, budget_tokens=settings.budget_tokens),
             concurrency=settings.concurrency,
             max_output_tokens=settings.max_output_tokens,
             progress=progress,
-            models={name: self.model(name) for name in self._services.settings.models},
+            models={name: self.model(name) for name in self._context.settings.models},
             pace_s=self._pace_s,
         )
 
     def model(self, name: str) -> GatewayModelClient:
         """Return a configured model with remembered answers. Raises ``ModelNotFound``."""
-        return GatewayModelClient(name, self._services, self._evaluations)
+        return GatewayModelClient(name, self._context, self._evaluations)
 
     async def learn(self, task: str) -> Outcome | None:
         """Run the task's interrupted cycle, or a new one; ``None`` if there is not enough to learn from.
@@ -80,7 +80,7 @@ class Learner:
         No cycle begins while a rule set is on trial: its incumbent may not stay. A cycle ends under the configuration
         of its beginning. Raises ``StoreError`` and the errors of a cycle.
         """
-        store, settings = self._services.store, self._services.settings
+        store, settings = self._context.store, self._context.settings
         record = await asyncio.to_thread(store.open_cycle, task)
         plan = await self._resumed(record) if record is not None else None
         if record is None or plan is None:
@@ -101,22 +101,22 @@ class Learner:
 
     async def run(self, plan: CyclePlan, section: Task, evaluator: Evaluator, *, share: float) -> Outcome:
         """Run a plan with its task's models; ``share`` of the conversations is for its rule set."""
-        services = self._services
+        context = self._context
         return await run_cycle(
             plan,
             evaluator=evaluator,
             weak=self.model(section.weak),
             strong=self.model(section.strong),
             grader=section.grader,
-            settings=services.settings.optimizer,
-            store=services.store,
-            now=services.wall_clock,
+            settings=context.settings.optimizer,
+            store=context.store,
+            now=context.wall_clock,
             share=share,
         )
 
     async def _resumed(self, record: CycleRecord) -> CyclePlan | None:
         """Return the plan of an interrupted cycle; ``None``, and the cycle ended, if it cannot be resumed."""
-        if self._services.wall_clock() - record.started > GIVE_UP_S:
+        if self._context.wall_clock() - record.started > GIVE_UP_S:
             await self._end(record, Outcome(task=record.task, note="given up: interrupted for more than a day"))
             return None
         try:
@@ -126,13 +126,13 @@ class Learner:
             return None
 
     async def _end(self, record: CycleRecord, outcome: Outcome) -> None:
-        now = self._services.wall_clock()
-        await asyncio.to_thread(self._services.store.end_cycle, record.id, now, outcome.encoded())
+        now = self._context.wall_clock()
+        await asyncio.to_thread(self._context.store.end_cycle, record.id, now, outcome.encoded())
 
     def _new_plan(self, task: str, configured: Settings) -> CyclePlan | None:
         """Return a plan from graded exchanges, if there is a trigger. Blocks; raises ``StoreError``."""
-        services, settings, store = self._services, configured.optimizer, self._services.store
-        now = services.wall_clock()
+        context, settings, store = self._context, configured.optimizer, self._context.store
+        now = context.wall_clock()
         if self._waits_for_trial(task):
             return None
         section = configured.tasks[task]
@@ -187,7 +187,7 @@ class Learner:
 
     def _waits_for_trial(self, task: str) -> bool:
         """Decide whether a rule set of the task is on trial; the log says so once for each."""
-        trial = standing(self._services.store.history(task)).canary
+        trial = standing(self._context.store.history(task)).canary
         waits_for = trial.version if trial is not None else None
         if trial is not None and self._trials.get(task) != waits_for:
             log.info("no cycle while version %s is on trial", waits_for, extra={"action": "cycle.waits", "task": task})
@@ -196,7 +196,7 @@ class Learner:
 
     def _served(self, task: str, settings: Settings, now: float) -> tuple[UpstreamModel, bool]:
         """Return the upstream's model under the weak model's name, and if it differs from the note."""
-        store = self._services.store
+        store = self._context.store
         weak = settings.models[settings.tasks[task].weak]
         noted = store.note(_served_note(task))
         served, is_new = served_now(noted, f"{weak.upstream} {weak.model}", now)
@@ -209,8 +209,8 @@ class Learner:
 
         A test cut short, and still able to adopt, counts as one without adoption.
         """
-        store = self._services.store
-        cycles = [entry for task in self._services.settings.tasks for entry in store.cycles(task, limit=_HISTORY)]
+        store = self._context.store
+        cycles = [entry for task in self._context.settings.tasks for entry in store.cycles(task, limit=_HISTORY)]
         tests = (_test(entry) for entry in sorted(cycles, key=lambda entry: (entry.started, entry.id)))
         return [entry for entry in tests if entry is not None]
 
@@ -259,10 +259,10 @@ class _TestNote(Value, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def open_learner(services: Services, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
+async def open_learner(context: LearnerContext, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
     """A learner with its cache of answers in the data folder; ``pace_s`` is the evaluator's. Raises ``StoreError``."""
-    evaluations = AnswerCache(services.settings.server.data_dir / "evaluations")
+    evaluations = AnswerCache(context.settings.server.data_dir / "evaluations")
     try:
-        yield Learner(services, evaluations, pace_s)
+        yield Learner(context, evaluations, pace_s)
     finally:
         await asyncio.to_thread(evaluations.close)

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from gateway.context import LearnerContext
 from gateway.errors import PreceptorError
-from gateway.services import Services
 from gateway.settings import Settings
 from optimizer.monitoring.sweep import Sweep
 from optimizer.scheduling.leader import Leader
@@ -53,14 +53,14 @@ class Scheduler:
     """The sweeps and cycles of one process, and its claim to lead."""
 
     def __init__(
-        self, services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+        self, context: LearnerContext, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
     ) -> None:
         """``leads`` blocks and returns the permission to work now; by default a ``Leader`` of its own decides."""
-        self.leader = Leader(services.settings.server.data_dir)
+        self.leader = Leader(context.settings.server.data_dir)
         self._leads = leads or self.leader.claim
-        self._services = services
+        self._context = context
         self._learner = learner
-        self._sweep = sweep or Sweep(services, evaluator=learner.evaluator, model=learner.model)
+        self._sweep = sweep or Sweep(context, evaluator=learner.evaluator, model=learner.model)
         self._one_at_a_time = asyncio.Lock()
 
     async def sweep(self) -> None:
@@ -75,12 +75,12 @@ class Scheduler:
         """Sweep without end: the next sweep begins ``optimizer.sweep_s`` seconds after the last one ended."""
         while True:
             await self.sweep()
-            await asyncio.sleep(self._services.settings.optimizer.sweep_s)
+            await asyncio.sleep(self._context.settings.optimizer.sweep_s)
 
     async def look(self, task: str) -> None:
         """Run the task's cycle, if there is a trigger and this process leads once its turn has come."""
         async with self._one_at_a_time:
-            if task not in self._services.settings.tasks or not await asyncio.to_thread(self._leads):
+            if task not in self._context.settings.tasks or not await asyncio.to_thread(self._leads):
                 return
             try:
                 await self._learner.learn(task)
@@ -93,7 +93,7 @@ class Scheduler:
         """Sweep once, then look at every task. Raises ``AnotherLeads``."""
         await asyncio.to_thread(self.leader.insist)
         await self.sweep()
-        for task in self._services.settings.tasks:
+        for task in self._context.settings.tasks:
             await self.look(task)
 
     async def aclose(self) -> None:
@@ -104,10 +104,10 @@ class Scheduler:
 
 @contextlib.asynccontextmanager
 async def scheduled(
-    services: Services, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
+    context: LearnerContext, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
 ) -> AsyncIterator[Scheduler]:
     """Run sweeps and cycles while the context is open; an interrupted cycle is resumed next time."""
-    scheduler = Scheduler(services, learner, sweep, leads)
+    scheduler = Scheduler(context, learner, sweep, leads)
     cron = AsyncIOScheduler()
     running: set[asyncio.Task[None]] = set()
 
@@ -124,7 +124,7 @@ async def scheduled(
 
     def declare() -> None:
         cron.remove_all_jobs()
-        for task, expression in schedules(services.settings).items():
+        for task, expression in schedules(context.settings).items():
             cron.add_job(job, cron_trigger(expression), [task], name=task, max_instances=1, coalesce=True,
                               misfire_grace_time=None)  # fmt: skip
 
@@ -132,12 +132,12 @@ async def scheduled(
     # A task whose turn comes while its last one still runs is no news: its runs are merged.
     logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
     cron.start()
-    begin(scheduler.sweeps())
-    services.on_reload.append(declare)
+    context.on_reload.append(declare)
     try:
-        yield scheduler
+        async with context.background.running("sweeps", scheduler.sweeps):
+            yield scheduler
     finally:
-        services.on_reload.remove(declare)
+        context.on_reload.remove(declare)
         cron.shutdown(wait=False)
         for task in list(running):
             task.cancel()

@@ -125,7 +125,7 @@ class Town:
                 self._settings, {"mock": self.upstream}, cast("Store", mortal), wall_clock=lambda: self._now
             )
             try:
-                async with open_learner(made) as learner, sweep_of(made, learner) as sweep:
+                async with open_learner(made.learner_context()) as learner, sweep_of(made, learner) as sweep:
                     yield made, learner, sweep
             finally:
                 self.writes = mortal.writes

@@ -206,7 +206,7 @@ async def two_leaders(folder: Path) -> AsyncIterator[tuple[World, Sweep, Any]]:
             made = fakes.services(
                 fakes.settings(text), {"mock": upstream}, others, wall_clock=lambda: here.clock[0]
             )  # fmt: skip
-            async with open_learner(made) as learner, sweep_of(made, learner) as sweep:
+            async with open_learner(made.learner_context()) as learner, sweep_of(made, learner) as sweep:
                 yield here, sweep, learner
 
 

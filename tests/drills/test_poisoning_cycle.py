@@ -77,7 +77,7 @@ class Poisoned:
 
     async def learn(self) -> Outcome:
         configured = learning_settings(data_dir=str(self.folder))
-        async with open_learner(made(FakeUpstream(self._answer), self.store, configured)) as learner:
+        async with open_learner(made(FakeUpstream(self._answer), self.store, configured).learner_context()) as learner:
             outcome = await learner.learn("arithmetic")
         assert outcome is not None and self.shown
         return outcome

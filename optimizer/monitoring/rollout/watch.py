@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.context import LearnerContext
 from gateway.domain import Activation
 from gateway.errors import Conflict
 from gateway.rules.decisions import told
 from gateway.rules.history import standing
-from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from optimizer.monitoring.rollout.decide import Assessment, decide
@@ -34,9 +34,9 @@ _AHEAD_S = 60.0
 _OFF = "rule sets are switched off: nothing is compared, nothing decided"
 
 
-async def review(services: Services, task: str) -> None:
+async def review(context: LearnerContext, task: str) -> None:
     """Review a task once: decide and write down the state. Raises ``StoreError``."""
-    await asyncio.to_thread(look, services.store, services.settings, task, services.wall_clock())
+    await asyncio.to_thread(look, context.store, context.settings, task, context.wall_clock())
 
 
 def look(store: Store, settings: Settings, task: str, now: float) -> None:

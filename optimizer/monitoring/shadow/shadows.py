@@ -11,9 +11,9 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from gateway.context import LearnerContext
 from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError, UpstreamRefused
-from gateway.services import Services
 from gateway.settings import Task
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.shadow.allowance import account_of, keep
@@ -56,10 +56,10 @@ class Shadows:
     """The queue of comparisons, and the work on it. Implements ``observe.ExchangeSink``."""
 
     def __init__(
-        self, services: Services, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
+        self, context: LearnerContext, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
     ) -> None:
         """``evaluator`` makes an evaluator with a fresh budget, ``model`` a configured model by name."""
-        self._services = services
+        self._context = context
         self._evaluator = evaluator
         self._model = model
         self._waiting: dict[str, dict[str, Waiting]] = defaultdict(dict)
@@ -75,7 +75,7 @@ class Shadows:
     def offer(self, exchange: Exchange, position: int) -> None:
         """Queue an exchange if it is in its task's sample and another model can answer its request."""
         task = exchange.task
-        section = self._services.settings.tasks.get(task) if task is not None else None
+        section = self._context.settings.tasks.get(task) if task is not None else None
         if task is None or section is None or self._is_old(exchange.created):
             return
         model = other_model(exchange, section)
@@ -93,15 +93,15 @@ class Shadows:
 
         Requests that could not be sent stay in the queue.
         """
-        serving = self._services.serving
-        tasks = serving.settings.tasks
+        configuration = self._context.configuration()
+        tasks = configuration.settings.tasks
         for entry in self._all():
             section = tasks.get(entry.task)
             if section is None or entry.model not in (section.weak, section.strong) or self._is_old(entry.created):
                 self._ended(entry, "given_up")
         failing: dict[str, str] = {}
         for model in {entry.model for entry in self._all()}:
-            resting = spare_capacity_of(serving, model).resting
+            resting = spare_capacity_of(configuration, model).resting
             if resting is not None:
                 failing[model] = resting
                 self._failed(model, resting)
@@ -116,7 +116,7 @@ class Shadows:
 
     async def _reserved(self, task: str, section: Task, failing: Mapping[str, str]) -> Sequence[Waiting]:
         """Reserve calls from the day's budget of a task, and return the exchanges to spend them on."""
-        store, now = self._services.store, self._services.wall_clock()
+        store, now = self._context.store, self._context.wall_clock()
         account = await asyncio.to_thread(account_of, store, task)
         left = account.left(section.shadow.calls_per_day, now)
         entries = list(self._waiting[task].values())
@@ -130,10 +130,10 @@ class Shadows:
 
     async def _settle(self, task: str, reserved: int, failing: Mapping[str, str]) -> None:
         """Give back the unspent calls, and write down the fates."""
-        store, fates = self._services.store, Counter(self._fates[task])
+        store, fates = self._context.store, Counter(self._fates[task])
         wrong = {failing[entry.model] for entry in self._waiting[task].values() if entry.model in failing}
         account = await asyncio.to_thread(account_of, store, task)
-        settled = account.with_calls(fates[_ASKED] - reserved, self._services.wall_clock()).with_totals(
+        settled = account.with_calls(fates[_ASKED] - reserved, self._context.wall_clock()).with_totals(
             {fate: count for fate, count in fates.items() if fate != _ASKED}, "; ".join(sorted(wrong))
         )
         if settled != account:
@@ -147,15 +147,15 @@ class Shadows:
         """
         if not chosen:
             return
-        services = self._services
+        context = self._context
         evaluator, rules = self._evaluator(), await asyncio.to_thread(self._rules)
-        concurrency = services.settings.optimizer.concurrency
+        concurrency = context.settings.optimizer.concurrency
         limit, errors = asyncio.Semaphore(concurrency), list[StoreError]()
 
         async def worker(model: str, jobs: Iterator[Waiting]) -> None:
             for entry in jobs:
                 async with limit:
-                    if model in failing or errors or not spare_capacity_of(services.serving, model).free:
+                    if model in failing or errors or not spare_capacity_of(context.configuration(), model).free:
                         return
                     try:
                         self._ended(entry, await self._compare(entry, evaluator, rules.get(entry.task)))
@@ -176,20 +176,20 @@ class Shadows:
         async with asyncio.TaskGroup() as group:
             for model in {entry.model for entry in chosen}:
                 jobs = iter([entry for entry in chosen if entry.model == model])
-                for _ in range(min(concurrency, spare_capacity_of(services.serving, model).concurrency)):
+                for _ in range(min(concurrency, spare_capacity_of(context.configuration(), model).concurrency)):
                     group.create_task(worker(model, jobs))
         if errors:
             raise errors[0]
 
     def _rules(self) -> Mapping[str, RuleSet]:
         """The live rule set of every task, as callers get it. Blocks."""
-        injected = self._services.settings.injection and self._services.store.injecting()
-        return self._services.store.active() if injected else {}
+        injected = self._context.settings.injection and self._context.store.injecting()
+        return self._context.store.active() if injected else {}
 
     async def _compare(self, entry: Waiting, evaluator: Evaluator, live: RuleSet | None) -> str:
         """Ask, unless a run before a restart did; record the answer, then the grader's verdict."""
-        store, clock = self._services.store, self._services.wall_clock
-        section = self._services.settings.tasks.get(entry.task)
+        store, clock = self._context.store, self._context.wall_clock
+        section = self._context.settings.tasks.get(entry.task)
         served = await asyncio.to_thread(store.exchange, entry.id)
         item = question(served) if served is not None else None
         if section is None or served is None or item is None:
@@ -241,7 +241,7 @@ class Shadows:
             queue[entry.id] = entry
 
     def _is_old(self, created: float) -> bool:
-        return self._services.wall_clock() - created > TOO_OLD_S
+        return self._context.wall_clock() - created > TOO_OLD_S
 
 
 def _is_about_the_request(error: PreceptorError) -> bool:

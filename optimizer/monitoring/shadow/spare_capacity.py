@@ -2,8 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
+from gateway.context import Configuration
 from gateway.domain import Value
-from gateway.services import Serving
 
 
 @runtime_checkable
@@ -25,16 +25,16 @@ class SpareCapacity(Value, frozen=True):
     """The reason for which it cannot be called at all, if there is one."""
 
 
-def spare_capacity_of(serving: Serving, model: str) -> SpareCapacity:
+def spare_capacity_of(configuration: Configuration, model: str) -> SpareCapacity:
     """Return the spare capacity for calls of a configured model.
 
     A local model works on few requests at once (``parallel``): a background call begins only while nothing else is
     under way.
     """
-    section = serving.settings.models.get(model)
+    section = configuration.settings.models.get(model)
     if section is None:
         return SpareCapacity(concurrency=1, free=False, resting=f"there is no model {model!r} any more")
-    settings, upstream = serving.settings.upstreams[section.upstream], serving.upstreams[section.upstream]
+    settings, upstream = configuration.settings.upstreams[section.upstream], configuration.upstreams[section.upstream]
     concurrency = max(1, settings.capacity // 2)
     free = not isinstance(upstream, Counting) or upstream.in_flight < concurrency
     return SpareCapacity(concurrency=concurrency, free=free, resting=upstream.ready())

@@ -12,7 +12,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from gateway.services import Services
+from gateway.context import LearnerContext
 from gateway.settings import child_environment
 from optimizer.scheduling.leader import Leader
 from optimizer.scheduling.process.messages import cut
@@ -33,62 +33,53 @@ _STEADY_S = 60.0
 
 @contextlib.asynccontextmanager
 async def learning(
-    services: Services,
+    context: LearnerContext,
     *,
     command: Sequence[str] = CHILD,
     pauses_s: tuple[float, float] = PAUSES_S,
     stop_s: float = STOP_S,
 ) -> AsyncIterator[None]:
     """Keep a learning process while the context is open, here or under whichever process leads on the data folder."""
-    children = _Children(services, command, pauses_s, stop_s)
-    telemetry = services.telemetry
-    telemetry.gauge(
+    children = _Children(context, command, pauses_s, stop_s)
+    context.gauge(
         "preceptor_learning", "Processes that learn: 1 on the leading gateway; 0 where it hangs or is gone.",
         lambda: children.alive,
     )  # fmt: skip
-    telemetry.gauge(
+    context.gauge(
         "preceptor_learning_hangs", "Learning processes that hung and were killed, since the gateway's start.",
         lambda: children.hangs,
     )  # fmt: skip
-    keeping = asyncio.create_task(children.keep())
-    try:
+    async with context.background.running("learning", children.keep, pauses_s=pauses_s):
         yield
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
 
 
 class _Children:
     """A child at a time, while this process leads."""
 
     def __init__(
-        self, services: Services, command: Sequence[str], pauses_s: tuple[float, float], stop_s: float
+        self, context: LearnerContext, command: Sequence[str], pauses_s: tuple[float, float], stop_s: float
     ) -> None:
-        self._services, self._command = services, command
+        self._context, self._command = context, command
         self._pauses_s, self._stop_s = pauses_s, stop_s
-        self._leader = Leader(services.settings.server.data_dir)
+        self._leader = Leader(context.settings.server.data_dir)
         self.alive = 0
         self.hangs = 0
 
     async def keep(self) -> None:
         """Start a child after the other, without end."""
-        services = self._services
+        context = self._context
         first, longest = self._pauses_s
         pause = first
         try:
             while True:
-                if not services.settings.tasks or not await asyncio.to_thread(self._leader.claim):
-                    await asyncio.sleep(services.settings.optimizer.sweep_s)
+                if not context.settings.tasks or not await asyncio.to_thread(self._leader.claim):
+                    await asyncio.sleep(context.settings.optimizer.sweep_s)
                     continue
-                began = services.clock()
-                try:
-                    how = await self._live()
-                except Exception as error:
-                    log.exception("a learning process could not be kept", extra={"action": "learning.bug"})
-                    how = str(error)
+                began = context.clock()
+                how = await self._live()
                 if not self._leader.leads:
                     continue
-                pause = first if services.clock() - began > _STEADY_S else pause
+                pause = first if context.clock() - began > _STEADY_S else pause
                 log.error(
                     "the process that learns ended (%s), another starts in %g s", how, pause,
                     extra={"action": "learning.ended"},
@@ -123,17 +114,17 @@ class _Children:
                 await cut(writer)
                 code = await _ended(process, 0.0 if hung else self._stop_s)
         if hung:
-            return f"it hung: no sign of life for {self._services.settings.optimizer.hang_s:g} s; killed"
+            return f"it hung: no sign of life for {self._context.settings.optimizer.hang_s:g} s; killed"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Work for a child until it is gone, hangs, or another process leads. Returns true if it hangs."""
-        pulse = Pulse(self._services.settings.optimizer.hang_s)
+        pulse = Pulse(self._context.settings.optimizer.hang_s)
         hanging = asyncio.create_task(pulse.stopped())
         tasks = [
             hanging,
-            asyncio.create_task(answer_calls(self._services, reader, writer, pulse.beat)),
-            asyncio.create_task(send_state(self._services, writer)),
+            asyncio.create_task(answer_calls(self._context, reader, writer, pulse.beat)),
+            asyncio.create_task(send_state(self._context, writer)),
             asyncio.create_task(self._led()),
         ]
         try:
@@ -149,7 +140,7 @@ class _Children:
     async def _led(self) -> None:
         """Return when another process leads."""
         while await asyncio.to_thread(self._leader.claim):  # noqa: ASYNC110 - a file lock sends no event
-            await asyncio.sleep(self._services.settings.optimizer.sweep_s)
+            await asyncio.sleep(self._context.settings.optimizer.sweep_s)
 
 
 async def _ended(process: Process, stop_s: float) -> int:

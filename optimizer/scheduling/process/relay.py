@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from gateway.context import LearnerContext
 from gateway.errors import PreceptorError, UpstreamUnreachable
-from gateway.services import Services
 from gateway.upstream.guarded import Guarded
 from optimizer.scheduling.process.messages import (
     Answered,
@@ -25,20 +25,20 @@ LOOK_S = 0.2
 """Seconds between two messages about the configuration and the upstreams."""
 
 
-async def send_state(services: Services, writer: asyncio.StreamWriter) -> None:
+async def send_state(context: LearnerContext, writer: asyncio.StreamWriter) -> None:
     """Send the child the configuration and the state of the upstreams, without end."""
     settings = None
     while True:
-        if services.settings is not settings:
-            settings = services.settings
+        if context.settings is not settings:
+            settings = context.settings
             writer.write(frame(configured(settings)))
-        writer.write(frame(_condition(services)))
+        writer.write(frame(_condition(context)))
         await writer.drain()
         await asyncio.sleep(LOOK_S)
 
 
-def _condition(services: Services) -> Condition:
-    upstreams = services.serving.upstreams
+def _condition(context: LearnerContext) -> Condition:
+    upstreams = context.upstreams
     busy = {
         name: upstream.in_flight
         for name, upstream in upstreams.items()
@@ -49,7 +49,7 @@ def _condition(services: Services) -> Condition:
 
 
 async def answer_calls(
-    services: Services, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[], None]
+    context: LearnerContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Callable[[], None]
 ) -> None:
     """Make the calls of the child until it is gone; at the end none of its calls is under way.
 
@@ -58,9 +58,9 @@ async def answer_calls(
     under_way: dict[int, asyncio.Task[None]] = {}
 
     async def call(ask: Ask) -> None:
-        reply: ToChild = await _answer(services, ask)
+        reply: ToChild = await _answer(context, ask)
         # The state of the upstreams comes first: the child must not take its own last call for a caller's.
-        writer.write(frame(_condition(services)) + frame(reply))
+        writer.write(frame(_condition(context)) + frame(reply))
         await writer.drain()
 
     try:
@@ -78,9 +78,9 @@ async def answer_calls(
         await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _answer(services: Services, ask: Ask) -> Answered | Failed:
+async def _answer(context: LearnerContext, ask: Ask) -> Answered | Failed:
     try:
-        upstream = services.serving.upstreams.get(ask.upstream)
+        upstream = context.upstreams.get(ask.upstream)
         if upstream is None:
             raise UpstreamUnreachable(f"upstream {ask.upstream!r} is not configured any more", sent=False)
         reply = await upstream.send(ask.call)

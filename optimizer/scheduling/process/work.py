@@ -2,15 +2,11 @@
 
 import asyncio
 import socket
-import time
 
-from gateway.completion import Completions
+from gateway.context import Configuration, LearnerContext
 from gateway.errors import StoreError
-from gateway.routing.classify import Classifier
-from gateway.services import Services, Serving
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
-from gateway.store.writer import Writer
 from optimizer.scheduling.learner import open_learner
 from optimizer.scheduling.process.parent_connection import ParentConnection, RelayedUpstream
 from optimizer.scheduling.scheduler import scheduled
@@ -44,24 +40,21 @@ async def work(end: socket.socket) -> str | None:
 
 
 async def _learn(settings: Settings, store: SqlStore, parent: ParentConnection, gone: "asyncio.Task[None]") -> None:
-    services = Services(serving=_serving(settings, parent), store=store, writer=Writer(store, spool=None))
+    configuration = _relayed(settings, parent)
+    context = LearnerContext(configuration=lambda: configuration, store=store)
 
     def follow(settings: Settings) -> None:
-        services.serving = _serving(settings, parent)
-        for callback in services.on_reload:
+        nonlocal configuration
+        configuration = _relayed(settings, parent)
+        for callback in context.on_reload:
             callback()
 
     parent.configured = follow
-    async with open_learner(services, pace_s=PACE_S) as learner, scheduled(services, learner, leads=lambda: True):
+    async with open_learner(context, pace_s=PACE_S) as learner, scheduled(context, learner, leads=lambda: True):
         await gone
 
 
-def _serving(settings: Settings, parent: ParentConnection) -> Serving:
-    """Return the gateway's upstreams under this configuration."""
+def _relayed(settings: Settings, parent: ParentConnection) -> Configuration:
+    """Return a configuration with the gateway's upstreams behind the connection."""
     upstreams = {name: RelayedUpstream(name, parent) for name in settings.upstreams}
-    return Serving(
-        settings=settings,
-        upstreams=upstreams,
-        completions=Completions(upstreams, time.monotonic),
-        classifier=Classifier(settings.tasks),
-    )
+    return Configuration(settings=settings, upstreams=upstreams)
