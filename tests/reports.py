@@ -1,5 +1,7 @@
 """A migration as a run might leave it, with texts that mean harm where models and users write."""
 
+import msgspec
+
 from gateway.domain import Effect, Measured, Rule, RuleRecord, Usage
 from gateway.settings.sections import Price
 from optimizer.dataset.items import item_of
@@ -81,11 +83,14 @@ def outcome() -> Outcome:
     )
 
 
-def run(name: ArmName, model: str, right: int, tokens: int, price: Price) -> ArmResult:
-    """An arm that got the first so many of forty right."""
+def run(name: ArmName, model: str, right: int, tokens: int, price: Price, *, references: int = 0) -> ArmResult:
+    """An arm that got the first so many of forty right; the first ``references`` have no label but *large*'s."""
     trials = [
         Trial(
-            item=item_of({"messages": [{"role": "user", "content": f"{number} {HOSTILE}"}]}, HOSTILE),
+            item=msgspec.structs.replace(
+                item_of({"messages": [{"role": "user", "content": f"{number} {HOSTILE}"}]}, HOSTILE),
+                labelled_by="large" if number < references else "",
+            ),
             answer=Answer(text=f"{name} {HOSTILE}", usage=Usage(prompt_tokens=60, output_tokens=tokens), latency_s=0.5),
             correct=number < right,
         )
@@ -94,11 +99,11 @@ def run(name: ArmName, model: str, right: int, tokens: int, price: Price) -> Arm
     return arm_result(name, model, None, trials, price, calls_per_month=100_000)
 
 
-def migration(*, references: int = 0, prices: bool = True) -> Migration:
-    """Three arms, of which the weak one with rules is nearly as good as the strong one."""
+def migration(*, references: int = 0, prices: bool = True, strong: int = 36) -> Migration:
+    """Three arms: the strong model right in ``strong`` of 40, the weak one with rules in 34, without in 8."""
     dear, cheap = (Price(input=2.5, output=10), Price(input=0.1, output=0.4)) if prices else (Price(), Price())
     runs = [
-        run("strong", "large", 36, 5, dear),
+        run("strong", "large", strong, 5, dear, references=references),
         run("weak", "small", 8, 5, cheap),
         run("weak + rules", "small", 34, 190, cheap),
     ]

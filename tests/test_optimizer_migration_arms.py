@@ -1,5 +1,6 @@
 """Arms, and two of them compared."""
 
+import msgspec
 import pytest
 
 from gateway.domain import RuleSet, Usage
@@ -56,10 +57,30 @@ def test_the_candidate_may_lose_the_margin_and_no_more(strong: range, candidate:
     assert result.pairs.n == 100
 
 
-def test_how_many_examples_it_takes_depends_on_how_many_pairs_differ() -> None:
-    """Said where nothing could be shown."""
+def test_the_examples_still_needed_grow_with_differing_pairs_and_with_the_loss_seen() -> None:
+    """A loss of two points leaves three of a margin of five: that takes nearly three times as many."""
     assert needed(Pairs(both=80, fixed=10, broken=10), 0.05) == 628
-    assert needed(Pairs(both=100), 0.05) < 100
+    assert needed(Pairs(both=80, fixed=9, broken=11), 0.05) == 1741
+    assert needed(Pairs(both=100), 0.05) == 63
+
+
+def test_a_loss_beyond_the_margin_is_not_shown_harmless_by_any_number_of_examples() -> None:
+    """The note says so instead of a number."""
+    assert needed(Pairs(both=80, fixed=7, broken=13), 0.05) is None
+    comparison = compare(run("strong", set(range(90))), run("weak", {*range(80), *range(90, 96)}), margin=0.1)
+    assert comparison.verdict == "cannot tell" and "takes about" in comparison.note
+    comparison = compare(run("strong", set(range(60))), run("weak", {*range(46), *range(60, 68)}), margin=0.05)
+    assert comparison.verdict == "cannot tell" and "the loss seen is 6.0 points" in comparison.note
+
+
+def test_an_arm_knows_how_often_it_agrees_with_its_own_earlier_answers() -> None:
+    """Those are the only label of some examples."""
+    trials = [
+        Trial(item=msgspec.structs.replace(item, labelled_by=labeller), answer=Answer(text=""), correct=number < 7)
+        for number, (item, labeller) in enumerate(zip(ITEMS[:10], ["m"] * 9 + ["n"], strict=True))
+    ]
+    arm = arm_result("strong", "m", None, trials, Price(), calls_per_month=None).arm
+    assert (arm.own_reference, arm.self_agreement) == (9, 7)
 
 
 def test_what_differs_is_shown_with_every_arms_reply() -> None:

@@ -19,16 +19,17 @@ def test_every_part_costs_what_is_asked_on_it() -> None:
     without = expected(PARTS, (), TASK, SETTINGS.models)
     assert without.used["small"].answers == 10 + 7 * 10 + 2 * 20
     assert without.used["large"].answers == 4
-    compared = expected(PARTS, ITEMS[40:], TASK, SETTINGS.models)
+    compared = expected(PARTS, ITEMS[40:], TASK, SETTINGS.models, strong=ITEMS[40:])
     assert compared.answers - without.answers == 3 * 20
 
 
-def test_recorded_answers_of_the_strong_model_cost_nothing() -> None:
-    """They are in the log."""
-    asked, recorded = (
-        expected(PARTS, ITEMS[40:], TASK, SETTINGS.models, recorded=count).used["large"].answers for count in (0, 15)
+def test_every_question_for_the_strong_model_counts() -> None:
+    """Labels and its arm of the comparison; answers in the log are no questions."""
+    asked, fewer = (
+        expected(PARTS, ITEMS[40:], TASK, SETTINGS.models, strong=ITEMS[start:]).used["large"].answers
+        for start in (40, 55)
     )
-    assert asked - recorded == 15
+    assert asked - fewer == 15
 
 
 def test_one_model_in_both_roles_is_counted_once() -> None:
@@ -49,7 +50,8 @@ def test_a_judge_is_asked_twice_about_every_reply() -> None:
     """Of its own, and in tokens; it is the strong model here."""
     judged = settings(CONFIG.replace('kind = "numeric"', 'kind = "judge"'))
     result, without = (
-        expected(PARTS, ITEMS[40:], item.tasks["arithmetic"], item.models, recorded=5) for item in (judged, SETTINGS)
+        expected(PARTS, ITEMS[40:], item.tasks["arithmetic"], item.models, strong=ITEMS[45:])
+        for item in (judged, SETTINGS)
     )
     weak = without.used["small"].answers + 10  # a judge leaves grades to chance: the noise floor
     assert result.used["small"].answers == weak

@@ -1,20 +1,24 @@
 """The walk of a migration with scripted models; the command is tested in ``test_optimizer_commands_migrate``."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from gateway.domain import RuleSet
 from gateway.errors import UpstreamUnreachable
+from gateway.settings import Model
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import BadData, Examples
 from optimizer.distillation.outcome import Outcome, plan_for
 from optimizer.migration.run import Migrating, Migration, migrate, set_out
-from optimizer.migration.source import ExampleSource
-from tests.fakes import settings
+from optimizer.migration.source import ExampleSource, from_log
+from tests.fakes import CONFIG, settings
 from tests.scripted import FOUND, Counting, Strong, Weak, evaluator, optimizer, questions
+from tests.unclaimed import exchange
 
 SETTINGS = settings()
 
@@ -37,15 +41,21 @@ def setting(count: int = 300) -> Migrating:
 
 
 async def migrated(
-    folder: Path, *, weak: Counting | None = None, strong: Counting | None = None, store: MemoryStore | None = None
+    folder: Path,
+    *,
+    setting_: Migrating | None = None,
+    weak: Counting | None = None,
+    strong: Counting | None = None,
+    store: MemoryStore | None = None,
+    models: Mapping[str, Model] = SETTINGS.models,
 ) -> Migration | Outcome:
     return await migrate(
-        setting(),
+        setting_ or setting(),
         evaluator=evaluator(folder),
         weak=weak or Weak(),
         strong=strong or Knowing(FOUND),
         section=SETTINGS.tasks["arithmetic"],
-        models=SETTINGS.models,
+        models=models,
         store=store or MemoryStore(),
         now=lambda: 5.0,
         activate=False,
@@ -127,3 +137,55 @@ async def test_the_object_has_the_fields_of_a_distillation(tmp_path: Path) -> No
     assert text["fixed"] == result.outcome.fixed
     assert text["facts"] == {"Command": "preceptor migrate"}
     assert {"arms", "comparison", "savings", "labels", "serve", "answer"} <= set(text)
+
+
+class Moody(Knowing):
+    """Asked at a temperature, it errs in a fifth of its answers, in other fifths each time."""
+
+    def __init__(self) -> None:
+        super().__init__(FOUND)
+        self._draws = Random(1)
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        text, tokens = super().reply(body, rule_set)
+        return (f"{text}0" if body.get("temperature") and self._draws.random() < 0.2 else text), tokens
+
+
+async def test_the_same_model_does_not_lose_against_its_own_log(tmp_path: Path) -> None:
+    """Its earlier answers are the only labels: both arms are held against them, and chance hits both alike."""
+    asked = [{"temperature": 0.7, **json.loads(item.request)} for item in questions(300)]
+    log = Moody()
+    exchanges = [
+        exchange(number, body, task="arithmetic", arm="strong", model="large", reply=log.reply(body, None)[0])
+        for number, body in enumerate(asked)
+    ]
+    section = SETTINGS.tasks["arithmetic"]
+    source = from_log([], exchanges, section)
+    plan = plan_for("arithmetic", source.examples, incumbent=None, started=0.0, by="migrate")
+    result = await migrated(
+        tmp_path, setting_=set_out(source, plan, optimizer(confirmation_items=80), calls_per_month=None),
+        weak=Moody(), strong=Moody(),
+    )  # fmt: skip
+    assert isinstance(result, Migration)
+    strong, weak = result.arms[0], result.arms[-1]
+    assert strong.own_reference == strong.n and 0.5 < strong.accuracy < 0.8
+    assert abs(strong.accuracy - weak.accuracy) < 0.1 and result.comparison.verdict != "worse"
+
+
+async def test_all_that_the_run_spent_is_its_cost(tmp_path: Path) -> None:
+    """The comparison of the arms costs more than learning does."""
+    priced = settings(CONFIG.replace('"huge-1t"', '"huge-1t"\nprice = { input = 10, output = 10 }'))
+    result = await migrated(tmp_path, models=priced.models)
+    assert isinstance(result, Migration)
+    strong = result.arms[0]
+    assert strong.usd_per_thousand is not None and result.savings.one_time_usd is not None
+    assert result.savings.one_time_usd > strong.n * strong.usd_per_thousand / 1000
+
+
+async def test_without_a_verdict_nothing_is_saved(tmp_path: Path) -> None:
+    """A price alone is no reason to move."""
+    priced = settings(CONFIG.replace('"huge-1t"', '"huge-1t"\nprice = { input = 10, output = 10 }'))
+    for weak, saves in ((Weak(cure="never written"), False), (None, True)):
+        result = await migrated(tmp_path / str(saves), weak=weak, models=priced.models)
+        assert isinstance(result, Migration)
+        assert (result.savings.per_thousand_usd is not None) is saves

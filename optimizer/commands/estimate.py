@@ -24,7 +24,7 @@ def announce(
     given: int,
     counts: TaskCounts,
     untouched: Sequence[Item] = (),
-    recorded: int = 0,
+    strong: Sequence[Item] = (),
     unlabelled: int = 0,
     ask: bool,
 ) -> None:
@@ -49,7 +49,7 @@ def announce(
             " quality then means agreement with it"
         )
     reply = counts.output_tokens / counts.exchanges if counts.output_tokens else None
-    cost = expected(parts, untouched, settings.tasks[task], settings.models, reply_tokens=reply, recorded=recorded)
+    cost = expected(parts, untouched, settings.tasks[task], settings.models, reply_tokens=reply, strong=strong)
     money = "" if cost.usd is None else f", {usd(cost.usd)}"
     budget = settings.optimizer
     more = f"; if several rules help, up to {cost.more:,} answers more to try them one by one" if cost.more else ""

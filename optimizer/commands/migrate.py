@@ -74,7 +74,7 @@ def migrate(
     )  # fmt: skip
     announce(
         settings, task, setting.parts, given=len(plan.items), untouched=setting.reserve, counts=counts,
-        recorded=sum(item.id in source.answers for item in setting.reserve), unlabelled=len(setting.unlabelled),
+        strong=setting.asked_of_strong(settings.tasks[task]), unlabelled=len(setting.unlabelled),
         ask=not as_json and on_terminal(),
     )  # fmt: skip
 

@@ -45,7 +45,9 @@ class ArmSummary(Value, frozen=True):
     recorded: int = 0
     """Answers from the log, with their latency of that time."""
     own_reference: int = 0
-    """Answers that are their own reference, because their examples have no other label."""
+    """Examples whose only label is an earlier answer of this model."""
+    self_agreement: int = 0
+    """Examples among ``own_reference`` on which this model, asked again, agrees with its earlier answer."""
 
 
 class ModelComparison(Value, frozen=True):
@@ -96,9 +98,9 @@ def arm_result(
     *,
     calls_per_month: float | None,
     recorded: int = 0,
-    own_reference: int = 0,
 ) -> ArmResult:
     """Sum up the trials of an arm; there is at least one trial."""
+    own = [trial for trial in trials if trial.item.labelled_by == model]
     n, right = len(trials), sum(trial.correct for trial in trials)
     usage = sum((trial.answer.usage for trial in trials), Usage())
     latencies = [trial.answer.latency_s for trial in trials]
@@ -119,7 +121,8 @@ def arm_result(
         usd_per_thousand=thousand,
         usd_per_month=None if thousand is None or calls_per_month is None else thousand * calls_per_month / 1000,
         recorded=recorded,
-        own_reference=own_reference,
+        own_reference=len(own),
+        self_agreement=sum(trial.correct for trial in own),
     )
     return ArmResult(arm=arm, trials=tuple(trials))
 
@@ -137,16 +140,30 @@ def compare(strong: ArmResult, candidate: ArmResult, *, margin: float) -> ModelC
         verdict, note = "worse", "it loses against the strong model"
     else:
         verdict = "cannot tell"
-        note = f"a loss of more than {margin:.0%} is not ruled out; that takes about {needed(pairs, margin):,} examples"
+        note = f"a loss of more than {margin:.0%} is not ruled out; {_still_needed(pairs, margin)}"
     return ModelComparison(
         candidate=candidate.arm.name, verdict=verdict, pairs=pairs, interval=(low, high), margin=margin, note=note
     )
 
 
-def needed(pairs: Pairs, margin: float, *, power: float = 0.8) -> int:
-    """Return the examples needed to show non-inferiority if the true loss is 0 and pairs differ as often as here."""
-    discordant = max(0.02, (pairs.fixed + pairs.broken) / pairs.n)
-    return math.ceil((_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) ** 2 * discordant / margin**2)
+def needed(pairs: Pairs, margin: float, *, power: float = 0.8) -> int | None:
+    """Return the examples needed to show non-inferiority if the true loss is the loss seen here.
+
+    A gain counts as no loss. ``None`` if the loss seen reaches the margin: no number of examples would be enough.
+    """
+    loss = max(0.0, (pairs.broken - pairs.fixed) / pairs.n)
+    if loss >= margin:
+        return None
+    variance = max(0.02, (pairs.fixed + pairs.broken) / pairs.n) - loss**2
+    return math.ceil((_NORMAL.inv_cdf(0.975) + _NORMAL.inv_cdf(power)) ** 2 * variance / (margin - loss) ** 2)
+
+
+def _still_needed(pairs: Pairs, margin: float) -> str:
+    loss, examples = (pairs.broken - pairs.fixed) / pairs.n, needed(pairs, margin)
+    if examples is None:
+        return f"the loss seen is {100 * loss:.1f} points, so more examples would help only if it is chance"
+    seen = f"with the loss seen ({100 * loss:.1f} points)" if loss > 0 else "without any true loss"
+    return f"{seen} that takes about {examples:,} examples"
 
 
 def differing(runs: Sequence[ArmResult], *, right: ArmName, wrong: ArmName) -> Differing:

@@ -1,7 +1,7 @@
 """Estimate the cost and the resolution of a run before anything is spent. The cost is a guess and is labelled so."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 
 from gateway.domain import Usage, Value
@@ -53,12 +53,12 @@ def expected(
     models: Mapping[str, Model],
     *,
     reply_tokens: float | None = None,
-    recorded: int = 0,
+    strong: Sequence[Item] = (),
 ) -> Expected:
     """Estimate the needs of distillation on ``parts`` and of a comparison of three arms on ``untouched``.
 
-    ``reply_tokens`` is the mean output of a reply in the log. ``recorded`` untouched items have an answer of the strong
-    model already. A judge is asked twice about each reply.
+    ``reply_tokens`` is the mean output of a reply in the log. ``strong`` holds the questions for the strong model:
+    labels, and its arm of the comparison. A judge is asked twice about each reply.
     """
     left = list(untouched)
     sampled, ranked, tested = list(parts.induction), list(parts.selection), list(parts.confirmation)
@@ -66,7 +66,7 @@ def expected(
     again = ranked[: noise.ITEMS] if noise.is_random(ranked, section.grader) else []
     plain = [*sampled, *ranked, *again, *tested, *left]
     with_rules = [*ranked * (MOST_RACED - 1), *tested, *left]
-    asked = left[recorded:]
+    asked = list(strong)
     groups = round(math.sqrt(ENOUGH)) if sampled else 0
     induction = Usage(prompt_tokens=groups * INDUCTION.prompt_tokens, output_tokens=groups * INDUCTION.output_tokens)
     weak = _used(plain, reply) + _used(with_rules, reply + WORKING)

@@ -20,6 +20,7 @@ from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome
 from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.evaluation.noise import is_random
 from optimizer.evaluation.reference_answers import label_items
 from optimizer.grading.graders import grader_for
 from optimizer.migration.arms import (
@@ -36,6 +37,8 @@ from optimizer.migration.money import Savings, cost_of, savings
 from optimizer.migration.source import ExampleSource
 from optimizer.statistics.paired_test import MINIMUM
 
+MAY_SERVE = ("better", "non-inferior")
+"""Verdicts under which the candidate may serve. Under any other, savings are not shown."""
 MOST_LABELLED = 64
 """Most examples for induction to be labelled by the strong model: four times the mistakes that a run needs."""
 
@@ -99,6 +102,20 @@ class Migrating(Value, frozen=True):
         plan = msgspec.structs.replace(self.plan, items=given.items)
         return set_out(self.source, plan, self.settings, calls_per_month=self.calls_per_month)
 
+    def asked_of_strong(self, section: Task) -> list[Item]:
+        """Return the questions for the strong model: labels first, then its arm of the comparison.
+
+        An item may appear twice: an answer left to chance is no measure of itself.
+        """
+        again = is_random(self.reserve, section.grader)
+        recorded = grader_for(section.grader).grades_records
+        return self.unlabelled + [
+            item
+            for item in self.reserve
+            if (again if item.expected is None else item.labelled_by == section.strong)
+            or (item.expected is not None and not (recorded and item.id in self.source.answers))
+        ]
+
     def _needed(self) -> list[Item]:
         parts = self.parts
         return [*parts.induction[:MOST_LABELLED], *parts.selection, *parts.confirmation, *self.reserve]
@@ -152,7 +169,6 @@ async def migrate(
         if outcome.resumable:
             return outcome
         learnt = store.rule_set(plan.task, outcome.version) if outcome.version is not None else plan.incumbent
-        one_time = cost_of(evaluator.ledger.used, models)
         compared = _Compared(setting, evaluator, section, models, looked_at=frozenset(outcome.spent))
         runs = [await compared.strong(strong), await compared.arm("weak", weak, None)]
         if learnt is not None:
@@ -163,24 +179,24 @@ async def migrate(
         return msgspec.structs.replace(outcome, note=f"interrupted: {error}", resumable=True)
     if activate and outcome.adopted and learnt is not None:
         outcome = await asyncio.to_thread(_activated, outcome, learnt, plan, store, now())
-    return _migration(setting, outcome, runs, compared.references, one_time)
+    return _migration(setting, outcome, runs, cost_of(evaluator.ledger.used, models))
 
 
-def _migration(
-    setting: Migrating, outcome: Outcome, runs: Sequence[ArmResult], references: int, one_time: float | None
-) -> Migration:
+def _migration(setting: Migrating, outcome: Outcome, runs: Sequence[ArmResult], one_time: float | None) -> Migration:
     comparison = compare(runs[0], runs[-1], margin=setting.settings.margin)
     arms = tuple(run.arm for run in runs)
+    references = arms[0].own_reference
+    may_serve = comparison.verdict in MAY_SERVE
     return Migration(
         task=outcome.task,
-        serve=_serve(comparison),
-        answer=_answer(comparison, arms, outcome.task, references=references > 0),
+        serve=comparison.candidate if may_serve else "strong" if comparison.verdict == "worse" else None,
+        answer=_answer(comparison, arms, outcome.task),
         labels=Labels(given=arms[0].n - references, reference=references),
         outcome=outcome,
         arms=arms,
         comparison=comparison,
         savings=savings(
-            arms[0].usd_per_thousand, arms[-1].usd_per_thousand, one_time=one_time,
+            arms[0].usd_per_thousand if may_serve else None, arms[-1].usd_per_thousand, one_time=one_time,
             calls_per_month=setting.calls_per_month,
         ),
         fixed_items=differing(runs, right="weak + rules", wrong="weak"),
@@ -220,30 +236,36 @@ class _Compared:
     ) -> None:
         unseen = [item for item in setting.parts.confirmation if item.id not in looked_at]
         self.items = [*setting.reserve, *unseen]
-        self.references = sum(item.labelled_by == section.strong for item in self.items)
-        """Number of items with the strong model's own answer as reference."""
         self._setting = setting
         self._evaluator = evaluator
         self._section = section
         self._models = models
 
     async def strong(self, model: ModelClient) -> ArmResult:
-        """Run the strong model; answers in the log are not asked for again."""
+        """Run the strong model. Its answers in the log count, unless such an answer is the item's only label.
+
+        There the model is asked again: held against itself it would be right by definition, and every other arm, even
+        the same model, would lose by the chance in its answers.
+        """
+        grader = self._section.grader
         known = {item.id: trial for item in self.items if (trial := await self._recorded(item)) is not None}
+        again = "answer again" if is_random(self.items, grader) else "answer"
+
+        async def ask(item: Item) -> Trial:
+            purpose = again if item.labelled_by == model.name else "answer"
+            answer = await self._evaluator.ask(model, item.request, None, purpose=purpose)
+            return await self._evaluator.graded(grader, item, answer)
+
         asked = [item for item in self.items if item.id not in known]
-        trials = await self._evaluator.trials(model, asked, None, self._section.grader, stage="strong")
-        by_id = known | {trial.item.id: trial for trial in trials}
+        by_id = known | {trial.item.id: trial for trial in await self._evaluator.each(ask, asked, stage="strong")}
         return self._run("strong", model, None, [by_id[item.id] for item in self.items], recorded=len(known))
 
     async def _recorded(self, item: Item) -> Trial | None:
-        """Return the strong model's answer in the log, graded; ``None`` without a gradable answer."""
-        source, grader = self._setting.source, self._section.grader
-        answer = source.answers.get(item.id)
-        if answer is None:
+        """Return the strong model's answer in the log, graded; ``None`` without a gradable answer or another label."""
+        grader, answer = self._section.grader, self._setting.source.answers.get(item.id)
+        if answer is None or item.labelled_by == self._section.strong or not grader_for(grader).grades_records:
             return None
-        if item.labelled_by == self._section.strong:
-            return Trial(item=item, answer=answer, correct=True)
-        return await self._evaluator.graded(grader, item, answer) if grader_for(grader).grades_records else None
+        return await self._evaluator.graded(grader, item, answer)
 
     async def arm(self, name: ArmName, model: ModelClient, rule_set: RuleSet | None) -> ArmResult:
         trials = await self._evaluator.trials(model, self.items, rule_set, self._section.grader, stage=name)
@@ -255,25 +277,18 @@ class _Compared:
         return arm_result(
             name, model.name, rule_set, trials, self._models[model.name].price,
             calls_per_month=self._setting.calls_per_month, recorded=recorded,
-            own_reference=self.references if name == "strong" else 0,
         )  # fmt: skip
 
 
-def _serve(comparison: ModelComparison) -> ArmName | None:
-    if comparison.verdict in ("better", "non-inferior"):
-        return comparison.candidate
-    return "strong" if comparison.verdict == "worse" else None
-
-
-def _answer(comparison: ModelComparison, arms: Sequence[ArmSummary], task: str, *, references: bool) -> str:
+def _answer(comparison: ModelComparison, arms: Sequence[ArmSummary], task: str) -> str:
     """Answer the question in one sentence."""
     strong, candidate, margin = arms[0], arms[-1], comparison.margin
     who = f"{candidate.model} with rules" if comparison.candidate == "weak + rules" else candidate.model
     low, high = comparison.interval
     quality = f"it is right on {candidate.accuracy:.0%} of {candidate.n} untouched examples, {strong.model} on"
-    if references:
-        quality = f"on {candidate.n} untouched examples it says what {strong.model} says on {candidate.accuracy:.0%},"
-        quality += f" {strong.model} itself on"
+    if strong.own_reference:
+        quality = f"on {candidate.n} untouched examples it agrees with {strong.model} on {candidate.accuracy:.0%},"
+        quality += f" {strong.model} with itself on"
     numbers = (
         f"{quality} {strong.accuracy:.0%} (95% interval of the change {100 * low:+.0f} to {100 * high:+.0f} points)"
     )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from gateway.forms import FORMS
 from optimizer.grading.graders.ungradable import text_of
 from optimizer.migration.arms import ArmSummary, Differing, ModelComparison, Shown
-from optimizer.migration.money import Savings, usd
-from optimizer.migration.run import Migration
+from optimizer.migration.money import usd
+from optimizer.migration.run import MAY_SERVE, Migration
 from optimizer.report.charts import Bar, Interval
 from optimizer.report.distilled import candidates_of, caveats_of, gate_of, refused_by, rules_of
 from optimizer.report.view import (
@@ -52,7 +52,7 @@ def migrated(migration: Migration, facts: Sequence[Fact]) -> Report:
                 kind=_KINDS[arm.name])
             for arm in priced
         ),
-        verdicts=(gate_of(outcome), _against_strong(migration.comparison, arms), *_saved(migration.savings)),
+        verdicts=(gate_of(outcome), _against_strong(migration.comparison, arms), _saved(migration)),
         form=FORMS[outcome.scratchpad].description,
         rules=rules_of(outcome),
         blocks=(
@@ -89,20 +89,24 @@ def _against_strong(comparison: ModelComparison, arms: Sequence[ArmSummary]) -> 
     )
 
 
-def _saved(savings: Savings) -> list[Fact]:
-    question = "What does it save?"
+def _saved(migration: Migration) -> Fact:
+    question, savings = "What does it save?", migration.savings
+    spent = "" if savings.one_time_usd is None else f" This run took {usd(savings.one_time_usd)}."
+    if migration.comparison.verdict not in MAY_SERVE:
+        return question, f"Nothing is promised: that {migration.comparison.candidate} may serve is not shown.{spent}"
     if savings.per_thousand_usd is None:
-        return [(question, "Not known: the strong model has no price in the configuration.")]
+        return question, f"Not known: the strong model has no price in the configuration.{spent}"
     if savings.per_thousand_usd <= 0:
-        return [(question, f"Nothing: it costs {usd(-savings.per_thousand_usd)} more per 1,000 calls.")]
+        return question, f"Nothing: it costs {usd(-savings.per_thousand_usd)} more per 1,000 calls.{spent}"
     answer = f"{usd(savings.per_thousand_usd)} per 1,000 calls"
     if savings.per_month_usd is not None:
         answer += f", {usd(savings.per_month_usd)} per month at {savings.calls_per_month:,.0f} calls"
-    if savings.one_time_usd is not None and savings.break_even_calls is not None:
-        answer += f". Learning took {usd(savings.one_time_usd)}: earned back after {savings.break_even_calls:,} calls"
+    if spent and savings.break_even_calls is not None:
+        spent = f"{spent[:-1]}, earned back after {savings.break_even_calls:,} calls"
         if savings.break_even_days is not None:
-            answer += f", {savings.break_even_days:,.1f} days" if savings.break_even_days >= 1 else ", within a day"
-    return [(question, answer + ".")]
+            spent += f" ({savings.break_even_days:,.1f} days)" if savings.break_even_days >= 1 else " (within a day)"
+        spent += "."
+    return question, f"{answer}.{spent}"
 
 
 def _notes(migration: Migration) -> tuple[str, ...]:
@@ -110,9 +114,9 @@ def _notes(migration: Migration) -> tuple[str, ...]:
     labels, strong = migration.labels, migration.arms[0]
     if labels.reference:
         notes.append(
-            f"For {labels.reference} of {labels.given + labels.reference} examples there is no label but the answer of"
-            f" {strong.model} itself: there, quality means agreement with {strong.model}, its own 100% is by"
-            " definition, and its errors count as right."
+            f"For {labels.reference} of {labels.given + labels.reference} examples there is no label but an earlier"
+            f" answer of {strong.model}: there, quality means agreement with that answer, and its errors count as"
+            f" right. {strong.model} agrees with its own earlier answers on {strong.self_agreement} of them."
         )
     if strong.recorded:
         notes.append(
