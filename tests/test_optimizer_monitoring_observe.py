@@ -10,9 +10,10 @@ from gateway.errors import StoreError
 from gateway.services import Services
 from gateway.store.base import Graded, Store
 from gateway.store.memory import MemoryStore
+from gateway.store.notes import SWEEP_POSITION
 from gateway.store.sql import SqlStore
 from optimizer.monitoring import observe
-from optimizer.monitoring.observe import LOOK_BACK, NOTE, PAGE, PAGES, Observer
+from optimizer.monitoring.observe import LOOK_BACK, PAGE, PAGES, Observer
 from tests.traffic import NOW, TASK, Clock, asked, exchange, gateway_of, live
 
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -105,14 +106,14 @@ async def test_what_somebody_still_holds_is_read_again_after_a_restart(store: St
     taken.needed_from = 1
     reader = observer(store, taken)
     await reader.observe()
-    assert store.note(NOTE) == b"1"
+    assert SWEEP_POSITION.read(store) == 1
     again = Taken()
     await observer(store, again).observe()
     assert again.offered == ["x1", "x2"]
     assert store.counts()[TASK].feedback == 3
     taken.needed_from = None
     await reader.observe()
-    assert store.note(NOTE) == b"3"
+    assert SWEEP_POSITION.read(store) == 3
 
 
 async def test_a_kill_between_two_writes_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ async def test_a_kill_between_two_writes_loses_nothing_and_doubles_nothing(tmp_p
         await observer(store, Taken()).observe()
         assert sorted(outcomes(store)) == ids(range(3))
         assert store.counts()[TASK].feedback == 3
-        assert store.note(NOTE) == b"3"
+        assert SWEEP_POSITION.read(store) == 3
 
 
 async def test_after_an_error_of_the_store_the_same_reader_goes_on(tmp_path: Path) -> None:
@@ -169,10 +170,10 @@ async def test_a_database_that_was_never_read_is_read_from_its_end(count: int) -
 
 async def test_a_place_behind_the_end_is_forgotten(store: Store) -> None:
     """The database is another one, or was packed: the reader must not wait for it to grow."""
-    store.put_note(NOTE, b"500")
+    SWEEP_POSITION.write(store, 500)
     store.record([exchange(1, reply=REFUSAL)])
     await observer(store, Taken()).observe()
-    assert list(outcomes(store)) == ["x1"] and store.note(NOTE) == b"1"
+    assert list(outcomes(store)) == ["x1"] and SWEEP_POSITION.read(store) == 1
 
 
 async def test_a_reader_whose_rows_were_deleted_begins_again() -> None:
@@ -186,7 +187,7 @@ async def test_a_reader_whose_rows_were_deleted_begins_again() -> None:
     await reader.observe()
     store.record([exchange(9)])
     await reader.observe()
-    assert taken.offered == ids(range(10)) and store.note(NOTE) == b"1"
+    assert taken.offered == ids(range(10)) and SWEEP_POSITION.read(store) == 1
 
 
 async def test_one_look_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +197,7 @@ async def test_one_look_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     store.record([exchange(number) for number in range(5 * PAGE)])
     reader = observer(store, taken)
     await reader.observe()
-    assert len(taken.offered) == 2 * PAGE and store.note(NOTE) == str(2 * PAGE).encode()
+    assert len(taken.offered) == 2 * PAGE and SWEEP_POSITION.read(store) == 2 * PAGE
 
 
 async def test_an_idle_gateway_writes_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is remembered is continued while it is about the same thing, and forgotten with it."""
 
-from optimizer.monitoring.rollout.state import RolloutState, state_from
+from gateway.store.memory import MemoryStore
+from optimizer.monitoring.rollout.state import STATE, RolloutState
 from tests.rollouts import START, entry, observed, section
 
 TRIAL = [entry("canary", 1, START, share=0.05)]
@@ -44,4 +45,7 @@ def test_what_is_over_is_forgotten() -> None:
 
 def test_a_note_that_cannot_be_read_is_a_beginning() -> None:
     """As none is."""
-    assert state_from(None) == state_from(b"{") == state_from(b'{"comparisons": 3}') == RolloutState()
+    store = MemoryStore()
+    store.put_note("watch/a", b"{")
+    store.put_note("watch/b", b'{"comparisons": 3}')
+    assert STATE.read(store, "a") is STATE.read(store, "b") is STATE.read(store, "c") is None

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.store.memory import MemoryStore
-from optimizer.monitoring.shadow.allowance import HOURS, Account, account_of, keep, note_of
+from optimizer.monitoring.shadow.allowance import ACCOUNT, HOURS, Account, account_of
 
 DAY_S = HOURS * 3600.0
 STEPS = st.lists(st.tuples(st.floats(0, 2 * DAY_S), st.integers(1, 30)), max_size=40)
@@ -52,7 +52,7 @@ def test_an_account_comes_back_from_the_store_and_rubbish_is_a_new_one() -> None
     """Another version may have written it; tasks do not share one."""
     store = MemoryStore()
     account = Account(calls={277_777: 3}, totals={"compared": 3}, wrong="gone")
-    keep(store, "a", account)
-    store.put_note(note_of("b"), b"[]")
+    ACCOUNT.write(store, account, "a")
+    store.put_note(ACCOUNT.key("b"), b"[]")
     assert account_of(store, "a") == account
     assert account_of(store, "b") == account_of(store, "c") == Account()

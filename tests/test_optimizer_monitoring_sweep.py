@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.memory import MemoryStore
+from gateway.store.notes import SWEEP_ERRORS, SWEEP_POSITION
 from gateway.store.sql import SqlStore
-from optimizer.monitoring.observe import NOTE as PLACE
 from optimizer.monitoring.shadow.allowance import account_of
-from optimizer.monitoring.sweep import NOTE, Sweep
+from optimizer.monitoring.sweep import Sweep
 from tests.fakes import FakeReply, FakeUpstream
 from tests.traffic import NOW, TASK, Clock, background, both, exchange, gateway_of, live, sweep_of
 
@@ -33,7 +32,8 @@ async def sweeping(directory: Path, made: Services) -> AsyncIterator[Sweep]:
 
 
 def wrong(store: Store) -> dict[str, str]:
-    state: dict[str, str] = json.loads(store.note(NOTE) or b"null")
+    state = SWEEP_ERRORS.read(store)
+    assert state is not None
     return state
 
 
@@ -60,7 +60,7 @@ async def test_ticks_without_traffic_write_no_feedback_and_ask_nobody(store: Sto
     assert len(upstream.bodies) == 2
     assert len(store.recorded(0, limit=9)[0]) == 4
     assert (store.counts()[TASK].exchanges, store.counts()[TASK].feedback) == (2, 2)
-    assert store.note(PLACE) == b"4"
+    assert SWEEP_POSITION.read(store) == 4
 
 
 async def test_a_restart_goes_on_with_what_waited(store: Store, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_a_restart_goes_on_with_what_waited(store: Store, tmp_path: Path) 
     store.record([exchange(number, arm="weak") for number in range(3)])
     async with sweeping(tmp_path, gateway_of(down, store, live(), clock)) as sweep:
         await sweep.tick()
-    assert store.note(PLACE) == b"0"
+    assert SWEEP_POSITION.read(store) == 0
     clock.now += 1800
     async with sweeping(tmp_path, gateway_of(None, store, live(), clock)) as sweep:
         await sweep.tick()
@@ -87,7 +87,7 @@ async def test_a_strong_model_that_is_down_for_hours_holds_nothing_up(store: Sto
             store.record([exchange(number, arm="weak", created=clock.now)])
             await sweep.tick()
             clock.now += 1200
-        assert store.note(PLACE) == b"7"
+        assert SWEEP_POSITION.read(store) == 7
         down = False
         await sweep.tick()
     assert sorted(one.exchange.id for one in store.graded(TASK, limit=99)) == ["x10", "x11", "x9"]
@@ -158,7 +158,7 @@ async def test_slow_models_do_not_delay_the_review(tmp_path: Path) -> None:
         await sweep.tick()
         await sweep.tick()
         assert called.is_set() and store.reviews == 2
-        assert store.note(PLACE) == b"0"
+        assert SWEEP_POSITION.read(store) == 0
         answered.set()
         while store.exchange("shadow-x1") is None:
             await asyncio.sleep(0.005)

@@ -9,11 +9,12 @@ from gateway.domain import CycleRecord, Exchange, Feedback, ToolCall
 from gateway.settings import NumericGrader
 from gateway.settings.graders import JudgeGrader, ToolCallGrader
 from gateway.store.base import Graded
+from gateway.store.notes import DriftNotice
 from optimizer.dataset.items import Examples, from_graded
 from optimizer.scheduling.triggers import (
     LearningTrigger,
     UpstreamModel,
-    drift_in,
+    drift_time,
     is_incumbents,
     items_of,
     may_be_wrong,
@@ -56,19 +57,19 @@ def test_what_a_cycle_waits_for(given: dict[str, Any], expected: LearningTrigger
 
 
 def test_another_model_under_the_same_name_is_noticed_once_it_was_noted() -> None:
-    """What was never noted has always been there; a damaged note is as none."""
+    """What was never noted has always been there."""
     always = UpstreamModel(model="mock tiny", since=0.0)
-    assert served_now(None, "mock tiny", 9.0) == (always, False) == served_now(b"?", "mock tiny", 9.0)
-    noted = msgspec.json.encode(UpstreamModel(model="mock tiny", since=3.0))
+    assert served_now(None, "mock tiny", 9.0) == (always, False)
+    noted = UpstreamModel(model="mock tiny", since=3.0)
     assert served_now(noted, "mock tiny", 9.0) == (UpstreamModel(model="mock tiny", since=3.0), False)
     assert served_now(noted, "mock other", 9.0) == (UpstreamModel(model="mock other", since=9.0), True)
 
 
 def test_drift_is_the_live_versions() -> None:
     """That of an earlier version was answered when it was replaced."""
-    note = msgspec.json.encode({"time": 7.0, "version": 2, "why": "wrong more often"})
-    assert drift_in(note, 2) == 7.0
-    assert drift_in(note, 3) is drift_in(note, None) is drift_in(None, 2) is drift_in(b"?", 2) is None
+    notice = DriftNotice(time=7.0, version=2, why="wrong more often")
+    assert drift_time(notice, 2) == 7.0
+    assert drift_time(notice, 3) is drift_time(notice, None) is drift_time(None, 2) is None
 
 
 def test_own_replies_are_the_present_models_under_the_live_version() -> None:

@@ -25,6 +25,7 @@ from gateway.rules.versions import difference, found
 from gateway.rules.watch import refresh
 from gateway.services import Services
 from gateway.settings.keys import digest
+from gateway.store.notes import ROLLOUT
 
 _BY = "admin API"
 _MAX_BODY = 10**5
@@ -100,7 +101,7 @@ def _state(services: Services, task: str, lanes: Lanes) -> dict[str, Any]:
         "rules": lanes.live.version if lanes.live is not None else None,
         "canary": None if canary is None else {"version": canary.version, "share": lanes.canary_share},
         "weak_share": lanes.weak_share,
-        "live": msgspec.json.decode(services.store.note(f"live/{task}") or b"null"),
+        "live": ROLLOUT.json(services.store, task),
     }
 
 

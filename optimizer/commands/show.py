@@ -10,6 +10,7 @@ import msgspec
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.domain import RuleSet
 from gateway.store.base import TaskCounts
+from gateway.store.notes import ROLLOUT
 from optimizer.commands.outcomes import verbose_option
 from optimizer.distillation.outcome import Outcome
 from optimizer.report.summary import headline, statistics
@@ -34,8 +35,7 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
         counts = store.counts().get(task, TaskCounts())
         active = store.active().get(task)
         cycles = store.cycles(task, limit=_CYCLES)
-        note = store.note(f"live/{task}")
-    rollout = msgspec.json.decode(note) if note is not None else None
+        view, rollout = ROLLOUT.read(store, task), ROLLOUT.json(store, task)
     if as_json:
         print_json(
             {"task": task, "configuration": section, "counts": counts, "rules": active.version if active else None,
@@ -50,9 +50,9 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
     click.echo(f"{task}: {section.weak} (taught by {section.strong}), serves {section.serve}")
     click.echo(f"traffic: {counts.exchanges} exchanges, {counts.errors} errors, {counts.feedback} with feedback")
     click.echo(f"active rules: {_rules(active)}")
-    if rollout is not None:
-        click.echo(f"roll-out, looked at {_when(rollout['looked'])}:")
-        for line in rollout["lines"]:
+    if view is not None:
+        click.echo(f"roll-out, looked at {_when(view.looked)}:")
+        for line in view.lines:
             click.echo(f"  {line}")
     for cycle in cycles:
         summary, details = _summary(cycle.outcome)

@@ -12,11 +12,10 @@ from typing import Protocol
 from gateway.context import LearnerContext
 from gateway.domain import Exchange, Feedback
 from gateway.store.base import Store
+from gateway.store.notes import SWEEP_POSITION
 from optimizer.monitoring.signals.recent import MOST, Recent
 from optimizer.monitoring.signals.reply import signals
 
-NOTE = "sweep/position"
-"""The position in the store before which all is done, as a decimal number."""
 PAGE = 100
 """Exchanges per reading: their bodies may be large."""
 PAGES = 100
@@ -69,7 +68,7 @@ class Observer:
         needed_from = self._sink.needed_from
         done = position if needed_from is None else min(position, needed_from)
         if done != self._noted:
-            await asyncio.to_thread(self._context.store.put_note, NOTE, str(done).encode())
+            await asyncio.to_thread(SWEEP_POSITION.write, self._context.store, done)
             self._noted = done
 
     def _start(self) -> int:
@@ -81,8 +80,7 @@ class Observer:
         store = self._context.store
         if self._position is not None and not _is_lost(store, self._position):
             return self._position
-        note = store.note(NOTE)
-        self._noted = int(note) if note is not None else None
+        self._noted = SWEEP_POSITION.read(store)
         if self._noted is None or _is_lost(store, self._noted):
             position = max(0, _end(store) - LOOK_BACK)
         else:

@@ -9,17 +9,13 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from gateway.context import LearnerContext
 from gateway.errors import PreceptorError, StoreError
+from gateway.store.notes import SWEEP_ERRORS
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
 from optimizer.monitoring.shadow.shadows import Shadows
-
-NOTE = "sweep/state"
-"""The present errors, as a JSON object: step -> error; empty if all works."""
 
 log = logging.getLogger(__name__)
 
@@ -85,5 +81,5 @@ class Sweep:
             return
         wrong = dict(self._wrong)
         with contextlib.suppress(StoreError):  # logged by the steps; the next tick tries again
-            await asyncio.to_thread(self._context.store.put_note, NOTE, msgspec.json.encode(wrong))
+            await asyncio.to_thread(SWEEP_ERRORS.write, self._context.store, wrong)
             self._noted = wrong

@@ -16,6 +16,7 @@ from gateway.domain import CycleRecord, Value
 from gateway.rules.history import standing
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
+from gateway.store.notes import DRIFT
 from optimizer.dataset.items import Examples, from_graded
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
@@ -26,9 +27,10 @@ from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluation.gateway_model import GatewayModelClient
 from optimizer.scheduling.triggers import (
+    SERVED,
     LearningTrigger,
     UpstreamModel,
-    drift_in,
+    drift_time,
     is_incumbents,
     items_of,
     may_be_wrong,
@@ -142,7 +144,7 @@ class Learner:
         cycles = store.cycles(task, limit=_HISTORY)
         reason = trigger_for(
             cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
-            drifted=drift_in(store.note(f"drift/{task}"), version), new_model=is_new,
+            drifted=drift_time(DRIFT.read(store, task), version), new_model=is_new,
         )  # fmt: skip
         read = store.graded(task, limit=READ_FACTOR * settings.max_items)
         if sum(may_be_wrong(entry) for entry in read if entry.feedback.created > reason.since) < reason.needed:
@@ -152,7 +154,7 @@ class Learner:
         if examples is None:
             return None
         log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
-        store.put_note(_served_note(task), msgspec.json.encode(served))
+        SERVED.write(store, served, task)
         items = items_of(graded)
         named = {items.get(entry.exchange.id): read_request(entry.exchange.request).tenant for entry in graded}
         return plan_for(
@@ -198,10 +200,10 @@ class Learner:
         """Return the upstream's model under the weak model's name, and if it differs from the note."""
         store = self._context.store
         weak = settings.models[settings.tasks[task].weak]
-        noted = store.note(_served_note(task))
+        noted = SERVED.read(store, task)
         served, is_new = served_now(noted, f"{weak.upstream} {weak.model}", now)
         if noted is None:
-            store.put_note(_served_note(task), msgspec.json.encode(served))
+            SERVED.write(store, served, task)
         return served, is_new
 
     def _tests(self) -> list[ScheduledTest]:
@@ -225,10 +227,6 @@ def first_share(section: Task) -> float:
 def _by_another(entry: Graded) -> Graded:
     """Return the exchange with its reply no longer the incumbent's: question and label stay of use."""
     return msgspec.structs.replace(entry, exchange=msgspec.structs.replace(entry.exchange, model=_ANOTHER))
-
-
-def _served_note(task: str) -> str:
-    return f"served/{task}"
 
 
 def _spent(outcome: bytes) -> tuple[str, ...]:

@@ -9,12 +9,11 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-import msgspec
-
 from gateway.domain import CycleRecord, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Task
 from gateway.store.base import Graded
+from gateway.store.notes import DriftNotice, Note
 from optimizer.dataset.items import Examples, correctness, item_of_request
 from optimizer.grading.graders import Submission, grader_for
 
@@ -29,9 +28,7 @@ class UpstreamModel(Value, frozen=True):
     """Seconds since the epoch of the first sight; earlier replies may be another model's."""
 
 
-class _DriftNote(Value, frozen=True):
-    time: float
-    version: int | None
+SERVED = Note("served", UpstreamModel)
 
 
 class LearningTrigger(Value, frozen=True):
@@ -62,22 +59,14 @@ def trigger_for(
     return LearningTrigger(reason="mistakes", since=since, needed=min_mistakes)
 
 
-def served_now(noted: bytes | None, model: str, now: float) -> tuple[UpstreamModel, bool]:
+def served_now(noted: UpstreamModel | None, model: str, now: float) -> tuple[UpstreamModel, bool]:
     """Return the model under the name now, and if it is new there. A model without a note has always been there."""
-    always = UpstreamModel(model=model, since=0.0)
-    try:
-        known = msgspec.json.decode(noted, type=UpstreamModel) if noted is not None else always
-    except msgspec.DecodeError:
-        known = always
+    known = noted if noted is not None else UpstreamModel(model=model, since=0.0)
     return (known, False) if known.model == model else (UpstreamModel(model=model, since=now), True)
 
 
-def drift_in(noted: bytes | None, version: int | None) -> float | None:
+def drift_time(drift: DriftNotice | None, version: int | None) -> float | None:
     """Return the time of the live ``version``'s noticed drift, in seconds since the epoch; ``None`` without drift."""
-    try:
-        drift = msgspec.json.decode(noted, type=_DriftNote) if noted is not None else None
-    except msgspec.DecodeError:
-        return None
     return drift.time if drift is not None and drift.version == version else None
 
 

@@ -17,8 +17,10 @@ from gateway.domain import Activation, CycleRecord, Rule, RuleSet
 from gateway.errors import StoreError, UpstreamUnreachable
 from gateway.rules.watch import refresh
 from gateway.store.memory import MemoryStore
+from gateway.store.notes import ROLLOUT, SWEEP_ERRORS
 from gateway.store.sql import SqlStore
-from optimizer.monitoring.sweep import NOTE, Sweep
+from optimizer.monitoring.shadow.allowance import ACCOUNT
+from optimizer.monitoring.sweep import Sweep
 from optimizer.scheduling.learner import open_learner
 from tests import fakes
 from tests.fakes import Answer, FakeUpstream
@@ -32,11 +34,11 @@ TRIAL = "rollout = { holdback = 0, steps = [0.4, 1.0], step_exchanges = 10, step
 
 def wrong(here: World) -> Any:
     """What the sweep's state says."""
-    return json.loads(here.store.note(NOTE) or b"{}")
+    return SWEEP_ERRORS.read(here.store) or {}
 
 
 def situation(here: World) -> Any:
-    return json.loads(here.store.note(f"live/{TASK}") or b"{}")
+    return ROLLOUT.json(here.store, TASK) or {}
 
 
 def decisions(here: World) -> list[tuple[str, int | None, float, str]]:
@@ -122,11 +124,11 @@ async def test_a_strong_model_that_is_down_for_hours_stops_nothing_but_learning(
             await requests(here, 5)
         await here.learn()
         assert here.store.rule_sets(TASK) == [] and here.store.open_cycle(TASK) is not None
-        account = json.loads(here.store.note(f"shadow/{TASK}") or b"{}")
+        account = ACCOUNT.json(here.store, TASK) or {}
         assert "nobody there" in account["wrong"]
         down = False
         await requests(here, 30)
-        account = json.loads(here.store.note(f"shadow/{TASK}") or b"{}")
+        account = ACCOUNT.json(here.store, TASK) or {}
         assert account["wrong"] == "" and account["totals"]["compared"] > 0
         await here.learn()
         assert [[rule.text for rule in one.rules] for one in here.store.rule_sets(TASK)] == [[CURES["twice"]]]

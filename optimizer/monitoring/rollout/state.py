@@ -8,6 +8,7 @@ from gateway.domain import Activation, Value
 from gateway.rules.history import Standing, standing
 from gateway.settings import Task
 from gateway.store.base import Observed
+from gateway.store.notes import Note
 from optimizer.monitoring.rollout.arms import Subject, pairings
 from optimizer.monitoring.rollout.comparison import Comparison, begun
 from optimizer.monitoring.rollout.cost_limits import RuleSetLookup, cost_limits_for
@@ -84,9 +85,5 @@ class RolloutState(Value, frozen=True):
         return drift.after(rows, weak=section.weak, began=began, now=now) if drift is not None else None
 
 
-def state_from(note: bytes | None) -> RolloutState:
-    """Return the state of a note; an empty state without a note, or with another version's note."""
-    try:
-        return msgspec.json.decode(note, type=RolloutState) if note is not None else RolloutState()
-    except msgspec.DecodeError:
-        return RolloutState()
+STATE = Note("watch", RolloutState)
+"""Without it, or with another version's, the comparisons begin again."""

@@ -7,6 +7,7 @@ from gateway.domain import Activation, Value
 from gateway.rules.decisions import named, told
 from gateway.rules.history import Standing
 from gateway.settings import Task
+from gateway.store.notes import RolloutView
 from optimizer.monitoring.rollout.arms import Subject
 from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, Guardrail
 from optimizer.monitoring.rollout.decide import Assessment, weak_share
@@ -44,10 +45,9 @@ class Compared(Value, frozen=True):
     guardrails: tuple[Rail, ...]
 
 
-class RolloutStatus(Value, frozen=True):
+class RolloutStatus(RolloutView, frozen=True):
     """The watch's knowledge of a task. Times are seconds since the epoch, shares 0..1."""
 
-    looked: float
     live: int | None = None
     canary: int | None = None
     canary_share: float = 0.0
@@ -64,10 +64,6 @@ class RolloutStatus(Value, frozen=True):
     decision: Activation | None = None
     """The newest entry of the task's history."""
     waiting: tuple[str, ...] = ()
-    wrong: tuple[str, ...] = ()
-    """Faults for a person to look at."""
-    lines: tuple[str, ...] = ()
-    """A summary in a few lines."""
 
 
 _USED_UP = "the labelled replies from before are used up: wrong replies without other signs are compared no longer"

@@ -18,8 +18,9 @@ from gateway.rules.decisions import told
 from gateway.rules.history import standing
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
+from gateway.store.notes import DRIFT, ROLLOUT, DriftNotice
 from optimizer.monitoring.rollout.decide import Assessment, decide
-from optimizer.monitoring.rollout.state import RolloutState, state_from
+from optimizer.monitoring.rollout.state import STATE, RolloutState
 from optimizer.monitoring.rollout.status import RolloutStatus, rollout_status
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,10 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     if not history and section.serve in ("weak", "strong"):
         return
     if not (settings.injection and store.injecting()):
-        _note(store, f"live/{task}", RolloutStatus(looked=now, wrong=(_OFF,), lines=(_OFF,)))
+        ROLLOUT.write(store, RolloutStatus(looked=now, wrong=(_OFF,), lines=(_OFF,)), task)
         return
     rows = store.observed(task, since=now - _AGE_S, limit=ROWS)
-    before = state_from(store.note(f"watch/{task}"))
+    before = STATE.read(store, task) or RolloutState()
     state = before.after(
         section, history, lambda version: store.rule_set(task, version), rows, full=len(rows) >= ROWS, now=now
     )
@@ -63,8 +64,7 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
         fields = {"action": "rollout.decide", "task": task, "why": assessment.decision.why}
         log.warning(told(assessment.decision), extra=fields)
     if state.drift is not None and state.drift.noticed_at == now:
-        drifted = {"time": now, "version": state.drift.version, "why": state.drift.why}
-        store.put_note(f"drift/{task}", msgspec.json.encode(drifted))
+        DRIFT.write(store, DriftNotice(time=now, version=state.drift.version, why=state.drift.why), task)
     status = rollout_status(
         section,
         standing(history),
@@ -76,8 +76,8 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
         _clock(history, rows, now),
         now,
     )
-    _note(store, f"watch/{task}", _logged(task, before, state, assessment))
-    _note(store, f"live/{task}", status)
+    STATE.write(store, _logged(task, before, state, assessment), task)
+    ROLLOUT.write(store, status, task)
 
 
 def _logged(task: str, before: RolloutState, state: RolloutState, assessment: Assessment) -> RolloutState:
@@ -97,7 +97,3 @@ def _clock(history: Sequence[Activation], rows: Sequence[Observed], now: float) 
     if newest - now <= _AHEAD_S:
         return []
     return [f"the clock went back: what was stored last is {newest - now:.0f} seconds in the future"]
-
-
-def _note(store: Store, key: str, value: RolloutState | RolloutStatus) -> None:
-    store.put_note(key, msgspec.json.encode(value))

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.domain import Value
 from gateway.store.base import Store
+from gateway.store.notes import Note
 
 HOURS = 24
 
@@ -49,22 +50,12 @@ class Account(Value, frozen=True):
         return {hour: calls for hour, calls in self.calls.items() if 0 <= _hour(now) - hour <= HOURS}
 
 
-def note_of(task: str) -> str:
-    """The key of a task's account among the notes."""
-    return f"shadow/{task}"
+ACCOUNT = Note("shadow", Account)
 
 
 def account_of(store: Store, task: str) -> Account:
     """Return a task's account; a new one if the note is missing or unreadable. Blocks; raises ``StoreError``."""
-    try:
-        return msgspec.json.decode(store.note(note_of(task)) or b"{}", type=Account)
-    except msgspec.DecodeError:
-        return Account()
-
-
-def keep(store: Store, task: str, account: Account) -> None:
-    """Write a task's account. Blocks; raises ``StoreError``."""
-    store.put_note(note_of(task), msgspec.json.encode(account))
+    return ACCOUNT.read(store, task) or Account()
 
 
 def _hour(now: float) -> int:

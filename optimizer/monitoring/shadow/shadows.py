@@ -16,7 +16,7 @@ from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError, UpstreamRefused
 from gateway.settings import Task
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
-from optimizer.monitoring.shadow.allowance import account_of, keep
+from optimizer.monitoring.shadow.allowance import ACCOUNT, account_of
 from optimizer.monitoring.shadow.pair import (
     compared,
     in_sample,
@@ -125,7 +125,7 @@ class Shadows:
                 self._ended(entry, "given_up")
         chosen = [entry for entry in entries if entry.model not in failing][:left]
         if chosen:
-            await asyncio.to_thread(keep, store, task, account.with_calls(len(chosen), now))
+            await asyncio.to_thread(ACCOUNT.write, store, account.with_calls(len(chosen), now), task)
         return chosen
 
     async def _settle(self, task: str, reserved: int, failing: Mapping[str, str]) -> None:
@@ -137,7 +137,7 @@ class Shadows:
             {fate: count for fate, count in fates.items() if fate != _ASKED}, "; ".join(sorted(wrong))
         )
         if settled != account:
-            await asyncio.to_thread(keep, store, task, settled)
+            await asyncio.to_thread(ACCOUNT.write, store, settled, task)
         self._fates[task] -= fates
 
     async def _round(self, chosen: Sequence[Waiting], failing: dict[str, str]) -> None:

@@ -1,0 +1,80 @@
+"""Notes: small values that outlive a process, each under a key of the store with a type of its own.
+
+- ``live/TASK``: ``RolloutView``, in full ``optimizer.monitoring.rollout.status.RolloutStatus``
+- ``drift/TASK``: ``DriftNotice``, the last drift of a live version
+- ``sweep/position``: the position up to which traffic was read
+- ``sweep/state``: the errors of the live loop, step -> error
+- ``watch/TASK``: the state of the roll-out's comparisons, ``optimizer.monitoring.rollout.state.STATE``
+- ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
+- ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
+
+A note that an older or newer version wrote in another form reads as if there were none.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from gateway.domain import Value
+from gateway.store.base import Store
+
+T = TypeVar("T")
+_json = msgspec.json.Decoder()
+
+
+class Note(Generic[T]):
+    """A key and the type of its value, for the whole store or for each task."""
+
+    def __init__(self, name: str, kind: type[T]) -> None:
+        self._name = name
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def key(self, task: str | None = None) -> str:
+        """Return the key under which the store holds the value."""
+        return self._name if task is None else f"{self._name}/{task}"
+
+    def read(self, store: Store, task: str | None = None) -> T | None:
+        """Return the value; ``None`` where there is none that can be read. Blocks; raises ``StoreError``."""
+        value: T | None = _decoded(self._decoder, store.note(self.key(task)))
+        return value
+
+    def write(self, store: Store, value: T, task: str | None = None) -> None:
+        """Replace the value. Blocks; raises ``StoreError``."""
+        store.put_note(self.key(task), msgspec.json.encode(value))
+
+    def json(self, store: Store, task: str | None = None) -> Any:
+        """Return the value as plain JSON, with the fields that its type here does not know; ``None`` without one."""
+        return _decoded(_json, store.note(self.key(task)))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], noted: bytes | None) -> Any:
+    try:
+        return None if noted is None else decoder.decode(noted)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class RolloutView(Value, frozen=True):
+    """The part of a roll-out's status that is shown to people."""
+
+    looked: float
+    """Time of the look, in seconds since the epoch."""
+    wrong: tuple[str, ...] = ()
+    """Alarms."""
+    lines: tuple[str, ...] = ()
+    """The whole status in a few lines."""
+
+
+class DriftNotice(Value, frozen=True):
+    """The moment at which the live version was noticed to do worse than verified."""
+
+    time: float
+    """Seconds since the epoch."""
+    version: int | None
+    why: str = ""
+
+
+ROLLOUT = Note("live", RolloutView)
+DRIFT = Note("drift", DriftNotice)
+SWEEP_POSITION = Note("sweep/position", int)
+SWEEP_ERRORS = Note("sweep/state", dict[str, str])
