@@ -38,11 +38,13 @@ from gateway.settings import LlamaCppSettings, OllamaSettings, Settings, models_
 from gateway.store.base import Store
 from gateway.store.retention import keep_clear
 from gateway.store.writer import Writer
+from gateway.upstream.adapted import AdaptedUpstream
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
+from gateway.upstream.quirk_memory import QuirkMemory, server_digest
 
 _FLUSH_S = 5.0
 """Seconds that the writer gets to store its queue when the gateway stops."""
@@ -53,20 +55,24 @@ _FOLLOW_PAUSES_S = (0.5, 5.0)
 def build_services(settings: Settings, store: Store) -> Services:
     """Build the parts of a gateway without opening any. Raises ``PreceptorError`` for a missing model file."""
     telemetry = Telemetry()
+    quirks = QuirkMemory(time.time)
     services = Services(
-        serving=build_serving(settings, telemetry),
+        serving=build_serving(settings, telemetry, quirks),
         store=store,
         writer=Writer(store, spool=settings.server.data_dir / "spool.jsonl"),
         telemetry=telemetry,
+        quirks=quirks,
         background=Background(observe=telemetry.background_loop),
     )
+    quirks.configure(settings)
+    services.on_reload.append(lambda: quirks.configure(services.settings))
     writer = services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)
     telemetry.gauge("preceptor_writer_dropped", "Exchanges lost because the queue was full.", lambda: writer.dropped)
     return services
 
 
-def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None = None) -> Serving:
+def build_serving(settings: Settings, telemetry: Telemetry, quirks: QuirkMemory, old: Serving | None = None) -> Serving:
     """Build everything that depends on the configuration. Unchanged upstreams of ``old`` are kept.
 
     Raises ``PreceptorError`` for a missing model file.
@@ -75,7 +81,7 @@ def build_serving(settings: Settings, telemetry: Telemetry, old: Serving | None 
         name: old.upstreams[name]
         if old and _unchanged(name, settings, old.settings)
         else Guarded(
-            build_upstream(name, settings),
+            AdaptedUpstream(build_upstream(name, settings), name, server_digest(settings.upstreams[name]), quirks),
             name,
             settings.upstreams[name],
             observe=functools.partial(telemetry.upstream_event, name),
@@ -125,6 +131,7 @@ async def running(
         services.writer.start()
         stack.push_async_callback(asyncio.to_thread, services.writer.close, _FLUSH_S)
         await asyncio.to_thread(refresh, services.store, services.rules)
+        await asyncio.to_thread(services.quirks.load, services.store, services.settings)
         stack.push_async_callback(_close_upstreams, services)
         for upstream in services.serving.upstreams.values():
             await upstream.open()
@@ -135,6 +142,8 @@ async def running(
             keep_clear, services.store, lambda: services.settings.server.retention_days, services.wall_clock
         )
         await stack.enter_async_context(background.running("store.retention", retention))
+        keep_quirks = functools.partial(services.quirks.keep, services.store)
+        await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
         if reloader is not None:
             await stack.enter_async_context(reloader.following())
         for plugin in plugins:

@@ -192,7 +192,13 @@ def _first_pass(plan: RoutePlan) -> Pass:
 
 
 def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
-    return Call(model=plan.upstream_model or plan.model, body=_body(plan, step), path=plan.envelope.path, stream=stream)
+    return Call(
+        model=plan.upstream_model or plan.model,
+        body=_body(plan, step),
+        path=plan.envelope.path,
+        stream=stream,
+        adaptable=plan.upstream_model is not None,
+    )
 
 
 def _body(plan: RoutePlan, step: Pass) -> bytes:

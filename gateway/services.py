@@ -18,6 +18,7 @@ from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.writer import Writer
+from gateway.upstream.quirk_memory import QuirkMemory
 
 _RANDOM_BYTES = 10
 _DRAWN = 256
@@ -68,6 +69,8 @@ class Services:
     rules: LiveRules = field(default_factory=LiveRules)
     recorder: Recorder = field(default_factory=lambda: Recorder(os.urandom(32)))
     telemetry: Telemetry = field(default_factory=Telemetry)
+    quirks: QuirkMemory = field(default_factory=lambda: QuirkMemory(time.time))
+    """The models' quirks, stated and learnt."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[str], str] = new_exchange_id

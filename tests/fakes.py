@@ -260,6 +260,10 @@ class MoodyStore(MemoryStore):
         self._check()
         return super().add_feedback(feedback)
 
+    def put_note(self, key: str, value: bytes) -> None:
+        self._check()
+        super().put_note(key, value)
+
     def revision(self) -> int:
         self._check()
         return super().revision()

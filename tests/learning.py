@@ -9,7 +9,8 @@ from gateway.domain import Exchange, Feedback
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.base import Store
-from tests.fakes import CONFIG, Answer, FakeUpstream, completion, events, read_request, services, settings
+from gateway.upstream.base import Upstream
+from tests.fakes import CONFIG, Answer, completion, events, read_request, services, settings
 from tests.scripted import BASE_PROMPT, FOUND, GOOD_RULE
 
 WEAK, STRONG = "tiny-1b", "huge-1t"
@@ -44,7 +45,7 @@ def learning_settings(text: str = "", data_dir: str = "./data", *, policy: str =
     return settings(config + EXTRA + text)
 
 
-def made(upstream: FakeUpstream, store: Store, configured: Settings) -> Services:
+def made(upstream: Upstream, store: Store, configured: Settings) -> Services:
     """Services over one scripted upstream; the clock stands at 1000 s."""
     return services(configured, {"mock": upstream}, store, wall_clock=lambda: 1000.0)
 

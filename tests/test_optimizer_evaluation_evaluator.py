@@ -62,33 +62,6 @@ async def test_the_request_is_repeatable_and_bounded_unless_it_says_otherwise(tm
     assert sent[1] == own
 
 
-class Reasoning(Weak):
-    """A model that refuses two parameters which others take."""
-
-    async def answer(self, request, rule_set):  # type: ignore[no-untyped-def]  # same as in Weak
-        for name in ("temperature", "max_tokens"):
-            if name in json.loads(request):
-                body = json.dumps({"error": {"message": f"Unsupported parameter: '{name}'", "param": name}})
-                raise UpstreamRefused(400, body.encode(), {})
-        return await super().answer(request, rule_set)
-
-
-async def test_what_a_model_refuses_of_our_own_additions_is_left_out(tmp_path: Path) -> None:
-    """Reasoning models take no temperature, and the limit under another name; it is found out once."""
-    desk, weak = evaluator(tmp_path), Reasoning()
-    for number in (1, 2):
-        await desk.ask(weak, question(number, hard=False).request, None, purpose="answer")
-    assert [json.loads(request).keys() & {"temperature", "max_tokens"} for request, _ in weak.calls] == [set(), set()]
-    assert all(json.loads(request)["max_completion_tokens"] == 256 for request, _ in weak.calls)
-
-
-async def test_what_the_request_itself_asks_for_is_not_left_out(tmp_path: Path) -> None:
-    """It would be another question then: the refusal is the answer."""
-    own = {**json.loads(question(1, hard=False).request), "temperature": 0.5}
-    with pytest.raises(UpstreamRefused):
-        await evaluator(tmp_path).ask(Reasoning(), json.dumps(own).encode(), None, purpose="answer")
-
-
 async def test_no_more_calls_than_allowed_are_under_way(tmp_path: Path) -> None:
     """Three here."""
     desk, weak = evaluator(tmp_path, concurrency=3), Weak()

@@ -4,13 +4,21 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.domain import Rule, RuleSet
 from gateway.errors import UpstreamGarbage, UpstreamUnreachable
+from gateway.settings import ExactGrader
 from gateway.store.memory import MemoryStore
+from gateway.upstream.adapted import AdaptedUpstream
+from gateway.upstream.base import Upstream
+from gateway.upstream.quirk_memory import QuirkMemory
+from optimizer.dataset.items import item_of
 from optimizer.evaluation.answer_cache import AnswerCache
+from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.evaluator import Evaluator
 from optimizer.evaluation.gateway_model import GatewayModelClient
 from tests.fakes import Answer, FakeReply, FakeUpstream, completion, settings
 from tests.learning import made
@@ -26,7 +34,7 @@ def evaluations(tmp_path: Path) -> Iterator[AnswerCache]:
     opened.close()
 
 
-def served(upstream: FakeUpstream, evaluations: AnswerCache) -> GatewayModelClient:
+def served(upstream: Upstream, evaluations: AnswerCache) -> GatewayModelClient:
     return GatewayModelClient("small", made(upstream, MemoryStore(), settings()).learner_context(), evaluations)
 
 
@@ -93,3 +101,25 @@ async def test_two_models_of_one_upstream_are_not_mistaken_for_each_other(evalua
     services = made(FakeUpstream(lambda body: ""), MemoryStore(), settings())
     small, large = (GatewayModelClient(name, services.learner_context(), evaluations) for name in ("small", "large"))
     assert small.identity != large.identity
+
+
+def refusing(body: dict[str, Any]) -> Answer:
+    """A reasoning model: it takes no temperature, and the limit under another name."""
+    for name in ("temperature", "max_tokens"):
+        if name in body:
+            error = {"message": f"Unsupported parameter: '{name}' is not supported with this model.", "param": name}
+            return FakeReply(400, [json.dumps({"error": error}).encode()], {})
+    return "4"
+
+
+async def test_a_model_that_refuses_fields_is_evaluated_as_it_would_serve(evaluations: AnswerCache) -> None:
+    """Four at once, each refused for what the evaluator adds: all are answered, none fails."""
+    upstream = FakeUpstream(refusing)
+    model = served(AdaptedUpstream(upstream, "mock", "server", QuirkMemory(lambda: 0.0)), evaluations)
+    ledger = Ledger(budget_calls=20, budget_tokens=20_000)
+    desk = Evaluator(evaluations, ledger, concurrency=4, max_output_tokens=256)
+    items = [item_of({"messages": [{"role": "user", "content": f"2 + {n}?"}]}, "4") for n in range(12)]
+    trials = await desk.trials(model, items, None, ExactGrader(), stage="test")
+    assert all(trial.correct for trial in trials)
+    answered = [body for body in upstream.bodies if not {"temperature", "max_tokens"} & set(body)]
+    assert [body["max_completion_tokens"] for body in answered] == [256] * 12

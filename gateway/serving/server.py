@@ -39,7 +39,7 @@ def serve(
         services = build_services(settings, store)
 
         def build(changed: Settings, old: Serving) -> Serving:
-            return build_serving(changed, services.telemetry, old)
+            return build_serving(changed, services.telemetry, services.quirks, old)
 
         app = build_app(services, plugins, Reloader(path, read, services, build))
         server = _Server(uvicorn_config(app, settings), ready)

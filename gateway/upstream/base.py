@@ -21,6 +21,10 @@ class Call(Value, frozen=True):
     """Must not reach the upstream twice: a lost call may have changed something already."""
     query: str = ""
     """Without its question mark, as received."""
+    adaptable: bool = False
+    """The body may be adapted to the model's quirks: the model was chosen by the configuration, not by the caller."""
+    optional: Sequence[str] = ()
+    """Fields of the body added by the gateway, to be left out where the model refuses them."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Request headers to hand on, in lower case: from an allow-list, never a key. A ``content-type`` here replaces
     JSON's."""
@@ -52,14 +56,13 @@ class BufferedReply:
     """A complete ``UpstreamReply`` in memory."""
 
     def __init__(self, body: bytes, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        self.status, self.headers = status, headers
-        self._body = body
+        self.status, self.headers, self.body = status, headers, body
 
     async def read(self) -> bytes:
-        return self._body
+        return self.body
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
+        yield self.body
 
     async def aclose(self) -> None:
         """Do nothing: no connection is held."""

@@ -30,9 +30,6 @@ RETRY_AFTER_S = 1.0
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
 
-_ADDED: Mapping[str, str | None] = {"temperature": None, "max_tokens": "max_completion_tokens"}
-"""What every request gets, and under which name a model that refuses it may take it instead."""
-
 log = logging.getLogger(__name__)
 
 In = TypeVar("In")
@@ -77,16 +74,6 @@ class Trial(Value, frozen=True):
     """Why the grader could not say; the answer then counts as wrong, in both arms alike."""
 
 
-class _Param(msgspec.Struct):
-    param: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    """What is read of a refusal in OpenAI's shape."""
-
-    error: _Param
-
-
 class Evaluator:
     """Where models are put to work: what a run may spend, remember and do at once."""
 
@@ -112,7 +99,6 @@ class Evaluator:
         self._retry_after_s = retry_after_s
         self._models = models
         self._pace_s = pace_s
-        self._unwanted: dict[str, set[str]] = {}
 
     async def trials(
         self, model: ModelClient, items: Sequence[Item], rule_set: RuleSet | None, grader: Grader, *, stage: str
@@ -200,20 +186,18 @@ class Evaluator:
         async with self.evaluations.exclusive(key):
             answer = self.evaluations.get(key)
             if answer is None:
-                answer = await self._pay(model, request, body, rules)
+                answer = await self._pay(model, body, rules)
                 self.evaluations.put(key, answer)
             self.ledger.note(model.name, key, answer.usage)
             return answer
 
-    async def _pay(self, model: ModelClient, request: bytes, body: bytes, rules: RuleSet | None) -> Answer:
+    async def _pay(self, model: ModelClient, body: bytes, rules: RuleSet | None) -> Answer:
         failures = 0
         while True:
             with self.ledger.reserve(self._worst_case(body, rules)) as reservation:
                 try:
-                    answer = await model.answer(self._suited(model, request, body), rules)
+                    answer = await model.answer(body, rules)
                 except (UpstreamError, UpstreamRefused) as error:
-                    if isinstance(error, UpstreamRefused) and self._learnt(model, request, error):
-                        continue
                     failures += 1
                     refused = isinstance(error, UpstreamRefused) and error.status < 500 and error.status != 429
                     if refused or failures == TRIES:
@@ -230,32 +214,6 @@ class Evaluator:
         if "max_completion_tokens" not in body:
             body.setdefault("max_tokens", msgspec.Raw(str(self._max_output_tokens).encode()))
         return msgspec.json.encode(body)
-
-    def _suited(self, model: ModelClient, request: bytes, body: bytes) -> bytes:
-        """The body without what the model refused of our own additions."""
-        unwanted = self._unwanted.get(model.identity)
-        if not unwanted:
-            return body
-        given = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        for name in unwanted - given.keys():
-            value, instead = fields.pop(name, None), _ADDED[name]
-            if value is not None and instead is not None:
-                fields[instead] = value
-        return msgspec.json.encode(fields)
-
-    def _learnt(self, model: ModelClient, request: bytes, error: UpstreamRefused) -> bool:
-        """Whether the refusal is about one of our own additions, and not known yet. Reasoning models refuse both."""
-        try:
-            name = msgspec.json.decode(error.payload, type=_Refusal).error.param
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
-        unwanted = self._unwanted.setdefault(model.identity, set())
-        given = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
-        if name is None or name not in _ADDED or name in unwanted or name in given:
-            return False
-        unwanted.add(name)
-        return True
 
     def _worst_case(self, body: bytes, rules: RuleSet | None) -> int:
         passes = FORMS[rules.scratchpad].most_passes if rules is not None else 1

@@ -109,7 +109,7 @@ async def running(text: str) -> AsyncIterator[Running]:
     """A gateway as the application builds it from a configuration, over a store in memory."""
     settings = fakes.settings(text)
     made = fakes.services(settings, {})
-    made.serving = build_serving(settings, made.telemetry)
+    made.serving = build_serving(settings, made.telemetry, made.quirks)
     async with fakes.gateway(made) as url:
         yield Running(f"{url}/v1", made)
 
