@@ -303,7 +303,7 @@ class Activation(Value, frozen=True):
     """0..1"""
 
 
-class Lanes(Value, frozen=True):
+class TrafficSplit(Value, frozen=True):
     """The present state of a task's rule sets, by its history."""
 
     live: RuleSet | None = None

@@ -27,8 +27,8 @@ def audit_rate(task: str | None, settings: Settings, snapshot: RuleSnapshot) -> 
         return 0.0
     if section.audit.share is not None:
         return section.audit.share
-    lane = snapshot.lanes.get(task)
-    return UNKNOWN_RATE if lane is None or lane.audit_rate is None else lane.audit_rate
+    split = snapshot.splits.get(task)
+    return UNKNOWN_RATE if split is None or split.audit_rate is None else split.audit_rate
 
 
 class Recorder:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.domain import Activation, Arm, RuleSet, Source, Usage
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from gateway.settings import Rollout, Task
 from gateway.store.base import Observed
 from optimizer.monitoring.rollout.decide import Assessment, decide, weak_share
@@ -116,7 +116,7 @@ class Town:
         )  # fmt: skip
 
     def _arm(self) -> tuple[Arm, int | None]:
-        now, draw = standing(self.history), self._randomness.random
+        now, draw = active_decisions(self.history), self._randomness.random
         live = now.live.version if now.live is not None else None
         if draw() >= weak_share(self.task, now):
             return "strong", None

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api.endpoint import Endpoint
-from gateway.domain import Activation, Lanes, Rule, RuleSet, Usage
+from gateway.domain import Activation, Rule, RuleSet, TrafficSplit, Usage
 from gateway.errors import UpstreamBroken, UpstreamTimeout
 from gateway.formats.chat import open_chat
 from gateway.store.memory import MemoryStore
@@ -382,7 +382,7 @@ def test_no_body_whatever_is_our_failure(body: bytes, scratchpad: Any) -> None:
     async def ask() -> tuple[int, bytes]:
         made = fakes.services(fakes.settings(), {"mock": four()})
         rules = RuleSet(task="arithmetic", version=1, scratchpad=scratchpad, rules=(Rule(text="Think."),))
-        made.rules.swap({"arithmetic": Lanes(live=rules)}, 1)
+        made.rules.swap({"arithmetic": TrafficSplit(live=rules)}, 1)
         return await call(Endpoint(made, open_chat, prefix="chatcmpl-"), body)
 
     status, reply = asyncio.run(ask())

@@ -137,9 +137,9 @@ async def test_a_row_that_cannot_be_read_does_not_end_the_watch() -> None:
         store.activate(Activation(task="arithmetic", version=1, created=0, by="test"))
         store.spoilt = False
         async with asyncio.timeout(10):
-            while not made.rules.current.lanes:
+            while not made.rules.current.splits:
                 await asyncio.sleep(0.01)
-    assert made.rules.current.lanes["arithmetic"].live is not None
+    assert made.rules.current.splits["arithmetic"].live is not None
 
 
 async def test_no_route_but_the_documented_ones_exists() -> None:

@@ -61,8 +61,8 @@ def test_a_share_between_puts_it_on_trial() -> None:
     store = MemoryStore()
     published, again = run(store, share=0.05), run(store, share=0.05)
     assert not published.activated and "on trial with 5%" in published.note and again == published
-    lanes = store.lanes()["t"]
-    assert (lanes.live, lanes.canary, lanes.canary_share) == (None, published.rule_set, 0.05)
+    splits = store.traffic_splits()["t"]
+    assert (splits.live, splits.canary, splits.canary_share) == (None, published.rule_set, 0.05)
     assert len(store.history("t")) == 1
 
 
@@ -74,7 +74,7 @@ def test_rules_that_were_taken_off_do_not_come_back_under_another_number(share: 
     roll_back(store, "t", now=25.0, by="ann")
     again = run(store, share=share, started=30.0)
     assert again.rule_set.version == 2 and not again.activated and "as version 1" in again.note
-    assert store.lanes()["t"].live is None and store.lanes()["t"].canary is None
+    assert store.traffic_splits()["t"].live is None and store.traffic_splits()["t"].canary is None
 
 
 @pytest.mark.parametrize("share", [0.05, 1.0])
@@ -85,7 +85,7 @@ def test_a_run_that_goes_on_does_not_undo_a_roll_back(share: float) -> None:
     roll_back(store, "t", now=25.0, by="ann")
     again = run(store, share=share)
     assert again.rule_set == published.rule_set and not again.activated and "as version 1" in again.note
-    assert store.lanes()["t"].live is None and store.lanes()["t"].canary is None
+    assert store.traffic_splits()["t"].live is None and store.traffic_splits()["t"].canary is None
 
 
 def test_rules_that_somebody_put_back_may_come_back() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import Activation, Arm, RuleSet
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from gateway.settings import Rollout
 from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison
@@ -209,7 +209,7 @@ def test_a_trial_that_breaks_a_fifth_of_the_answers_harms_a_dozen_requests() -> 
     harmed = []
     for seed in range(30):
         town = Town(section(), TRIAL, worse(0.05, 0.2), seed=seed, look_s=10.0)
-        assert town.until(lambda t=town: standing(t.history).canary is None, at_most_s=3600)  # type: ignore[misc]
+        assert town.until(lambda t=town: active_decisions(t.history).canary is None, at_most_s=3600)  # type: ignore[misc]
         assert [one.kind for one in town.history if one.kind == "live"] == []
         harmed.append(town.harmed)
     assert statistics.median(harmed) <= 15 and quantile(harmed, 0.95) <= 30
@@ -223,7 +223,7 @@ def test_a_hand_that_activates_what_breaks_a_fifth_of_the_answers_is_corrected(l
         town = Town(section(), [], worse(0.05, 0.2), seed=seed, labelled=labelled)
         town.traffic(400)
         town.history.append(entry("live", 1, town.now, by="person"))
-        assert town.until(lambda t=town: standing(t.history).live.version is None, at_most_s=1800)  # type: ignore[misc,union-attr]
+        assert town.until(lambda t=town: active_decisions(t.history).live.version is None, at_most_s=1800)  # type: ignore[misc,union-attr]
         harmed.append(town.harmed)
     assert statistics.median(harmed) <= 30 and quantile(harmed, 0.95) <= 50
 
@@ -235,7 +235,7 @@ def test_rules_that_cost_ten_times_the_tokens_are_taken_off() -> None:
         section(), TRIAL, worse(0.02, 0.0), seed=1, tokens=lambda arm, rules: arms.get(arm, 20.0),
         known=lambda version: RuleSet(task="t", version=1) if version == 1 else None,
     )  # fmt: skip
-    assert town.until(lambda: standing(town.history).canary is None, at_most_s=3600)
+    assert town.until(lambda: active_decisions(town.history).canary is None, at_most_s=3600)
     assert "times the tokens" in town.history[-1].why
 
 

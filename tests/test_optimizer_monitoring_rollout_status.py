@@ -1,6 +1,6 @@
 """Where a roll-out stands, in numbers and in words."""
 
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from optimizer.monitoring.rollout.comparison import ArmCounts
 from optimizer.monitoring.rollout.decide import Assessment, Harm, decide
 from optimizer.monitoring.rollout.labels import ModelAgreement
@@ -32,8 +32,8 @@ def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_
     memory = RolloutState().after(task, history, lambda version: None, rows, full=False, now=START + 100)
     course = decide("t", task, history, memory.comparisons, memory.steps, memory.agreement, START + 100)
     made = rollout_status(
-        task, standing(history), memory.comparisons, ModelAgreement(agreed=9, differed=1), None, course, history[-1],
-        ["the clock went back"], START + 100,
+        task, active_decisions(history), memory.comparisons, ModelAgreement(agreed=9, differed=1), None, course,
+        history[-1], ["the clock went back"], START + 100,
     )  # fmt: skip
     text = "\n".join(made.lines)
     assert "version 1 is live, version 2 is on trial with 5%" in text
@@ -47,7 +47,7 @@ def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_
 def test_harm_is_among_what_is_wrong() -> None:
     """Also where nobody may roll back."""
     course = Assessment(harm=(Harm(subject="trial", version=1, why="bad replies"),))
-    made = rollout_status(section(), standing([]), [], ModelAgreement(), None, course, None, [], START)
+    made = rollout_status(section(), active_decisions([]), [], ModelAgreement(), None, course, None, [], START)
     assert made.wrong == ("harm: bad replies",) and made.agreement is None
 
 
@@ -59,6 +59,14 @@ def test_it_is_said_when_the_past_has_no_labels_left() -> None:
     memory = RolloutState().after(section(), history, lambda version: None, rows, full=False, now=START + 100)
     course = decide("t", section(), history, memory.comparisons, memory.steps, memory.agreement, START + 100)
     made = rollout_status(
-        section(), standing(history), memory.comparisons, ModelAgreement(), None, course, history[-1], [], START + 100
+        section(),
+        active_decisions(history),
+        memory.comparisons,
+        ModelAgreement(),
+        None,
+        course,
+        history[-1],
+        [],
+        START + 100,
     )
     assert any("are used up" in line for line in made.lines)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain import Activation, Arm, Evidence, Exchange, Feedback, Measured, RuleSet
 from gateway.rules.decisions import switch_injection
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
@@ -73,7 +73,7 @@ def broken_trial(store: Store) -> None:
         asked(store, at, START + at, "canary" if trial else "weak", 2 if trial else 1, wrong=trial)
 
 
-def told(store: Store) -> RolloutStatus:
+def describe(store: Store) -> RolloutStatus:
     note = store.note(f"live/{TASK}")
     assert note is not None
     return msgspec.json.decode(note, type=RolloutStatus)
@@ -90,7 +90,7 @@ async def test_a_harmful_trial_is_ended_by_one_row_that_says_why(caplog: pytest.
     assert (last.kind, last.version, last.share, last.by, last.created) == ("canary", 2, 0.0, "watch", START + 200)
     assert "30 of 30 (100%) against 0 of 90 (0%)" in last.why
     assert "the trial of version 2 is over" in caplog.text
-    found = told(store)
+    found = describe(store)
     assert found.decision == last and found.canary is None and found.wrong[0].startswith("harm: ")
     await review(made.learner_context(), TASK)
     assert len(store.history(TASK)) == 3, "it is decided once"
@@ -114,7 +114,7 @@ def test_a_process_that_dies_before_its_notes_has_decided_all_the_same() -> None
     look(store, configured(), TASK, START + 200)
     store.put_note(f"watch/{TASK}", b"")
     look(store, configured(), TASK, START + 205)
-    assert standing(store.history(TASK)).canary is None and len(store.history(TASK)) == 3
+    assert active_decisions(store.history(TASK)).canary is None and len(store.history(TASK)) == 3
 
 
 def test_without_rollback_the_log_is_told_once_and_the_note_for_as_long_as_it_holds(
@@ -126,7 +126,7 @@ def test_without_rollback_the_log_is_told_once_and_the_note_for_as_long_as_it_ho
     with caplog.at_level(logging.WARNING):
         for at in range(3):
             look(store, only_say, TASK, START + 200 + at)
-    assert len(store.history(TASK)) == 2 and told(store).wrong[0].startswith("harm: ")
+    assert len(store.history(TASK)) == 2 and describe(store).wrong[0].startswith("harm: ")
     assert len([one for one in caplog.records if getattr(one, "action", "") == "rollout.harm"]) == 1
 
 
@@ -149,7 +149,7 @@ def test_a_kill_switch_stops_the_watch_too() -> None:
     broken_trial(store)
     switch_injection(store, False, now=START, by="person")
     look(store, configured(), TASK, START + 200)
-    assert len(store.history(TASK)) == 2 and "switched off" in told(store).lines[0]
+    assert len(store.history(TASK)) == 2 and "switched off" in describe(store).lines[0]
 
 
 def test_a_task_without_rules_is_left_alone() -> None:
@@ -172,7 +172,7 @@ def test_drift_is_noted_once_for_the_learner() -> None:
     assert (drifted["time"], drifted["version"]) == (START + 100, 2)
     store.put_note(f"drift/{TASK}", b"seen")
     look(store, configured(), TASK, START + 105)
-    assert store.note(f"drift/{TASK}") == b"seen" and told(store).drift_noticed == START + 100
+    assert store.note(f"drift/{TASK}") == b"seen" and describe(store).drift_noticed == START + 100
 
 
 def test_agreement_is_measured_where_the_weak_model_only_shadows() -> None:
@@ -182,8 +182,8 @@ def test_agreement_is_measured_where_the_weak_model_only_shadows() -> None:
         asked(store, at, START + at, "shadow", None)
         store.add_feedback(Feedback(exchange_id=f"x{at}", created=START, correct=at > 0, source="shadow"))
     look(store, configured(serve="shadow"), TASK, START + 100)
-    assert (told(store).agreed, told(store).differed) == (29, 1)
-    assert "29 of 30, at least" in "\n".join(told(store).lines)
+    assert (describe(store).agreed, describe(store).differed) == (29, 1)
+    assert "29 of 30, at least" in "\n".join(describe(store).lines)
 
 
 def test_a_clock_that_went_back_is_said() -> None:
@@ -191,4 +191,4 @@ def test_a_clock_that_went_back_is_said() -> None:
     store = MemoryStore()
     broken_trial(store)
     look(store, configured(), TASK, START - 500)
-    assert any("the clock went back" in one for one in told(store).wrong)
+    assert any("the clock went back" in one for one in describe(store).wrong)

@@ -9,7 +9,7 @@ from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings
 from gateway.recording import UNKNOWN_RATE, Recorder, audit_rate
 from gateway.routing.conversation import cluster_of
-from gateway.routing.route import Lane, RuleSnapshot
+from gateway.routing.route import CompiledSplit, RuleSnapshot
 from tests.fakes import CONFIG, settings
 from tests.test_store_sql import EXCHANGE
 
@@ -46,7 +46,7 @@ def test_the_draw_goes_by_the_id_and_a_secret() -> None:
 
 def test_the_configured_share_is_the_rate_else_the_optimizer_s() -> None:
     """A task that nobody has counted yet is audited whole; without a task there is nothing to decide."""
-    counted = RuleSnapshot(lanes={"arithmetic": Lane(audit_rate=0.25)})
+    counted = RuleSnapshot(splits={"arithmetic": CompiledSplit(audit_rate=0.25)})
     plain = settings(CONFIG)
     fixed = settings(CONFIG.replace("[optimizer]", "audit = { share = 0.125 }\n[optimizer]"))
     assert audit_rate("arithmetic", fixed, counted) == 0.125

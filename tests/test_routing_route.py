@@ -8,7 +8,7 @@ from gateway.errors import ModelNotFound
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation, Envelope, raw
 from gateway.routing.inject import compile_rules
-from gateway.routing.route import Lane, RuleSnapshot, choose_arm, plan_for, route
+from gateway.routing.route import CompiledSplit, RuleSnapshot, choose_arm, plan_for, route
 from gateway.settings import Settings, parse
 
 CONFIG = """
@@ -27,7 +27,7 @@ strong = "large"
 rollout = { holdback = 0 }
 """
 RULES = compile_rules(RuleSet(task="sums", version=3, rules=(Rule(text="Work."),)))
-LIVE = RuleSnapshot(lanes={"sums": Lane(live=RULES)})
+LIVE = RuleSnapshot(splits={"sums": CompiledSplit(live=RULES)})
 
 
 def settings(more: str = "", **environment: str) -> Settings:
@@ -105,19 +105,21 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     """Without the room that they were verified with they would ask for working in the open."""
     rules = compile_rules(RuleSet(task="sums", version=3, scratchpad="two_pass", rules=(Rule(text="Work."),)))
     turn = {"model": "gpt", "messages": [{"role": "user", "content": "2 + 2?"}], "tools": [{"type": "function"}]}
-    with_tools = route(open_chat(bytes(raw(turn))), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
+    with_tools = route(
+        open_chat(bytes(raw(turn))), "sums", RuleSnapshot(splits={"sums": CompiledSplit(live=rules)}), settings()
+    )
     assert (with_tools.form.name, with_tools.injection, with_tools.rules_version) == ("none", None, None)
-    plain = route(asked("gpt"), "sums", RuleSnapshot(lanes={"sums": Lane(live=rules)}), settings())
+    plain = route(asked("gpt"), "sums", RuleSnapshot(splits={"sums": CompiledSplit(live=rules)}), settings())
     assert (plain.form.name, plain.rules_version) == ("two_pass", 3)
 
 
 TRIAL = compile_rules(RuleSet(task="sums", version=4, rules=(Rule(text="Check."),)))
 
 
-def arms(lane: Lane, more: str, count: int = 2000) -> dict[int, str]:
+def arms(split: CompiledSplit, more: str, count: int = 2000) -> dict[int, str]:
     """The arm of each of many conversations."""
     section = parse(CONFIG.replace("rollout = { holdback = 0 }", more), source="test", environment={}).tasks["sums"]
-    return {number: choose_arm(conversation(number), "sums", section, lane)[0] for number in range(count)}
+    return {number: choose_arm(conversation(number), "sums", section, split)[0] for number in range(count)}
 
 
 def conversation(number: int) -> Conversation:
@@ -126,19 +128,20 @@ def conversation(number: int) -> Conversation:
 
 def test_a_trial_gets_its_share_of_the_conversations() -> None:
     """The others keep the live rule set; each arm gets the rules that it is named for."""
-    lane = Lane(live=RULES, canary=TRIAL, canary_share=0.25)
-    found = arms(lane, "rollout = { holdback = 0 }")
+    split = CompiledSplit(live=RULES, canary=TRIAL, canary_share=0.25)
+    found = arms(split, "rollout = { holdback = 0 }")
     assert set(found.values()) == {"weak", "canary"}
     assert 420 < list(found.values()).count("canary") < 580
     on_trial = next(number for number, arm in found.items() if arm == "canary")
-    plan = route(conversation(on_trial), "sums", RuleSnapshot(lanes={"sums": lane}), settings())
+    plan = route(conversation(on_trial), "sums", RuleSnapshot(splits={"sums": split}), settings())
     assert (plan.arm, plan.rules_version, plan.model) == ("canary", 4, "small")
 
 
 def test_a_conversation_stays_on_trial_while_the_share_grows() -> None:
     """Nobody's prompt cache is lost, nobody sees two versions by turns."""
     small, large = (
-        arms(Lane(live=RULES, canary=TRIAL, canary_share=share), "rollout = { holdback = 0 }") for share in (0.05, 0.25)
+        arms(CompiledSplit(live=RULES, canary=TRIAL, canary_share=share), "rollout = { holdback = 0 }")
+        for share in (0.05, 0.25)
     )
     assert all(large[number] == "canary" for number, arm in small.items() if arm == "canary")
 
@@ -146,8 +149,12 @@ def test_a_conversation_stays_on_trial_while_the_share_grows() -> None:
 def test_some_conversations_are_held_back_for_good() -> None:
     """The same ones whatever is live or on trial, so that the benefit of rules stays measured."""
     held = [
-        {number for number, arm in arms(lane, "rollout = { holdback = 0.1 }").items() if arm == "holdback"}
-        for lane in (Lane(live=RULES), Lane(live=TRIAL), Lane(live=RULES, canary=TRIAL, canary_share=1.0))
+        {number for number, arm in arms(split, "rollout = { holdback = 0.1 }").items() if arm == "holdback"}
+        for split in (
+            CompiledSplit(live=RULES),
+            CompiledSplit(live=TRIAL),
+            CompiledSplit(live=RULES, canary=TRIAL, canary_share=1.0),
+        )
     ]
     assert held[0] == held[1] == held[2]
     assert 140 < len(held[0]) < 260
@@ -155,13 +162,13 @@ def test_some_conversations_are_held_back_for_good() -> None:
 
 def test_without_rules_nobody_is_held_back() -> None:
     """There is nothing to hold back."""
-    assert set(arms(Lane(), "rollout = { holdback = 0.5 }").values()) == {"weak"}
+    assert set(arms(CompiledSplit(), "rollout = { holdback = 0.5 }").values()) == {"weak"}
 
 
 def test_both_models_serve_in_the_shares_that_were_decided() -> None:
     """``serve = "canary"``: the first step until somebody decides, then what was decided, none included."""
     rollout = 'serve = "canary"\nrollout = { steps = [0.1, 1.0], holdback = 0 }'
-    first, half, none = (arms(Lane(live=RULES, weak_share=share), rollout) for share in (None, 0.5, 0.0))
+    first, half, none = (arms(CompiledSplit(live=RULES, weak_share=share), rollout) for share in (None, 0.5, 0.0))
     assert 140 < list(first.values()).count("weak") < 260
     assert 900 < list(half.values()).count("weak") < 1100
     assert set(none.values()) == {"strong"}
@@ -176,6 +183,6 @@ def test_a_shadowed_task_is_served_by_its_strong_model() -> None:
 
 def test_the_kill_switch_keeps_every_rule_out() -> None:
     """Live ones and those on trial."""
-    for lane in (Lane(live=RULES), Lane(live=RULES, canary=TRIAL, canary_share=1.0)):
-        plan = route(asked("gpt"), "sums", RuleSnapshot(lanes={"sums": lane}, injecting=False), settings())
+    for split in (CompiledSplit(live=RULES), CompiledSplit(live=RULES, canary=TRIAL, canary_share=1.0)):
+        plan = route(asked("gpt"), "sums", RuleSnapshot(splits={"sums": split}, injecting=False), settings())
         assert (plan.model, plan.injection) == ("small", None)

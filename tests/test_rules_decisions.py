@@ -4,7 +4,15 @@ import pytest
 
 from gateway.domain import ALL_TASKS, Activation, Rule, RuleSet
 from gateway.errors import Conflict, NotFound, PreceptorError
-from gateway.rules.decisions import named, put_live, roll_back, set_audit_rate, set_share, switch_injection, told
+from gateway.rules.decisions import (
+    describe,
+    put_live,
+    roll_back,
+    set_audit_rate,
+    set_share,
+    switch_injection,
+    version_name,
+)
 from gateway.store.memory import MemoryStore
 
 
@@ -33,9 +41,9 @@ def test_a_roll_back_ends_a_trial_first() -> None:
     made = store()
     put_live(made, "t", 1, now=1.0, by="ann", why="because")
     trial(made, 2, 0.25)
-    assert told(roll_back(made, "t", now=3.0, by="ann")) == "the trial of version 2 is over"
-    assert made.active()["t"].version == 1 and made.lanes()["t"].canary is None
-    assert told(roll_back(made, "t", now=4.0, by="ann")) == "no rules are live"
+    assert describe(roll_back(made, "t", now=3.0, by="ann")) == "the trial of version 2 is over"
+    assert made.active()["t"].version == 1 and made.traffic_splits()["t"].canary is None
+    assert describe(roll_back(made, "t", now=4.0, by="ann")) == "no rules are live"
     with pytest.raises(PreceptorError, match="nothing to roll back"):
         roll_back(made, "t", now=5.0, by="ann")
 
@@ -71,12 +79,13 @@ def test_decisions_are_told_in_words() -> None:
     """For histories and logs."""
     made = store()
     assert (
-        told(set_share(made, "t", 0.25, now=1.0, by="watch", why="")) == "the weak model gets 25% of the conversations"
+        describe(set_share(made, "t", 0.25, now=1.0, by="watch", why=""))
+        == "the weak model gets 25% of the conversations"
     )
-    assert told(switch_injection(made, False, now=1.0, by="ann")) == "injection is off"
+    assert describe(switch_injection(made, False, now=1.0, by="ann")) == "injection is off"
     drawn = set_audit_rate(made, "t", 0.1, now=1.0, by="sweep", why="")
-    assert told(drawn) == "10% of the exchanges are drawn into the audit sample"
-    assert made.lanes()["t"].audit_rate == 0.1
+    assert describe(drawn) == "10% of the exchanges are drawn into the audit sample"
+    assert made.traffic_splits()["t"].audit_rate == 0.1
     trial(made, 2, 0.05)
-    assert told(made.history("t")[-1]) == "version 2 is on trial with 5% of the conversations"
-    assert (named(None), named(3)) == ("no rules", "version 3")
+    assert describe(made.history("t")[-1]) == "version 2 is on trial with 5% of the conversations"
+    assert (version_name(None), version_name(3)) == ("no rules", "version 3")

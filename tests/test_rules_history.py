@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Activation, RuleSet
 from gateway.errors import PreceptorError
-from gateway.rules.history import lanes_of, previous, standing, taken_off
+from gateway.rules.history import active_decisions, previous, taken_off, traffic_split
 
 
 def entry(version: int | None) -> Activation:
@@ -56,7 +56,7 @@ def test_what_was_taken_off_is_what_somebody_objected_to_last(history: list[Acti
 @given(st.lists(st.sampled_from([kind(version) for version in (1, 2, 3) for kind in (entry, on_trial, ended)])))
 def test_what_serves_was_not_taken_off(history: list[Activation]) -> None:
     """Live or on trial, whatever happened before."""
-    now = standing(history)
+    now = active_decisions(history)
     assert not taken_off(history) & {one.version for one in (now.live, now.canary) if one is not None}
 
 
@@ -75,14 +75,14 @@ def test_rolling_back_again_and_again_ends_at_no_rules(versions: list[int | None
 def test_a_trial_stands_beside_what_is_live_until_something_goes_live() -> None:
     """Its share is the newest one; a live decision ends it, whatever it decides."""
     trial = [decided(2, kind="canary", share=0.05), decided(2, kind="canary", share=0.25)]
-    now = standing([entry(1), *trial])
+    now = active_decisions([entry(1), *trial])
     assert (now.live, now.canary) == (entry(1), trial[1])
-    assert standing([entry(1), *trial, entry(1)]).canary is None
+    assert active_decisions([entry(1), *trial, entry(1)]).canary is None
 
 
 def test_a_share_of_nothing_ends_a_trial() -> None:
     """What was live stays live."""
-    now = standing([entry(1), decided(2, kind="canary", share=0.05), decided(2, kind="canary", share=0.0)])
+    now = active_decisions([entry(1), decided(2, kind="canary", share=0.05), decided(2, kind="canary", share=0.0)])
     assert (now.live, now.canary) == (entry(1), None)
 
 
@@ -93,11 +93,11 @@ def test_rolling_back_passes_over_trials_and_shares() -> None:
 
 
 def test_lanes_hold_the_rule_sets_and_shares_in_effect() -> None:
-    """A decision for no rules leaves the lane empty."""
+    """A decision for no rules leaves the split empty."""
     first, second = (RuleSet(task="t", version=version) for version in (1, 2))
     history = [entry(1), decided(2, kind="canary", share=0.25), decided(None, kind="share", share=0.1)]
-    lanes = lanes_of(standing(history), {1: first, 2: second})
-    assert (lanes.live, lanes.canary, lanes.canary_share, lanes.weak_share) == (first, second, 0.25, 0.1)
-    assert lanes.audit_rate is None
-    assert lanes_of(standing([decided(None, kind="audit", share=0.5)]), {}).audit_rate == 0.5
-    assert lanes_of(standing([entry(1), entry(None)]), {1: first}).live is None
+    splits = traffic_split(active_decisions(history), {1: first, 2: second})
+    assert (splits.live, splits.canary, splits.canary_share, splits.weak_share) == (first, second, 0.25, 0.1)
+    assert splits.audit_rate is None
+    assert traffic_split(active_decisions([decided(None, kind="audit", share=0.5)]), {}).audit_rate == 0.5
+    assert traffic_split(active_decisions([entry(1), entry(None)]), {1: first}).live is None

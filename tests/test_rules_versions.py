@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
 from gateway.errors import NotFound
-from gateway.rules.versions import difference, found, gain
+from gateway.rules.versions import difference, gain, get_version
 from gateway.store.memory import MemoryStore
 
 FIRST = RuleSet(task="t", version=1, rules=(Rule(text="Add."), Rule(text="Be brief.")))
@@ -15,13 +15,13 @@ def test_a_version_is_found_by_number_and_the_live_one_without() -> None:
     """What is not there is said with what to do."""
     store = MemoryStore()
     with pytest.raises(NotFound, match="no active rule set"):
-        found(store, "t", None)
+        get_version(store, "t", None)
     store.publish(FIRST)
     store.publish(SECOND)
     store.activate(Activation(task="t", version=2, created=1.0, by="test"))
-    assert (found(store, "t", 1).version, found(store, "t", None).version) == (1, 2)
+    assert (get_version(store, "t", 1).version, get_version(store, "t", None).version) == (1, 2)
     with pytest.raises(NotFound, match="no version 3: see 'preceptor rules list t'"):
-        found(store, "t", 3)
+        get_version(store, "t", 3)
 
 
 def test_a_difference_names_versions_rules_and_form() -> None:

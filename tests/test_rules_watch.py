@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from gateway.domain import Activation, Lanes, Rule, RuleSet
+from gateway.domain import Activation, Rule, RuleSet, TrafficSplit
 from gateway.errors import StoreError
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.rules.watch import refresh, watch
@@ -29,9 +29,9 @@ class FlakyStore(MemoryStore):
             raise StoreError("the database is locked")
         return super().revision()
 
-    def lanes(self) -> dict[str, Lanes]:
+    def traffic_splits(self) -> dict[str, TrafficSplit]:
         self.readings += 1
-        return super().lanes()
+        return super().traffic_splits()
 
 
 def activate(store: MemoryStore, version: int | None) -> None:
@@ -46,7 +46,7 @@ def store_with_two_versions() -> FlakyStore:
 
 
 def versions(live: LiveRules) -> dict[str, int]:
-    return {task: lane.live.rule_set.version for task, lane in live.current.lanes.items() if lane.live is not None}
+    return {task: split.live.rule_set.version for task, split in live.current.splits.items() if split.live is not None}
 
 
 def test_an_activation_is_followed() -> None:

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain import Activation, Evidence, Exchange, Feedback, Lanes, Measured, Rule, RuleSet, ToolCall, Usage
+from gateway.domain import (
+    Activation,
+    Evidence,
+    Exchange,
+    Feedback,
+    Measured,
+    Rule,
+    RuleSet,
+    ToolCall,
+    TrafficSplit,
+    Usage,
+)
 from gateway.errors import Conflict, NotFound
 from gateway.store.base import MAX_FEEDBACK, Audited, Graded, Store, TaskCounts
 
@@ -506,15 +517,15 @@ def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
         Activation(task="*", version=None, created=6.0, by="t", kind="injection", share=0.0),
     ):
         store.activate(entry)
-    assert store.lanes() == {
-        "sums": Lanes(
+    assert store.traffic_splits() == {
+        "sums": TrafficSplit(
             live=store.rule_set("sums", 1),
             canary=store.rule_set("sums", 2),
             canary_share=0.25,
             weak_share=0.5,
             audit_rate=0.125,
         ),
-        "other": Lanes(),
+        "other": TrafficSplit(),
     }
     assert list(store.active()) == ["sums"]
     assert not store.injecting()

@@ -17,11 +17,11 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery, QueryParameter
 
 from gateway.auth import bearer
-from gateway.domain import Activation, Lanes
+from gateway.domain import Activation, TrafficSplit
 from gateway.errors import BadRequest, NotFound, Unauthorized
-from gateway.rules.decisions import put_live, roll_back, served_by_both, set_share, switch_injection, told
+from gateway.rules.decisions import describe, put_live, roll_back, served_by_both, set_share, switch_injection
 from gateway.rules.files import to_dict
-from gateway.rules.versions import difference, found
+from gateway.rules.versions import difference, get_version
 from gateway.rules.watch import refresh
 from gateway.services import Services
 from gateway.settings.keys import digest
@@ -84,23 +84,23 @@ async def list_tasks(services: NamedDependency[Services]) -> list[dict[str, Any]
     store = services.store
 
     def read() -> list[dict[str, Any]]:
-        lanes = store.lanes()
-        return [_state(services, task, lanes.get(task, Lanes())) for task in services.settings.tasks]
+        splits = store.traffic_splits()
+        return [_state(services, task, splits.get(task, TrafficSplit())) for task in services.settings.tasks]
 
     return await asyncio.to_thread(read)
 
 
-def _state(services: Services, task: str, lanes: Lanes) -> dict[str, Any]:
-    section, canary = services.settings.tasks[task], lanes.canary
+def _state(services: Services, task: str, splits: TrafficSplit) -> dict[str, Any]:
+    section, canary = services.settings.tasks[task], splits.canary
     return {
         "task": task,
         "weak": section.weak,
         "strong": section.strong,
         "serve": section.serve,
         "policy": section.rollout.policy,
-        "rules": lanes.live.version if lanes.live is not None else None,
-        "canary": None if canary is None else {"version": canary.version, "share": lanes.canary_share},
-        "weak_share": lanes.weak_share,
+        "rules": splits.live.version if splits.live is not None else None,
+        "canary": None if canary is None else {"version": canary.version, "share": splits.canary_share},
+        "weak_share": splits.weak_share,
         "live": ROLLOUT.json(services.store, task),
     }
 
@@ -123,7 +123,7 @@ async def show_rules(
     services: NamedDependency[Services], task: FromQuery[str], version: FromQuery[int | None] = None
 ) -> dict[str, Any]:
     """Return a version (default: the live one) in the form of an export."""
-    return to_dict(await asyncio.to_thread(found, services.store, _known(services, task), version))
+    return to_dict(await asyncio.to_thread(get_version, services.store, _known(services, task), version))
 
 
 @get("/rules/diff")
@@ -136,7 +136,7 @@ async def diff_rules(
     """Compare two versions."""
     store = services.store
     _known(services, task)
-    before, after = await asyncio.to_thread(lambda: (found(store, task, old), found(store, task, new)))
+    before, after = await asyncio.to_thread(lambda: (get_version(store, task, old), get_version(store, task, new)))
     return {"task": task, "from": old, "to": new, "diff": difference(before, after)}
 
 
@@ -226,4 +226,4 @@ async def _decided(services: Services, decide: Callable[[], Activation]) -> dict
 
 
 def _entry(decision: Activation) -> dict[str, Any]:
-    return {**msgspec.to_builtins(decision), "told": told(decision)}
+    return {**msgspec.to_builtins(decision), "told": describe(decision)}

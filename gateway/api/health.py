@@ -52,8 +52,8 @@ async def metrics(services: NamedDependency[Services]) -> bytes:
 def update_gauges(services: Services) -> None:
     """Set the gauges that nothing updates between two scrapes: active rule sets, calls under way."""
     for task in services.settings.tasks:
-        lane = services.rules.current.lanes.get(task)
-        services.telemetry.rules(task, lane.live.rule_set.version if lane and lane.live else 0)
+        split = services.rules.current.splits.get(task)
+        services.telemetry.rules(task, split.live.rule_set.version if split and split.live else 0)
     for name, upstream in services.serving.upstreams.items():
         if isinstance(upstream, Guarded):
             services.telemetry.upstream_calls(name, in_flight=upstream.in_flight, waiting=upstream.waiting)

@@ -7,9 +7,17 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
-from gateway.rules.decisions import named, put_live, roll_back, served_by_both, set_share, switch_injection, told
+from gateway.rules.decisions import (
+    describe,
+    put_live,
+    roll_back,
+    served_by_both,
+    set_share,
+    switch_injection,
+    version_name,
+)
 from gateway.rules.files import read_rule_set, to_dict
-from gateway.rules.versions import difference, found, gain
+from gateway.rules.versions import difference, gain, get_version
 
 _BY = "command line"
 
@@ -51,7 +59,7 @@ def show(config: Path | None, as_json: bool, task: str, version: int | None) -> 
     """A version (default: the active one) with its evidence."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        rule_set = found(store, known_task(settings, task), version)
+        rule_set = get_version(store, known_task(settings, task), version)
     if as_json:
         print_json(to_dict(rule_set))
         return
@@ -70,8 +78,8 @@ def diff(config: Path | None, task: str, a: int, b: int) -> None:
     """Compare two versions."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        old, new = (found(store, known_task(settings, task), version) for version in (a, b))
-    for line in difference(old, new) or [f"{named(a)} and {named(b)} are the same"]:
+        old, new = (get_version(store, known_task(settings, task), version) for version in (a, b))
+    for line in difference(old, new) or [f"{version_name(a)} and {version_name(b)} are the same"]:
         click.echo(line)
 
 
@@ -101,7 +109,7 @@ def export(config: Path | None, task: str, version: int | None) -> None:
     """Write a version (default: the active one) as JSON to stdout."""
     settings = settings_of(config)
     with store_of(settings) as store:
-        rule_set = found(store, known_task(settings, task), version)
+        rule_set = get_version(store, known_task(settings, task), version)
     click.echo(msgspec.json.format(msgspec.json.encode(to_dict(rule_set)), indent=2))
 
 
@@ -117,7 +125,7 @@ def activate(config: Path | None, task: str, version: str) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         put_live(store, known_task(settings, task), number, now=time.time(), by=_BY, why="activated by hand")
-    click.echo(f"{task}: {named(number)} {'are' if number is None else 'is'} live")
+    click.echo(f"{task}: {version_name(number)} {'are' if number is None else 'is'} live")
 
 
 @rules.command(epilog="Example: preceptor rules rollback arithmetic")
@@ -131,7 +139,7 @@ def rollback(config: Path | None, task: str) -> None:
     settings = settings_of(config)
     with store_of(settings) as store:
         done = roll_back(store, known_task(settings, task), now=time.time(), by=_BY)
-    click.echo(f"{task}: rolled back, {told(done)}")
+    click.echo(f"{task}: rolled back, {describe(done)}")
 
 
 @rules.command(epilog="Example: preceptor rules history arithmetic")
@@ -144,7 +152,7 @@ def history(config: Path | None, task: str) -> None:
         entries = store.history(known_task(settings, task))
     for entry in entries:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.created))
-        click.echo(f"{when}  {told(entry):<28} {entry.by}: {entry.why}")
+        click.echo(f"{when}  {describe(entry):<28} {entry.by}: {entry.why}")
 
 
 @rules.command(epilog="Example: preceptor rules share arithmetic 0.25")
@@ -160,7 +168,7 @@ def share(config: Path | None, task: str, share: float) -> None:
     served_by_both(known_task(settings, task), settings.tasks[task].serve)
     with store_of(settings) as store:
         done = set_share(store, task, share, now=time.time(), by=_BY, why="set by hand")
-    click.echo(f"{task}: {told(done)}")
+    click.echo(f"{task}: {describe(done)}")
 
 
 @rules.command(epilog="Example: preceptor rules injection off")

@@ -33,8 +33,8 @@ class RoutePlan(Value, frozen=True):
         return self.injection.rule_set.version if self.injection else None
 
 
-class Lane(Value, frozen=True):
-    """The rule sets of a task, ready to be injected; see ``domain.Lanes``."""
+class CompiledSplit(Value, frozen=True):
+    """The rule sets of a task, ready to be injected; see ``domain.TrafficSplit``."""
 
     live: Injection | None = None
     canary: Injection | None = None
@@ -44,16 +44,16 @@ class Lane(Value, frozen=True):
 
 
 class RuleSnapshot(Value, frozen=True):
-    """Every task's lanes at one moment."""
+    """Every task's splits at one moment."""
 
-    lanes: Mapping[str, Lane] = {}
+    splits: Mapping[str, CompiledSplit] = {}
     injecting: bool = True
     """``False`` while rule sets are switched off."""
     revision: int = -1
     """The store's revision of this state; -1 before the first reading."""
 
 
-_NO_RULES = Lane()
+_NO_RULES = CompiledSplit()
 
 
 def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings: Settings) -> RoutePlan:
@@ -61,7 +61,7 @@ def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings
     if task is not None:
         assert isinstance(envelope, Conversation), "only conversations have a task"
         section = settings.tasks[task]
-        arm, injection = choose_arm(envelope, task, section, snapshot.lanes.get(task, _NO_RULES))
+        arm, injection = choose_arm(envelope, task, section, snapshot.splits.get(task, _NO_RULES))
         if not (settings.injection and snapshot.injecting):
             injection = None
         fallbacks = tuple(plan_for(envelope, other, settings, task=task, arm="fallback") for other in section.fallback)
@@ -81,26 +81,26 @@ def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings
     )
 
 
-def choose_arm(envelope: Conversation, task: str, section: Task, lane: Lane) -> tuple[Arm, Injection | None]:
+def choose_arm(envelope: Conversation, task: str, section: Task, split: CompiledSplit) -> tuple[Arm, Injection | None]:
     """Choose the arm of a conversation. Only the weak model gets rules: they were verified on it.
 
     A conversation stays on its arm while a share grows. A trial of another version draws anew.
     """
     if section.serve in ("strong", "shadow"):
         return "strong", None
-    holdback = section.rollout.holdback if lane.live is not None else 0.0
-    if section.serve == "weak" and lane.canary is None and holdback == 0.0:
-        return "weak", lane.live
+    holdback = section.rollout.holdback if split.live is not None else 0.0
+    if section.serve == "weak" and split.canary is None and holdback == 0.0:
+        return "weak", split.live
     key = conversation_key(envelope)
     if section.serve == "canary":
-        share = lane.weak_share if lane.weak_share is not None else section.rollout.steps[0]
+        share = split.weak_share if split.weak_share is not None else section.rollout.steps[0]
         if bucket(key, f"{task} share") >= share:
             return "strong", None
     if holdback and bucket(key, f"{task} holdback") < holdback:
         return "holdback", None
-    if lane.canary is not None and bucket(key, f"{task} {lane.canary.rule_set.version}") < lane.canary_share:
-        return "canary", lane.canary
-    return "weak", lane.live
+    if split.canary is not None and bucket(key, f"{task} {split.canary.rule_set.version}") < split.canary_share:
+        return "canary", split.canary
+    return "weak", split.live
 
 
 def plan_for(

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from gateway.domain import Lanes, RuleSet
+from gateway.domain import RuleSet, TrafficSplit
 from gateway.routing.inject import Injection, compile_rules
-from gateway.routing.route import Lane, RuleSnapshot
+from gateway.routing.route import CompiledSplit, RuleSnapshot
 
 
 class LiveRules:
@@ -13,12 +13,12 @@ class LiveRules:
     def __init__(self) -> None:
         self.current = RuleSnapshot()
 
-    def swap(self, lanes: Mapping[str, Lanes], revision: int, *, injecting: bool = True) -> None:
-        """Replace the lanes for every request from now on."""
+    def swap(self, splits: Mapping[str, TrafficSplit], revision: int, *, injecting: bool = True) -> None:
+        """Replace the splits for every request from now on."""
         known = {
             (task, injection.rule_set.version): injection
-            for task, lane in self.current.lanes.items()
-            for injection in (lane.live, lane.canary)
+            for task, split in self.current.splits.items()
+            for injection in (split.live, split.canary)
             if injection is not None
         }
 
@@ -29,15 +29,15 @@ class LiveRules:
             return old if old is not None and old.rule_set == rule_set else compile_rules(rule_set)
 
         self.current = RuleSnapshot(
-            lanes={
-                task: Lane(
-                    live=compiled(lanes_of_task.live),
-                    canary=compiled(lanes_of_task.canary),
-                    canary_share=lanes_of_task.canary_share,
-                    weak_share=lanes_of_task.weak_share,
-                    audit_rate=lanes_of_task.audit_rate,
+            splits={
+                task: CompiledSplit(
+                    live=compiled(split.live),
+                    canary=compiled(split.canary),
+                    canary_share=split.canary_share,
+                    weak_share=split.weak_share,
+                    audit_rate=split.audit_rate,
                 )
-                for task, lanes_of_task in lanes.items()
+                for task, split in splits.items()
             },
             injecting=injecting,
             revision=revision,

@@ -5,7 +5,7 @@ Each blocks on the store and raises ``StoreError``; ``Conflict`` where somebody 
 
 from gateway.domain import ALL_TASKS, Activation
 from gateway.errors import Conflict
-from gateway.rules.history import previous, standing
+from gateway.rules.history import active_decisions, previous
 from gateway.store.base import Store
 
 
@@ -22,7 +22,7 @@ def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") ->
     Raises ``PreceptorError`` where there is nothing to roll back.
     """
     history = store.history(task)
-    trial = standing(history).canary
+    trial = active_decisions(history).canary
     if trial is not None:
         decision = Activation(
             task=task, version=trial.version, created=now, by=by, why=why or "rolled back",
@@ -30,8 +30,8 @@ def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") ->
         )  # fmt: skip
     else:
         target = previous(history)
-        live = standing(history).live
-        left = named(live.version if live is not None else None)
+        live = active_decisions(history).live
+        left = version_name(live.version if live is not None else None)
         decision = Activation(task=task, version=target, created=now, by=by, why=why or f"rolled back from {left}")
     store.activate(decision, after=len(history))
     return decision
@@ -65,20 +65,20 @@ def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = 
     return decision
 
 
-def named(version: int | None) -> str:
+def version_name(version: int | None) -> str:
     """A version in words."""
     return "no rules" if version is None else f"version {version}"
 
 
-def told(decision: Activation) -> str:
+def describe(decision: Activation) -> str:
     """An entry of a history in words."""
     match decision.kind:
         case "live":
-            return f"{named(decision.version)} {'are' if decision.version is None else 'is'} live"
+            return f"{version_name(decision.version)} {'are' if decision.version is None else 'is'} live"
         case "canary" if decision.share == 0:
-            return f"the trial of {named(decision.version)} is over"
+            return f"the trial of {version_name(decision.version)} is over"
         case "canary":
-            return f"{named(decision.version)} is on trial with {decision.share:.0%} of the conversations"
+            return f"{version_name(decision.version)} is on trial with {decision.share:.0%} of the conversations"
         case "share":
             return f"the weak model gets {decision.share:.0%} of the conversations"
         case "audit":

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from gateway.domain import Activation, Lanes, RuleSet, Value
+from gateway.domain import Activation, RuleSet, TrafficSplit, Value
 from gateway.errors import PreceptorError
 
 
-class Standing(Value, frozen=True):
+class ActiveDecisions(Value, frozen=True):
     """The entries of a history that are still in effect."""
 
     live: Activation | None = None
@@ -16,7 +16,7 @@ class Standing(Value, frozen=True):
     audit: Activation | None = None
 
 
-def standing(history: Iterable[Activation]) -> Standing:
+def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
     """What is in effect after a task's entries, oldest first. The newest one of each kind is enough."""
     live: Activation | None = None
     canary: Activation | None = None
@@ -31,13 +31,13 @@ def standing(history: Iterable[Activation]) -> Standing:
             share = entry
         elif entry.kind == "audit":
             audit = entry
-    return Standing(live=live, canary=canary, share=share, audit=audit)
+    return ActiveDecisions(live=live, canary=canary, share=share, audit=audit)
 
 
-def lanes_of(now: Standing, versions: Mapping[int | None, RuleSet]) -> Lanes:
+def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) -> TrafficSplit:
     """What serves, with the rule sets themselves."""
     live, canary = now.live, now.canary
-    return Lanes(
+    return TrafficSplit(
         live=versions.get(live.version) if live is not None else None,
         canary=versions.get(canary.version) if canary is not None else None,
         canary_share=canary.share if canary is not None else 0.0,

@@ -7,7 +7,7 @@ from gateway.errors import NotFound
 from gateway.store.base import Store
 
 
-def found(store: Store, task: str, version: int | None) -> RuleSet:
+def get_version(store: Store, task: str, version: int | None) -> RuleSet:
     """A version, or the live one. Blocks; raises ``NotFound``."""
     rule_set = store.active().get(task) if version is None else store.rule_set(task, version)
     if rule_set is None:

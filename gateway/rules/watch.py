@@ -17,7 +17,7 @@ def refresh(store: Store, live: LiveRules) -> None:
     revision = store.revision()
     if revision != live.current.revision:
         # Read after the revision: an activation in between is at worst read twice, never missed.
-        live.swap(store.lanes(), revision, injecting=store.injecting())
+        live.swap(store.traffic_splits(), revision, injecting=store.injecting())
         log.info("rules swapped", extra={"action": "rules.swap", "revision": revision})
 
 

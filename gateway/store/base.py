@@ -15,10 +15,10 @@ from gateway.domain import (
     CycleRecord,
     Exchange,
     Feedback,
-    Lanes,
     RuleSet,
     Source,
     Status,
+    TrafficSplit,
     Usage,
     Value,
 )
@@ -163,7 +163,7 @@ class Store(Protocol):
     def active(self) -> dict[str, RuleSet]:
         """The live rule set of every task that has one."""
 
-    def lanes(self) -> dict[str, Lanes]:
+    def traffic_splits(self) -> dict[str, TrafficSplit]:
         """What serves every task that has a history; read in one transaction."""
 
     def injecting(self) -> bool:

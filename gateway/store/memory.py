@@ -14,11 +14,11 @@ from gateway.domain import (
     CycleRecord,
     Exchange,
     Feedback,
-    Lanes,
     RuleSet,
+    TrafficSplit,
 )
 from gateway.errors import Conflict, NotFound
-from gateway.rules.history import lanes_of, standing
+from gateway.rules.history import active_decisions, traffic_split
 from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
 from gateway.store.rows import encode_expected
 
@@ -190,13 +190,15 @@ class MemoryStore:
             self._activations.append(activation)
 
     def active(self) -> dict[str, RuleSet]:
-        return {task: lanes.live for task, lanes in self.lanes().items() if lanes.live is not None}
+        return {task: splits.live for task, splits in self.traffic_splits().items() if splits.live is not None}
 
-    def lanes(self) -> dict[str, Lanes]:
+    def traffic_splits(self) -> dict[str, TrafficSplit]:
         with self._lock:
             tasks = {entry.task for entry in self._activations} - {ALL_TASKS}
             return {
-                task: lanes_of(standing(self.history(task)), {one.version: one for one in self.rule_sets(task)})
+                task: traffic_split(
+                    active_decisions(self.history(task)), {one.version: one for one in self.rule_sets(task)}
+                )
                 for task in tasks
             }
 

@@ -10,9 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
-from gateway.domain import ALL_TASKS, Activation, CycleRecord, Lanes, RuleSet
+from gateway.domain import ALL_TASKS, Activation, CycleRecord, RuleSet, TrafficSplit
 from gateway.errors import Conflict, NotFound
-from gateway.rules.history import lanes_of, standing
+from gateway.rules.history import active_decisions, traffic_split
 from gateway.store.database import Database
 from gateway.store.rows import rule_set_of, rule_set_row
 from gateway.store.schema import activations, cycles, notes, rule_sets
@@ -55,22 +55,22 @@ class SqlRules:
             connection.execute(sa.insert(activations), msgspec.structs.asdict(activation))
 
     def active(self) -> dict[str, RuleSet]:
-        return {task: lanes.live for task, lanes in self.lanes().items() if lanes.live is not None}
+        return {task: splits.live for task, splits in self.traffic_splits().items() if splits.live is not None}
 
-    def lanes(self) -> dict[str, Lanes]:
+    def traffic_splits(self) -> dict[str, TrafficSplit]:
         newest = sa.select(sa.func.max(activations.c.id)).group_by(activations.c.task, activations.c.kind)
         statement = sa.select(activations).where(activations.c.id.in_(newest)).order_by(activations.c.id)
         histories: dict[str, list[Activation]] = {}
-        lanes: dict[str, Lanes] = {}
+        splits: dict[str, TrafficSplit] = {}
         with self._database.read() as connection:
             for entry in map(_activation, connection.execute(statement).mappings()):
                 histories.setdefault(entry.task, []).append(entry)
             for task in histories.keys() - {ALL_TASKS}:
-                now = standing(histories[task])
+                now = active_decisions(histories[task])
                 wanted = [entry.version for entry in (now.live, now.canary) if entry and entry.version is not None]
                 rows = connection.execute(_rule_sets(task, *wanted)).mappings()
-                lanes[task] = lanes_of(now, {row["version"]: rule_set_of(row) for row in rows})
-        return lanes
+                splits[task] = traffic_split(now, {row["version"]: rule_set_of(row) for row in rows})
+        return splits
 
     def injecting(self) -> bool:
         statement = (

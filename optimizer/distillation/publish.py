@@ -4,7 +4,7 @@ import msgspec
 
 from gateway.domain import Activation, Evidence, RuleSet, Value
 from gateway.errors import Conflict
-from gateway.rules.history import standing, taken_off
+from gateway.rules.history import active_decisions, taken_off
 from gateway.store.base import Store
 
 
@@ -51,7 +51,7 @@ def publish(
     if share == 0:
         return Published(rule_set=stored, activated=False, note="it waits for 'preceptor rules activate'")
     history = store.history(candidate.task)
-    now_serving = standing(history)
+    now_serving = active_decisions(history)
     live = now_serving.live.version if now_serving.live is not None else None
     if live == stored.version:
         return Published(rule_set=stored, activated=True)

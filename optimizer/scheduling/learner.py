@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.context import LearnerContext
 from gateway.domain import CycleRecord, Value
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from gateway.store.notes import DRIFT
@@ -189,7 +189,7 @@ class Learner:
 
     def _waits_for_trial(self, task: str) -> bool:
         """Decide whether a rule set of the task is on trial; the log says so once for each."""
-        trial = standing(self._context.store.history(task)).canary
+        trial = active_decisions(self._context.store.history(task)).canary
         waits_for = trial.version if trial is not None else None
         if trial is not None and self._trials.get(task) != waits_for:
             log.info("no cycle while version %s is on trial", waits_for, extra={"action": "cycle.waits", "task": task})

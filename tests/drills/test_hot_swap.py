@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain import Lanes, Rule, RuleSet, Scratchpad
+from gateway.domain import Rule, RuleSet, Scratchpad, TrafficSplit
 from tests.fakes import FakeUpstream, asked, served
 
 SWAPS = 10_000
@@ -45,7 +45,7 @@ async def test_ten_thousand_swaps_under_load_lose_and_mix_nothing(stream: bool) 
     async with served(upstream) as gateway:
         live = gateway.services.rules
         revision = gateway.services.store.revision()  # the store has not moved: whoever follows it changes nothing
-        live.swap({"arithmetic": Lanes(live=rule_set(1))}, revision)
+        live.swap({"arithmetic": TrafficSplit(live=rule_set(1))}, revision)
 
         async def ask() -> None:
             while not swapped.is_set():
@@ -57,7 +57,7 @@ async def test_ten_thousand_swaps_under_load_lose_and_mix_nothing(stream: bool) 
 
         async def swap() -> None:
             for version in range(2, SWAPS + 2):
-                live.swap({"arithmetic": Lanes(live=rule_set(version))}, revision)
+                live.swap({"arithmetic": TrafficSplit(live=rule_set(version))}, revision)
                 if version % 25 == 0:
                     await asyncio.sleep(0.002)
             swapped.set()

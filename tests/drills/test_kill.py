@@ -25,7 +25,7 @@ import httpx
 
 from gateway.domain import Exchange, Feedback
 from gateway.formats.chat import open_chat
-from gateway.routing.route import Lane, choose_arm
+from gateway.routing.route import CompiledSplit, choose_arm
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.rules.watch import refresh
 from gateway.services import Services
@@ -134,7 +134,7 @@ class Town:
         """Before it all: traffic with feedback, acknowledged."""
         with contextlib.closing(SqlStore.open(self.folder)) as self._store:
             for number in range(count):
-                exchange = self._exchange(number, BEGAN - count + number, Lane())
+                exchange = self._exchange(number, BEGAN - count + number, CompiledSplit())
                 self._store.record([exchange])
                 expected = float(answer(json.loads(exchange.request)["messages"][-1]["content"]))
                 self._store.add_feedback(Feedback(exchange_id=exchange.id, created=BEGAN, expected=expected))
@@ -143,14 +143,14 @@ class Town:
         """Recorded by the gateway, which another process is here; again is once."""
         live = LiveRules()
         refresh(self.store, live)
-        at, lane = self._now - 30.0, live.current.lanes.get(TASK, Lane())
-        self.store.record([self._exchange(1000 * (step + 1) + number, at + number, lane) for number in range(12)])
+        at, split = self._now - 30.0, live.current.splits.get(TASK, CompiledSplit())
+        self.store.record([self._exchange(1000 * (step + 1) + number, at + number, split) for number in range(12)])
 
-    def _exchange(self, number: int, created: float, lane: Lane) -> Exchange:
+    def _exchange(self, number: int, created: float, split: CompiledSplit) -> Exchange:
         text = f"What is {1000 + number} plus {'twice ' if number % 2 else ''}{2 * (number % 40) + 2}?"
         messages = [{"role": "system", "content": BASE_PROMPT}, {"role": "user", "content": text}]
         request = json.dumps({"model": "gpt-4o-mini", "messages": messages}).encode()
-        arm, injected = choose_arm(open_chat(request), TASK, self._settings.tasks[TASK], lane)
+        arm, injected = choose_arm(open_chat(request), TASK, self._settings.tasks[TASK], split)
         told = [rule.text for rule in injected.rule_set.rules] if injected is not None else []
         reply = weak_reply({"messages": [{"role": "system", "content": " ".join(told)}, messages[-1]]})
         return Exchange(

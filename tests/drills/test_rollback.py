@@ -86,8 +86,8 @@ class Drill:
 
     def is_over(self) -> bool:
         """Whether version 2 gets no conversation any more."""
-        lanes = self.world.store.lanes()[TASK]
-        return 2 not in [one.version for one in (lanes.live, lanes.canary) if one is not None]
+        splits = self.world.store.traffic_splits()[TASK]
+        return 2 not in [one.version for one in (splits.live, splits.canary) if one is not None]
 
     def harmed(self) -> int:
         """Requests that version 1 would have answered right."""
@@ -167,7 +167,7 @@ async def test_a_trial_that_a_fooled_gate_began_ends_by_itself(tmp_path: Path, s
         )  # fmt: skip
         given = {"incumbent": store.active()[TASK], "share": 0.05, "started": now, "now": now, "by": "cycle"}
         publish(store, rules(CURES["twice"], BAD), fooled, **given)  # type: ignore[arg-type]
-        here.world.services.rules.swap(store.lanes(), store.revision())
+        here.world.services.rules.swap(store.traffic_splits(), store.revision())
         await here.requests(3600, until=here.is_over)
         assert here.decisions[1] == ("canary", 2, "cycle") and here.decisions[-1] == ("canary", 2, "watch")
         assert store.history(TASK)[-1].share == 0

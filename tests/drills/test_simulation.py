@@ -37,7 +37,7 @@ async def test_quality_rises_drift_is_answered_and_the_end_is_proven(tmp_path: P
                 await here.tick()
             if number % 50 == 49:
                 await here.learn()
-        store, live = here.store, here.store.lanes()["arithmetic"].live
+        store, live = here.store, here.store.traffic_splits()["arithmetic"].live
         history, drift = store.history("arithmetic"), store.note("drift/arithmetic")
         graded = store.graded("arithmetic", limit=REQUESTS)
         shadows = [one for one in store.observed("arithmetic", since=0, limit=2 * REQUESTS) if one.arm == "shadow"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gateway.domain import Activation, Arm, Source, Value
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from gateway.settings import Task
 from gateway.store.base import Observed
 
@@ -98,7 +98,7 @@ def pairings(history: Sequence[Activation], section: Task) -> list[Pairing]:
     """Return the present comparisons of a task, by its history and configuration."""
     if section.serve in ("strong", "shadow"):
         return []
-    now, pairs = standing(history), []
+    now, pairs = active_decisions(history), []
     if now.canary is not None:
         began = trial_began(history)
         pairs.append(

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Activation, Value
-from gateway.rules.decisions import named
-from gateway.rules.history import Standing, previous, standing
+from gateway.rules.decisions import version_name
+from gateway.rules.history import ActiveDecisions, active_decisions, previous
 from gateway.settings import Rollout, Task
 from optimizer.monitoring.rollout.arms import Subject
 from optimizer.monitoring.rollout.comparison import Comparison, Guardrail
@@ -94,7 +94,7 @@ def decide(
         ]
         if any(rail.evidence.e_value >= DOUBT for rail in rails):
             doubts.add(subject)
-    serving = standing(history)
+    serving = active_decisions(history)
     assessment = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
     if rollout.rollback:
         for worst in sorted(harm, key=lambda entry: ("trial", "strong", "past", "holdback").index(entry.subject)):
@@ -112,7 +112,7 @@ def decide(
     return msgspec.structs.replace(assessment, waiting=tuple(waiting))
 
 
-def weak_share(section: Task, serving: Standing) -> float:
+def weak_share(section: Task, serving: ActiveDecisions) -> float:
     """Return the weak model's share of the conversations."""
     if section.serve == "canary":
         return serving.share.share if serving.share is not None else section.rollout.steps[0]
@@ -124,7 +124,9 @@ def _why(rail: Guardrail, comparison: Comparison) -> str:
     return f"{rail.name} {comparison.pairing.name}: {rail.why} ({numbers})"
 
 
-def _ended(task: str, serving: Standing, history: Sequence[Activation], harm: Harm, now: float) -> Activation | None:
+def _ended(
+    task: str, serving: ActiveDecisions, history: Sequence[Activation], harm: Harm, now: float
+) -> Activation | None:
     """Return the decision that ends a harm; ``None`` if it has ended already."""
     if harm.subject == "trial":
         if serving.canary is None or serving.canary.version != harm.version:
@@ -142,13 +144,13 @@ def _ended(task: str, serving: Standing, history: Sequence[Activation], harm: Ha
 
 
 def _trial(
-    task: str, section: Task, serving: Standing, step: Step | None, doubted: bool, now: float
+    task: str, section: Task, serving: ActiveDecisions, step: Step | None, doubted: bool, now: float
 ) -> Activation | str | None:
     """Return the next step of a trial, or its condition."""
     trial, rollout = serving.canary, section.rollout
     if trial is None:
         return None
-    name = f"the trial of {named(trial.version)}"
+    name = f"the trial of {version_name(trial.version)}"
     if rollout.policy != "canary":
         return f"{name} waits for a person: the policy is {rollout.policy!r}"
     if weak_share(section, serving) == 0:
@@ -169,7 +171,7 @@ def _share(
     task: str,
     section: Task,
     history: Sequence[Activation],
-    serving: Standing,
+    serving: ActiveDecisions,
     step: Step | None,
     doubted: bool,
     agreement: ModelAgreement,
@@ -184,7 +186,9 @@ def _share(
     if share == 0:
         if not _new_rules(history):
             return "the weak model's share waits for a person or a new rule set"
-        why = f"{named(serving.live.version if serving.live else None)} has not been tried on these conversations"
+        why = (
+            f"{version_name(serving.live.version if serving.live else None)} has not been tried on these conversations"
+        )
         return _given(task, rollout.steps[0], why, now)
     awaited = _awaited(rollout, step, doubted)
     bound = agreement.bound(rollout.alpha)

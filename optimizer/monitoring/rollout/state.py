@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Activation, Value
-from gateway.rules.history import Standing, standing
+from gateway.rules.history import ActiveDecisions, active_decisions
 from gateway.settings import Task
 from gateway.store.base import Observed
 from gateway.store.notes import Note
@@ -31,7 +31,7 @@ class RolloutState(Value, frozen=True):
         full: bool, now: float,
     ) -> "RolloutState":  # fmt: skip
         """Return the state after another look at the newest rows, oldest first; ``full`` if some were left out."""
-        serving = standing(history)
+        serving = active_decisions(history)
         live = serving.live.version if serving.live is not None else None
         comparisons: list[Comparison] = []
         steps: dict[Subject, Step] = {}
@@ -54,7 +54,7 @@ class RolloutState(Value, frozen=True):
         )
 
     def _step(
-        self, section: Task, serving: Standing, before: Comparison, after: Comparison, rows: Sequence[Observed],
+        self, section: Task, serving: ActiveDecisions, before: Comparison, after: Comparison, rows: Sequence[Observed],
         now: float,
     ) -> Step:  # fmt: skip
         pairing, entry = after.pairing, serving.canary if after.pairing.subject == "trial" else serving.share

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from gateway.domain import Activation, Value
-from gateway.rules.decisions import named, told
-from gateway.rules.history import Standing
+from gateway.rules.decisions import describe, version_name
+from gateway.rules.history import ActiveDecisions
 from gateway.settings import Task
 from gateway.store.notes import RolloutView
 from optimizer.monitoring.rollout.arms import Subject
@@ -76,7 +76,7 @@ def _used_up(comparison: Comparison) -> bool:
 
 def rollout_status(
     section: Task,
-    serving: Standing,
+    serving: ActiveDecisions,
     comparisons: Sequence[Comparison],
     agreement: ModelAgreement,
     drift: DriftWatch | None,
@@ -94,7 +94,7 @@ def rollout_status(
     wrong = (*wrong, *(f"harm: {harm.why}" for harm in course.harm))
     if drift is not None and drift.noticed_at is not None:
         wrong = (*wrong, f"drift: {drift.why}")
-    lines = [f"serves {section.serve}: {_lanes(serving, section)}"]
+    lines = [f"serves {section.serve}: {_in_words(serving, section)}"]
     lines += [
         _line(comparison) for comparison in comparisons if comparison.challenger.seen or comparison.challenger.labelled
     ]
@@ -161,17 +161,17 @@ def _compared(comparison: Comparison, rails: Sequence[Guardrail]) -> Compared:
     )
 
 
-def _lanes(serving: Standing, section: Task) -> str:
-    lanes = [told(serving.live) if serving.live else "no rules are live"]
+def _in_words(serving: ActiveDecisions, section: Task) -> str:
+    parts = [describe(serving.live) if serving.live else "no rules are live"]
     if serving.canary is not None:
-        lanes.append(told(serving.canary))
+        parts.append(describe(serving.canary))
     if section.serve == "canary":
-        lanes.append(f"the weak model gets {weak_share(section, serving):.0%}")
-    return ", ".join(lanes)
+        parts.append(f"the weak model gets {weak_share(section, serving):.0%}")
+    return ", ".join(parts)
 
 
 def _line(comparison: Comparison) -> str:
     c, i = comparison.challenger, comparison.incumbent
     labels = f", labelled wrong {c.wrong} of {c.labelled} against {i.wrong} of {i.labelled}" if c.labelled else ""
-    of = "the weak model" if comparison.pairing.subject == "strong" else named(comparison.pairing.version)
+    of = "the weak model" if comparison.pairing.subject == "strong" else version_name(comparison.pairing.version)
     return f"{of}, {comparison.pairing.name}: bad {c.bad} of {c.seen} against {i.bad} of {i.seen}{labels}"

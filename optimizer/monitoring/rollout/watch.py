@@ -14,8 +14,8 @@ import msgspec
 from gateway.context import LearnerContext
 from gateway.domain import Activation
 from gateway.errors import Conflict
-from gateway.rules.decisions import told
-from gateway.rules.history import standing
+from gateway.rules.decisions import describe
+from gateway.rules.history import active_decisions
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.notes import DRIFT, ROLLOUT, DriftNotice
@@ -62,12 +62,12 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
             return  # another decision came first: the next look sees it
         history = [*history, assessment.decision]
         fields = {"action": "rollout.decide", "task": task, "why": assessment.decision.why}
-        log.warning(told(assessment.decision), extra=fields)
+        log.warning(describe(assessment.decision), extra=fields)
     if state.drift is not None and state.drift.noticed_at == now:
         DRIFT.write(store, DriftNotice(time=now, version=state.drift.version, why=state.drift.why), task)
     status = rollout_status(
         section,
-        standing(history),
+        active_decisions(history),
         state.comparisons,
         state.agreement,
         state.drift,

@@ -16,7 +16,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from gateway.app import build_app
-from gateway.domain import Exchange, Lanes, Rule, RuleSet, Usage
+from gateway.domain import Exchange, Rule, RuleSet, TrafficSplit, Usage
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import raw
 from gateway.http_server.connection import HttpProtocol
@@ -92,7 +92,7 @@ def gateway() -> Services:
     made = services(config, {"mock": upstream}, new_id=lambda prefix: prefix + "0" * 32, clock=lambda: 1.0,
                     wall_clock=lambda: 1.0)  # fmt: skip
     rules = RuleSet(task="arithmetic", version=1, rules=tuple(Rule(text=text) for text in RULES))
-    made.rules.swap({"arithmetic": Lanes(live=rules)}, 1)
+    made.rules.swap({"arithmetic": TrafficSplit(live=rules)}, 1)
     return made
 
 
@@ -137,7 +137,7 @@ def parts(made: Services) -> dict[str, Part]:
     body, long = (request_body("tiny", stream=False, prompt_bytes=size) for size in (0, 10**5))
     request, serving = open_chat(body), made.serving
     snapshot = made.rules.current
-    injection = snapshot.lanes["arithmetic"].live
+    injection = snapshot.splits["arithmetic"].live
     assert injection is not None
     changes = {"model": raw("tiny-1b"), **request.with_system(injection.text)}
     exchange = Exchange(

@@ -111,7 +111,7 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     yield timed("read the configuration", lambda: load(file), limit_ms=1000)
     yield timed("build the classifier", lambda: Classifier(settings.tasks), limit_ms=1000)
     classifier, live = Classifier(settings.tasks), LiveRules()
-    live.swap(store.lanes(), 1)
+    live.swap(store.traffic_splits(), 1)
     yield timed("build the look-up of keys", lambda: Keyring(settings.keys), limit_ms=100)
     keys = Keyring(settings.keys)
     shown = itertools.cycle(
@@ -140,8 +140,8 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     )  # fmt: skip
     activate_one(store)
     yield timed("read all active rule sets", store.active, limit_ms=500)
-    lanes = store.lanes()
-    yield timed("swap rules after one changed", lambda: live.swap(lanes, 2), limit_ms=10)
+    splits = store.traffic_splits()
+    yield timed("swap rules after one changed", lambda: live.swap(splits, 2), limit_ms=10)
     yield timed("ask whether rules changed (twice a second)", store.revision, limit_ms=5, times=20)
 
 

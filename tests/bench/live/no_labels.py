@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from gateway.rules.decisions import told
+from gateway.rules.decisions import describe
 from gateway.settings import NumericGrader
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore
@@ -159,7 +159,7 @@ def _tell(outcome: dict[str, Any], store: Store) -> None:
     for rule in outcome["rules"]:
         say(f"  rule: {rule['text']} (form: {outcome['scratchpad']})")
     for entry in store.history(TASK):
-        say(f"  history: {told(entry)}, by {entry.by}: {entry.why}")
+        say(f"  history: {describe(entry)}, by {entry.by}: {entry.why}")
 
 
 async def _asked(client: Client, asked: Sequence[Problem]) -> list[ClientReply]:

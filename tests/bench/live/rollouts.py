@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.rules.history import standing
+from gateway.rules.history import active_decisions
 from tests.rollouts import Chance, Town, entry, section
 
 
@@ -26,7 +26,7 @@ def worse(base: float, harm: float) -> Chance:
 
 def gone(town: Town) -> bool:
     """Whether nobody gets the rules any more."""
-    now = standing(town.history)
+    now = active_decisions(town.history)
     return now.canary is None and (now.live is None or now.live.version is None)
 
 
