@@ -1,4 +1,4 @@
-"""Every error that can reach a client or a shell, as one tree.
+"""The tree of every error for a client or a shell.
 
 ::
 
@@ -10,22 +10,22 @@
     │   ├── Unauthorized               401  code invalid_api_key
     │   ├── Forbidden                  403  the key is right, and not for that
     │   ├── MethodNotAllowed           405
-    │   ├── Conflict                   409  the state is no longer what the request was made for
+    │   ├── Conflict                   409  the state has changed since, or a bound is reached
     │   ├── BodyTooLarge               413
     │   └── RateLimited                429  code rate_limit_exceeded
     ├── Overloaded                     503  the gateway itself cannot take it now
     ├── UpstreamError                  502  code upstream_error
     │   ├── UpstreamUnreachable        502  refused, reset before a status, unknown host
-    │   ├── UpstreamGarbage            502  an answer that is not what the protocol promises
+    │   ├── UpstreamGarbage            502  an answer against the protocol
     │   ├── UpstreamBroken             502  the answer broke off
     │   ├── UpstreamTimeout            504  connect, first byte, idle or total
     │   └── UpstreamResting            503  left alone for a while after many failures in a row
     ├── UpstreamRefused                (its own status, body and headers are handed on)
     └── StoreError                     503  the database cannot be read or written now
 
-Each class carries the HTTP status and OpenAI's ``type`` and ``code``, so that the client's SDK raises what it would
-raise against OpenAI. Foreign errors are mapped where they enter (``upstream/``, ``store/``, ``settings``), chained
-with ``from``. No message carries a key, a header or a prompt.
+Each class carries the HTTP status and OpenAI's ``type`` and ``code``: the client's SDK raises its usual exception.
+Foreign errors are mapped at the seams (``upstream/``, ``store/``, ``settings``) and chained with ``from``. No message
+carries a key, a header or a prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ _SHOWN = 200
 
 
 class PreceptorError(Exception):
-    """Root of the tree. ``str(error)`` is one line that says what to do."""
+    """Root of the tree. ``str(error)`` is one line with advice."""
 
     status: int = 500
     type: str = "api_error"
@@ -59,27 +59,27 @@ class PreceptorError(Exception):
         self.message = message
         self.param = param
         self.headers = headers
-        """What the response says beside its body, in lower case: when to come back, and whether to."""
+        """Headers of the response, in lower case, such as ``retry-after``."""
         if code is not None:
             self.code = code
 
     def body(self) -> bytes:
-        """The error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
+        """Return the error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
         return error_body(self.message, self.type, self.param, self.code)
 
 
 def shown(text: str) -> str:
-    """What a client wrote, as far as a message repeats it."""
+    """Return a client's text, cut for a message."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def error_body(message: str, type_: str, param: str | None = None, code: str | None = None) -> bytes:
-    """OpenAI's error object as JSON bytes."""
+    """Return OpenAI's error object as JSON bytes."""
     return msgspec.json.encode({"error": {"message": message, "type": type_, "param": param, "code": code}})
 
 
 class ConfigurationError(PreceptorError):
-    """The configuration cannot be used. ``mistakes`` holds each one with its key or line."""
+    """The configuration cannot be used. ``mistakes`` holds each mistake with its key or line."""
 
     def __init__(self, source: str, mistakes: Sequence[str]) -> None:
         super().__init__("; ".join(f"{source}: {mistake}" for mistake in mistakes))
@@ -95,7 +95,7 @@ class BadRequest(PreceptorError):
 
 
 class NotFound(BadRequest):
-    """Nothing is there under that path or id."""
+    """The path or id does not exist."""
 
     status = 404
 
@@ -133,7 +133,7 @@ class MethodNotAllowed(BadRequest):
 
 
 class Conflict(BadRequest):
-    """What was decided goes by a state that has changed, or would exceed a bound."""
+    """The state has changed since the request was made, or a bound is reached."""
 
     status = 409
 
@@ -177,7 +177,7 @@ class UpstreamError(PreceptorError):
     ) -> None:
         super().__init__(message, param=param, code=code, headers=headers)
         self.sent = sent
-        """Whether the upstream may have received the request. If not, it can be sent again, whatever it asks for."""
+        """``False``: the upstream has not received the request, so any request can be sent again."""
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -187,7 +187,7 @@ class UpstreamUnreachable(UpstreamError):
 
 
 class UpstreamGarbage(UpstreamError):
-    """The upstream answered something that is not the protocol."""
+    """The upstream's answer breaks the protocol."""
 
     code = "upstream_garbage"
 
@@ -225,7 +225,7 @@ class UpstreamRefused(PreceptorError):
 
 
 class StoreError(PreceptorError):
-    """The database cannot be read or written now; what was acknowledged is kept in memory and retried."""
+    """The database cannot be read or written now; acknowledged exchanges stay in memory and are tried again."""
 
     status = 503
     type = "service_unavailable_error"

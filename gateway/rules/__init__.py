@@ -1,1 +1,1 @@
-"""The rule sets that are live: one immutable snapshot, swapped by one assignment."""
+"""Decisions about rule sets: their history, versions and files, and the watch over the store for new decisions."""

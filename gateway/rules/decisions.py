@@ -1,6 +1,6 @@
-"""The decisions that a person or the watch takes about a task's rule sets: one entry in its history each.
+"""Decisions of a person or the watch about a task's rule sets: one entry in its history each.
 
-Each blocks on the store and raises ``StoreError``; ``Conflict`` where somebody else decided at the same moment.
+Each function blocks on the store and raises ``StoreError``, or ``Conflict`` after another decision at the same moment.
 """
 
 from gateway.domain import ALL_TASKS, Activation
@@ -10,16 +10,16 @@ from gateway.store.base import Store
 
 
 def put_live(store: Store, task: str, version: int | None, *, now: float, by: str, why: str) -> Activation:
-    """Make a version live, or ``None``: no rules. Raises ``NotFound``."""
+    """Make a version live; ``None`` for no rules. Raises ``NotFound``."""
     decision = Activation(task=task, version=version, created=now, by=by, why=why)
     store.activate(decision)
     return decision
 
 
 def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") -> Activation:
-    """End the trial under way or, if there is none, make live again what was live before.
+    """End the trial under way; without a trial, make the version before live again.
 
-    Raises ``PreceptorError`` where there is nothing to roll back.
+    Raises ``PreceptorError`` if there is nothing to roll back.
     """
     history = store.history(task)
     trial = active_decisions(history).canary
@@ -52,13 +52,13 @@ def set_audit_rate(store: Store, task: str, rate: float, *, now: float, by: str,
 
 
 def served_by_both(task: str, serve: str) -> None:
-    """Raises ``Conflict`` unless a task is served by both models: only then is there something to share out."""
+    """Raise ``Conflict`` unless both models serve a task: only then are there shares."""
     if serve != "canary":
         raise Conflict(f"task {task!r} has serve = {serve!r}: shares are for serve = 'canary'", param="share")
 
 
 def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = "") -> Activation:
-    """The kill switch: whether any task's rule set is injected."""
+    """Switch the injection of every task's rules on or off: the kill switch."""
     share = 1.0 if on else 0.0
     decision = Activation(task=ALL_TASKS, version=None, created=now, by=by, why=why, kind="injection", share=share)
     store.activate(decision)
@@ -66,12 +66,12 @@ def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = 
 
 
 def version_name(version: int | None) -> str:
-    """A version in words."""
+    """Return a version in words."""
     return "no rules" if version is None else f"version {version}"
 
 
 def describe(decision: Activation) -> str:
-    """An entry of a history in words."""
+    """Return an entry of a history in words."""
     match decision.kind:
         case "live":
             return f"{version_name(decision.version)} {'are' if decision.version is None else 'is'} live"

@@ -1,4 +1,4 @@
-"""What a task's history comes to: what is live, what is on trial, what was live before, what was taken off. Pure."""
+"""The meaning of a task's history: the live version, the trial, the version before, the versions taken off. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +7,7 @@ from gateway.errors import PreceptorError
 
 
 class ActiveDecisions(Value, frozen=True):
-    """The entries of a history that are still in effect."""
+    """The entries of a history in effect."""
 
     live: Activation | None = None
     canary: Activation | None = None
@@ -17,7 +17,7 @@ class ActiveDecisions(Value, frozen=True):
 
 
 def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
-    """What is in effect after a task's entries, oldest first. The newest one of each kind is enough."""
+    """Return the entries in effect after a task's history, oldest first. The newest entry of each kind is enough."""
     live: Activation | None = None
     canary: Activation | None = None
     share: Activation | None = None
@@ -35,7 +35,7 @@ def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
 
 
 def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) -> TrafficSplit:
-    """What serves, with the rule sets themselves."""
+    """Return the decisions in effect with the rule sets themselves."""
     live, canary = now.live, now.canary
     return TrafficSplit(
         live=versions.get(live.version) if live is not None else None,
@@ -47,10 +47,10 @@ def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) 
 
 
 def previous(history: Iterable[Activation]) -> int | None:
-    """What was live before the present version; ``None`` for no rules.
+    """Return the version to roll back to; ``None`` for no rules.
 
-    A roll-back points further back each time: versions that were rolled back from are not returned to. Raises
-    ``PreceptorError`` when nothing is live.
+    Each roll-back points further back: a version once rolled back from is not returned to. Raises ``PreceptorError``
+    when nothing is live.
     """
     stack, _ = _replayed(history)
     if len(stack) == 1:
@@ -59,16 +59,16 @@ def previous(history: Iterable[Activation]) -> int | None:
 
 
 def taken_off(history: Iterable[Activation]) -> frozenset[int]:
-    """Versions that served and that somebody objected to since: rolled back from, or their trial ended.
+    """Return the versions taken off the air: rolled back from, or with an ended trial.
 
-    Not what was only replaced; nor what went live or on trial again afterwards: that objection was withdrawn.
+    A replaced version is none of them, nor a version live or on trial again afterwards: its objection was withdrawn.
     """
     stack, off = _replayed(history)
     return frozenset(version for version in off if version is not None and version != stack[-1])
 
 
 def _replayed(history: Iterable[Activation]) -> tuple[list[int | None], set[int | None]]:
-    """What lies on top of what, the live version last and no rules first; and what was taken off."""
+    """Return the stack of live versions, no rules first and the live one last, and the versions taken off."""
     stack: list[int | None] = [None]
     off: set[int | None] = set()
     for entry in history:

@@ -1,4 +1,4 @@
-"""Versions of a task's rule sets: found by number, compared, and what their evidence says in one line."""
+"""Versions of a task's rule sets: by number, as a difference, and their evidence in one line."""
 
 import difflib
 
@@ -8,16 +8,16 @@ from gateway.store.base import Store
 
 
 def get_version(store: Store, task: str, version: int | None) -> RuleSet:
-    """A version, or the live one. Blocks; raises ``NotFound``."""
+    """Return a version; the live version for ``None``. Blocks; raises ``NotFound``."""
     rule_set = store.active().get(task) if version is None else store.rule_set(task, version)
     if rule_set is None:
-        what = "no active rule set" if version is None else f"no version {version}"
-        raise NotFound(f"task {task!r} has {what}: see 'preceptor rules list {task}'")
+        missing = "no active rule set" if version is None else f"no version {version}"
+        raise NotFound(f"task {task!r} has {missing}: see 'preceptor rules list {task}'")
     return rule_set
 
 
 def difference(old: RuleSet, new: RuleSet) -> list[str]:
-    """What changed from one version to another, as the lines of a unified diff; none if nothing did."""
+    """Return the lines of a unified diff between two versions; none for equal ones."""
     names = f"version {old.version}", f"version {new.version}"
     return list(difflib.unified_diff(_lines(old), _lines(new), *names, lineterm=""))
 
@@ -27,7 +27,7 @@ def _lines(rule_set: RuleSet) -> list[str]:
 
 
 def gain(rule_set: RuleSet) -> str:
-    """What verification found."""
+    """Return the result of the verification in one line."""
     evidence = rule_set.evidence
     if evidence is None:
         return "not verified"

@@ -1,4 +1,4 @@
-"""Follows the store: whoever activates a rule set, in this process or another, is followed within a second."""
+"""The watch over the store: an activation, by this process or another, takes effect within a second."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ INTERVAL_S = 0.5
 
 
 def refresh(store: Store, live: LiveRules) -> None:
-    """Swap the snapshot if the store has moved on. Blocks on the store; raises ``StoreError``."""
+    """Swap the snapshot after a new activation. Blocks on the store; raises ``StoreError``."""
     revision = store.revision()
     if revision != live.current.revision:
         # Read after the revision: an activation in between is at worst read twice, never missed.
@@ -22,7 +22,7 @@ def refresh(store: Store, live: LiveRules) -> None:
 
 
 async def watch(store: Store, live: LiveRules, *, interval_s: float = INTERVAL_S) -> None:
-    """Refresh until cancelled. While the store cannot be read, the rules that are live stay live."""
+    """Refresh until cancelled. While the store cannot be read, the live rules stay live."""
     down = False
     while True:
         try:

@@ -1,2 +1,4 @@
-"""Where exchanges, feedback, rule sets and cycles are kept. Not on the request path: reads come from
-``rules.snapshot``, writes go through ``writer``."""
+"""The store of exchanges, feedback, rule sets and cycles.
+
+It is not on the request path: a request reads ``routing.rule_snapshot`` and writes through ``writer``.
+"""

@@ -27,11 +27,11 @@ MAX_FEEDBACK = 20
 """Judgements of one exchange that are kept from each source."""
 AUTOMATIC: frozenset[Source] = frozenset({"shadow", "outcome"})
 """Sources that look at an exchange once: a second judgement repeats the first."""
-WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): nothing that is said of it is stored"
+WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): no feedback on it is stored"
 
 
 class Graded(Value, frozen=True):
-    """An exchange and the latest feedback that was given for it."""
+    """An exchange and a judgement of it."""
 
     exchange: Exchange
     feedback: Feedback
@@ -67,7 +67,7 @@ class Observed(Value, frozen=True):
 
 
 class TaskCounts(Value, frozen=True):
-    """What the store knows of a task, for listings."""
+    """The store's counts of a task, for listings."""
 
     exchanges: int = 0
     errors: int = 0
@@ -81,26 +81,26 @@ class Store(Protocol):
     """Exchanges and feedback in, graded exchanges out; rule sets with one active version per task; cycles."""
 
     def record(self, batch: Sequence[Exchange]) -> None:
-        """Add exchanges in one transaction. An id that is already there is skipped, so a retried batch is safe."""
+        """Add exchanges in one transaction. A known id is skipped, so a batch can be tried again."""
 
     def add_feedback(self, feedback: Feedback) -> bool:
-        """Add feedback; ``False`` (and nothing written) if the exchange is unknown, as a shadow is to clients.
+        """Add feedback; returns ``False``, and writes nothing, for an unknown exchange. Clients do not know shadows.
 
-        Of a shadow and of an outcome the first counts for an exchange, later ones are left out. Raises ``Conflict``
-        where clients have said ``MAX_FEEDBACK`` things of one exchange, and for one that is kept out of learning: what
-        its client said is not to be stored.
+        Of the sources ``AUTOMATIC`` the first judgement of an exchange is kept, later ones are skipped. Raises
+        ``Conflict`` for an exchange with ``MAX_FEEDBACK`` judgements of the source, and for an exchange kept out of
+        learning.
         """
 
     def exchange(self, exchange_id: str) -> Exchange | None: ...
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
-        """The newest ``limit`` exchanges of a task that ended ``ok`` and have feedback, newest first.
+        """Return the newest ``limit`` exchanges of a task with status ``ok`` and feedback, newest first.
 
-        Each comes with the feedback that counts.
+        Each comes with the feedback of highest precedence.
         """
 
     def ungraded(self, *, limit: int) -> list[Graded]:
-        """Up to ``limit`` judgements of any task that only the grader can turn into a verdict, oldest first.
+        """Return up to ``limit`` judgements of any task for the grader, oldest first.
 
         They have ``expected`` and neither ``correct`` nor ``score``, and the grader was not asked yet.
         """
@@ -112,35 +112,35 @@ class Store(Protocol):
         """
 
     def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
-        """The newest ``limit`` exchanges of a task's audit sample that arrived at or after ``since``, newest first.
+        """Return the newest ``limit`` exchanges of a task's audit sample since a time, newest first.
 
-        Labelled or not, and whatever their status.
+        The sample holds labelled and unlabelled exchanges of every status.
         """
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
-        """Up to ``limit`` exchanges in the order in which they were recorded, and the position behind the last one.
+        """Return up to ``limit`` exchanges in the order of recording, and the position behind the last of them.
 
-        Begin with ``after=0``; the position that comes back is ``after`` of the next reading.
+        Begin with ``after=0``; the returned position is ``after`` of the next reading.
         """
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
-        """The newest ``limit`` exchanges of a task that arrived at or after ``since``, oldest first."""
+        """Return the newest ``limit`` exchanges of a task since a time, oldest first."""
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
-        """The newest ``limit`` exchanges of a task's arm that ended ``ok``, newest first."""
+        """Return the newest ``limit`` exchanges of a task's arm with status ``ok``, newest first."""
 
     def unclaimed(self, *, limit: int) -> list[Exchange]:
-        """The newest ``limit`` exchanges without a task that ended ``ok`` and may be learnt from, newest first."""
+        """Return the newest ``limit`` exchanges without a task, with status ``ok`` and not withheld, newest first."""
 
     def forget(self, before: float, *, limit: int) -> int:
-        """Delete up to ``limit`` exchanges that arrived before a time, oldest first, with their feedback.
+        """Delete up to ``limit`` exchanges from before a time, oldest first, with their feedback.
 
-        Returns how many it found. The exchange that was recorded last stays, whatever its age: positions are counted
-        from it (``recorded``).
+        Returns their number. The exchange recorded last stays at any age: positions are counted from it
+        (``recorded``).
         """
 
     def counts(self) -> dict[str, TaskCounts]:
-        """Counts per task that has exchanges. What a shadow answered, and what is said of that, is in none."""
+        """Return the counts of every task with exchanges. Shadows and feedback on them are left out."""
 
     def publish(self, rule_set: RuleSet) -> RuleSet:
         """Store an immutable rule set under the task's next version (1, 2, ...) and return it with that version.
@@ -151,44 +151,44 @@ class Store(Protocol):
     def rule_set(self, task: str, version: int) -> RuleSet | None: ...
 
     def rule_sets(self, task: str) -> list[RuleSet]:
-        """All versions of a task, oldest first."""
+        """Return all versions of a task, oldest first."""
 
     def activate(self, activation: Activation, *, after: int | None = None) -> None:
-        """Append to a task's history, in one transaction, and so make its decision take effect.
+        """Append a decision to a task's history in one transaction; it takes effect with that.
 
-        Raises ``NotFound`` if the version does not exist, and ``Conflict`` if the history has not the length ``after``,
-        because somebody else decided meanwhile.
+        Raises ``NotFound`` for an unknown version, and ``Conflict`` if the history has another length than ``after``:
+        somebody else decided meanwhile.
         """
 
     def active(self) -> dict[str, RuleSet]:
-        """The live rule set of every task that has one."""
+        """Return the live rule sets by task; tasks without one are left out."""
 
     def traffic_splits(self) -> dict[str, TrafficSplit]:
-        """What serves every task that has a history; read in one transaction."""
+        """Return the present split of every task with a history, read in one transaction."""
 
     def injecting(self) -> bool:
-        """Whether rule sets are injected at all; ``False`` after the kill switch."""
+        """Return ``False`` while the kill switch holds back every rule set."""
 
     def history(self, task: str) -> list[Activation]:
-        """Every activation of a task, oldest first."""
+        """Return every activation of a task, oldest first."""
 
     def revision(self) -> int:
-        """A number that grows with each activation, cheap to poll."""
+        """Return a number that grows with each activation, cheap to poll."""
 
     def note(self, key: str) -> bytes | None:
-        """A small thing that somebody wants to remember."""
+        """Return a note's bytes; ``store.notes`` gives them a type."""
 
     def put_note(self, key: str, value: bytes) -> None: ...
 
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
-        """Open a cycle. An older open cycle of the task is left as it is; the caller resumes that one first."""
+        """Open a cycle. An older open cycle of the task stays open; the caller resumes it first."""
 
     def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None: ...
 
     def open_cycle(self, task: str) -> CycleRecord | None:
-        """The newest cycle of a task that has not ended."""
+        """Return the newest cycle of a task without an end."""
 
     def cycles(self, task: str, *, limit: int) -> list[CycleRecord]:
-        """The newest cycles of a task, newest first."""
+        """Return the newest cycles of a task, newest first."""
 
     def close(self) -> None: ...

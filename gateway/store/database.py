@@ -1,7 +1,7 @@
-"""The SQL database under the store: connections, transactions, migrations, and errors said in one line.
+"""The SQL database under the store: connections, transactions, migrations, and errors in one line.
 
-Writers begin with ``BEGIN IMMEDIATE``, so that two processes take turns instead of failing when they upgrade a lock.
-Knows nothing of what is stored.
+Writers begin with ``BEGIN IMMEDIATE``: two processes take turns instead of failing as they upgrade a lock. This module
+knows nothing of the tables' content.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ _ADVICE = {
 
 
 class Database:
-    """An engine whose transactions raise ``StoreError`` and nothing else of the database's."""
+    """An engine whose transactions turn every error of the database into ``StoreError``."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
         self._reading = engine
@@ -73,24 +73,24 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection within one transaction that sees one state of the database."""
+        """Open a transaction on one state of the database."""
         with self._mapped(), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A connection within one transaction that no other writer runs beside."""
+        """Open a transaction beside no other writer's."""
         with self._mapped(), self._writing.begin() as connection:
             yield connection
 
     def compiled(self, statement: sa.Insert) -> SQLCompiler:
-        """A statement in this database's words."""
+        """Return a statement in this database's dialect."""
         compiled = statement.compile(dialect=self._writing.dialect)
         assert isinstance(compiled, SQLCompiler)
         return compiled
 
     def close(self) -> None:
-        """Close the idle connections; one in use closes when its transaction ends."""
+        """Close the idle connections; a connection in use closes at the end of its transaction."""
         self._reading.dispose()
 
     @contextmanager
@@ -117,7 +117,7 @@ class Database:
 
 
 def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
-    """An engine whose connections leave every ``BEGIN`` to us: the driver would begin late, and never for reads."""
+    """Return an engine with ``BEGIN`` left to us: the driver would begin late, and never for reads."""
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"isolation_level": None, "timeout": busy_timeout_s},
@@ -138,9 +138,9 @@ def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
 
 
 def _write_ahead(path: Path, busy_timeout_s: float) -> None:
-    """Have the file say that its journal is a write-ahead log, which every connection after this one goes by.
+    """Mark the file's journal as a write-ahead log, for every later connection.
 
-    One opener at a time: of two that switch a new file at once, SQLite refuses one instead of letting it wait.
+    One opener at a time: SQLite refuses the second of two that switch a new file at once, instead of letting it wait.
     """
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -172,7 +172,10 @@ def _upgrade(connection: sa.Connection, current: str | None, name: str) -> None:
 
 
 def explain(error: Exception, name: str) -> str:
-    """One line that says what to do. Goes by SQLite's own names of its errors; extended ones start with the plain."""
+    """Return the advice for an error in one line.
+
+    It goes by SQLite's names of errors: an extended name begins with the plain one.
+    """
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = str(getattr(cause, "sqlite_errorname", ""))
     for known, advice in _ADVICE.items():

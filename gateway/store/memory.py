@@ -1,7 +1,7 @@
-"""A store in memory: the same contract as the SQL store, gone with the process. For tests, ours and users'."""
+"""A store in memory for tests, ours and users': the SQL store's contract, gone with the process."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -21,6 +21,8 @@ from gateway.errors import Conflict, NotFound
 from gateway.rules.history import active_decisions, traffic_split
 from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
 from gateway.store.rows import encode_expected
+
+_created = attrgetter("created")
 
 
 class MemoryStore:
@@ -57,10 +59,10 @@ class MemoryStore:
             if exchange.reply is None and exchange.request == b"{}":
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
             given = self._feedback.setdefault(feedback.exchange_id, [])
-            said = sum(one.source == feedback.source for one in given)
-            if said and feedback.source in AUTOMATIC:
+            kept = sum(other.source == feedback.source for other in given)
+            if kept and feedback.source in AUTOMATIC:
                 return True
-            if said >= MAX_FEEDBACK:
+            if kept >= MAX_FEEDBACK:
                 raise Conflict(f"exchange {feedback.exchange_id!r} has feedback enough", param="id")
             given.append(feedback)
             return True
@@ -71,12 +73,12 @@ class MemoryStore:
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         with self._lock:
-            found = [
-                Graded(exchange=exchange, feedback=_counting(self._feedback[exchange.id]))
+            graded = [
+                Graded(exchange=exchange, feedback=_with_precedence(self._feedback[exchange.id]))
                 for exchange in self._exchanges.values()
                 if exchange.task == task and exchange.status == "ok" and exchange.id in self._feedback
             ]
-        return sorted(found, key=attrgetter("exchange.created"), reverse=True)[:limit]
+        return sorted(graded, key=attrgetter("exchange.created"), reverse=True)[:limit]
 
     def ungraded(self, *, limit: int) -> list[Graded]:
         with self._lock:
@@ -113,35 +115,38 @@ class MemoryStore:
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         with self._lock:
-            found = [id_ for id_, position in self._positions.items() if position > after][:limit]
-            return [self._exchanges[id_] for id_ in found], self._positions[found[-1]] if found else after
+            ids = [id_ for id_, position in self._positions.items() if position > after][:limit]
+            return [self._exchanges[id_] for id_ in ids], self._positions[ids[-1]] if ids else after
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
         with self._lock:
-            found = sorted(
-                (one for one in self._exchanges.values() if one.task == task and one.created >= since),
-                key=attrgetter("created"),
+            recent = sorted(
+                self._of(lambda exchange: exchange.task == task and exchange.created >= since), key=_created
             )
-            given = {one.id: _counting(self._feedback[one.id]) for one in found if one.id in self._feedback}
-        return [_observed(one, given.get(one.id)) for one in found[-limit:]]
+            given = {id_: _with_precedence(feedback) for id_, feedback in self._feedback.items()}
+        return [_observed(exchange, given.get(exchange.id)) for exchange in recent[-limit:]]
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         with self._lock:
-            found = [one for one in self._exchanges.values() if (one.task, one.arm, one.status) == (task, arm, "ok")]
-        return sorted(found, key=attrgetter("created"), reverse=True)[:limit]
+            answers = self._of(lambda exchange: (exchange.task, exchange.arm, exchange.status) == (task, arm, "ok"))
+        return sorted(answers, key=_created, reverse=True)[:limit]
 
     def unclaimed(self, *, limit: int) -> list[Exchange]:
         with self._lock:
-            found = [one for one in self._exchanges.values() if (one.task, one.status) == (None, "ok")]
-        learnable = [one for one in found if one.request != b"{}"]
-        return sorted(learnable, key=attrgetter("created"), reverse=True)[:limit]
+            learnable = self._of(
+                lambda exchange: (exchange.task, exchange.status) == (None, "ok") and exchange.request != b"{}"
+            )
+        return sorted(learnable, key=_created, reverse=True)[:limit]
+
+    def _of(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+        return [exchange for exchange in self._exchanges.values() if wanted(exchange)]
 
     def forget(self, before: float, *, limit: int) -> int:
         with self._lock:
             newest = self._newest()
             old = sorted(
-                (one for one in self._exchanges.values() if one.created < before and self._positions[one.id] < newest),
-                key=attrgetter("created"),
+                self._of(lambda exchange: exchange.created < before and self._positions[exchange.id] < newest),
+                key=_created,
             )[:limit]
             for exchange in old:
                 del self._exchanges[exchange.id], self._positions[exchange.id]
@@ -197,7 +202,7 @@ class MemoryStore:
             tasks = {entry.task for entry in self._activations} - {ALL_TASKS}
             return {
                 task: traffic_split(
-                    active_decisions(self.history(task)), {one.version: one for one in self.rule_sets(task)}
+                    active_decisions(self.history(task)), {rules.version: rules for rules in self.rule_sets(task)}
                 )
                 for task in tasks
             }
@@ -237,20 +242,20 @@ class MemoryStore:
 
     def open_cycle(self, task: str) -> CycleRecord | None:
         with self._lock:
-            found = (cycle for cycle in reversed(self._cycles) if cycle.task == task and cycle.ended is None)
-            return next(found, None)
+            unended = (cycle for cycle in reversed(self._cycles) if cycle.task == task and cycle.ended is None)
+            return next(unended, None)
 
     def cycles(self, task: str, *, limit: int) -> list[CycleRecord]:
         with self._lock:
             return [cycle for cycle in reversed(self._cycles) if cycle.task == task][:limit]
 
     def close(self) -> None:
-        """Nothing to give back; what is stored stays readable."""
+        """Do nothing: the content stays readable."""
 
 
-def _counting(given: Sequence[Feedback]) -> Feedback:
-    """The one that counts: by its source, then the newest; of two with the same time, the one that came later."""
-    return max(reversed(given), key=lambda one: (-SOURCES.index(one.source), one.created))
+def _with_precedence(given: Sequence[Feedback]) -> Feedback:
+    """Return the feedback with precedence: by source, then time, then order of arrival."""
+    return max(reversed(given), key=lambda feedback: (-SOURCES.index(feedback.source), feedback.created))
 
 
 def _observed(exchange: Exchange, given: Feedback | None) -> Observed:

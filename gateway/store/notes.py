@@ -1,4 +1,4 @@
-"""Notes: small values that outlive a process, each under a key of the store with a type of its own.
+"""Notes: small values with a key and a type each, kept in the store from process to process.
 
 - ``live/TASK``: ``RolloutView``, in full ``optimizer.monitoring.rollout.status.RolloutStatus``
 - ``drift/TASK``: ``DriftNotice``, the last drift of a live version
@@ -8,7 +8,7 @@
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
 
-A note that an older or newer version wrote in another form reads as if there were none.
+A note of another version in another form reads as if it were missing.
 """
 
 from typing import Any, Generic, TypeVar
@@ -34,7 +34,7 @@ class Note(Generic[T]):
         return self._name if task is None else f"{self._name}/{task}"
 
     def read(self, store: Store, task: str | None = None) -> T | None:
-        """Return the value; ``None`` where there is none that can be read. Blocks; raises ``StoreError``."""
+        """Return the value; ``None`` if it is missing or unreadable. Blocks; raises ``StoreError``."""
         value: T | None = _decoded(self._decoder, store.note(self.key(task)))
         return value
 
@@ -43,7 +43,7 @@ class Note(Generic[T]):
         store.put_note(self.key(task), msgspec.json.encode(value))
 
     def json(self, store: Store, task: str | None = None) -> Any:
-        """Return the value as plain JSON, with the fields that its type here does not know; ``None`` without one."""
+        """Return the value as plain JSON with all its fields; ``None`` if it is missing. Blocks."""
         return _decoded(_json, store.note(self.key(task)))
 
 
@@ -55,7 +55,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], noted: bytes | None) -> Any:
 
 
 class RolloutView(Value, frozen=True):
-    """The part of a roll-out's status that is shown to people."""
+    """A roll-out's status for people."""
 
     looked: float
     """Time of the look, in seconds since the epoch."""
@@ -66,7 +66,7 @@ class RolloutView(Value, frozen=True):
 
 
 class DriftNotice(Value, frozen=True):
-    """The moment at which the live version was noticed to do worse than verified."""
+    """The discovery that a live version does worse than verified."""
 
     time: float
     """Seconds since the epoch."""

@@ -1,8 +1,7 @@
-"""Deletes exchanges that are older than ``server.retention_days``, a few at a time, so that nobody waits for it.
+"""Deletion of exchanges older than ``server.retention_days``, in small batches: no request waits for it.
 
-Between two batches others get their turn at the database, twice as long as a batch took. Several gateways on one
-store may all do this: they find the same rows, and who comes second deletes nothing. The file does not shrink: its free
-pages are used by what is recorded next.
+Between two batches the database is free for twice the time of a batch. Several gateways on one store may all delete:
+they read the same rows, and the second deletes nothing. The file does not shrink: new records use its free pages.
 """
 
 import asyncio
@@ -17,21 +16,21 @@ log = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
 INTERVAL_S = 60.0
-"""Seconds between two looks for what has become too old."""
+"""Seconds between two looks for old exchanges."""
 BATCH = 50
-"""Exchanges that are deleted at once: a few milliseconds. More at once would not be quicker (0.12 ms each)."""
+"""Exchanges of a batch: a few milliseconds. A larger batch is not quicker (0.12 ms an exchange)."""
 REST = 2.0
-"""Pause between two batches, as a multiple of what the last one took."""
+"""Pause after a batch, as a multiple of its time."""
 
 
 async def clear(store: Store, before: float) -> int:
-    """Delete every exchange that arrived before a time; returns how many. Raises ``StoreError``."""
+    """Delete every exchange that arrived before a time; returns their number. Raises ``StoreError``."""
     done = 0
     while True:
         began = time.perf_counter()
-        found = await asyncio.to_thread(store.forget, before, limit=BATCH)
-        done += found
-        if found < BATCH:
+        deleted = await asyncio.to_thread(store.forget, before, limit=BATCH)
+        done += deleted
+        if deleted < BATCH:
             return done
         await asyncio.sleep(REST * (time.perf_counter() - began))
 
@@ -39,9 +38,9 @@ async def clear(store: Store, before: float) -> int:
 async def keep_clear(
     store: Store, days: Callable[[], float | None], clock: Callable[[], float], *, interval_s: float = INTERVAL_S
 ) -> None:
-    """Delete for ever what is older than ``days`` says at the time; nothing while it says ``None``.
+    """Delete exchanges older than ``days()``, look by look until cancelled; none while it returns ``None``.
 
-    ``clock`` is in seconds since the epoch. While the store fails, the next look tries again.
+    ``clock`` is in seconds since the epoch. After a failure of the store the next look tries again.
     """
     down = False
     while True:

@@ -9,8 +9,8 @@ from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall
 from gateway.teaching import Example, ExamplesMode, Worksheet
 
 
-class _Body(Value, frozen=True):
-    """What a rule set holds beyond its columns."""
+class RuleSetBody(Value, frozen=True):
+    """The parts of a rule set without columns of their own, stored as one JSON text."""
 
     rules: tuple[Rule, ...]
     evidence: Evidence | None
@@ -25,6 +25,7 @@ _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
 
 
 def exchange_row(exchange: Exchange) -> dict[str, Any]:
+    """Return an exchange as the columns of its table."""
     row = msgspec.structs.asdict(exchange)
     usage, calls = row.pop("usage"), row.pop("tool_calls")
     row["tool_calls"] = msgspec.json.encode(calls).decode() if calls else None
@@ -32,6 +33,7 @@ def exchange_row(exchange: Exchange) -> dict[str, Any]:
 
 
 def exchange_of(row: Mapping[Any, Any]) -> Exchange:
+    """Return the exchange of a row."""
     values = {name: row[name] for name in Exchange.__struct_fields__ if name not in _NESTED}
     return Exchange(
         **values,
@@ -41,6 +43,7 @@ def exchange_of(row: Mapping[Any, Any]) -> Exchange:
 
 
 def feedback_row(given: Feedback) -> dict[str, Any]:
+    """Return feedback as columns; the exchange's own columns are added by the store."""
     return msgspec.structs.asdict(given) | {"expected": encode_expected(given.expected)}
 
 
@@ -50,7 +53,7 @@ def encode_expected(expected: Any) -> str | None:
 
 
 def feedback_of(row: Mapping[Any, Any]) -> Feedback:
-    """Feedback from a joined row, whose columns carry the prefix ``feedback_``."""
+    """Return the feedback of a joined row: its columns carry the prefix ``feedback_``."""
     values = {name: row[f"feedback_{name}"] for name in Feedback.__struct_fields__}
     if values["expected"] is not None:
         values["expected"] = msgspec.json.decode(values["expected"])
@@ -58,12 +61,14 @@ def feedback_of(row: Mapping[Any, Any]) -> Feedback:
 
 
 def rule_set_row(rule_set: RuleSet, version: int) -> dict[str, Any]:
+    """Return a rule set as columns, under a version."""
     row = msgspec.structs.asdict(rule_set)
-    body = _Body(**{name: row.pop(name) for name in _Body.__struct_fields__})
+    body = RuleSetBody(**{name: row.pop(name) for name in RuleSetBody.__struct_fields__})
     return row | {"version": version, "hash": rule_set.hash, "body": msgspec.json.encode(body).decode()}
 
 
 def rule_set_of(row: Mapping[Any, Any]) -> RuleSet:
-    values = {name: row[name] for name in RuleSet.__struct_fields__ if name not in _Body.__struct_fields__}
-    body = msgspec.json.decode(row["body"], type=_Body)
+    """Return the rule set of a row."""
+    values = {name: row[name] for name in RuleSet.__struct_fields__ if name not in RuleSetBody.__struct_fields__}
+    body = msgspec.json.decode(row["body"], type=RuleSetBody)
     return RuleSet(**values, **msgspec.structs.asdict(body))

@@ -1,8 +1,8 @@
-"""The tables, as SQLAlchemy Core knows them, for SQLite now and Postgres with the same statements.
+"""The tables for SQLAlchemy Core, on SQLite now and on Postgres with the same statements.
 
-What is here must equal what ``migrations`` builds (a test compares them). Planned for ten million exchanges: each
-index serves one query, and the large columns come last, so that SQLite reads a row's other columns without walking
-through its overflow pages. Times are seconds since the epoch.
+They must equal the result of ``migrations`` (a test compares them). They are planned for ten million exchanges: each
+index serves one query, and the large columns come last: SQLite reads the others without walking through the row's
+overflow pages. Times are seconds since the epoch.
 """
 
 from sqlalchemy import (
@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 HEAD = "0005"
-"""The newest migration. A database that says so is opened without loading Alembic."""
+"""The newest migration. A database at this revision is opened without loading Alembic."""
 
 AUDITED = text("audit_rate > 0")
 """The condition of a partial index: a query must hold it in the same words."""
@@ -57,7 +57,7 @@ exchanges = Table(
     Column("request", LargeBinary, nullable=False),
     Column("reply", Text),
     Column("tool_calls", Text),
-    # For what is too old; rows that were recorded together lie together, so a batch of them is quick to delete.
+    # For retention: rows recorded together lie together, so a batch of them is quick to delete.
     Index("exchanges_created", "created"),
     Index("exchanges_task_created", "task", "created"),
     Index("exchanges_audited", "task", "created", sqlite_where=AUDITED, postgresql_where=AUDITED),
@@ -67,7 +67,7 @@ exchanges = Table(
 task_counts = Table(
     "task_counts",
     metadata,
-    # Kept by triggers on ``exchanges`` (migration 0004), so that whoever writes them need not think of it.
+    # Kept by triggers on ``exchanges`` (migration 0004): no writer needs to think of it.
     Column("task", Text, primary_key=True),
     Column("exchanges", Integer, nullable=False),
     Column("errors", Integer, nullable=False),

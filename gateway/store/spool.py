@@ -1,8 +1,8 @@
-"""A file for the exchanges that could not be written before the process ended: JSON lines, one exchange each.
+"""A file for exchanges that the store did not take before the process ended: JSON lines, one exchange each.
 
-Only appended to and read as a whole. The reader may see an exchange twice (``Store.record`` skips what it knows) and a
-last line that a crash cut off (skipped). Several processes on one folder append to a file each, and any of them takes
-up what another left behind: whoever holds a file's lock, which is the kernel's, has it.
+It is appended to, or read as a whole. A reader may see an exchange twice (``Store.record`` skips known ids) and a last
+line cut off by a crash (skipped). Several processes on one folder append to a file each and take up each other's files:
+the holder of the kernel's lock on a file owns it.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """The file at ``path``, which need not exist. Raises ``OSError`` as the file system does."""
+    """The file at ``path``; it need not exist. Every method raises the file system's ``OSError``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, exchanges: Iterable[Exchange]) -> int:
-        """Add exchanges and wait until they are on the disk. Returns how many; one that is no JSON is left out."""
+        """Add exchanges and wait until they are on the disk. Returns their number, without those that are no JSON."""
         kept = 0
         with self._own() as file:
             file.write(b"\n")  # ends a line that an earlier crash cut off
@@ -45,7 +45,7 @@ class Spool:
         return kept
 
     def _own(self) -> BinaryIO:
-        """A file to append to, locked: this one, or one beside it while another process has this one."""
+        """Open and lock a file to append to: this file, or a neighbour while another process holds this file."""
         for number in count():
             path = self.path if number == 0 else self.path.with_stem(f"{self.path.stem}-{number}")
             opened = _locked(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -54,12 +54,12 @@ class Spool:
         raise AssertionError("there is no end of numbers")
 
     def left(self) -> list["Spool"]:
-        """This file and those beside it, as far as they are there."""
+        """Return the existing files: this file and its neighbours."""
         return [Spool(path) for path in sorted(self.path.parent.glob(f"{self.path.stem}*{self.path.suffix}"))]
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[bool]:
-        """Whether nobody else has the file. While the context is open, nobody else will."""
+        """Lock the file; yields ``False`` if another process holds it."""
         try:
             opened = _locked(self.path, os.O_RDWR)
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class Spool:
                 os.close(opened)
 
     def read(self) -> Iterator[Exchange]:
-        """Every whole exchange in the file, in order; nothing if there is no file."""
+        """Yield every whole exchange in order; none without a file."""
         if not self.path.exists():
             return
         decoder = msgspec.json.Decoder(Exchange)
@@ -91,7 +91,7 @@ class Spool:
 
 
 def _locked(path: Path, flags: int) -> int | None:
-    """An open file with the lock on it; ``None`` if another process has it, or has just removed it."""
+    """Open and lock a file; ``None`` if another process holds it or has just removed it."""
     opened = os.open(path, flags, 0o600)  # prompts lie in it
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

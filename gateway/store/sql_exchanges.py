@@ -1,4 +1,4 @@
-"""The half of the SQL store that holds traffic: exchanges, the judgements of them, and counts.
+"""The traffic half of the SQL store: exchanges, the judgements of them, and counts.
 
 Each public method is one transaction.
 """
@@ -43,7 +43,7 @@ class SqlExchanges:
             connection.exec_driver_sql(self._insert, [tuple([row[name] for name in self._inserted]) for row in rows])
 
     def add_feedback(self, given: Feedback) -> bool:
-        # Of an exchange that is kept out of learning no text was stored.
+        # An exchange kept out of learning has no text in the store.
         withheld = sa.and_(exchanges.c.reply.is_(None), exchanges.c.request == b"{}").label("withheld")
         about = (exchanges.c.task, exchanges.c.created, exchanges.c.arm, withheld)
         known = sa.select(*about).where(exchanges.c.id == given.exchange_id)
@@ -56,10 +56,10 @@ class SqlExchanges:
                 return False
             if exchange.withheld:
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
-            said = connection.execute(same).scalar_one()
-            if said and given.source in AUTOMATIC:
+            kept = connection.execute(same).scalar_one()
+            if kept and given.source in AUTOMATIC:
                 return True
-            if said >= MAX_FEEDBACK:
+            if kept >= MAX_FEEDBACK:
                 raise Conflict(f"exchange {given.exchange_id!r} has feedback enough", param="id")
             values = feedback_row(given) | {"task": exchange.task, "exchange_created": exchange.created}
             connection.execute(sa.insert(feedback), values)
@@ -74,7 +74,7 @@ class SqlExchanges:
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         statement = (
             _graded()
-            .where(feedback.c.task == task, exchanges.c.status == "ok", _counts())
+            .where(feedback.c.task == task, exchanges.c.status == "ok", _has_precedence())
             .order_by(feedback.c.exchange_created.desc())
             .limit(limit)
         )
@@ -129,7 +129,7 @@ class SqlExchanges:
         statement = (
             sa.select(*(exchanges.c[name] for name in _OBSERVED), *given)
             .select_from(exchanges)
-            .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _counts()))
+            .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _has_precedence()))
             .where(exchanges.c.task == task, exchanges.c.created >= since)
             .order_by(exchanges.c.created.desc())
             .limit(limit)
@@ -166,7 +166,7 @@ class SqlExchanges:
             .order_by(exchanges.c.created)
             .limit(limit)
         )
-        with self._database.read() as connection:  # found before others are kept from writing
+        with self._database.read() as connection:  # before other writers are held up
             ids = connection.execute(old).scalars().all()
         if ids:
             with self._database.write() as connection:
@@ -175,7 +175,7 @@ class SqlExchanges:
         return len(ids)
 
     def counts(self) -> dict[str, TaskCounts]:
-        # Of a shadow nobody else speaks: few exchanges have to be looked up.
+        # Only shadows have feedback of this source on their own reply: few exchanges have to be looked up.
         of_shadow = sa.exists().where(exchanges.c.id == feedback.c.exchange_id, exchanges.c.arm == "shadow")
         of_feedback = (
             sa.select(feedback.c.task, sa.func.count().label("feedback"))
@@ -227,8 +227,8 @@ def _observed(row: sa.Row[Any]) -> Observed:
     )
 
 
-def _counts() -> sa.ColumnElement[bool]:
-    """That a row of feedback is the one that counts for its exchange."""
+def _has_precedence() -> sa.ColumnElement[bool]:
+    """Return the condition for the feedback with precedence among all of its exchange."""
     other = feedback.alias()
     newer = sa.or_(
         other.c.created > feedback.c.created,

@@ -1,4 +1,4 @@
-"""The half of the SQL store that holds decisions: rule sets, the history of each task, learning cycles and notes.
+"""The decision half of the SQL store: rule sets, the history of each task, learning cycles and notes.
 
 Each public method is one transaction.
 """
@@ -30,7 +30,7 @@ class SqlRules:
         )
         with self._database.write() as connection:
             row = rule_set_row(rule_set, connection.execute(newest).scalar_one() + 1)
-            published = rule_set_of(row)  # what cannot be read back is not committed
+            published = rule_set_of(row)  # an unreadable row is not committed
             connection.execute(sa.insert(rule_sets), row)
         return published
 
@@ -113,8 +113,8 @@ class SqlRules:
                 raise NotFound(f"there is no cycle {cycle_id}")
 
     def open_cycle(self, task: str) -> CycleRecord | None:
-        found = self._cycles(cycles.c.task == task, cycles.c.ended.is_(None), limit=1)
-        return found[0] if found else None
+        newest = self._cycles(cycles.c.task == task, cycles.c.ended.is_(None), limit=1)
+        return newest[0] if newest else None
 
     def cycles(self, task: str, *, limit: int) -> list[CycleRecord]:
         return self._cycles(cycles.c.task == task, limit=limit)

@@ -1,7 +1,7 @@
-"""A bounded queue in front of a store, so that no request waits for a database.
+"""A bounded queue in front of a store: no request waits for a database.
 
-One thread takes what is queued, in order, and writes it in batches. While the store fails, the batch stays at the head
-of the queue and is tried again; what exceeds the bounds is dropped and counted. Does not decide what is recorded.
+One thread writes the queue in order and in batches. While the store fails, the batch stays at the head of the queue and
+is tried again. Entries beyond the bounds are dropped and counted. The callers decide about the content of a record.
 """
 
 import asyncio
@@ -21,22 +21,22 @@ from gateway.store.spool import Spool
 log = logging.getLogger(__name__)
 
 JOIN_S = 1.0
-"""Seconds that the thread gets to come back from the store after ``close`` has run out of time."""
+"""Seconds for the thread to come back from the store after ``close`` has run out of time."""
 
 
 class _Ticket:
-    """Feedback on its way, and the answer to whoever waits for it."""
+    """Feedback on its way, and the answer for its sender."""
 
     def __init__(self, feedback: Feedback) -> None:
         self.feedback: Feedback | None = feedback
-        """``None`` once nobody waits any more: it must not be written then."""
+        """``None`` once the sender has given up: then it must not be written."""
         self.attempting = False
-        """The store has it in hand: only the store's answer decides."""
+        """The store is at work on it: only the store's answer decides."""
         self.answer: Future[bool | Exception] = Future()
 
 
 class _Record:
-    """An exchange in the queue and the work that completes it, left to the thread that writes it."""
+    """An exchange in the queue and the rest of its work, left to the writing thread."""
 
     def __init__(self, exchange: Exchange, complete: Callable[[Exchange], Exchange] | None) -> None:
         self._exchange = exchange
@@ -58,12 +58,12 @@ class _Record:
 
 
 class Writer:
-    """Takes exchanges and feedback from any thread, and writes them to a store on its own.
+    """Takes exchanges and feedback from any thread and writes them to a store.
 
-    ``spool`` is the file for what ``close`` could not write; the next ``start`` of any process reads it back. Bounds:
-    ``max_rows`` entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows`` exchanges or what
-    ``linger_s`` seconds bring. ``backoff_s`` is the first and the longest pause between attempts. ``deadline_s`` bounds
-    the wait for feedback to be stored.
+    ``spool`` is the file for the exchanges that ``close`` could not write; the next ``start`` of any process reads it
+    back. Bounds: ``max_rows`` entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows``
+    exchanges, or the entries of ``linger_s`` seconds. ``backoff_s`` is the first and the longest pause between
+    attempts. ``deadline_s`` bounds the wait for feedback to be stored.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Writer:
         deadline_s: float = 5.0,
     ) -> None:
         self.dropped = 0
-        """Exchanges that were lost: over the bounds, or such that no store takes them."""
+        """Lost exchanges: over the bounds, or refused by the store for their content."""
         self.written = 0
-        """Exchanges that the store has taken, those from the spool included."""
+        """Exchanges in the store, those from the spool included."""
         self.error: str | None = None
-        """What the store complained of last, ``None`` while it works."""
+        """The store's last complaint; ``None`` while it works."""
         self._store = store
         self._spool = None if spool is None else Spool(spool)
         self._max_rows, self._max_bytes = max_rows, max_bytes
@@ -92,7 +92,7 @@ class Writer:
         # Everything below is guarded by the lock, held for moments only: the event loop takes it, too.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._queue: deque[_Record | _Ticket | Spool] = deque()  # its head stays until it is written
+        self._queue: deque[_Record | _Ticket | Spool] = deque()  # the head stays until it is written
         self._bytes = 0
         self._done = 0
         self._idle = False
@@ -103,11 +103,11 @@ class Writer:
 
     @property
     def pending(self) -> int:
-        """Entries that wait to be written."""
+        """The number of entries in the queue."""
         return len(self._queue)
 
     def start(self) -> None:
-        """Start the thread; what processes before it spooled is written before anything else."""
+        """Start the thread; the spools of earlier processes are written first."""
         with self._lock:
             self._queue.extendleft(reversed(self._spool.left() if self._spool is not None else []))
         self._thread.start()
@@ -129,7 +129,7 @@ class Writer:
                 self._changed.notify_all()
 
     async def feedback(self, feedback: Feedback) -> bool:
-        """Store feedback behind everything queued before it. ``False`` if it speaks of an unknown exchange.
+        """Store feedback behind everything queued before it. Returns ``False`` for an unknown exchange.
 
         Raises ``StoreError`` if it could not be stored within the deadline (an attempt under way is waited for),
         the queue is full, or the writer is closed; then it is not stored later either.
@@ -154,7 +154,7 @@ class Writer:
         return result
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until everything queued so far is written; ``False`` if that took longer than ``timeout_s`` seconds."""
+        """Wait until everything queued so far is written; ``False`` after ``timeout_s`` seconds."""
         with self._changed:
             target = self._done + len(self._queue)
             self._hurry = self._nudged = True
@@ -162,7 +162,7 @@ class Writer:
             return self._changed.wait_for(lambda: self._done >= target, timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Flush; what could not be written within ``timeout_s`` seconds goes to the spool. Does not close the store."""
+        """Flush for ``timeout_s`` seconds at most; the rest goes to the spool. The store stays open."""
         self.flush(timeout_s)
         with self._changed:
             if self._stopped:
@@ -191,7 +191,7 @@ class Writer:
         log.warning("%d exchanges spooled, %d lost", kept, len(rest) - kept, extra={"action": "writer_closed"})
 
     def _give_up(self, ticket: _Ticket) -> None:
-        """Answer for the store unless it has the ticket in hand or has answered."""
+        """Answer for the store, unless it is at work on the ticket or has answered."""
         with self._lock:
             ticket.feedback = None
             if not ticket.attempting and not ticket.answer.done():
@@ -212,7 +212,7 @@ class Writer:
                 delay = first
 
     def _next(self) -> list[_Record] | _Ticket | Spool | None:
-        """Wait for work and return the head of the queue: exchanges up to the next ticket, or one other entry."""
+        """Wait for work and return the head of the queue: exchanges up to the next ticket, or a single other entry."""
         with self._changed:
             self._idle = True
             self._changed.wait_for(lambda: self._queue or self._stopped)
@@ -240,7 +240,7 @@ class Writer:
             self._record([record.completed() for record in batch])
 
     def _record(self, batch: list[Exchange]) -> None:
-        """Record a batch; an exchange that no store can take (a lone surrogate, a huge number) must not hold it up."""
+        """Record a batch. An exchange refused for its content (a lone surrogate, a huge number) must not hold it up."""
         try:
             self._store.record(batch)
         except StoreError:

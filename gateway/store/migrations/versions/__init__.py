@@ -1,1 +1,1 @@
-"""One module per revision, named vNNNN_what."""
+"""One module per revision, named vNNNN_SUBJECT."""

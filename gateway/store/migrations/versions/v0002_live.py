@@ -1,4 +1,4 @@
-"""Who gave feedback, roll-outs in the history, tool calls of replies, notes."""
+"""The source of feedback, roll-outs in the history, tool calls of replies, notes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Whose key an exchange came with; the index by which old exchanges are found."""
+"""The key of an exchange; the index of old exchanges."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,5 +1,7 @@
-"""What is said of each task, kept by the database itself with every exchange that comes or goes: to count ten million
-of them takes seconds. Shadows, which no client asked for, are left out."""
+"""Counts per task, kept by triggers with every exchange added or deleted: counting ten million rows takes seconds.
+
+Shadows are left out: no client asked for them.
+"""
 
 import sqlalchemy as sa
 from alembic import op
