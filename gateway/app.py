@@ -25,6 +25,7 @@ from gateway.api.passthrough import PassThrough
 from gateway.background import Background
 from gateway.completion import Completions
 from gateway.errors import PreceptorError
+from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings, open_text
 from gateway.formats.responses import open_responses
@@ -192,10 +193,10 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         return running(services, plugins, reloader)
 
     endpoints = {
-        "/v1/chat/completions": Endpoint(services, open_chat, prefix="chatcmpl-"),
-        "/v1/completions": Endpoint(services, open_text, prefix="cmpl-"),
-        "/v1/embeddings": Endpoint(services, open_embeddings, prefix="emb-"),
-        "/v1/responses": Endpoint(services, open_responses, prefix="resp_"),
+        "/v1/chat/completions": Endpoint(services, open_chat, fields=allowed_fields.CHAT, prefix="chatcmpl-"),
+        "/v1/completions": Endpoint(services, open_text, fields=allowed_fields.TEXT, prefix="cmpl-"),
+        "/v1/embeddings": Endpoint(services, open_embeddings, fields=allowed_fields.EMBEDDINGS, prefix="emb-"),
+        "/v1/responses": Endpoint(services, open_responses, fields=allowed_fields.RESPONSES, prefix="resp_"),
         "/v1/messages": Messages(services),
     }
     rest = Litestar(

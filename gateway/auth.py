@@ -27,6 +27,8 @@ class Holder(Value, frozen=True):
     digest: bytes
     tasks: frozenset[str] | None = None
     models: frozenset[str] | None = None
+    fields: frozenset[str] = frozenset()
+    """Request fields allowed besides the standard ones, for a key with limits."""
 
     @property
     def limited(self) -> bool:
@@ -64,6 +66,7 @@ class Keyring:
                 digest=key.sha256,
                 tasks=None if key.tasks is None else frozenset(key.tasks),
                 models=None if key.models is None else frozenset(key.models),
+                fields=frozenset(key.fields),
             )
             for name, key in keys.items()
         }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.api.endpoint import Endpoint
 from gateway.domain import Activation, Rule, RuleSet, TrafficSplit, Usage
 from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.store.memory import MemoryStore
 from gateway.upstream.http import HttpUpstream
@@ -383,7 +384,7 @@ def test_no_body_whatever_is_our_failure(body: bytes, scratchpad: Any) -> None:
         made = fakes.services(fakes.settings(), {"mock": four()})
         rules = RuleSet(task="arithmetic", version=1, scratchpad=scratchpad, rules=(Rule(text="Think."),))
         made.rules.swap({"arithmetic": TrafficSplit(live=rules)}, 1)
-        return await call(Endpoint(made, open_chat, prefix="chatcmpl-"), body)
+        return await call(Endpoint(made, open_chat, fields=allowed_fields.CHAT, prefix="chatcmpl-"), body)
 
     status, reply = asyncio.run(ask())
     if status != 200:
@@ -420,7 +421,9 @@ async def test_a_request_that_is_stopped_is_told_so() -> None:
             raise AssertionError("it was not stopped")
 
     made = fakes.services(fakes.settings(), {"mock": Hanging(lambda body: "4")})
-    asking = asyncio.create_task(call(Endpoint(made, open_chat, prefix="chatcmpl-"), json.dumps(asked()).encode()))
+    asking = asyncio.create_task(
+        call(Endpoint(made, open_chat, fields=allowed_fields.CHAT, prefix="chatcmpl-"), json.dumps(asked()).encode())
+    )
     await hanging.wait()
     asking.cancel()
     status, body = await asking

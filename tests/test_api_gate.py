@@ -170,6 +170,38 @@ async def test_a_limited_key_is_held_against_what_a_request_comes_to(
 
 
 @pytest.mark.parametrize(
+    ("extra", "status", "code"),
+    [('"model":"large"', 400, "duplicate_field"), ('"MODEL":"large"', 400, "misspelt_field"),
+     ('"Messages":[{"role":"user","content":"mine"}]', 400, "misspelt_field"),
+     ('"models":["large"]', 403, "field_not_allowed"), ('"fallbacks":["large"]', 403, "field_not_allowed"),
+     ('"route":"fallback"', 403, "field_not_allowed"), ('"api_base":"http://x"', 403, "field_not_allowed")],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+async def test_a_limited_key_cannot_ask_twice_in_one_request(path: str, extra: str, status: int, code: str) -> None:
+    """Upstreams differ in the name that counts: an ambiguous request is refused, and nothing reaches them."""
+    start = '{"model":"gpt-4o-mini","max_tokens":9,"messages":[{"role":"user","content":"2+2"}],'
+    async with closed() as (gateway, upstream):
+        reply = await gateway.client.post(
+            path, content=f"{start}{extra}}}", headers={**shown(SUMS), "content-type": "application/json"}
+        )
+    assert (reply.status_code, upstream.calls) == (status, [])
+    if path == "/v1/chat/completions":
+        assert reply.json()["error"]["code"] == code
+
+
+async def test_an_unlimited_key_may_send_any_field_once() -> None:
+    """Routing fields are between the client and the upstream; an ambiguous body is refused all the same."""
+    async with closed() as (gateway, upstream):
+        sent = await gateway.client.post(
+            "/v1/chat/completions", json=asked("unknown", models=["a"], fallbacks=["b"]), headers=shown(TEAM)
+        )
+        twice = await gateway.client.post(
+            "/v1/chat/completions", content=b'{"model":"unknown","model":"x","messages":[{}]}', headers=shown(TEAM)
+        )
+    assert (sent.status_code, twice.status_code, len(upstream.calls)) == (200, 400, 1)
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/v1/files"), ("POST", "/v1/images/generations"), ("GET", "/metrics"), ("DELETE", "/v1/models/small"),
      ("POST", "/v1/models/small"), ("GET", "/v1/models/%2e%2e/files"), ("POST", "/v1/%63hat/completions"),

@@ -21,6 +21,7 @@ from gateway.domain import Arm, Exchange, Status
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
+from gateway.formats.field_names import restricted
 from gateway.http_server.request_response import Header
 from gateway.prices import cost_usd
 from gateway.recording import audit_rate
@@ -48,10 +49,13 @@ def client_ref(header: str | None) -> str | None:
 class Endpoint:
     """An ASGI application for a path of OpenAI's API."""
 
-    def __init__(self, services: Services, open_request: Callable[[bytes], Envelope], *, prefix: str) -> None:
-        """``prefix`` begins the ids of this API's replies, such as ``chatcmpl-``."""
+    def __init__(
+        self, services: Services, open_request: Callable[[bytes], Envelope], *, fields: frozenset[str], prefix: str
+    ) -> None:
+        """``fields`` are those allowed to keys with limits. ``prefix`` begins the ids of replies: ``chatcmpl-``."""
         self._services = services
         self._open = open_request
+        self._fields = fields
         self._prefix = prefix
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
@@ -76,6 +80,8 @@ class Endpoint:
 
     async def _serve(self, scope: HTTPScope, body: bytes, exchange: "Running", send: Send) -> None:
         services, serving = self._services, self._services.serving
+        if exchange.holder is not None and exchange.holder.limited:
+            body = restricted(body, self._fields, exchange.holder.fields)
         envelope = self._open(body)
         task = None
         if isinstance(envelope, Conversation):

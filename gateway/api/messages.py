@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from gateway.api.endpoint import Endpoint, Running
 from gateway.errors import PreceptorError
+from gateway.formats import allowed_fields
 from gateway.formats.messages import MessagesRequest, open_messages
 from gateway.formats.messages_reply import MessageOptions, error_body, to_message
 from gateway.formats.messages_stream import MessageStream, error_event
@@ -16,7 +17,7 @@ class Messages(Endpoint):
     """An ASGI application for a path of Anthropic's API."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services, open_messages, prefix="msg_")
+        super().__init__(services, open_messages, fields=allowed_fields.MESSAGES, prefix="msg_")
 
     def whole(self, reply: bytes, exchange: Running) -> bytes:
         return to_message(reply, message_id=exchange.id, options=_options(exchange))

@@ -23,6 +23,7 @@ from gateway.formats.envelope import (
     raw,
     stream_of,
 )
+from gateway.formats.field_names import request_fields
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 from gateway.memo import remembered
@@ -122,7 +123,7 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
 
 def open_chat(body: bytes) -> ChatRequest:
     """Decode a chat completion request; raises ``BadRequest`` in OpenAI's words."""
-    fields = decode_object(body)
+    fields = request_fields(body)
     model = model_of(fields)
     messages: list[Raw] | None = _messages(fields)
     if not messages:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from gateway.errors import BadRequest
 from gateway.formats import messages_shape as shape
 from gateway.formats.chat import ChatRequest, open_chat
-from gateway.formats.envelope import decode_object
+from gateway.formats.field_names import request_fields
 from gateway.formats.messages_reply import MessageOptions
 
 Treatment = Literal["passed", "translated", "refused", "ignored"]
@@ -81,7 +81,7 @@ def open_messages(body: bytes) -> MessagesRequest:
 
     Raises ``BadRequest`` with the place of the mistake in Anthropic's notation: ``messages.0.content.1``.
     """
-    fields = decode_object(body)
+    fields = request_fields(body)
     for name, value in fields.items():
         if FIELDS.get(name) == "refused" and bytes(value) not in _EMPTY:
             code = NO_THREADS if name == "thread" else None

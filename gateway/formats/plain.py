@@ -6,7 +6,8 @@ import msgspec
 
 from gateway.domain import ToolCall, Usage, Value
 from gateway.formats.chat import CompletionRequest, wants_usage
-from gateway.formats.envelope import Envelope, decode_object, model_of, stream_of
+from gateway.formats.envelope import Envelope, model_of, stream_of
+from gateway.formats.field_names import request_fields
 from gateway.formats.reply import from_upstream
 from gateway.formats.usage import UsageFields
 
@@ -19,7 +20,7 @@ class TextRequest(CompletionRequest, frozen=True, kw_only=True):
 
 def open_text(body: bytes) -> TextRequest:
     """Decode a legacy completion request; raises ``BadRequest``."""
-    fields = decode_object(body)
+    fields = request_fields(body)
     return TextRequest(
         body=body,
         fields=fields,
@@ -41,7 +42,7 @@ class EmbeddingsRequest(Envelope, frozen=True, kw_only=True):
 
 def open_embeddings(body: bytes) -> EmbeddingsRequest:
     """Decode a request for embeddings; raises ``BadRequest``."""
-    fields = decode_object(body)
+    fields = request_fields(body)
     return EmbeddingsRequest(body=body, fields=fields, model=model_of(fields))
 
 

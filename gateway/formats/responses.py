@@ -21,6 +21,7 @@ from gateway.formats.envelope import (
     stream_of,
     typed,
 )
+from gateway.formats.field_names import request_fields
 from gateway.formats.responses_reply import Response, ResponsesReader, open_response
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
@@ -90,7 +91,7 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
 
 def open_responses(body: bytes) -> ResponsesRequest:
     """Decode a request to create a response; raises ``BadRequest``."""
-    fields = decode_object(body)
+    fields = request_fields(body)
     model = model_of(fields)
     typed(fields, "instructions", str | list[Any] | None, "a string")
     given = typed(fields, "input", str | list[Raw] | None, "a string or an array")

@@ -38,6 +38,14 @@ class Key(Section, frozen=True):
     models: Annotated[
         tuple[str, ...] | None, doc("Names open to the key as `model`, in requests that belong to no task.")
     ] = None
+    fields: Annotated[
+        tuple[str, ...],
+        doc(
+            "More request fields for a key with `tasks` or `models`, such as an upstream's own parameters. Standard"
+            " parameters are always allowed; others are refused, because they may choose another model (`models`,"
+            " `fallbacks`)."
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         if self.key is not None:
