@@ -4,6 +4,7 @@
 - ``drift/TASK``: ``DriftNotice``, the last drift of a live version
 - ``sweep/position``: the position up to which traffic was read
 - ``sweep/state``: the errors of the live loop, step -> error
+- ``sweep/grading``: the judgements under the grader at this moment, ``optimizer.monitoring.verdicts.UNDER_WAY``
 - ``watch/TASK``: the state of the roll-out's comparisons, ``optimizer.monitoring.rollout.state.STATE``
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``

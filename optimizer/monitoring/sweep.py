@@ -1,4 +1,4 @@
-"""One look at all traffic: read new exchanges, compare a share of them, review every task's roll-out.
+"""One look at all traffic: read new exchanges, grade new labels, compare a share, review every task's roll-out.
 
 The leading process calls ``tick`` every ``optimizer.sweep_s`` seconds. An error of one step stops no other step. Each
 step goes by the store, so a later tick does the rest. Decides nothing itself.
@@ -7,7 +7,7 @@ step goes by the store, so a later tick does the rest. Decides nothing itself.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.context import LearnerContext
 from gateway.errors import PreceptorError, StoreError
@@ -16,6 +16,7 @@ from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
 from optimizer.monitoring.shadow.shadows import Shadows
+from optimizer.monitoring.verdicts import Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -30,35 +31,38 @@ class Sweep:
         self._context = context
         self._shadows = Shadows(context, evaluator=evaluator, model=model)
         self._observer = Observer(context, self._shadows)
-        self._working: asyncio.Task[None] | None = None
+        verdicts = Verdicts(context, evaluator=evaluator)
+        self._slow: Mapping[str, Callable[[], Awaitable[None]]] = {"grade": verdicts.work, "shadow": self._shadows.work}
+        """Steps that may wait for models."""
+        self._working: dict[str, asyncio.Task[None]] = {}
         self._wrong: dict[str, str] = {}
         self._noted: dict[str, str] | None = None
 
     async def tick(self) -> None:
-        """Observe, compare, review. Raises nothing but ``CancelledError``.
+        """Observe, grade, compare, review. Raises nothing but ``CancelledError``.
 
-        Models may be slow, and a harmful rule set must not wait for them: after ``optimizer.sweep_s`` seconds the
-        comparisons go on beside the next steps and later ticks.
+        Models and graders may be slow, and a harmful rule set must not wait for them: after ``optimizer.sweep_s``
+        seconds both go on beside the next steps and later ticks.
         """
         await self._step("observe", self._observer.observe())
-        if self._working is None:
-            self._working = asyncio.create_task(self._step("shadow", self._shadows.work()))
-        done, _ = await asyncio.wait([self._working], timeout=self._context.settings.optimizer.sweep_s)
-        if done:
-            self._working = None
+        for name, work in self._slow.items():
+            if name not in self._working:
+                self._working[name] = asyncio.create_task(self._step(name, work()))
+        await asyncio.wait(self._working.values(), timeout=self._context.settings.optimizer.sweep_s)
+        self._working = {name: task for name, task in self._working.items() if not task.done()}
         reviews = {f"review {task}": task for task in self._context.settings.tasks}
         for step, task in reviews.items():
             await self._step(step, review(self._context, task))
-        for step in self._wrong.keys() - reviews.keys() - {"observe", "shadow"}:
+        for step in self._wrong.keys() - reviews.keys() - self._slow.keys() - {"observe"}:
             del self._wrong[step]  # its task is not configured any more
         await self._note()
 
     async def aclose(self) -> None:
-        """Stop the comparisons under way; the store has the position to go on from."""
-        working, self._working = self._working, None
-        if working is not None:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+        """Stop the work under way; the store has the position to go on from."""
+        working, self._working = list(self._working.values()), {}
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
     async def _step(self, name: str, work: Awaitable[None]) -> None:
         """Do one step; its errors are logged once, until it works again."""
