@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from gateway.domain import Rule
+from gateway.domain import Rule, RuleSet
+from gateway.errors import UpstreamRefused
 from optimizer.dataset.items import Mistake
 from optimizer.distillation.induction.induce import Induced, grouped, induce
 from optimizer.distillation.induction.lint import corpus
+from optimizer.evaluation.evaluator import Answer
 from tests.scripted import FOUND, GOOD_RULE, Strong, evaluator, questions
 
 NOTHING = corpus([], [])
@@ -197,3 +200,25 @@ async def test_a_reply_that_was_cut_off_says_so(tmp_path: Path) -> None:
 
     induced = await run(tmp_path, Rambling("and so on and so on"))
     assert "no usable rule" in induced.note and "cut off" in induced.note
+
+
+class Squeamish(Strong):
+    """A teacher behind a content filter, which refuses the first so many groups."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__(FOUND)
+        self.refusals = refusals
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        if self.refusals:
+            self.refusals -= 1
+            raise UpstreamRefused(400, b'{"error":{"message":"content filter"}}', {})
+        return await super().answer(request, rule_set)
+
+
+async def test_a_group_that_the_provider_refuses_does_not_end_the_induction(tmp_path: Path) -> None:
+    """The others teach; if every group is refused, that is said."""
+    induced = await run(tmp_path / "some", Squeamish(refusals=2))
+    assert [rule.text for rule in induced.rules] == [GOOD_RULE, "Write numbers in digits."]
+    with pytest.raises(UpstreamRefused):
+        await run(tmp_path / "all", Squeamish(refusals=3))

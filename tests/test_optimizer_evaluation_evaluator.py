@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.domain import Measured, Rule, RuleSet, ToolCall
@@ -103,7 +106,7 @@ async def test_a_failure_is_tried_once_more(tmp_path: Path) -> None:
 
 
 async def test_a_failing_upstream_decides_nothing_and_stops_the_run(tmp_path: Path) -> None:
-    """It raises; what was answered before is kept, and no other item is begun."""
+    """It raises after three items in a row; what was answered before is kept, and no other item is begun."""
     desk, weak = evaluator(tmp_path, concurrency=2), Weak()
 
     def fail(call: int) -> None:
@@ -113,7 +116,8 @@ async def test_a_failing_upstream_decides_nothing_and_stops_the_run(tmp_path: Pa
     weak.before = fail
     with pytest.raises(UpstreamTimeout):
         await answers(desk, weak, 50)
-    assert weak.total == 5 and desk.ledger.calls <= 5 + 2 * 2
+    assert weak.total == 5 and desk.ledger.calls <= 5 + 2 * 4
+    assert not desk.set_aside.reasons
     weak.before = lambda call: None
     await answers(desk, weak, 50)
     assert max(weak.calls.values()) == 1
@@ -343,6 +347,116 @@ async def test_progress_is_told_of_every_item(tmp_path: Path) -> None:
     desk = evaluator(tmp_path, progress=lambda stage, done, total: told.append((stage, done, total)))
     await answers(desk, Weak(), 5)
     assert told == [("test", done, 5) for done in range(1, 6)]
+
+
+FILTERED = UpstreamRefused(400, b'{"error":{"message":"blocked by the content filter","code":"content_filter"}}', {})
+
+
+class Filtered(Weak):
+    """A provider that refuses to read some items, and takes too long for others."""
+
+    def __init__(self, refused: Sequence[int], slow: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.trouble: dict[str, Exception] = {
+            **{question(number, hard=number < 15).id: FILTERED for number in refused},
+            **{question(number, hard=number < 15).id: UpstreamTimeout("too slow") for number in slow},
+        }
+        self.asked: Counter[str] = Counter()
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        body = json.loads(request)
+        item = item_of({"messages": body["messages"]}, None).id
+        self.asked[item] += 1
+        if item in self.trouble:
+            raise self.trouble[item]
+        return await super().answer(request, rule_set)
+
+
+async def test_an_example_that_the_provider_refuses_is_set_aside_with_its_name(tmp_path: Path) -> None:
+    """It counts as wrong in every arm, is asked for once, and the others are answered."""
+    desk, weak = evaluator(tmp_path), Filtered(refused=[17], slow=[3])
+    before, after = await answers(desk, weak, 20), await answers(desk, weak, 20, RULES)
+    assert [trial.correct for trial in before] == [number >= 15 and number != 17 for number in range(20)]
+    assert [trial.correct for trial in after] == [number not in (3, 17) for number in range(20)]
+    assert before[17].ungraded == after[17].ungraded == "refused: blocked by the content filter"
+    refused, slow = (question(number, hard=number < 15).id for number in (17, 3))
+    assert dict(desk.set_aside.reasons) == {
+        refused: "refused: blocked by the content filter", slow: "too slow",
+    }  # fmt: skip
+    assert refused in desk.set_aside.note() and "2 examples set aside" in desk.set_aside.note()
+    assert (weak.asked[refused], weak.asked[slow]) == (1, 2)
+
+
+async def test_a_provider_that_refuses_many_examples_ends_the_run(tmp_path: Path) -> None:
+    """A tenth of them is about the examples, more about the model or its settings."""
+    with pytest.raises(UpstreamRefused):
+        await answers(evaluator(tmp_path), Filtered(refused=[1, 9, 17]), 20)
+    with pytest.raises(UpstreamRefused):
+        await answers(evaluator(tmp_path / "few"), Filtered(refused=[1]), 3)
+
+
+async def test_a_pause_that_the_provider_asks_for_is_kept(tmp_path: Path) -> None:
+    """``Retry-After`` in seconds, again and again, by every call to that model."""
+    desk, weak = evaluator(tmp_path, concurrency=2), Weak()
+    refusals = iter(range(4))
+
+    def limited(call: int) -> None:
+        if next(refusals, None) is not None:
+            raise UpstreamRefused(429, b"{}", {"retry-after-ms": "20"})
+
+    weak.before = limited
+    began = asyncio.get_running_loop().time()
+    assert len(await answers(desk, weak, 4)) == 4
+    assert asyncio.get_running_loop().time() - began >= 2 * 0.02
+
+
+async def test_a_pause_beyond_the_bound_ends_the_run(tmp_path: Path) -> None:
+    """Nobody waits for an hour; run again, it goes on."""
+    weak = Weak()
+
+    def limited(call: int) -> None:
+        raise UpstreamRefused(429, b"{}", {"retry-after": "3600"})
+
+    weak.before = limited
+    with pytest.raises(UpstreamRefused):
+        await answers(evaluator(tmp_path), weak, 4)
+
+
+async def test_every_call_of_a_form_counts_against_the_budget(tmp_path: Path) -> None:
+    """Two passes are two calls, and a form begins only if the budget holds all of them."""
+
+    class TwoCalls(Weak):
+        async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+            return msgspec.structs.replace(await super().answer(request, rule_set), calls=2)
+
+    desk = evaluator(tmp_path, calls=7, concurrency=1)
+    with pytest.raises(BudgetSpent):
+        await answers(desk, TwoCalls(), 20, RuleSet(task="t", scratchpad="two_pass"))
+    assert desk.ledger.calls == 6
+
+
+class Thinking(Counting):
+    """A teacher that reasons longer than the usual limit allows."""
+
+    def __init__(self, needs: int) -> None:
+        super().__init__("large")
+        self.needs = needs
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        limit = json.loads(request)["max_tokens"]
+        self.calls[request, None] += 1
+        if limit < self.needs:
+            return Answer(text="<think>First, rule 1. Add up", finish_reason="length")
+        return Answer(text="<think>1. Hm.</think>\n1. Add carefully.", finish_reason="stop")
+
+
+async def test_a_teacher_gets_room_for_its_reasoning(tmp_path: Path) -> None:
+    """Reasoning that used up the limit is no answer; none of it reaches a rule."""
+    desk, teacher, asked = evaluator(tmp_path), Thinking(needs=1000), question(1, hard=False).request
+    assert (await desk.consult(teacher, asked, purpose="induction")).text == "1. Add carefully."
+    assert sorted(json.loads(request)["max_tokens"] for request, _ in teacher.calls) == [256, 8192]
+    hopeless = Thinking(needs=10**6)
+    assert (await evaluator(tmp_path / "x").consult(hopeless, asked, purpose="induction")).text == ""
 
 
 async def test_means_over_trials(tmp_path: Path) -> None:

@@ -158,6 +158,12 @@ class Optimizer(Section, frozen=True):
     ] = 5_000_000
     concurrency: Annotated[Count, doc("Model calls under way at once.")] = 4
     max_output_tokens: Annotated[Count, doc("Largest number of output tokens of an evaluated reply.")] = 1024
+    teacher_output_tokens: Annotated[
+        Count, doc("The same for a teacher or judge whose reasoning used up `max_output_tokens` before its answer.")
+    ] = 8192
+    retry_after_cap_s: Annotated[
+        Positive, doc("Longest `Retry-After`, in seconds, that learning waits for; a longer one ends the cycle.")
+    ] = 120.0
 
 
 class Settings(Section, frozen=True):

@@ -73,13 +73,14 @@ async def verify(
     return tested.on(
         Outcome(
             task=task,
-            note=tested.finding.note,
+            note="; ".join(filter(None, (tested.finding.note, evaluator.set_aside.note()))),
             adopted=tested.finding.verdict == "better",
             against=outcome.against,
             detectable=detectable(len(items), noise),
             noise=noise,
             calls=evaluator.ledger.calls,
             tokens=evaluator.ledger.tokens,
+            set_aside=evaluator.set_aside.reasons,
         )
     )
 

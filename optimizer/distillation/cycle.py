@@ -165,9 +165,14 @@ class _CycleRun:
 
     def ended(self, note: str, *, resumable: bool = False) -> Outcome:
         """The outcome so far, with the reason for ending here."""
-        ledger = self._evaluator.ledger
+        ledger, set_aside = self._evaluator.ledger, self._evaluator.set_aside
         self.outcome = msgspec.structs.replace(
-            self.outcome, note=note, resumable=resumable, calls=ledger.calls, tokens=ledger.tokens
+            self.outcome,
+            note="; ".join(filter(None, (note, set_aside.note()))),
+            resumable=resumable,
+            calls=ledger.calls,
+            tokens=ledger.tokens,
+            set_aside=set_aside.reasons,
         )
         return self.outcome
 

@@ -161,6 +161,8 @@ class Outcome(Value, frozen=True):
     """Prompt and output tokens of those calls, all models."""
     spent: tuple[str, ...] = ()
     """Ids of the items seen by the gate."""
+    set_aside: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Examples that the provider refused or did not answer in time, with the reasons; wrong in every arm."""
     resumable: bool = False
     """True if something outside failed and the plan may run again."""
 

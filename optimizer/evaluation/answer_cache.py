@@ -39,6 +39,8 @@ class Answer(Value, frozen=True):
     usage: Usage = Usage()
     latency_s: float = 0.0
     finish_reason: str | None = None
+    calls: int = 1
+    """Calls paid for this answer: several for a form with several passes, none for passes kept by an earlier run."""
 
 
 class Pass(Value, frozen=True):

@@ -30,19 +30,20 @@ class ModelUsage(Value, frozen=True):
 
 
 class Reservation:
-    """One call under way."""
+    """The worst case of an answer under way."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-        self.used = 0
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.tokens = 0
 
-    def settle(self, usage: Usage) -> None:
-        """Report what the call used."""
-        self.used = usage.prompt_tokens + usage.output_tokens
+    def settle(self, usage: Usage, calls: int = 1) -> None:
+        """Report the tokens and calls that the answer took."""
+        self.tokens = usage.prompt_tokens + usage.output_tokens
+        self.calls = calls
 
 
 class Ledger:
-    """``calls`` and ``tokens`` count what was paid, a failed call as a call without tokens."""
+    """``calls`` and ``tokens`` count what was paid; a failed answer counts all its calls and no tokens."""
 
     def __init__(self, *, budget_calls: int, budget_tokens: int) -> None:
         self.budget_calls = budget_calls
@@ -71,22 +72,23 @@ class Ledger:
         self.stopped = True
 
     @contextmanager
-    def reserve(self, tokens: int) -> Iterator[Reservation]:
-        """Hold one call and up to ``tokens`` tokens while a call is made. Raises ``BudgetSpent``, ``Stopped``."""
+    def reserve(self, tokens: int, calls: int = 1) -> Iterator[Reservation]:
+        """Hold ``calls`` calls and ``tokens`` tokens while an answer is made. Raises ``BudgetSpent``, ``Stopped``."""
         if self.stopped:
             raise Stopped("stopped before the next call")
-        if self.calls + 1 > self.budget_calls:
+        if self.calls + calls > self.budget_calls:
             raise BudgetSpent(f"the budget of {self.budget_calls} calls is spent")
         if self.tokens + self._reserved + tokens > self.budget_tokens:
             raise BudgetSpent(
                 f"the budget of {self.budget_tokens} tokens is spent: {self.tokens} are used,"
                 f" {self._reserved} reserved, and the next call may need {tokens}"
             )
-        self.calls += 1
+        self.calls += calls
         self._reserved += tokens
-        reservation = Reservation(tokens)
+        reservation = Reservation(calls)
         try:
             yield reservation
         finally:
             self._reserved -= tokens
-            self.tokens += reservation.used
+            self.calls += reservation.calls - calls
+            self.tokens += reservation.tokens

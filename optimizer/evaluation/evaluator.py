@@ -6,27 +6,42 @@ the cycle ends without a decision. That holds for a judge as well, which is aske
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from gateway.domain import Measured, RuleSet, Value
-from gateway.errors import ConfigurationError, PreceptorError, UpstreamError, UpstreamRefused
+from gateway.errors import (
+    ConfigurationError,
+    Overloaded,
+    PreceptorError,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from gateway.forms import FORMS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.patience import Patience
+from optimizer.evaluation.reasoning import without_reasoning
+from optimizer.evaluation.set_aside import SetAside
 from optimizer.evaluation.structured_output import shaped_or_free
 from optimizer.grading.graders import GraderFailed, Submission, grader_for
 
 __all__ = ["Answer", "Evaluator", "ModelClient", "Progress", "Trial", "measured", "no_progress"]
 
-TRIES = 2
-"""Calls per answer before the upstream counts as failing."""
 RETRY_AFTER_S = 1.0
+"""Seconds until a failed call is repeated; the upstream may ask for more."""
+RETRY_AFTER_CAP_S = 120.0
+"""Longest pause, in seconds, for which an upstream may ask."""
+TEACHER_OUTPUT_TOKENS = 8192
+"""Output tokens of a teacher whose reasoning left no room for its answer."""
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; what is settled is what the upstream counted."""
 
@@ -85,9 +100,12 @@ class Evaluator:
         concurrency: int,
         max_output_tokens: int,
         progress: Progress = no_progress,
+        teacher_output_tokens: int = TEACHER_OUTPUT_TOKENS,
         retry_after_s: float = RETRY_AFTER_S,
+        retry_after_cap_s: float = RETRY_AFTER_CAP_S,
         models: Mapping[str, ModelClient] = MappingProxyType({}),
         pace_s: float = 0.0,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """``models`` are those that graders may ask, by configured name; no answer counts as there in less than
         ``pace_s`` seconds."""
@@ -96,7 +114,9 @@ class Evaluator:
         self.evaluations = evaluations
         self._concurrency = concurrency
         self._max_output_tokens = max_output_tokens
-        self._retry_after_s = retry_after_s
+        self._teacher_output_tokens = teacher_output_tokens
+        self._patience = Patience(pause_s=retry_after_s, cap_s=retry_after_cap_s, wall_clock=wall_clock)
+        self.set_aside = SetAside()
         self._models = models
         self._pace_s = pace_s
 
@@ -110,8 +130,18 @@ class Evaluator:
         """
 
         async def one(item: Item) -> Trial:
-            answer = await self.ask(model, item.request, rule_set, purpose="answer")
-            return await self.graded(grader, item, answer)
+            reason = self.set_aside.reason(item.id)
+            if not reason:
+                try:
+                    answer = await self.ask(model, item.request, rule_set, purpose="answer")
+                    trial = await self.graded(grader, item, answer)
+                except (UpstreamRefused, UpstreamTimeout) as error:
+                    reason = self.set_aside.add(item.id, error, len(items))
+                    log.warning("example %s: %s", item.id, reason, extra={"action": "item.set_aside", "stage": stage})
+                else:
+                    self.set_aside.answered()
+                    return trial
+            return Trial(item=item, answer=Answer(text="", calls=0), correct=False, ungraded=reason)
 
         trials = await self.each(one, items, stage=stage)
         ungraded = [trial.ungraded for trial in trials if trial.ungraded]
@@ -172,16 +202,31 @@ class Evaluator:
         return (await self.ask_shaped(model, structured, plain, purpose="judge")).text
 
     async def ask_shaped(self, model: ModelClient, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
-        """One answer to ``shaped``, or to ``free`` where the upstream takes no ``response_format``."""
+        """Consult a model with ``shaped``, or with ``free`` where the upstream takes no ``response_format``."""
         return await shaped_or_free(
-            lambda body: self.ask(model, body, None, purpose=purpose), shaped, free,
+            lambda body: self.consult(model, body, purpose=purpose), shaped, free,
             identity=model.identity, evaluations=self.evaluations,
         )  # fmt: skip
 
+    async def consult(self, model: ModelClient, request: bytes, *, purpose: str) -> Answer:
+        """Ask a teacher or a judge for its words, without its reasoning.
+
+        Reasoning may use up the limit before the answer begins: then the model is asked again with a larger limit.
+        """
+        answer = await self.ask(model, request, None, purpose=purpose)
+        text = without_reasoning(answer.text)
+        if not text.strip() and answer.finish_reason == "length":
+            with suppress(UpstreamRefused):  # it may take no such limit
+                answer = await self._ask(model, self._prepared(request, self._teacher_output_tokens), None, purpose)
+                text = without_reasoning(answer.text)
+        return msgspec.structs.replace(answer, text=text)
+
     async def ask(self, model: ModelClient, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
-        """One answer, from the cache or paid for."""
+        """Return an answer, from the cache or paid for."""
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
-        body = self._prepared(request)
+        return await self._ask(model, self._prepared(request, self._max_output_tokens), rules, purpose)
+
+    async def _ask(self, model: ModelClient, body: bytes, rules: RuleSet | None, purpose: str) -> Answer:
         key = key_of(model.identity, body, rules, purpose)
         async with self.evaluations.exclusive(key):
             answer = self.evaluations.get(key)
@@ -192,31 +237,30 @@ class Evaluator:
             return answer
 
     async def _pay(self, model: ModelClient, body: bytes, rules: RuleSet | None) -> Answer:
+        """Have the model answer, with pauses and further tries as its upstream asks for them."""
+        passes = FORMS[rules.scratchpad].most_passes if rules is not None else 1
         failures = 0
         while True:
-            with self.ledger.reserve(self._worst_case(body, rules)) as reservation:
+            await self._patience.wait(model.identity)
+            with self.ledger.reserve(self._worst_case(body, rules, passes), passes) as reservation:
                 try:
                     answer = await model.answer(body, rules)
-                except (UpstreamError, UpstreamRefused) as error:
+                except (UpstreamError, UpstreamRefused, Overloaded) as error:
                     failures += 1
-                    refused = isinstance(error, UpstreamRefused) and error.status < 500 and error.status != 429
-                    if refused or failures == TRIES:
-                        raise
+                    self._patience.pause(model.identity, error, failures)
                 else:
-                    reservation.settle(answer.usage)
+                    reservation.settle(answer.usage, answer.calls)
                     return answer
-            await asyncio.sleep(self._retry_after_s)
 
-    def _prepared(self, request: bytes) -> bytes:
-        """The request as it is sent: repeatable, and of bounded length, unless it says otherwise itself."""
+    def _prepared(self, request: bytes, output_tokens: int) -> bytes:
+        """Make a request repeatable and its reply bounded, unless it has such settings of its own."""
         body = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
         body.setdefault("temperature", msgspec.Raw(b"0"))
         if "max_completion_tokens" not in body:
-            body.setdefault("max_tokens", msgspec.Raw(str(self._max_output_tokens).encode()))
+            body.setdefault("max_tokens", msgspec.Raw(str(output_tokens).encode()))
         return msgspec.json.encode(body)
 
-    def _worst_case(self, body: bytes, rules: RuleSet | None) -> int:
-        passes = FORMS[rules.scratchpad].most_passes if rules is not None else 1
+    def _worst_case(self, body: bytes, rules: RuleSet | None, passes: int) -> int:
         injected = sum(len(rule.text) for rule in rules.rules) if rules else 0
         return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
 

@@ -57,6 +57,7 @@ class GatewayModelClient:
             latency_s=passes.latency_s,
             finish_reason=trace.finish_reason,
             tool_calls=trace.tool_calls,
+            calls=passes.paid,
         )
 
 
@@ -83,6 +84,8 @@ class _Passes:
     ) -> None:
         self.keys: list[bytes] = []
         self.latency_s = 0.0
+        self.paid = 0
+        """Calls made now."""
         self._upstream = upstream
         self._evaluations = evaluations
         self._identity = identity
@@ -97,6 +100,7 @@ class _Passes:
         kept = self._evaluations.get_pass(key)
         if kept is None:
             began = self._clock()
+            self.paid += 1
             reply = await self._upstream.send(call)
             if reply.status != 200:
                 return reply

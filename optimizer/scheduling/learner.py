@@ -67,6 +67,8 @@ class Learner:
             Ledger(budget_calls=settings.budget_calls, budget_tokens=settings.budget_tokens),
             concurrency=settings.concurrency,
             max_output_tokens=settings.max_output_tokens,
+            teacher_output_tokens=settings.teacher_output_tokens,
+            retry_after_cap_s=settings.retry_after_cap_s,
             progress=progress,
             models={name: self.model(name) for name in self._context.settings.models},
             pace_s=self._pace_s,

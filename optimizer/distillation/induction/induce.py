@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.domain import Rule, RuleRecord, Value
+from gateway.errors import PreceptorError, UpstreamRefused, UpstreamTimeout
 from optimizer import prompts
 from optimizer.dataset.items import Mistake, item_of
 from optimizer.dataset.recorded_request import read_request
@@ -22,6 +23,7 @@ from optimizer.distillation.induction.lint import Corpus, problems
 from optimizer.distillation.induction.merge import Merger, merged
 from optimizer.distillation.induction.structured import ask_for_rules
 from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
+from optimizer.evaluation.set_aside import is_about_the_request
 from optimizer.grading.graders.ungradable import text_of
 
 SHOWN_CHARACTERS = 6000
@@ -84,9 +86,17 @@ async def induce(
     prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
     groups = grouped(mistakes, successes)
 
+    refusals: list[PreceptorError] = []
+
     async def teach(group: _MistakeGroup) -> Answer:
         shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
-        return await ask_for_rules(evaluator, strong, _question(prompt, group, existing, _AS_LIST), shape)
+        try:
+            return await ask_for_rules(evaluator, strong, _question(prompt, group, existing, _AS_LIST), shape)
+        except (UpstreamRefused, UpstreamTimeout) as error:
+            refusals.append(error)
+            if not is_about_the_request(error) or len(refusals) == len(groups):
+                raise
+            return Answer(text="", calls=0)  # a content filter may refuse a group for one of its mistakes
 
     replies = await evaluator.each(teach, groups, stage="induction")
     proposals = [_proposed(reply.text) for reply in replies]

@@ -43,8 +43,8 @@ async def sample(
     """Collect at most ``ENOUGH`` mistakes from recorded replies and from the weak model under the incumbent.
 
     Half of the recorded mistakes are the newest (``seen`` and ``unlabelled`` begin with them), the others are spread
-    over the time before. Mistakes without an expected answer (``unlabelled``) fill the gap. Raises the errors of
-    ``Evaluator.trials``.
+    over the time before. Mistakes without an expected answer (``unlabelled``) fill the gap. An answer that could not be
+    graded teaches nothing. Raises the errors of ``Evaluator.trials``.
     """
     known = {item.id: item for item in items}
     replies = [(known[key], past.reply, past.correct) for key, past in seen.items() if key in known]
@@ -52,7 +52,7 @@ async def sample(
     while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
         trials = await evaluator.trials(weak, batch, incumbent, grader, stage="sample")
-        replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials]
+        replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials if not trial.ungraded]
     mistakes = [_shown(item, reply) for item, reply, correct in replies if not correct]
     return Sample(
         mistakes=tuple(_chosen(mistakes, unlabelled)),

@@ -43,7 +43,7 @@ async def ask_for_rules(evaluator: Evaluator, strong: ModelClient, free: str, sh
     Without ``shaped``, ``free`` is asked at once. Raises the errors of ``Evaluator.ask``.
     """
     if shaped is None:
-        return await evaluator.ask(strong, _body(free), None, purpose="induction")
+        return await evaluator.consult(strong, _body(free), purpose="induction")
     return await evaluator.ask_shaped(strong, _body(shaped, response_format=SHAPE), _body(free), purpose="induction")
 
 
