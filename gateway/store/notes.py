@@ -6,7 +6,7 @@
 - ``sweep/state``: the errors of the live loop, step -> error
 - ``sweep/grading``: the judgements under the grader at this moment, ``optimizer.monitoring.verdicts.UNDER_WAY``
 - ``watch/TASK``: the state of the roll-out's comparisons, ``optimizer.monitoring.rollout.state.STATE``
-- ``promises/TASK``: the promised and the measured gain of each version, ``optimizer.monitoring.rollout.promises.PROMISES``
+- ``promises/TASK``: promised and measured gain by version, ``optimizer.monitoring.rollout.promises.PROMISES``
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
 

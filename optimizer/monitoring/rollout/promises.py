@@ -1,4 +1,4 @@
-"""The promise ledger: for each version the promised gain, the gain measured since, and the verdict on the promise. Pure.
+"""The promise ledger: the promised gain of each version, the gain measured since, and the verdict. Pure.
 
 Read it: ``PROMISES.read(store, task)`` returns the ledger, a tuple of ``LedgerEntry``, oldest version first (``None``
 before the first look at a version with evidence). Each entry has
