@@ -86,17 +86,19 @@ async def induce(
     prompt = prompts.load("rules", "instruction", "mistakes", "manner", "successes", "form")
     groups = grouped(mistakes, successes)
 
-    refusals: list[PreceptorError] = []
+    failures: list[PreceptorError] = []
 
     async def teach(group: _MistakeGroup) -> Answer:
         shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
         try:
             return await ask_for_rules(evaluator, strong, _question(prompt, group, existing, _AS_LIST), shape)
         except (UpstreamRefused, UpstreamTimeout) as error:
-            refusals.append(error)
-            if not is_about_the_request(error) or len(refusals) == len(groups):
+            # A content filter may refuse a group for a single mistake; many slow groups mean a slow model.
+            failures.append(error)
+            slow = sum(isinstance(failure, UpstreamTimeout) for failure in failures)
+            if not is_about_the_request(error) or len(failures) == len(groups) or slow > len(groups) // 3:
                 raise
-            return Answer(text="", calls=0)  # a content filter may refuse a group for one of its mistakes
+            return Answer(text="", calls=0)
 
     replies = await evaluator.each(teach, groups, stage="induction")
     proposals = [_proposed(reply.text) for reply in replies]
