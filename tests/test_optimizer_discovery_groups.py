@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Exchange
 from optimizer.discovery.groups import Group, groups
+from tests.languages import LANGUAGES, agent_traffic
 from tests.unclaimed import KINDS, agreement, chat, document, exchange, traffic
 
 TOOLS = [{"type": "function", "function": {"name": "look_up"}}]
@@ -41,6 +43,31 @@ def test_the_same_instructions_with_other_tools_are_another_kind() -> None:
     """A weak model may do one and not the other."""
     result = groups(recorded(chat("Help the caller."), chat("Help the caller."), chat("Help the caller.", tools=TOOLS)))
     assert [(len(group.members), group.tools) for group in result] == [(2, ()), (1, ("look_up",))]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_kinds_are_kept_apart_in_languages_without_spaces(language: str) -> None:
+    """Two applications share their boilerplate, two begin alike, documents and names are filled in."""
+    labels, exchanges = traffic(LANGUAGES[language], 200)
+    assert agreement(labels, partition(exchanges, groups(exchanges))) == 1.0
+
+
+def test_an_agent_with_a_varying_tool_list_is_one_kind() -> None:
+    """Optional tools, tools retrieved for each request, a growing list; two products and no tools at all are others."""
+    labels, bodies = agent_traffic(300)
+    exchanges = recorded(*bodies)
+    kinds = groups(exchanges)
+    assert agreement(labels, partition(exchanges, kinds)) == 1.0
+    (office,) = (kind for kind in kinds if "plan" in kind.tools)
+    assert office.tools == ("act", "ask", "plan", "stop")
+    assert sorted(office.varying_tools) == ["browser", "calendar", "crm", "mail", "sheets"]
+
+
+def test_a_kind_with_varying_tools_keeps_its_id() -> None:
+    """However many tools it has been offered by then."""
+    _, bodies = agent_traffic(600)
+    exchanges = recorded(*bodies)
+    assert {group.id for group in groups(exchanges[:300])} == {group.id for group in groups(exchanges)}
 
 
 def test_one_kind_may_come_through_several_apis_and_models() -> None:

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.discovery.partition import partition
+from optimizer.discovery.unspaced import size
 from optimizer.discovery.words import words
 from tests.unclaimed import BOILERPLATE, KINDS, NAMES, Kind, agreement, document, sample
 
 
-def result(texts: list[str], **options: int) -> list[int]:
+def result(texts: list[str]) -> list[int]:
     """The number of each text's template."""
     distinct = {text: place for place, text in enumerate(dict.fromkeys(map(words, texts)))}
     weights = [0] * len(distinct)
@@ -20,7 +21,7 @@ def result(texts: list[str], **options: int) -> list[int]:
         weights[distinct[words(text)]] += 1
     labels = {
         member: number
-        for number, template in enumerate(partition(list(distinct), weights, **options))
+        for number, template in enumerate(partition(list(distinct), weights, size=size))
         for member in template.members
     }
     return [labels[distinct[words(text)]] for text in texts]

@@ -49,6 +49,14 @@ def test_of_a_long_text_both_ends_are_looked_at() -> None:
     assert len(" ".join(result)) <= HEAD + TAIL + 3
 
 
+def test_a_text_without_spaces_has_words_and_values() -> None:
+    """Characters, with a mark for numbers, dates and documents; both ends of a long text are read."""
+    assert words("请查询2024年3月5日的订单A-12。") == (*"请查询", VALUE, *"的订单", VALUE, "。")
+    assert shortened("用 JSON 回答。", 60) == "用JSON回答。"
+    long = words("请" + "文" * (HEAD + TAIL) + "答")
+    assert (long[0], long[-1], long.count(VALUE)) == ("请", "答", 1)
+
+
 def test_what_people_are_shown_holds_no_value() -> None:
     """A listing gives nobody away."""
     shown = shortened("Write to bob@example.com about order 4711, then wait for his answer.", 30)

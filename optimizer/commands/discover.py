@@ -158,6 +158,7 @@ def _object(group: Group, money: SavingsEstimate, looked_at: int) -> dict[str, A
         "share": len(group.members) / looked_at,
         "client_models": group.models,
         "tools": group.tools,
+        "varying_tools": group.varying_tools,
         "prompt_tokens": group.usage.prompt_tokens,
         "output_tokens": group.usage.output_tokens,
         "usd": money.usd,
@@ -190,6 +191,8 @@ def _print(group: Group, money: SavingsEstimate, looked_at: int) -> None:
     click.echo(f"  {_money(money)}")
     if group.tools:
         click.echo(f"  tools: {', '.join(_few(group.tools))}")
+    if group.varying_tools:
+        click.echo(f"  varying tools ({len(group.varying_tools)}): {', '.join(_few(group.varying_tools))}")
     system, question = _example(group)
     click.echo(f"  template: {abridged(group.template_text, _EXAMPLE) or '(no text in common)'}")
     if group.instructed:

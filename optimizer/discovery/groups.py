@@ -10,6 +10,8 @@ import msgspec
 from gateway.domain import Exchange, Usage, Value
 from optimizer.discovery.partition import partition
 from optimizer.discovery.request_features import RequestFeatures, features_of
+from optimizer.discovery.tool_lists import divide, fixed_and_varying
+from optimizer.discovery.unspaced import joined, size
 from optimizer.discovery.words import VALUE, words
 
 _QUESTION_LEAST = 8
@@ -27,6 +29,10 @@ _DULL = frozenset(
 )
 
 Member = tuple[Exchange, RequestFeatures]
+Texts = dict[tuple[str, ...], list[Member]]
+"""Requests by the words of their instructions, or of their question."""
+Kind = tuple[bool] | tuple[bool, str]
+"""Whether there are instructions; without any, the client's model."""
 
 
 class Group(Value, frozen=True):
@@ -39,7 +45,10 @@ class Group(Value, frozen=True):
     template: tuple[tuple[str, ...], ...]
     """Runs of words that nearly all instructions share; without instructions, nearly all first messages of users."""
     tools: tuple[str, ...]
+    """Tools that nearly all of its requests offer."""
     members: tuple[Member, ...]
+    varying_tools: tuple[str, ...] = ()
+    """Tools that some of its requests offer, the most frequent first."""
 
     @property
     def models(self) -> Mapping[str, int]:
@@ -66,7 +75,7 @@ class Group(Value, frozen=True):
     @property
     def template_text(self) -> str:
         """The template for people, with a placeholder for each filling."""
-        return f" {VALUE} ".join(" ".join(run) for run in self.template)
+        return f" {VALUE} ".join(joined(run) for run in self.template)
 
 
 def groups(exchanges: Iterable[Exchange], *, taken: Iterable[str] = ()) -> list[Group]:
@@ -74,52 +83,55 @@ def groups(exchanges: Iterable[Exchange], *, taken: Iterable[str] = ()) -> list[
 
     Proposed names are distinct and not among ``taken``.
     """
-    alike: dict[tuple[object, ...], dict[tuple[str, ...], list[Member]]] = {}
+    alike: dict[Kind, Texts] = {}
     for exchange in exchanges:
-        shape = features_of(exchange)
-        if shape is not None:
+        features = features_of(exchange)
+        if features is not None:
             # Without instructions the model says more of a request than the words of its question.
-            kind = (shape.tools, True) if shape.system else (shape.tools, False, exchange.client_model)
+            kind: Kind = (True,) if features.system else (False, exchange.client_model)
             texts = alike.setdefault(kind, {})
-            texts.setdefault(words(shape.system or shape.question), []).append((exchange, shape))
+            texts.setdefault(words(features.system or features.question), []).append((exchange, features))
     kinds = [group for kind, texts in alike.items() for group in _by_template(kind, texts)]
     kinds.sort(key=lambda group: (-len(group.members), group.id))
     return _named(_distinct(kinds), set(taken))
 
 
-def _by_template(kind: tuple[object, ...], texts: Mapping[tuple[str, ...], list[Member]]) -> list[Group]:
-    """Return the groups among requests with the same tools, by their texts."""
-    instructed = len(kind) == 2
+def _by_template(kind: Kind, texts: Texts) -> list[Group]:
+    """Return the groups among requests by their texts, and those with one template by their tools."""
+    instructed = kind[0]
     keys = list(texts)
     least = {} if instructed else {"least": _QUESTION_LEAST}
     parts: list[Group] = []
     rest: list[Member] = []
-    for template in partition(keys, [len(texts[key]) for key in keys], **least):
+    for template in partition(keys, [len(texts[key]) for key in keys], size=size, **least):
         mine = [keys[member] for member in template.members]
         if len(template.core) >= (1 if instructed else _QUESTION_TEMPLATE):
-            parts.append(_group(kind, _pieces(mine[0], template.core), mine, texts))
+            members = [member for key in mine for member in texts[key]]
+            parts += _by_tools(kind, _pieces(mine[0], template.core), members)
         elif instructed:
-            parts += [_group(kind, _pieces(key, range(len(key))), [key], texts) for key in mine]
+            parts += [group for key in mine for group in _by_tools(kind, _pieces(key, range(len(key))), texts[key])]
         else:
             rest += [member for key in mine for member in texts[key]]
-    if rest:
-        parts.append(_group(kind, (), [()], {(): rest}))
-    return parts
+    return parts + _by_tools(kind, (), rest)
 
 
-def _group(
-    kind: tuple[object, ...],
-    template: tuple[tuple[str, ...], ...],
-    mine: Iterable[tuple[str, ...]],
-    texts: Mapping[tuple[str, ...], list[Member]],
-) -> Group:
-    members = sorted((member for key in mine for member in texts[key]), key=lambda member: -member[0].created)
+def _by_tools(kind: Kind, template: tuple[tuple[str, ...], ...], members: Sequence[Member]) -> list[Group]:
+    """Return the groups among requests with one template, by their tool lists."""
+    counts = Counter(features.tools for _, features in members)
+    return [
+        _group(kind, template, [member for member in members if member[1].tools in lists]) for lists in divide(counts)
+    ]
+
+
+def _group(kind: Kind, template: tuple[tuple[str, ...], ...], members: Sequence[Member]) -> Group:
+    fixed, varying = fixed_and_varying(features.tools for _, features in members)
     return Group(
-        id=_digest(kind, template),
+        id=_digest((("varying",) if varying else fixed, *kind), template),
         name="",
         template=template,
-        tools=members[0][1].tools,
-        members=tuple(members),
+        tools=fixed,
+        members=tuple(sorted(members, key=lambda member: -member[0].created)),
+        varying_tools=varying,
     )
 
 
@@ -172,5 +184,5 @@ def _named(kinds: Sequence[Group], taken: set[str]) -> list[Group]:
 
 def _plain_words(group: Group) -> list[str]:
     """Return a group's words without numbers, symbols and everyday words."""
-    text = group.template_text or " ".join([*group.tools, next(iter(group.models))])
+    text = group.template_text or " ".join([*group.tools, *group.varying_tools, next(iter(group.models))])
     return [word for word in re.findall(r"[a-z][a-z0-9]{2,19}", text.lower()) if word not in _DULL][:200]

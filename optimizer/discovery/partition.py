@@ -14,7 +14,7 @@ corpus two libraries' MinHash reached an adjusted Rand index of 0.71 to 0.88 wit
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.domain import Value
 
@@ -29,8 +29,20 @@ _NEAREST = 3
 _MOST = 64
 """Templates that are distinguished at a time; the rest follows afterwards."""
 
-Runs = tuple[int, ...]
-"""One number per word: the hash of the word and the three before it."""
+
+class Runs(Value, frozen=True):
+    """A text as it is compared."""
+
+    hashes: tuple[int, ...]
+    """One number per word: the hash of the word and the three before it."""
+    ends: tuple[float, ...]
+    """Length of the text in words before each place and at its end; a segment is less than a word."""
+
+    def length(self, start: int, end: int) -> float:
+        """Return the length in words of a stretch, ``end`` exclusive."""
+        return self.ends[end] - self.ends[start]
+
+
 Leader = tuple[frozenset[int], list[int]]
 """The frequent runs of a template, and the texts that seem to come from it."""
 
@@ -44,20 +56,27 @@ class Template(Value, frozen=True):
     """Positions of words in the first member's text that nearly all members share; empty if they share nothing."""
 
 
-def partition(texts: Sequence[Sequence[str]], weights: Sequence[int], *, least: int = 3) -> list[Template]:
+def partition(
+    texts: Sequence[Sequence[str]],
+    weights: Sequence[int],
+    *,
+    least: int = 3,
+    size: Callable[[str], float] = lambda _: 1.0,
+) -> list[Template]:
     """Return the templates behind distinct texts, each text seen ``weights`` times, the most frequent first.
 
-    Templates differ in a run of ``least`` words or more.
+    Templates differ in a run of ``least`` words or more. ``size`` tells how much of a word an element of a text is.
     """
-    runs = [_runs(text) for text in texts]
+    runs = [_runs(text, size) for text in texts]
     parts = _gather(_divide(list(range(len(texts))), runs, weights, least), runs, weights)
     templates = [_template(part, runs, weights) for part in parts]
     return sorted(templates, key=lambda item: (-sum(weights[member] for member in item.members), item.members[0]))
 
 
-def _runs(text: Sequence[str]) -> Runs:
+def _runs(text: Sequence[str], size: Callable[[str], float]) -> Runs:
     padded = ("",) * (RUN - 1) + tuple(text)
-    return tuple(map(hash, zip(*(padded[start:] for start in range(RUN)), strict=False)))
+    hashes = map(hash, zip(*(padded[start:] for start in range(RUN)), strict=False))
+    return Runs(hashes=tuple(hashes), ends=tuple(itertools.accumulate(map(size, text), initial=0.0)))
 
 
 def _divide(part: list[int], runs: Sequence[Runs], weights: Sequence[int], least: int) -> list[list[int]]:
@@ -77,8 +96,8 @@ def _divide(part: list[int], runs: Sequence[Runs], weights: Sequence[int], least
         if len(shared) >= _DISTINCTIVE:
             return pieces
         if often == 2 or (shared and often <= floor):
-            bare = [member for member in part if shared.issuperset(runs[member])]
-            rest = [member for member in part if not shared.issuperset(runs[member])]
+            bare = [member for member in part if shared.issuperset(runs[member].hashes)]
+            rest = [member for member in part if not shared.issuperset(runs[member].hashes)]
             return [bare, *_divide(rest, runs, weights, least)] if bare and rest else pieces
         often //= 2
 
@@ -115,7 +134,7 @@ def _core(part: Sequence[int], runs: Sequence[Runs], weights: Sequence[int]) -> 
 def _counts(part: Sequence[int], runs: Sequence[Runs], weights: Sequence[int]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for member in part:
-        distinct = set(runs[member])
+        distinct = set(runs[member].hashes)
         if weights[member] == 1:
             counts.update(distinct)
         else:
@@ -156,9 +175,10 @@ def _split(
 def _distinctive(text: Runs, frequent: frozenset[int]) -> frozenset[int]:
     """Return a text's frequent runs without short isolated stretches: turns of phrase in documents."""
     kept: list[int] = []
+    hashes = text.hashes
     for start, end in _stretches(_covered(text, frequent)):
-        if end - start >= _ALONE or start == 0 or end == len(text):
-            kept += text[start:end]
+        if text.length(start, end) >= _ALONE or start == 0 or end == len(hashes):
+            kept += hashes[start:end]
     return frequent.intersection(kept)
 
 
@@ -170,22 +190,22 @@ def _same(leader: Leader, other: Leader, runs: Sequence[Runs], least: int) -> bo
 def _has_more(leader: Leader, other: Leader, runs: Sequence[Runs], least: int) -> bool:
     """Decide whether a template holds a long stretch of frequent words that the other's text lacks."""
     held, text, strange = leader[0], runs[leader[1][0]], runs[other[1][0]]
-    shared = held.intersection(strange)
+    shared = held.intersection(strange.hashes)
     if len(shared) == len(held):
         return False
     own = _covered(text, held)
     common = _covered(text, shared)
-    least = max(1, min(least, len(text) // 4))
+    enough = max(1, min(least, text.ends[-1] // 4))
     return any(
-        end - start >= least
+        text.length(start, end) >= enough
         for start, end in _stretches([mine and not both for mine, both in zip(own, common, strict=True)])
     )
 
 
 def _covered(text: Runs, held: frozenset[int]) -> list[bool]:
     """Return for each word whether it belongs to one of the runs."""
-    covered = [False] * len(text)
-    for place, run in enumerate(text):
+    covered = [False] * len(text.hashes)
+    for place, run in enumerate(text.hashes):
         if run in held:
             first = max(0, place - RUN + 1)
             covered[first : place + 1] = [True] * (place + 1 - first)

@@ -4,14 +4,17 @@ A pattern is literal text shared by the group's instructions. It is anchored at 
 a line if possible, and checked on every request in the log. Writes no file.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
 from gateway.domain import Value
 from optimizer.discovery.groups import Group
+from optimizer.discovery.unspaced import gap, is_unspaced, joined, word_ends
 
 _SHORTEST, _READABLE = 6, 24
 """Words of a pattern, if the text has so many: fewer may occur by chance, more are hard to read."""
@@ -19,6 +22,8 @@ _ENOUGH = 0.95
 """Share of a group's requests that a pattern must match."""
 _LINES = 40
 """Lines of a text that are tried."""
+_RUNS = 3
+"""Runs of the template that are tried, the longest."""
 _ANSWER_WORDS = 3
 """Most words of a short answer, which is compared as it is."""
 
@@ -63,17 +68,18 @@ def sign(group: Group, others: Sequence[Group]) -> Sign:
 def _patterns(texts: Sequence[str], group: Group) -> Iterator[str]:
     """Yield patterns to try, the best first: the texts' beginning, a line's beginning, a whole text, a part."""
     prefix = _beginning(texts)
-    runs = [r"\s+".join(map(_literal, run)) for run in sorted(group.template, key=len, reverse=True)]
-    if len(texts) > 1 and len(prefix.split()) < _SHORTEST:
+    longest = sorted(group.template, key=len, reverse=True)[:_RUNS]
+    runs = [pattern for run in longest for pattern in dict.fromkeys((_literal(joined(run)), _run(run)))]
+    if len(texts) > 1 and len(word_ends(prefix)) < _SHORTEST:
         # Too little to begin with: a run from further on has to follow.
-        yield from (rf"\A{_literal(prefix)}[\s\S]*?{run}" for run in runs[:3])
+        yield from (rf"\A{_literal(prefix)}[\s\S]*?{run}" for run in runs)
     yield from _longer(prefix, r"\A", _READABLE)
     for line in texts[0].splitlines()[:_LINES]:
         yield from _longer(line, "(?m)^", _READABLE)
     yield from _longer(prefix, r"\A", len(prefix))
     if len(texts) == 1:
         yield rf"\A{_literal(texts[0])}\Z"
-    yield from runs[:3]
+    yield from runs
 
 
 def _beginning(texts: Sequence[str]) -> str:
@@ -82,12 +88,19 @@ def _beginning(texts: Sequence[str]) -> str:
     if first == last:
         return first
     differ = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return first[: differ - len(re.split(r"\s", first[:differ])[-1])]
+    same = first[:differ]
+    return same if is_unspaced(same[-1:]) else same[: max((end for end in word_ends(same) if end < differ), default=0)]
+
+
+def _run(words: Sequence[str]) -> str:
+    """Return a pattern for neighbouring words: any white space between them, or none in scripts without spaces."""
+    gaps = [r"\s+" if gap(left, right) else r"\s*" for left, right in pairwise(words)]
+    return "".join(itertools.chain.from_iterable(zip(map(_literal, words), [*gaps, ""], strict=True)))
 
 
 def _longer(text: str, anchor: str, most: int) -> Iterator[str]:
     """Yield patterns from the first words of a text, more and more of them."""
-    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    ends = word_ends(text)
     length = min(len(ends), _SHORTEST)
     while ends and length <= most:
         yield anchor + _literal(text[: ends[length - 1]])
@@ -104,14 +117,14 @@ def _literal(text: str) -> str:
 
 def grader_for(group: Group) -> str:
     """Return the kind of grader for the group's replies."""
-    if group.tools:
+    if group.tools or group.varying_tools:
         return "tool_call"
     if any(shape.json for _, shape in group.members):
         return "json_schema"
     replies = [exchange.reply for exchange, _ in group.members if exchange.reply]
     if replies and all(re.fullmatch(r"\s*[-+$]?[\d.,]+\s*%?\s*", reply) for reply in replies):
         return "numeric"
-    return "exact" if replies and all(len(reply.split()) <= _ANSWER_WORDS for reply in replies) else "judge"
+    return "exact" if replies and all(len(word_ends(reply)) <= _ANSWER_WORDS for reply in replies) else "judge"
 
 
 def section(name: str, match_by: Sign, *, weak: str, strong: str, serve: str, grader: str) -> str:

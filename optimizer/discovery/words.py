@@ -8,6 +8,8 @@ import functools
 import re
 from collections.abc import Iterator
 
+from optimizer.discovery.unspaced import is_unspaced, joined, segments, without_dates
+
 VALUE = "\u2022"
 """The placeholder for a number, an address, a date, a name, or a document between tags."""
 HEAD, TAIL = 4800, 1800
@@ -26,21 +28,24 @@ _DATE = re.compile(
     r"|nov(?:ember)?|dec(?:ember)?|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\W*",
     re.IGNORECASE,
 )
-_ENDS = (".", "!", "?", ":", '."', '?"', "-", "*", "#", ">", "|")
+_ENDS = (".", "!", "?", ":", '."', '?"', "-", "*", "#", ">", "|", "\u3002", "\uff01", "\uff1f", "\uff1a")
 """After these a capital letter begins a sentence, a heading or a list, and no name."""
 
 
 def words(text: str) -> tuple[str, ...]:
     """Return the words that are compared. Neighbouring values count as one; a long text loses its middle."""
-    text = _emptied(text)
+    text = without_dates(_emptied(text), VALUE)
     if len(text) <= HEAD + TAIL:
         return tuple(_forms(text))
-    return (*_forms(text[:HEAD].rpartition(" ")[0]), VALUE, *_forms(text[-TAIL:].partition(" ")[2]))
+    head, tail = text[:HEAD], text[-TAIL:]
+    if not is_unspaced(head[-1] + tail[0]):  # a cut word is no word of the template
+        head, tail = head.rpartition(" ")[0], tail.partition(" ")[2]
+    return (*_forms(head), VALUE, *_forms(tail))
 
 
 def shortened(text: str, most: int) -> str:
     """Return the beginning and end of a text, at most ``most`` characters, without its values."""
-    return abridged(" ".join(words(text)), most)
+    return abridged(joined(words(text)), most)
 
 
 def abridged(text: str, most: int) -> str:
@@ -71,7 +76,7 @@ def _forms(text: str) -> Iterator[str]:
     value = False
     for line in text.splitlines():
         begins = True
-        for token in line.split():
+        for token in (segment for word in line.split() for segment in segments(word)):
             if _is_value(token) or (not begins and _is_name(token)):
                 if not value:
                     yield VALUE
