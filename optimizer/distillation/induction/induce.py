@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.domain import Rule, RuleRecord, Value
-from gateway.errors import PreceptorError, UpstreamRefused, UpstreamTimeout
+from gateway.errors import PreceptorError, UpstreamRefused
 from optimizer import prompts
 from optimizer.dataset.items import Mistake, item_of
 from optimizer.dataset.recorded_request import read_request
@@ -92,11 +92,10 @@ async def induce(
         shape = _question(prompt, group, existing, _AS_OBJECT) if shaped else None
         try:
             return await ask_for_rules(evaluator, strong, _question(prompt, group, existing, _AS_LIST), shape)
-        except (UpstreamRefused, UpstreamTimeout) as error:
-            # A content filter may refuse a group for a single mistake; many slow groups mean a slow model.
+        except UpstreamRefused as error:
+            # A content filter may refuse a group for a single mistake; a teacher too slow for a group is failing.
             failures.append(error)
-            slow = sum(isinstance(failure, UpstreamTimeout) for failure in failures)
-            if not is_about_the_request(error) or len(failures) == len(groups) or slow > len(groups) // 3:
+            if not is_about_the_request(error) or len(failures) == len(groups):
                 raise
             return Answer(text="", calls=0)
 
