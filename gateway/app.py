@@ -195,7 +195,9 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
     endpoints = {
         "/v1/chat/completions": Endpoint(services, open_chat, fields=allowed_fields.CHAT, prefix="chatcmpl-"),
         "/v1/completions": Endpoint(services, open_text, fields=allowed_fields.TEXT, prefix="cmpl-"),
-        "/v1/embeddings": Endpoint(services, open_embeddings, fields=allowed_fields.EMBEDDINGS, prefix="emb-"),
+        "/v1/embeddings": Endpoint(
+            services, open_embeddings, fields=allowed_fields.EMBEDDINGS, prefix="emb-", numbers=False
+        ),
         "/v1/responses": Endpoint(services, open_responses, fields=allowed_fields.RESPONSES, prefix="resp_"),
         "/v1/messages": Messages(services),
     }

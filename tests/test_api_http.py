@@ -50,6 +50,16 @@ async def test_a_body_that_is_declared_too_large_is_not_read() -> None:
         await read_body(scope((b"content-length", b"11")), receive, 10)
 
 
+async def test_a_body_with_too_many_values_is_not_read_to_its_end() -> None:
+    """It is refused at the piece that brings them."""
+    pieces = [b"[0,0,0,0,0,0,0", b",0,0,0,0,0,0,0,0,0,0"]
+    with pytest.raises(BodyTooLarge, match="JSON values"):
+        await read_body(scope(), receiving(*pieces, gone=True), 100, values=10)
+    assert await read_body(scope(), receiving(*pieces), 100, values=17) == b"".join(pieces)
+    assert await read_body(scope(), receiving(*pieces), 100, values=2, numbers=False) == b"".join(pieces)
+    assert await read_body(scope(), receiving(*pieces), 100) == b"".join(pieces)
+
+
 async def test_a_length_that_is_no_number_is_not_believed() -> None:
     """What is read counts."""
     assert await read_body(scope((b"content-length", "²".encode("latin-1"))), receiving(b"ab"), 10) == b"ab"

@@ -50,20 +50,32 @@ class Endpoint:
     """An ASGI application for a path of OpenAI's API."""
 
     def __init__(
-        self, services: Services, open_request: Callable[[bytes], Envelope], *, fields: frozenset[str], prefix: str
+        self,
+        services: Services,
+        open_request: Callable[[bytes], Envelope],
+        *,
+        fields: frozenset[str],
+        prefix: str,
+        numbers: bool = True,
     ) -> None:
-        """``fields`` are those allowed to keys with limits. ``prefix`` begins the ids of replies: ``chatcmpl-``."""
+        """``fields`` are those allowed to keys with limits. ``prefix`` begins the ids of replies: ``chatcmpl-``.
+
+        ``numbers``: plain numbers count towards the limit of JSON values.
+        """
         self._services = services
         self._open = open_request
         self._fields = fields
         self._prefix = prefix
+        self._numbers = numbers
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         exchange = Running(self._services, self._services.new_id(self._prefix), holder_of(scope))
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
-            body = await read_body(scope, receive, self._services.serving.body_limit)
+            serving = self._services.serving
+            values = serving.settings.server.max_json_values
+            body = await read_body(scope, receive, serving.body_limit, values=values, numbers=self._numbers)
             async with HangUp(scope, receive):
                 await self._serve(scope, body, exchange, send)
         except ClientGone:

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from gateway.api.gate import holder_of
 from gateway.domain import Feedback
 from gateway.errors import BadRequest, NotFound
+from gateway.formats.json_values import ValueCount
 from gateway.services import Services
 
 _MAX_BODY = 10**6
@@ -66,7 +67,9 @@ async def give_feedback(
 ) -> Response[dict[str, Any]]:
     """Store feedback. Answers 404 for an unknown id."""
     holder = holder_of(request.scope)
-    feedback = parse(await request.body(), services.wall_clock(), holder.name if holder is not None else None)
+    body = await request.body()
+    ValueCount(services.settings.server.max_json_values).feed(body)
+    feedback = parse(body, services.wall_clock(), holder.name if holder is not None else None)
     if not await _stored(services, feedback):
         raise NotFound(f"There is no exchange {feedback.exchange_id!r}.", param="id", code="exchange_not_found")
     return Response({"id": feedback.exchange_id, "object": "feedback", "stored": True})

@@ -7,6 +7,7 @@ from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone
 from gateway.errors import BodyTooLarge, PreceptorError
+from gateway.formats.json_values import SMALLEST, ValueCount
 from gateway.http_server.request_response import Header
 
 JSON: Header = (b"content-type", b"application/json")
@@ -17,13 +18,19 @@ LONGEST = 1024
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
-async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
-    """Read the request's body, at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
+async def read_body(
+    scope: HTTPScope, receive: Receive, limit: int, *, values: int | None = None, numbers: bool = True
+) -> bytes:
+    """Read the request's body: at most ``limit`` bytes and ``values`` JSON values, see ``ValueCount``.
+
+    Raises ``BodyTooLarge`` as soon as the body exceeds a limit, or ``ClientGone``.
+    """
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
     chunks: list[bytes] = []
     size = 0
+    count: ValueCount | None = None
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -33,6 +40,10 @@ async def read_body(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
         if size > limit:
             raise BodyTooLarge(f"The body has more than {limit} bytes.")
         chunks.append(chunk)
+        if values is not None and size > values * SMALLEST:
+            if count is None:
+                count, chunk = ValueCount(values, numbers=numbers), b"".join(chunks)
+            count.feed(chunk)
         if not message["more_body"]:
             return b"".join(chunks)
 

@@ -81,15 +81,17 @@ def restricted(body: bytes, allowed: frozenset[str], more: Iterable[str] = ()) -
     ``more`` are fields allowed to this key besides ``allowed``. Raises ``Forbidden`` for any other field, and
     ``BadRequest`` for duplicates and wrong spellings, in messages too.
     """
-    fields = {name: decoded(raw) for name, raw in request_fields(body).items()}
-    for name in fields.keys() - allowed - set(more):
+    given = request_fields(body)
+    for name in given.keys() - allowed - set(more):
         raise Forbidden(
             f"This key may not send the field {shown(name)!r}: keys.NAME.fields in the configuration can allow it.",
             param=shown(name), code="field_not_allowed",
         )  # fmt: skip
+    fields = {name: decoded(raw) for name, raw in given.items()}
     for part in _message_parts(fields):
-        for name in part:
-            refuse_misspelt(name, _OF_MESSAGES)
+        if not part.keys() <= _OF_MESSAGES:
+            for name in part:
+                refuse_misspelt(name, _OF_MESSAGES)
     for tool in _objects(fields.get("tools")):
         if "model" in tool:
             raise Forbidden("This key may not choose the model of a tool.", param="tools", code="model_not_allowed")

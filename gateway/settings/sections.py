@@ -31,6 +31,13 @@ class Server(Section, frozen=True):
         doc("Key of the admin API (`/admin`), at least 16 characters; write `${VAR}`, not the key. None: off."),
     ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
+    max_json_values: Annotated[
+        Count,
+        doc(
+            "Most values in a request's JSON body: texts, numbers, objects, lists. Plain numbers of `/v1/embeddings`"
+            " do not count."
+        ),
+    ] = 50_000
     retention_days: Annotated[
         Positive | None,
         doc("Days until an exchange and its feedback are deleted; none: they are kept."),
