@@ -59,7 +59,7 @@ def fill(store: Store, count: int, *, created: float = 1.0) -> None:
         store.record([
             Exchange(
                 id=f"x{number}", created=created, task="arithmetic", client_model="gpt-4o-mini", model="small",
-                arm="weak", rules=None, stream=False, status="ok", http_status=200,
+                arm="weak", rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0,
                 request=json.dumps(request).encode(), reply=weak_reply(request),
             )
         ])  # fmt: skip

@@ -113,6 +113,7 @@ def log_of_strong(count: int, *, days: float = 3.0) -> Sequence[Exchange]:
         Exchange(
             id=f"s{number}", created=DAY * (1 + days * number / (count - 1)), task="arithmetic",
             client_model="gpt-4o", model="large", arm="strong", rules=None, stream=False, status="ok", http_status=200,
+            audit_rate=1.0,
             request=json.dumps({"model": "gpt-4o", "messages": _messages(sums(number)[0])}).encode(),
             reply=str(sums(number)[1]), usage=Usage(prompt_tokens=30, output_tokens=5), latency_ms=800.0,
             finish_reason="stop",

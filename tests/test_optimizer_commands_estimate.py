@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from gateway.store.base import TaskCounts
 from optimizer.commands.estimate import announce
-from optimizer.dataset.items import Split
+from optimizer.dataset.split import Split
 from tests.fakes import CONFIG, settings
 from tests.scripted import questions
 

@@ -12,7 +12,8 @@ from gateway.errors import BadRequest
 from gateway.formats.messages import open_messages
 from gateway.store.base import Graded
 from optimizer.dataset.chat_translation import chat_of
-from optimizer.dataset.items import from_graded, item_of
+from optimizer.dataset.graded_exchanges import examples_from
+from optimizer.dataset.items import item_of
 from tests.scripted import GRADER
 
 CHAT = {"messages": [{"role": "system", "content": "Only the answer."}, {"role": "user", "content": "What is 2 + 3?"}]}
@@ -132,7 +133,7 @@ def test_recorded_responses_teach_and_what_cannot_is_said() -> None:
         )  # fmt: skip
         return Graded(exchange=exchange, feedback=Feedback(exchange_id=name, created=2.0, expected=5))
 
-    found = from_graded(
+    found = examples_from(
         [graded("a", {"model": "gpt", "input": "What is 2 + 3?"}),
          graded("b", {"model": "gpt", "input": "And doubled?", "previous_response_id": "resp_a"})],
         GRADER, model="small", rules=None,

@@ -111,21 +111,20 @@ def test_an_answer_labels_in_the_graders_own_form(grader: Grader, answer: Answer
 
 
 @pytest.mark.parametrize(
-    ("grader", "answer", "recorded"),
+    ("grader", "answer"),
     [
-        (ExactGrader(), Answer(text="It is Os", finish_reason="length"), False),
-        (ExactGrader(), Answer(text="It", finish_reason="content_filter"), False),
-        (ExactGrader(), Answer(text=" "), False),
-        (JudgeGrader(model="m"), Answer(text=""), False),
-        (JsonSchemaGrader(schema={"type": "array"}), Answer(text="{}"), False),
-        (ToolCallGrader(), Answer(text="", tool_calls=(ToolCall(name="", arguments="{"),)), False),
-        (ToolCallGrader(), Answer(text="Hello"), True),
+        (ExactGrader(), Answer(text="It is Os", finish_reason="length")),
+        (ExactGrader(), Answer(text="It", finish_reason="content_filter")),
+        (ExactGrader(), Answer(text=" ")),
+        (JudgeGrader(model="m"), Answer(text="")),
+        (JsonSchemaGrader(schema={"type": "array"}), Answer(text="{}")),
+        (ToolCallGrader(), Answer(text="", tool_calls=(ToolCall(name="", arguments="{"),))),
     ],
 )
-def test_an_answer_that_is_no_sound_label_is_refused(grader: Grader, answer: Answer, recorded: bool) -> None:
-    """Cut off, filtered, empty, not of the form; of a recorded answer the calls are not known."""
+def test_an_answer_that_is_no_sound_label_is_refused(grader: Grader, answer: Answer) -> None:
+    """Cut off, filtered, empty, or not of the form."""
     with pytest.raises(Ungradable):
-        with_label(ITEM, grader, "large", answer, recorded=recorded)
+        with_label(ITEM, grader, "large", answer)
 
 
 def test_what_quality_means_is_said_in_words() -> None:

@@ -51,9 +51,9 @@ def test_a_grader_sees_calls_and_request_where_it_needs_them() -> None:
 
 
 def test_which_graders_can_grade_a_record() -> None:
-    """Those that need its text only: calls are not recorded, and a judge would have to be paid."""
+    """Those that need no model: a judge would have to be paid."""
     graders = (OWN, JsonSchemaGrader(), ToolCallGrader(), JudgeGrader())
-    assert [grader_for(grader).grades_records for grader in graders] == [True, True, False, False]
+    assert [grader_for(grader).grades_records for grader in graders] == [True, True, True, False]
 
 
 def test_a_judge_is_not_asked_here() -> None:

@@ -84,11 +84,13 @@ def test_an_expected_value_that_is_no_call_is_an_error_that_names_it(expected: o
 
 
 def test_right_calls_label_themselves() -> None:
-    """Broken arguments label nothing; no call is an answer as well."""
+    """Broken arguments and an empty reply label nothing; a text without a call is an answer."""
     assert label([GIVEN_OSLO]) == [OSLO] and grade(IN_ORDER, [GIVEN_OSLO], label([GIVEN_OSLO]))
-    assert label([call("now", "")]) == [{"name": "now", "arguments": {}}] and label([]) == []
-    with pytest.raises(Ungradable):
-        label([call("weather", "{")])
+    assert label([call("now", "")]) == [{"name": "now", "arguments": {}}]
+    assert grading.label(IN_ORDER, "Which city?", []) == []
+    for nothing in ([call("weather", "{")], [], None):
+        with pytest.raises(Ungradable):
+            label(nothing)
 
 
 def test_a_reply_with_calls_can_be_shown_as_one_text() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from optimizer.dataset.items import Split
+from optimizer.dataset.split import Split
 from optimizer.migration.forecast import JUDGED, excludable, expected
 from tests.fakes import CONFIG, settings
 from tests.scripted import questions

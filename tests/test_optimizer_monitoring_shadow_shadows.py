@@ -14,7 +14,7 @@ from gateway.rules.decisions import switch_injection
 from gateway.settings import Settings
 from gateway.store.base import Graded, Store
 from gateway.store.memory import MemoryStore
-from optimizer.dataset.items import from_graded
+from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.monitoring.shadow.allowance import account_of
 from optimizer.monitoring.shadow.shadows import TOO_OLD_S, WAITING
 from optimizer.scheduling.learner import open_learner
@@ -82,8 +82,8 @@ async def test_both_become_items_and_mistakes_as_feedback_of_clients_does(store:
         await behind.shadows.work()
     graded = store.graded(TASK, limit=9)
     grader = configured.tasks[TASK].grader
-    found = from_graded(graded, grader, model="small", rules=None)
-    by_clients = from_graded(
+    found = examples_from(graded, grader, model="small", rules=None)
+    by_clients = examples_from(
         [
             Graded(
                 exchange=one.exchange,
@@ -94,7 +94,7 @@ async def test_both_become_items_and_mistakes_as_feedback_of_clients_does(store:
         grader, model="small", rules=None,
     )  # fmt: skip
     assert {item.labelled_by for item in found.items} == {"large"}
-    unsigned = tuple(msgspec.structs.replace(item, labelled_by="") for item in found.items)
+    unsigned = tuple(msgspec.structs.replace(item, labelled_by="", labellers=("client",)) for item in found.items)
     assert msgspec.structs.replace(found, items=unsigned) == by_clients
     assert [seen.correct for seen in found.seen.values()] == [False] * 4
     async with open_learner(made.learner_context()) as learner:

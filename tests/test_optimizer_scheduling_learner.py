@@ -218,7 +218,7 @@ def complain(store: MemoryStore, count: int, *, now: float, start: int = 500, **
         store.record([
             Exchange(
                 id=f"c{number}", created=now, task="arithmetic", client_model="gpt-4o-mini", model="small", arm="weak",
-                rules=None, stream=False, status="ok", http_status=200, request=request, reply="1",
+                rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0, request=request, reply="1",
             )
         ])  # fmt: skip
         store.add_feedback(Feedback(exchange_id=f"c{number}", created=now, **feedback))
@@ -312,7 +312,7 @@ async def test_a_tenant_that_floods_gets_its_share_of_the_plan(tmp_path: Path) -
         store.record([
             Exchange(
                 id=f"x{number}", created=float(number), task="arithmetic", client_model="m", model="small", arm="weak",
-                rules=None, stream=False, status="ok", http_status=200, request=request, reply="1",
+                rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0, request=request, reply="1",
             )
         ])  # fmt: skip
         store.add_feedback(Feedback(exchange_id=f"x{number}", created=1.0, expected=expected))
@@ -354,7 +354,7 @@ async def test_no_text_of_one_task_reaches_anothers_induction(tmp_path: Path) ->
             store.record([
                 Exchange(
                     id=f"{word}{number}", created=1.0, task=task, client_model="m", model="small", arm="weak",
-                    rules=None, stream=False, status="ok", http_status=200, request=request, reply="1",
+                    rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0, request=request, reply="1",
                 )
             ])  # fmt: skip
             store.add_feedback(Feedback(exchange_id=f"{word}{number}", created=1.0, expected=expected))

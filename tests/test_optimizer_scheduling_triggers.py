@@ -10,7 +10,8 @@ from gateway.settings import NumericGrader
 from gateway.settings.graders import JudgeGrader, ToolCallGrader
 from gateway.store.base import Graded
 from gateway.store.notes import DriftNotice
-from optimizer.dataset.items import Examples, from_graded
+from optimizer.dataset.graded_exchanges import examples_from
+from optimizer.dataset.items import Examples
 from optimizer.scheduling.triggers import (
     LearningTrigger,
     UpstreamModel,
@@ -91,7 +92,7 @@ def test_all_who_say_wrong_count() -> None:
         graded("f", expected=5),
     ]
     assert [may_be_wrong(one) for one in told] == [True, True, True, False, False, True]
-    examples = from_graded(told, NumericGrader(), model="small", rules=None)
+    examples = examples_from(told, NumericGrader(), model="small", rules=None)
     every = set(items_of(told).values())
     assert mistakes_in(examples, every) == 3
     assert mistakes_in(examples, items_of(told[1:]).values()) == 2
@@ -105,7 +106,7 @@ def test_what_is_no_request_is_no_item() -> None:
 
 
 def test_where_records_cannot_be_graded_another_answer_than_the_expected_one_is_suspect() -> None:
-    """Of a judge's task in other words, of calls in what they come to; a verdict leaves nothing to suspect."""
+    """Of a judge's task in other words; a verdict leaves nothing to suspect, and recorded calls are graded."""
     told = [graded("a", "Rome", expected="Oslo"), graded("b", "Oslo ", expected="Oslo"),
             graded("c", "Rome", expected="Oslo", correct=False), graded("d", "Rome", correct=False)]  # fmt: skip
     assert suspects(told, JudgeGrader(model="m")) == 1
@@ -113,4 +114,6 @@ def test_where_records_cannot_be_graded_another_answer_than_the_expected_one_is_
     add, call = {"name": "add", "arguments": {"a": 1}}, ToolCall(name="add", arguments='{"a": 1}')
     called = [graded("a", "", expected=add, calls=(call,)), graded("b", "", expected=add),
               graded("c", "", expected="nonsense")]  # fmt: skip
-    assert suspects(called, ToolCallGrader()) == 1
+    assert suspects(called, ToolCallGrader()) == 0
+    examples = examples_from(called, ToolCallGrader(), model="small", rules=None)
+    assert mistakes_in(examples, examples.seen.keys()) == 1

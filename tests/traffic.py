@@ -68,7 +68,7 @@ def exchange(number: int, *, body: dict[str, Any] | None = None, **changes: Any)
     plain = Exchange(
         id=f"x{number}", created=NOW, task=TASK, client_model="gpt-4o-mini",
         model="large" if arm == "strong" else "small", arm=arm, rules=None, stream=False, status="ok", http_status=200,
-        request=json.dumps(body).encode(), finish_reason="stop", latency_ms=100.0,
+        audit_rate=1.0, request=json.dumps(body).encode(), finish_reason="stop", latency_ms=100.0,
     )  # fmt: skip
     if "reply" not in changes:
         changes["reply"] = str(sums(number)[1]) if arm == "strong" else weak_reply(asked(number))

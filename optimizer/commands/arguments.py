@@ -14,7 +14,8 @@ from gateway.rules.files import read_rule_set
 from gateway.settings import Settings
 from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
-from optimizer.dataset.items import Examples, load_jsonl
+from optimizer.dataset.data_file import load_examples
+from optimizer.dataset.items import Examples
 from optimizer.distillation.lineage import decided
 from optimizer.grading.graders import grader_for
 
@@ -43,7 +44,7 @@ def narrowed(settings: Settings, task: str) -> Settings:
 
 def loaded(data: Path, settings: Settings, task: str) -> Examples:
     """Load the examples of a data file and report the unusable lines. Raises ``BadData``."""
-    examples = load_jsonl(data, settings.tasks[task].grader)
+    examples = load_examples(data, settings.tasks[task].grader)
     for complaint in examples.complaints:
         say(f"{data}: {complaint}")
     return examples

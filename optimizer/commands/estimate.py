@@ -7,7 +7,8 @@ import click
 from gateway.settings import Settings
 from gateway.store.base import TaskCounts
 from optimizer.commands.progress import say
-from optimizer.dataset.items import Item, Split
+from optimizer.dataset.items import Item
+from optimizer.dataset.split import Split
 from optimizer.migration.forecast import excludable, expected
 from optimizer.migration.money import usd
 from optimizer.statistics.paired_test import smallest_detectable

@@ -1,33 +1,23 @@
-"""Examples with their expected answers, and the parts of a cycle that they belong to.
+"""Items: questions with their expected answers, and the values around them.
 
-An item's id is a hash of its messages, white space folded, so that one question is one item wherever it came from. What
-cannot be used (bad lines, contradictory labels) is listed, never guessed at. Does not call models.
+An item's id is a hash of its messages, white space folded: a question is the same item in a data file and in an
+exchange. Unusable sources are listed as complaints, never guessed at. Calls no model.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
-from gateway.store.base import Graded
 from optimizer.dataset.chat_translation import chat_of
-from optimizer.grading.graders import GraderFailed, ReplyGrader, Submission, grader_for
+from optimizer.grading.graders import grader_for
 
-# What belongs to one delivery of a request and not to its question; the rest (temperature, format, tools) is kept.
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
-
-# What of an example's line belongs to its question.
-_ASKED = ("messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format")
-
-Read = TypeVar("Read")
-Part = Literal["induction", "selection", "confirmation"]
-_SELECTION_FROM = 0.3
-_CONFIRMATION_FROM = 0.6
+"""Fields of one delivery of a request. The others (temperature, format, tools) belong to the question."""
 
 
 class BadData(PreceptorError):
@@ -38,25 +28,46 @@ class BadData(PreceptorError):
 
 
 class Item(Value, frozen=True):
-    """One question with its expected answer. ``request`` is a chat body without model and delivery."""
+    """A question with its expected answer. ``request`` is a chat body without model and delivery."""
 
     id: str
     request: bytes
     expected: Any
-    """``None`` until somebody says what is right."""
+    """``None`` until the right answer is known."""
     labelled_by: str = ""
-    """The model whose own answer ``expected`` is; empty where people or data say what is right."""
+    """The model behind ``expected``; empty for an answer of people or of data."""
+    labellers: tuple[str, ...] = ()
+    """Names of the people, keys or models behind ``expected``, if known."""
+    cluster: str = ""
+    """A name for the items that depend on each other (``clusters``); empty: the item stands alone."""
+    audit_rate: float = 1.0
+    """Probability (0..1) of the draw into the audit sample, before any outcome was known. 0: the item was chosen by its
+    outcome, so that it may teach but not measure. 1: an item of a data file."""
+    key: str | None = None
+    """Name of the client's key behind the question."""
+    tenant: str | None = None
+    """16 hex digits for the end user behind the question."""
+
+    @property
+    def is_audited(self) -> bool:
+        """True for an item that may measure."""
+        return self.audit_rate > 0
+
+    @property
+    def unit(self) -> str:
+        """The name of the item's cluster, or its own."""
+        return self.cluster or self.id
 
 
 class RecordedReply(Value, frozen=True):
-    """A reply that the incumbent has already given to an item, and whether it was right."""
+    """A recorded reply of the incumbent to an item."""
 
     reply: str
     correct: bool
 
 
 class Mistake(Value, frozen=True):
-    """A request that the weak model got wrong. ``expected`` is ``None`` where nobody said what is right."""
+    """A request with a wrong reply of the weak model. ``expected`` is ``None`` where the right answer is unknown."""
 
     request: bytes
     reply: str
@@ -64,28 +75,20 @@ class Mistake(Value, frozen=True):
 
 
 class Examples(Value, frozen=True):
-    """What a source of examples held, and what of it could not be used."""
+    """The usable part of a source of examples, and complaints about the rest."""
 
     items: tuple[Item, ...] = ()
     seen: Mapping[str, RecordedReply] = msgspec.field(default_factory=dict)
     """The incumbent's recorded replies by item id (graded exchanges only)."""
     mistakes: tuple[Mistake, ...] = ()
-    """Mistakes without an expected answer: induction may learn from them, nothing can be measured on them."""
+    """Mistakes without an expected answer: they may teach, and measure nothing."""
     complaints: tuple[str, ...] = ()
 
 
-class Split(Value, frozen=True):
-    """The items of a cycle in three parts that share none."""
-
-    induction: tuple[Item, ...]
-    selection: tuple[Item, ...]
-    confirmation: tuple[Item, ...]
-
-
 def item_of(body: dict[str, Any], expected: Any) -> Item:
-    """An item from a chat body, or a recorded one that asks what a chat can ask.
+    """Return the item of a chat body, or of a recorded body with a counterpart in a chat.
 
-    Raises ``BadData`` if it holds no messages, and what ``chat_of`` raises.
+    Raises ``BadData`` for a body without messages, and the errors of ``chat_of``.
     """
     body = chat_of(body)
     messages = body.get("messages")
@@ -104,183 +107,54 @@ def item_of_request(request: bytes, expected: Any = None) -> Item:
     return item_of(parse_object(request), expected)
 
 
-def load_jsonl(path: Path, grader: Grader, *, labelled: bool = True) -> Examples:
-    """Read examples from a data file; raises ``BadData`` if there is none that can be used.
-
-    A line without ``expected`` can be used if they need not be ``labelled`` (``evaluation.reference_answers``).
-    """
-    found, complaints = read_lines(path, lambda line: example_of(line, grader, labelled=labelled))
-    items = _reconciled(found, complaints, grader)
-    if not items:
-        why = f"; {complaints[0]}" if complaints else ""
-        raise BadData(f'{path} holds no example that can be used: write {{"input": ..., "expected": ...}} lines{why}')
-    return Examples(items=tuple(items), complaints=tuple(complaints))
-
-
-def read_lines(path: Path, read: Callable[[bytes], Read]) -> tuple[list[tuple[str, Read]], list[str]]:
-    """What each line of a data file holds, with where it stands, and a complaint about each that cannot be read.
-
-    Raises ``BadData`` if the file itself cannot be read.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise BadData(f"{path} cannot be read: {error.strerror}") from error
-    found: list[tuple[str, Read]] = []
-    complaints: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                found.append((f"line {number}", read(line)))
-            except PreceptorError as error:
-                complaints.append(f"line {number}: {error}")
-    return found, complaints
-
-
-def from_graded(graded: Sequence[Graded], grader: Grader, *, model: str, rules: int | None) -> Examples:
-    """Turn graded exchanges into items, newest first.
-
-    The expected answer is the feedback's, or what the reply stands for if the feedback calls it right. Replies count as
-    the incumbent's own only if ``model`` gave them under the version ``rules``.
-    """
-    compare = grader_for(grader)
-    found: list[tuple[str, Item]] = []
-    complaints: list[str] = []
-    seen: dict[str, RecordedReply] = {}
-    mistakes: list[Mistake] = []
-    for one in graded:
-        exchange, reply = one.exchange, one.exchange.reply
-        if reply is None:
-            continue
-        correct, own = correctness(one), exchange.model == model and exchange.rules == rules
-        try:
-            expected = one.feedback.expected
-            if expected is None and correct is not True:
-                if correct is False and own:
-                    mistakes.append(Mistake(request=item_of_request(exchange.request).request, reply=reply))
-                continue
-            item = item_of_request(exchange.request, expected)
-            if expected is None:
-                submission = Submission(text=reply, tool_calls=None, request=item.request)
-                item = msgspec.structs.replace(item, expected=compare.label(submission))
-            if one.feedback.source == "shadow":
-                item = msgspec.structs.replace(item, labelled_by=one.feedback.comment or "")
-            right = _right(compare, item, reply, correct)
-        except PreceptorError as error:
-            complaints.append(f"exchange {exchange.id}: {error}")
-            continue
-        found.append((f"exchange {exchange.id}", item))
-        if own and right is not None:
-            seen.setdefault(item.id, RecordedReply(reply=reply, correct=right))
-    items = _reconciled(found, complaints, grader)
-    kept = {item.id for item in items}
-    return Examples(
-        items=tuple(items),
-        seen={key: value for key, value in seen.items() if key in kept},
-        mistakes=tuple(mistakes),
-        complaints=tuple(complaints),
-    )
-
-
-def split(
-    items: Iterable[Item], *, salt: str, selection: int, confirmation: int, spent: frozenset[str] = frozenset()
-) -> Split:
-    """Three parts by hash of id and salt: 30, 30 and 40 of a hundred, the last two capped.
-
-    An item keeps its part when others come, except that one which helped to decide before (``spent``) decides no more:
-    it moves to induction.
-    """
-    parts: dict[Part, list[tuple[float, Item]]] = {"induction": [], "selection": [], "confirmation": []}
-    for item in items:
-        place = _place(item.id, salt)
-        part = _part(place)
-        parts["induction" if part == "confirmation" and item.id in spent else part].append((place, item))
-    ordered = {part: [item for _, item in sorted(members, key=_by_place)] for part, members in parts.items()}
-    return Split(
-        induction=tuple(ordered["induction"]),
-        selection=tuple(ordered["selection"][:selection]),
-        confirmation=tuple(ordered["confirmation"][:confirmation]),
-    )
-
-
-def _place(item_id: str, salt: str) -> float:
-    """A number in 0..1 that is fixed by id and salt."""
-    return int.from_bytes(hashlib.sha256(f"{salt}\n{item_id}".encode()).digest()[:8]) / 2**64
-
-
-def _part(place: float) -> Part:
-    if place < _SELECTION_FROM:
-        return "induction"
-    return "selection" if place < _CONFIRMATION_FROM else "confirmation"
-
-
-def _by_place(member: tuple[float, Item]) -> float:
-    return member[0]
-
-
-def example_of(line: bytes, grader: Grader, *, labelled: bool = True) -> Item:
-    """An item from a line of JSON. Raises ``BadData`` and, for an ``expected`` of no use, ``Ungradable``."""
-    body = parse_object(line)
-    if labelled and "expected" not in body:
-        raise BadData("'expected' is missing")
-    text = body.get("input")
-    if isinstance(text, str):
-        body = {**body, "messages": [{"role": "user", "content": text}]}
-    elif "messages" not in body:
-        raise BadData("'input' (a text) or 'messages' is missing")
-    item = item_of({name: body[name] for name in _ASKED if name in body}, body.get("expected"))
-    if "expected" not in body:
-        return item
-    grader_for(grader).examine(item.expected)
-    labelled_by = body.get("labelled_by", "")
-    if not isinstance(labelled_by, str):
-        raise BadData("'labelled_by' must be the name of the model whose answer 'expected' is")
-    return msgspec.structs.replace(item, labelled_by=labelled_by)
-
-
 def parse_object(data: bytes) -> dict[str, Any]:
-    """A JSON object. Raises ``BadData``."""
+    """Return a JSON object. Raises ``BadData``."""
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadData(f"not a JSON object: {error}") from None
 
 
-def _right(grader: ReplyGrader, item: Item, reply: str, correct: bool | None) -> bool | None:
-    """Whether a recorded reply is right, as the grader says or, where it cannot, the feedback; ``None`` if neither."""
-    grader.examine(item.expected)
-    if not grader.grades_records:
-        return correct
-    try:
-        return grader.grade(Submission(text=reply, request=item.request), item.expected) == 1.0
-    except GraderFailed:
-        return correct
+def reconciled(sources: Sequence[tuple[str, Item]], complaints: list[str], section: Grader) -> list[Item]:
+    """Return each item once. ``sources`` are items with their places, in order of precedence.
 
-
-def correctness(one: Graded) -> bool | None:
-    """What the feedback says of the reply; a score between wrong (0) and right (1) says neither."""
-    feedback = one.feedback
-    if feedback.correct is not None or feedback.score is None:
-        return feedback.correct
-    return {0.0: False, 1.0: True}.get(feedback.score)
-
-
-def _reconciled(found: Sequence[tuple[str, Item]], complaints: list[str], grader: Grader) -> list[Item]:
-    """Duplicates merged, a label wins over none; items with contradictory labels left out and complained about."""
-    first: dict[str, tuple[str, Item]] = {}
+    A label wins over none, a person's label over a model's, an audited item over another with the same answer. Items
+    whose labels contradict each other, both of people or both of models, are left out with a complaint.
+    """
+    grader = grader_for(section)
+    kept: dict[str, tuple[str, Item]] = {}
     contradictory: set[str] = set()
-    for where, item in found:
-        known_where, known = first.setdefault(item.id, (where, item))
+    for place, item in sources:
+        known_place, known = kept.setdefault(item.id, (place, item))
+        if known is item or item.expected is None:
+            continue
         if known.expected is None:
-            first[item.id] = (where, item)
-        elif item.expected is not None and grader_for(grader).contradict(known.expected, item.expected):
-            contradictory.add(item.id)
-            complaints.append(f"{where}: same input as {known_where}, another expected value; both left out")
-    return [item for key, (_, item) in first.items() if key not in contradictory]
+            kept[item.id] = (place, item)
+        elif grader.contradict(known.expected, item.expected):
+            if bool(known.labelled_by) == bool(item.labelled_by):
+                contradictory.add(item.id)
+                complaints.append(f"{place}: same input as {known_place}, another expected value; both left out")
+                continue
+            refused, model = (known_place, known.labelled_by) if known.labelled_by else (place, item.labelled_by)
+            kept[item.id] = (place, item) if known.labelled_by else (known_place, known)
+            complaints.append(f"{refused}: {model} answers otherwise than a person; the person's answer counts")
+        else:
+            kept[item.id] = (known_place, _merged(known, item))
+    return [item for key, (_, item) in kept.items() if key not in contradictory]
+
+
+def _merged(first: Item, second: Item) -> Item:
+    """Return two items with compatible answers as one: a person's label, the higher audit rate, all labellers."""
+    base = second if first.labelled_by and not second.labelled_by else first
+    return msgspec.structs.replace(
+        base,
+        audit_rate=max(first.audit_rate, second.audit_rate),
+        labellers=tuple(dict.fromkeys([*first.labellers, *second.labellers])),
+    )
 
 
 def _folded(value: Any) -> Any:
-    """The same value with runs of white space in every text made one space."""
+    """Return a value with every run of white space in its texts made one space."""
     if isinstance(value, str):
         return " ".join(value.split())
     if isinstance(value, list):

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
-from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply, Split, split
+from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.dataset.recorded_request import read_request
+from optimizer.dataset.split import Split, split
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction.induce import Rejected
 from optimizer.evaluation.candidate_score import TriedCandidate

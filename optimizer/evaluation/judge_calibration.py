@@ -9,7 +9,9 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
-from optimizer.dataset.items import BadData, Item, correctness, example_of, item_of_request, parse_object, read_lines
+from optimizer.dataset.data_file import example_of, read_lines
+from optimizer.dataset.graded_exchanges import correctness
+from optimizer.dataset.items import BadData, Item, item_of_request, parse_object
 from optimizer.evaluation.evaluator import Evaluator
 from optimizer.grading.graders import GraderFailed, Submission
 from optimizer.grading.graders.judge import JudgedReply
@@ -100,7 +102,7 @@ def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
     rated: list[RatedReply] = []
     complaints: list[str] = []
     for one in graded:
-        correct, expected, reply = correctness(one), one.feedback.expected, one.exchange.reply
+        correct, expected, reply = correctness(one.feedback), one.feedback.expected, one.exchange.reply
         if correct is None or expected is None or reply is None or one.feedback.source != "client":
             continue
         try:

@@ -68,16 +68,16 @@ async def label_items(
     )
 
 
-def with_label(item: Item, grader: Grader, model: str, answer: Answer, *, recorded: bool = False) -> Item:
-    """The item with a model's answer as its label; nobody knows what a ``recorded`` one called.
+def with_label(item: Item, grader: Grader, model: str, answer: Answer) -> Item:
+    """Return the item with a model's answer as its label.
 
     Raises ``Ungradable`` if the answer broke off or labels nothing.
     """
     if answer.finish_reason not in _COMPLETE:
         raise Ungradable(answer.text, f"a whole answer, it ended with {answer.finish_reason!r}")
-    submission = Submission(text=answer.text, tool_calls=None if recorded else answer.tool_calls, request=item.request)
+    submission = Submission(text=answer.text, tool_calls=answer.tool_calls, request=item.request)
     expected = grader_for(grader).label(submission)
-    return msgspec.structs.replace(item, expected=expected, labelled_by=model)
+    return msgspec.structs.replace(item, expected=expected, labelled_by=model, labellers=(model,))
 
 
 def describe_labels(items: Sequence[Item]) -> str:

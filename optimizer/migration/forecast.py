@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 from gateway.domain import Usage, Value
 from gateway.settings import Model, Task
-from optimizer.dataset.items import Item, Split
+from optimizer.dataset.items import Item
+from optimizer.dataset.split import Split
 from optimizer.distillation.induction.sample import ENOUGH
 from optimizer.distillation.selection.ablation import MIN_ITEMS
 from optimizer.distillation.selection.race import MOST_RACED

@@ -15,7 +15,8 @@ from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Model as Configured
 from gateway.settings import Optimizer, Task
 from gateway.store.base import Store
-from optimizer.dataset.items import BadData, Item, Split
+from optimizer.dataset.items import BadData, Item
+from optimizer.dataset.split import Split
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome
 from optimizer.distillation.publish import publish

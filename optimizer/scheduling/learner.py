@@ -17,7 +17,8 @@ from gateway.rules.history import active_decisions
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from gateway.store.notes import DRIFT
-from optimizer.dataset.items import Examples, from_graded
+from optimizer.dataset.graded_exchanges import examples_from
+from optimizer.dataset.items import Examples
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
 from optimizer.distillation.cycle import run_cycle
@@ -183,7 +184,7 @@ class Learner:
         relabelled = [
             entry if is_incumbents(entry, section, version, served) else _by_another(entry) for entry in graded
         ]
-        examples = from_graded(relabelled, section.grader, model=section.weak, rules=version)
+        examples = examples_from(relabelled, section.grader, model=section.weak, rules=version)
         items = items_of(fresh)
         own_fresh = [entry for entry in fresh if is_incumbents(entry, section, version, served)]
         mistakes = mistakes_in(examples, set(items.values())) + suspects(own_fresh, section.grader)

@@ -14,7 +14,8 @@ from gateway.errors import PreceptorError
 from gateway.settings import Grader, Task
 from gateway.store.base import Graded
 from gateway.store.notes import DriftNotice, Note
-from optimizer.dataset.items import Examples, correctness, item_of_request
+from optimizer.dataset.graded_exchanges import correctness
+from optimizer.dataset.items import Examples, item_of_request
 from optimizer.grading.graders import Submission, grader_for
 
 Reason = Literal["mistakes", "drift", "a new model"]
@@ -78,7 +79,7 @@ def is_incumbents(entry: Graded, section: Task, version: int | None, served: Ups
 
 def may_be_wrong(entry: Graded) -> bool:
     """Decide whether feedback allows for a wrong reply; costs nothing, no grader is asked."""
-    return correctness(entry) is False or entry.feedback.expected is not None
+    return correctness(entry.feedback) is False or entry.feedback.expected is not None
 
 
 def items_of(graded: Sequence[Graded]) -> dict[str, str]:
@@ -106,7 +107,7 @@ def suspects(graded: Sequence[Graded], grader: Grader) -> int:
     if grader_for(grader).grades_records:
         return 0
     return sum(
-        correctness(entry) is None and entry.feedback.expected is not None and _differs(entry, grader)
+        correctness(entry.feedback) is None and entry.feedback.expected is not None and _differs(entry, grader)
         for entry in graded
     )
 

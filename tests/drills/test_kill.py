@@ -156,7 +156,7 @@ class Town:
         return Exchange(
             id=f"x{number}", created=created, task=TASK, client_model="gpt-4o-mini", model="small", arm=arm,
             rules=injected.rule_set.version if injected is not None else None, stream=False, status="ok",
-            http_status=200, request=request, reply=reply, finish_reason="stop", latency_ms=5.0,
+            http_status=200, audit_rate=1.0, request=request, reply=reply, finish_reason="stop", latency_ms=5.0,
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Poisoned:
         reply = weak({"messages": messages})
         exchange = Exchange(
             id=f"x{number}", created=float(number), task="arithmetic", client_model="gpt-4o-mini", model="small",
-            arm="weak", rules=None, stream=False, status="ok", http_status=200, reply=reply,
+            arm="weak", rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0, reply=reply,
             request=json.dumps({"messages": messages, "user": user}).encode(),
         )  # fmt: skip
         self.store.record([exchange])

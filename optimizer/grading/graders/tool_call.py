@@ -20,8 +20,6 @@ _Call = tuple[str, Any]
 class ExpectedCalls(ReplyGrader):
     """Compare the reply's calls with the expected calls: names as text, arguments as JSON values."""
 
-    grades_records = False
-
     def __init__(self, settings: ToolCallGrader) -> None:
         self._in_order = settings.order
 
@@ -46,9 +44,10 @@ class ExpectedCalls(ReplyGrader):
         return 1.0
 
     def label(self, submission: Submission) -> list[dict[str, Any]]:
-        """Return the calls themselves. Raises ``Ungradable`` for unknown calls and for arguments other than JSON."""
-        if submission.tool_calls is None:
-            raise Ungradable(submission.text, "a reply with a record of its tool calls")
+        """Return the calls themselves. Raises ``Ungradable`` for unknown calls, arguments other than JSON, and an empty
+        reply."""
+        if submission.tool_calls is None or not (submission.tool_calls or submission.text.strip()):
+            raise Ungradable(submission.text, "a reply with a text or with tool calls")
         calls = _readable(submission.tool_calls)
         _wanted(calls)
         return calls
