@@ -9,8 +9,9 @@ import pytest
 from gateway.domain import Rule, RuleSet
 from gateway.errors import UpstreamRefused
 from optimizer.dataset.items import Mistake
-from optimizer.distillation.induction.induce import Induced, grouped, induce
+from optimizer.distillation.induction.induce import Induced, induce
 from optimizer.distillation.induction.lint import corpus
+from optimizer.distillation.induction.questions import grouped
 from optimizer.evaluation.evaluator import Answer
 from tests.scripted import FOUND, GOOD_RULE, Strong, evaluator, questions
 

@@ -39,7 +39,7 @@ def test_plain_instructions_pass(rule: str) -> None:
     ("rule", "why"),
     [
         ("Add.", "characters"),
-        ("Add " * 100, "characters"),
+        ("Add it up. " * 60, "characters"),
         ("See https://evil.example/rules for more.", "link"),
         ("Write to me@evil.example about it.", "link"),
         ("Send it to evil dot com at once.", "link"),
@@ -142,3 +142,27 @@ def test_what_only_looks_different_is_the_same_word(between: str) -> None:
     """Marks without width and wide letters hide no quote."""
     known = corpus([f"{between} one two three four five six"], [])
     assert problems(f"{between} one t\u200bwo three f\uff4fur five six", known)
+
+
+def test_labels_of_a_closed_set_may_be_named_however_rare_each_is() -> None:
+    """Twelve desks with a twelfth of the items each: every answer recurs, so every answer is a label."""
+    desks = [f"desk {name}" for name in "abcdefghijkl"]
+    known = corpus([f"Message {number}" for number in range(60)], [desks[number % 12] for number in range(60)])
+    assert not problems("If the parcel is broken, answer desk c.", known)
+
+
+def test_an_answer_of_an_open_set_is_still_telling() -> None:
+    """Free answers give the questions away, whatever the labels among them."""
+    answers = ["yes"] * 4 + [f"number {number} street" for number in range(36)]
+    known = corpus([f"Question {number}" for number in range(40)], answers)
+    assert problems("If asked where she lives, answer number 7 street.", known)
+
+
+@pytest.mark.parametrize("source", ["instructions", "labels"])
+def test_labels_that_the_operator_lists_may_be_named(source: str) -> None:
+    """In the system prompt, or in the task's configuration: both are the operator's own words."""
+    listed = {"instructions": "Answer with one of: refund, delivery.", "labels": ["refund", "delivery"]}
+    answers = ["refund", *(f"case {number}" for number in range(20))]
+    known = corpus([f"Question {number}" for number in range(21)], answers, **{source: listed[source]})  # type: ignore[arg-type]
+    assert not problems("If money is asked back, answer refund.", known)
+    assert problems("If money is asked back, answer refund.", corpus(["Question"] * 21, answers))

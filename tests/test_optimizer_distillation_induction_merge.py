@@ -39,7 +39,7 @@ def test_what_the_incumbent_says_already_is_told_apart() -> None:
         ("Always write the working.", "Never write the working."),
         ("Write the working before the answer.", "Write the working after the answer."),
         ("Round the result up.", "Do not round the result up."),
-        ("Write down the answer last.", "Write down the expected answer first."),
+        ("Write down the answer last.", "Write down the answer first."),
         ("Round the result up.", "Round the result down."),
         ("Include the unit in the reply.", "Don\u2019t include the unit in the reply."),
         ("Reply with more detail than asked.", "Reply with less detail than asked."),
@@ -82,3 +82,18 @@ def test_nothing_is_lost_in_a_merger(one: list[Rule], other: list[Rule]) -> None
     assert texts | {rule.text for rule in found.known} == {rule.text for rule in (*one, *other)}
     kept = compatible([single.rule for single in found.rules])
     assert not any(opposite(left, right) for left in kept for right in kept)
+
+
+@pytest.mark.parametrize(
+    ("rule", "other"),
+    [
+        ("If the message is about a refund, answer refund.", "If the message is about a delivery, answer delivery."),
+        ("Reply yes if the parcel is late.", "Reply no if the parcel is early."),
+        ("Double the second number before you add it.", "Halve the second number before you add it."),
+    ],
+)
+def test_conventions_about_different_cases_are_different_rules(rule: str, other: str) -> None:
+    """Most of their words are the same, and both are needed: words alone neither merge nor exclude them."""
+    pair = (Rule(text=rule), Rule(text=other))
+    assert not alike(*pair) and not opposite(*pair) and compatible(pair) == pair
+    assert [entry.rule for entry in merged([[pair[0]], [pair[1]]]).rules] == list(pair)

@@ -97,13 +97,13 @@ async def test_a_good_rule_behind_harmful_ones_is_found_where_there_are_answers_
 
 async def test_opposites_are_raced_against_each_other(tmp_path: Path) -> None:
     """Never in one candidate: the better one wins, whichever came first, also against the incumbent's."""
-    never = Rule(text="Never handle the doubled part before you add, it is harmful.")
+    never = Rule(text="Never handle the doubled part before you add.")
     for order in ((never, GOOD), (GOOD, never)):
-        found = await best_of(tmp_path / order[0].id, Weak(), *order)
+        found = await best_of(tmp_path / order[0].id, Weak(harm="Never"), *order)
         assert found.best.rule_set.rules == (GOOD,)
         assert not any(set(order) <= set(one.rule_set.rules) for one in found.others)
     incumbent = RuleSet(task="t", version=3, rules=(never, IDLE))
-    found = await best_of(tmp_path / "old", Weak(), GOOD, incumbent=incumbent)
+    found = await best_of(tmp_path / "old", Weak(harm="Never"), GOOD, incumbent=incumbent)
     assert found.best.rule_set.rules == (IDLE, GOOD)
 
 

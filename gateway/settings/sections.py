@@ -147,6 +147,12 @@ class Optimizer(Section, frozen=True):
         Count, doc("Conversations that must contain a phrase of users before a rule may quote it.")
     ] = 3
     max_rules: Annotated[Count, doc("Rules in a rule set.")] = 8
+    rounds: Annotated[
+        Count, doc("Rounds of writing and trying rules in a cycle; a later round shows what is still wrong.")
+    ] = 3
+    shown_characters: Annotated[
+        Count, doc("Characters of examples shown to the strong model in one call; its context must hold them.")
+    ] = 40_000
     selection_items: Annotated[Count, doc("Items for ranking candidates.")] = 40
     confirmation_items: Annotated[Count, doc("Items for testing the chosen candidate against the incumbent.")] = 250
     objective: Annotated[

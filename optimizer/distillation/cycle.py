@@ -14,22 +14,19 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.dataset.recorded_request import read_request
-from optimizer.dataset.sampling import conversation_names
 from optimizer.distillation.confirmation import confirm
-from optimizer.distillation.induction.induce import Induced, Rejected, induce
-from optimizer.distillation.induction.lint import Corpus, corpus
+from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
 from optimizer.distillation.outcome import CyclePlan, Outcome, Tested, forecast
 from optimizer.distillation.publish import Published, publish
 from optimizer.distillation.rule_records import settled
+from optimizer.distillation.search import RuleSearch
 from optimizer.distillation.selection.race import MOST_RACED, Selected, Selection, summary
 from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.candidate_score import mean_tokens
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.evaluation.noise import ITEMS, detectable, is_random, noise_floor
-from optimizer.grading.graders.ungradable import text_of
 from optimizer.statistics.paired_test import MINIMUM, Gate
 
 MIN_MISTAKES = 3
@@ -135,11 +132,25 @@ class _CycleRun:
                 f" {MIN_MISTAKES} are needed"
             )
             return None
-        induced = await self._induce(sampled)
-        if not induced.rules:
-            self.ended(induced.note)
+        search = RuleSearch(
+            self._plan,
+            self._parts,
+            evaluator=self._evaluator,
+            weak=self._weak,
+            strong=self._strong,
+            grader=self._grader,
+            settings=self._settings,
+            selection=self._selection,
+        )
+        try:
+            selected = await search.best(sampled)
+        finally:
+            self._reject(*search.rejected)
+            self.outcome = msgspec.structs.replace(self.outcome, records=search.records)
+        if selected is None:
+            self.ended(search.note)
             return None
-        return await self._select(induced)
+        return await self._chosen(selected)
 
     async def _cheaper(self) -> RuleSet | None:
         """Look for a candidate as good as the incumbent on selection items for fewer tokens."""
@@ -206,25 +217,8 @@ class _CycleRun:
             unlabelled=self._plan.unlabelled,
         )
 
-    async def _induce(self, sampled: Sample) -> Induced:
-        incumbent = self._plan.incumbent
-        known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
-        induced = await induce(
-            self._evaluator,
-            self._strong,
-            mistakes=sampled.mistakes,
-            successes=sampled.successes,
-            existing=incumbent.rules if incumbent is not None else (),
-            known=known,
-            max_rules=self._settings.max_rules,
-            shaped=self._strong.identity != self._weak.identity,
-        )
-        self._reject(*induced.rejected)
-        self.outcome = msgspec.structs.replace(self.outcome, records=induced.records)
-        return induced
-
-    async def _select(self, induced: Induced) -> RuleSet | None:
-        selected = await self._selection.best_of(self._plan.incumbent, induced.rules, self._settings.max_rules)
+    async def _chosen(self, selected: Selected) -> RuleSet | None:
+        """The best candidate, if it is ahead of the incumbent."""
         best, incumbent = selected.best.measured, selected.incumbent.measured
         self._enter(selected)
         if best.accuracy > incumbent.accuracy:
@@ -261,7 +255,8 @@ class _CycleRun:
         other stage. Known before the run, so a resumed run comes to the same end.
         """
         confirmation = 2 * len(self._parts.confirmation)
-        others = len(self._parts.induction) + ENOUGH + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
+        induction = self._settings.rounds * len(self._parts.induction) + ENOUGH
+        others = induction + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
         return min(confirmation, (self._settings.budget_calls - others) // 2)
 
     async def _confirm(self, candidate: RuleSet) -> Tested:
@@ -286,24 +281,6 @@ class _CycleRun:
         known = self.outcome.rejected
         new = tuple(entry for entry in rejected if entry not in known)
         self.outcome = msgspec.structs.replace(self.outcome, rejected=known + new)
-
-
-def known_to_users(plan: CyclePlan, least: int) -> Corpus:
-    """Index the users' texts, the answers and the tools of a plan.
-
-    A text in fewer than ``least`` conversations is a user's own.
-    """
-    recorded = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
-    requests = [read_request(request) for request in recorded]
-    return corpus(
-        [request.transcript for request in requests],
-        [text_of(item.expected) for item in plan.items],
-        conversations=conversation_names(requests),
-        tenants=[plan.tenants.get(item.id) for item in plan.items],
-        least=least,
-        tools={name for request in requests for name in request.tool_names},
-        instructions=" ".join(request.instructions for request in requests),
-    )
 
 
 def _losers(selected: Selected) -> list[Rejected]:

@@ -15,11 +15,13 @@ from typing import TypeVar
 from gateway.domain import Value
 
 MIN_LENGTH = 8  # characters
-MAX_LENGTH = 300  # characters
+MAX_LENGTH = 500  # characters: a convention names its condition, its exceptions and its answer
 QUOTE_WORDS = 6
 """A run of so many words from a user's text is a quote."""
 CONVERSATIONS = 3
 """A text in fewer conversations is quoted from a user, whatever their share."""
+CLOSED_SHARE = 0.8
+"""The share of items with a common answer, from which on all common answers are class labels."""
 _FIGURE_WORDS = 4  # a run of so many words, two of them with digits, is one too
 _LONG_NUMBER = 4  # digits
 _OWN_SCRIPT = "LATIN"  # of the prompt that asks for rules
@@ -78,13 +80,15 @@ def corpus(
     least: int = CONVERSATIONS,
     tools: Iterable[str] = (),
     instructions: str = "",
+    labels: Iterable[str] = (),
 ) -> Corpus:
     """Index users' texts, the expected answers (to the first texts), names of tools, and the operator's instructions.
 
     ``conversations`` and ``tenants`` name the origin of each text; without them each text is a conversation. A run of
     words in at least ``least`` conversations, and in more than half of all, is the operator's template. An answer
-    shared by ``least`` conversations, by more than a tenth of all, and by more than one tenant if there are several, is
-    a class label. Neither gives anyone away, and no tenant alone can make either.
+    shared by ``least`` conversations and by more than one tenant, if there are several, is a class label if it is more
+    than a tenth of all answers, or if four fifths of all answers are so shared: a closed set. Neither gives anyone
+    away, and no tenant alone can make either. ``labels``, and answers that the instructions list, are labels as well.
     """
     keys = list(conversations) or list(range(len(texts)))
     by_conversation: dict[Hashable, list[list[str]]] = {}
@@ -102,7 +106,7 @@ def corpus(
         quotes=frozenset(run for run, count in quotes.items() if count <= rare),
         figures=frozenset(run for run, count in figures.items() if count <= rare),
         numbers=frozenset(word for word, count in numbers.items() if count <= rare),
-        answers=_telling(answers, keys, tenants, least),
+        answers=_telling(answers, keys, tenants, least) - _listed(answers, instructions, labels),
         tools=frozenset(tools),
         scripts=_scripts(instructions).union(*map(_scripts, texts)),
     )
@@ -118,12 +122,26 @@ def _telling(
         label = " ".join(_words(answer))
         shared.setdefault(label, set()).add(conversations[place])
         used_by.setdefault(label, set()).add(tenants[place] if tenants else None)
-    rare = max(least - 1, len(set(conversations[: len(answers)])) // 10)
     several = len(set(tenants[: len(answers)])) > 1
+    common = {
+        label for label, where in shared.items() if len(where) >= least and not (several and len(used_by[label]) == 1)
+    }
+    covered = sum(" ".join(_words(answer)) in common for answer in answers)
+    closed = covered >= CLOSED_SHARE * len(answers)
+    rare = 0 if closed else len(set(conversations[: len(answers)])) // 10
+    return frozenset(
+        label for label, where in shared.items() if len(label) > 1 and not (label in common and len(where) > rare)
+    )
+
+
+def _listed(answers: Sequence[str], instructions: str, labels: Iterable[str]) -> frozenset[str]:
+    """The answers that the operator lists, as labels of the task or in the instructions."""
+    listed = {" ".join(_words(label)) for label in labels}
+    spaced = f" {' '.join(_words(instructions))} "
     return frozenset(
         label
-        for label, where in shared.items()
-        if len(label) > 1 and (len(where) <= rare or (several and len(used_by[label]) == 1))
+        for label in {" ".join(_words(answer)) for answer in answers}
+        if label in listed or (label and not label.isdigit() and f" {label} " in spaced)
     )
 
 

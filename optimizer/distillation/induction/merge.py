@@ -1,8 +1,8 @@
-"""One list out of the proposals of all groups: near-duplicates become one rule, opposites are kept apart.
+"""One list out of the proposals of all groups: repeated rules become one, opposites are kept apart.
 
-Words are compared, nothing is understood: two rules with most of their words in common say the same, unless one of
-them is negated or turns a word round ("before", "after"). The better of two opposites is not decided here: opposites
-never stand in one candidate, and the race decides between them. Ablation drops a rule that spoils a larger set.
+Words are compared, nothing is understood, so only rules with the same words in the same order say the same: "If it is
+about a refund, answer refund" and the same sentence about delivery are two rules. Opposites differ in a negation or in
+a turned word ("before", "after") and in nothing else; they never stand in one candidate, and the race decides.
 """
 
 import re
@@ -10,11 +10,6 @@ from collections.abc import Sequence
 
 from gateway.domain import Rule, Value
 
-SAME_RULE = 0.75
-"""The least share of common words, fillers aside, of two rules that say the same. "Double the second number before you
-add it" and "Halve ..." share 0.71: to merge them would lose a rule; two duplicates only cost another candidate."""
-SAME_MATTER = 0.6
-"""The least share of common words of two rules about the same matter: they may be opposites."""
 _NEGATIONS = frozenset(
     ("not", "no", "never", "neither", "nor", "without", "avoid", "cannot", "can't", "don't", "doesn't", "mustn't",
      "shouldn't", "won't", "refrain")
@@ -27,6 +22,7 @@ _OPPOSITES = (
     ("before", "after"), ("first", "last"), ("up", "down"), ("more", "less"), ("more", "fewer"), ("short", "long"),
     ("include", "omit"), ("include", "exclude"), ("uppercase", "lowercase"), ("maximum", "minimum"),
 )  # fmt: skip
+_FIRST_OF_PAIR = {word: pair[0] for pair in _OPPOSITES for word in pair}
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 
 
@@ -75,27 +71,30 @@ def compatible(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def alike(rule: Rule, other: Rule) -> bool:
-    """Tell if two rules say the same in nearly the same words."""
-    return not opposite(rule, other) and _shared(_words(rule) - _FILLERS, _words(other) - _FILLERS) >= SAME_RULE
+    """Tell if two rules have the same words in the same order, fillers aside."""
+    return _telling_words(rule) == _telling_words(other)
 
 
 def opposite(rule: Rule, other: Rule) -> bool:
-    """Tell if one rule demands the thing forbidden by the other, or turns one of its words round."""
-    words, others = _words(rule), _words(other)
-    negated = bool(words & _NEGATIONS) != bool(others & _NEGATIONS)
-    turned = _turned(words, others)
-    plain = [side - _NEGATIONS - _FILLERS - turned for side in (words, others)]
-    return (negated or bool(turned)) and _shared(*plain) >= SAME_MATTER
+    """Tell if two rules differ in a negation, or in a word and its opposite, and in nothing else."""
+    words, others = _telling_words(rule), _telling_words(other)
+    if words == others:
+        return False
+    return _core(words) == _core(others) and _turns(words) != _turns(others)
 
 
-def _turned(words: set[str], others: set[str]) -> set[str]:
-    """The words of those pairs of opposites split between the two rules."""
-    return {
-        word
-        for pair in _OPPOSITES
-        if {tuple(word in side for word in pair) for side in (words, others)} == {(True, False), (False, True)}
-        for word in pair
-    }
+def _telling_words(rule: Rule) -> tuple[str, ...]:
+    return tuple(word for word in _words(rule) if word not in _FILLERS)
+
+
+def _core(words: Sequence[str]) -> tuple[str, ...]:
+    """The words without negations, and with the first word of a pair of opposites for either."""
+    return tuple(_FIRST_OF_PAIR.get(word, word) for word in words if word not in _NEGATIONS)
+
+
+def _turns(words: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
+    """Whether there is a negation, and the words with an opposite."""
+    return bool(_NEGATIONS & set(words)), tuple(word for word in words if word in _FIRST_OF_PAIR)
 
 
 def _joined(entry: Merged, rule: Rule, group: int) -> Merged:
@@ -104,9 +103,5 @@ def _joined(entry: Merged, rule: Rule, group: int) -> Merged:
     return Merged(rule=entry.rule, groups=groups, same=entry.same if repeated else (*entry.same, rule))
 
 
-def _shared(words: set[str], others: set[str]) -> float:
-    return len(words & others) / max(1, len(words | others))
-
-
-def _words(rule: Rule) -> set[str]:
-    return set(_WORD.findall(rule.text.casefold().replace("\u2019", "'")))
+def _words(rule: Rule) -> list[str]:
+    return _WORD.findall(rule.text.casefold().replace("\u2019", "'"))

@@ -24,7 +24,7 @@ FIRST_ITEMS = 6
 """Items for every candidate, before the first drop out."""
 SINGLES = 2
 """Rules also tried alone, without answers to spare for the others."""
-MOST_RACED = 1 + len(FORMS) + SINGLES + 1
+MOST_RACED = 1 + 2 * len(FORMS) + SINGLES + 1
 """Rule sets on selection items in any case, the incumbent and the bare form included."""
 
 
@@ -68,21 +68,32 @@ class Selection:
         self._spare = spare
         self._seen: dict[str, CandidateScore] = {}
 
-    async def best_of(self, incumbent: RuleSet | None, rules: Sequence[Rule], max_rules: int) -> Selected:
-        """Race the forms with the best rule; then, in the best form, all rules and single rules; then leave rules out.
+    async def best_of(
+        self,
+        incumbent: RuleSet | None,
+        rules: Sequence[Rule],
+        max_rules: int,
+        *,
+        ordered: Sequence[Rule] = (),
+        revised: bool = False,
+    ) -> Selected:
+        """Race the forms, with the best rule and with all rules; in the best form, single rules; then leave rules out.
 
-        ``rules`` are best first. All of them at once are no measure of a form: one bad rule spoils them all, and a
-        small model able to follow one rule in a form may follow four in none (``docs/benchmark.md``). They are added to
-        the incumbent's while there is room; a full rule set is challenged by the new rules alone. Opposites never stand
-        together: the later rule is tried in the place of the earlier. A form without rules is no candidate: nothing in
-        it was learnt from mistakes. But it runs after a single rule won in a form, lest the rule gets the credit of
-        the form.
+        ``rules`` are best first. A form runs with a single rule and with all of them: one bad rule spoils them all, and
+        a small model able to follow one rule in a form may follow four in none (``docs/benchmark.md``), but
+        conventions help as a whole only. ``ordered`` are the rules as one list, for the latter. They are added to the
+        incumbent's while there is room; a full rule set is challenged by the new rules alone, and ``revised`` rules
+        stand for the incumbent's. Opposites never stand together: the later rule is tried in the place of the earlier.
+        A form without rules is no candidate: nothing in it was learnt from mistakes. But it runs after a single rule
+        won in a form, lest the rule gets the credit of the form.
         """
-        old = incumbent.rules if incumbent is not None and len(incumbent.rules) < max_rules else ()
-        every = compatible((*old, *rules))[:max_rules]
+        has_room = incumbent is not None and len(incumbent.rules) < max_rules
+        old = incumbent.rules if incumbent is not None and has_room and not revised else ()
+        every = compatible((*old, *(ordered or rules)))[:max_rules]
         base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
         best = _challenging(old, rules[0])
-        form = (await self.race([self._candidate(form, best) for form in FORMS]))[0].rule_set.scratchpad
+        winner = (await self.race([self._candidate(form, some) for form in FORMS for some in (every, best)]))[0]
+        form = winner.rule_set.scratchpad
         singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
         sets = (every, *(_challenging(old, rule) for rule in singles))
         winner = (await self.race([self._candidate(form, some) for some in sets]))[0]
@@ -131,6 +142,10 @@ class Selection:
 
     async def _run_all(self, rule_set: RuleSet) -> CandidateScore:
         return await self._run(rule_set, len(self._items))
+
+    def with_all_tried(self, selected: Selected) -> Selected:
+        """An earlier choice beside everything that has run since."""
+        return self._selected(selected.best, selected.incumbent, selected.effects)
 
     def _can_try_alone(self, count: int) -> bool:
         """Tell if items are enough to tell rules apart, and answers even if no rule drops out early."""

@@ -1,0 +1,145 @@
+"""The search for rules: propose, try, show the remaining mistakes, propose again.
+
+Rounds are worth their calls only with a teacher other than the weak model itself. Ranks candidates and decides nothing.
+"""
+
+import asyncio
+
+from gateway.domain import RuleRecord, RuleSet
+from gateway.settings import Grader, Optimizer
+from optimizer.dataset.items import Mistake, Split
+from optimizer.dataset.recorded_request import read_request
+from optimizer.dataset.sampling import conversation_names
+from optimizer.distillation.induction.induce import Induced, Rejected, Review, Teacher, induce
+from optimizer.distillation.induction.lint import Corpus, corpus
+from optimizer.distillation.induction.sample import Sample, sample
+from optimizer.distillation.outcome import CyclePlan
+from optimizer.distillation.selection.race import Selected, Selection
+from optimizer.evaluation.evaluator import Evaluator, ModelClient
+from optimizer.grading.graders.ungradable import text_of
+
+
+class RuleSearch:
+    """One search; ``records``, ``rejected`` and ``note`` tell its course, also after an error."""
+
+    def __init__(
+        self,
+        plan: CyclePlan,
+        parts: Split,
+        *,
+        evaluator: Evaluator,
+        weak: ModelClient,
+        strong: ModelClient,
+        grader: Grader,
+        settings: Optimizer,
+        selection: Selection,
+    ) -> None:
+        self._plan = plan
+        self._parts = parts
+        self._evaluator = evaluator
+        self._weak = weak
+        self._strong = strong
+        self._grader = grader
+        self._settings = settings
+        self._selection = selection
+        self._known: Corpus | None = None
+        self.records: tuple[RuleRecord, ...] = ()
+        self.rejected: tuple[Rejected, ...] = ()
+        self.note = ""
+        """The reason for a search without a candidate."""
+
+    async def best(self, sampled: Sample) -> Selected | None:
+        """Have rules proposed and tried, round by round, as long as a round gets further; return the best choice.
+
+        A later round shows the mistakes left on induction items, and the refused rules. Raises the errors of ``induce``
+        and of ``Evaluator.trials``.
+        """
+        incumbent, best = self._plan.incumbent, None
+        review, rounds = self._first_review(sampled), self.rounds
+        for left in reversed(range(rounds)):
+            induced = await self._induce(sampled, review)
+            if not induced.rules:
+                self.note = induced.note
+                break
+            selected = await self._selection.best_of(
+                incumbent, induced.rules, self._settings.max_rules, ordered=induced.ordered, revised=review is not None
+            )
+            further = best is None or selected.best.measured.accuracy > best.best.measured.accuracy
+            best = selected if best is None or further else self._selection.with_all_tried(best)
+            if not left or not further or selected.best.measured.accuracy == 1.0:
+                break
+            remaining = await self._remaining(selected.best.rule_set)
+            if not remaining:
+                break
+            review = Review(rules=selected.best.rule_set.rules, mistakes=remaining, refused=induced.rejected)
+        return best
+
+    @property
+    def rounds(self) -> int:
+        """Rounds at most."""
+        return self._settings.rounds if self._strong.identity != self._weak.identity else 1
+
+    def _first_review(self, sampled: Sample) -> Review | None:
+        """A full rule set is revised as a whole from the start: no rule can be added to it."""
+        incumbent = self._plan.incumbent
+        if incumbent is None or len(incumbent.rules) < self._settings.max_rules or self.rounds == 1:
+            return None
+        return Review(rules=incumbent.rules, mistakes=sampled.mistakes)
+
+    async def _remaining(self, candidate: RuleSet) -> tuple[Mistake, ...]:
+        """The mistakes of a candidate on induction items."""
+        again = await sample(
+            self._evaluator,
+            self._weak,
+            self._grader,
+            self._parts.induction,
+            incumbent=candidate,
+            seen={},
+            unlabelled=(),
+        )
+        return again.mistakes
+
+    async def _induce(self, sampled: Sample, review: Review | None) -> Induced:
+        incumbent = self._plan.incumbent
+        if self._known is None:
+            self._known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
+        induced = await induce(
+            self._evaluator,
+            self._strong,
+            mistakes=sampled.mistakes,
+            successes=sampled.successes,
+            existing=incumbent.rules if incumbent is not None else (),
+            known=self._known,
+            max_rules=self._settings.max_rules,
+            teacher=self._teacher(),
+            items=self._parts.induction,
+            review=review,
+        )
+        self.rejected += tuple(entry for entry in induced.rejected if entry not in self.rejected)
+        known = {entry.id for entry in self.records}
+        self.records += tuple(entry for entry in induced.records if entry.id not in known)
+        return induced
+
+    def _teacher(self) -> Teacher:
+        """A weak model as its own teacher is asked for ways of working only, in plain text, on a short context."""
+        if self._strong.identity == self._weak.identity:
+            return Teacher()
+        return Teacher(shaped=True, lenses=True, characters=self._settings.shown_characters)
+
+
+def known_to_users(plan: CyclePlan, least: int) -> Corpus:
+    """Index the users' texts, the answers and the tools of a plan.
+
+    A text in fewer than ``least`` conversations is a user's own.
+    """
+    recorded = [item.request for item in plan.items] + [mistake.request for mistake in plan.unlabelled]
+    requests = [read_request(request) for request in recorded]
+    return corpus(
+        [request.transcript for request in requests],
+        [text_of(item.expected) for item in plan.items],
+        conversations=conversation_names(requests),
+        tenants=[plan.tenants.get(item.id) for item in plan.items],
+        least=least,
+        tools={name for request in requests for name in request.tool_names},
+        instructions=" ".join(request.instructions for request in requests),
+    )
