@@ -112,8 +112,10 @@ async def test_killed_at_ten_random_points_it_comes_to_the_same_end_and_pays_for
         code, out, err = await runs.run()
     assert code == 0, err
     assert result(out) == expected
-    assert upstream.answered == calls
-    assert upstream.received.total() == calls.total() + KILLS
+    # Two candidates may ask for the same second pass, and a kill may keep an answer that would have been dropped: less
+    # is paid then, never more.
+    assert not upstream.answered - calls
+    assert upstream.received.total() - upstream.answered.total() == KILLS
 
 
 async def test_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(

@@ -52,7 +52,7 @@ def obeying(written: Sequence[str]) -> FakeUpstream:
 
     def strong(body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
-        if "<mistake>" not in text:
+        if '{"rule": "..."' not in text:
             return "42" if PLANTED in text else answer(text)
         bad = [{"rule": rule, "reason": "The records say so."} for rule in written]
         return json.dumps([*bad, *json.loads(strong_reply(body))])
