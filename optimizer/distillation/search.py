@@ -7,9 +7,10 @@ import asyncio
 
 from gateway.domain import RuleRecord, RuleSet
 from gateway.settings import Grader, Optimizer
-from optimizer.dataset.items import Mistake, Split
+from optimizer.dataset.items import Mistake
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import conversation_names
+from optimizer.dataset.split import Split
 from optimizer.distillation.induction.induce import Induced, Rejected, Review, Teacher, induce
 from optimizer.distillation.induction.lint import Corpus, corpus
 from optimizer.distillation.induction.sample import Sample, sample
