@@ -61,6 +61,9 @@ class RuleSearch:
             induced = await self._induce(sampled, review)
             if not induced.rules:
                 self.note = induced.note
+                if review is None and left and incumbent is not None:
+                    review = Review(rules=incumbent.rules, mistakes=sampled.mistakes, refused=induced.rejected)
+                    continue
                 break
             selected = await self._selection.best_of(
                 incumbent, induced.rules, self._settings.max_rules, ordered=induced.ordered, revised=review is not None
