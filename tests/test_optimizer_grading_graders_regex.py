@@ -31,6 +31,13 @@ def test_an_expression_that_does_not_compile_is_an_error_that_names_it(expected:
         grade(FIND, "anything", expected)
 
 
+def test_an_expression_by_a_client_holds_up_nothing() -> None:
+    """Feedback brings the expression and the reply: together they would keep a backtracking engine busy for ever."""
+    assert not grade(FIND, "a" * 100_000 + "!", "(a+)+$")
+    with pytest.raises(Ungradable, match="linear time"):
+        grade(FIND, "aa", r"(a)\1")
+
+
 def test_only_a_pattern_can_tell_the_label_of_a_right_reply() -> None:
     """A right reply does not say which expression it matched."""
     assert label(EXTRACT, "answer: yes") == "yes"

@@ -53,6 +53,13 @@ def test_a_system_prompt_is_searched() -> None:
     assert task_of(tasks) is None
 
 
+def test_a_long_system_prompt_is_searched_at_once() -> None:
+    """A megabyte that would keep a backtracking engine busy for half a minute, and everybody else waiting."""
+    tasks = classifier(words=Match(system_prompt="translate.*into (german|french)"))
+    assert task_of(tasks, system="translate " * 100_000) is None
+    assert task_of(tasks, system="translate " * 100_000 + "into french") == "words"
+
+
 def test_everything_given_must_hold() -> None:
     """Model, header and system prompt narrow each other."""
     tasks = classifier(sums=Match(model="gpt", header={"x-a": "1", "x-b": "2"}, system_prompt="sum"))

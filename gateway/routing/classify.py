@@ -1,6 +1,5 @@
 """The task of a request: named by the client, or recognised from the configuration. Does not learn."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -8,6 +7,7 @@ from operator import attrgetter
 from gateway.domain import Value
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.formats.envelope import Conversation
+from gateway.linear_regex import LinearRegex
 from gateway.routing.substring_index import PIECE, SubstringIndex, literal_text
 from gateway.settings import Match, Task
 
@@ -32,11 +32,11 @@ class _Matcher(Value, frozen=True):
     position: int
     task: str
     headers: Sequence[tuple[str, str]]
-    system_prompt: re.Pattern[str] | None
+    system_prompt: LinearRegex | None
 
     def fits(self, header: Headers, text: str) -> bool:
         return all(header(name) == value for name, value in self.headers) and (
-            self.system_prompt is None or self.system_prompt.search(text) is not None
+            self.system_prompt is None or self.system_prompt.search(text)
         )
 
 
@@ -50,7 +50,7 @@ class _MatcherGroup:
         phrases: list[str] = []
         for matcher in matchers:
             prompt = matcher.system_prompt
-            phrase = literal_text(prompt.pattern) if prompt is not None and len(matchers) >= _MANY else None
+            phrase = literal_text(prompt.expression) if prompt is not None and len(matchers) >= _MANY else None
             if phrase is not None and len(phrase) >= PIECE:
                 self._filed.append(matcher)
                 phrases.append(phrase)
@@ -148,5 +148,5 @@ def _matcher(position: int, task: str, match: Match) -> _Matcher:
         position=position,
         task=task,
         headers=tuple((header.lower(), value) for header, value in match.header.items()),
-        system_prompt=re.compile(match.system_prompt) if match.system_prompt is not None else None,
+        system_prompt=LinearRegex(match.system_prompt) if match.system_prompt is not None else None,
     )

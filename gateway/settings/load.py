@@ -15,6 +15,7 @@ from typing import Any, get_args
 import msgspec
 
 from gateway.errors import ConfigurationError
+from gateway.linear_regex import LinearRegex
 from gateway.settings.base import fields_of
 from gateway.settings.document import Mistakes, check, convert, expanded, suggestion, texts
 from gateway.settings.keys import note_mistakes as note_mistakes_of_keys
@@ -114,7 +115,12 @@ def _cross_check(document: Mapping[str, Any], mistakes: Mistakes) -> None:
                 _check_reference(key, value, "models", document, mistakes)
             case ("upstreams", _, "base_url") if not re.match(r"https?://[^/\s]+", value):
                 mistakes.note(key, "must start with http:// or https:// and name a host")
-            case ("tasks", _, "match", "system_prompt") | ("tasks", _, "grader", "pattern"):
+            case ("tasks", _, "match", "system_prompt"):
+                try:
+                    LinearRegex(value)
+                except ValueError as error:
+                    mistakes.note(key, str(error))
+            case ("tasks", _, "grader", "pattern"):
                 try:
                     re.compile(value)
                 except (re.error, OverflowError, RecursionError) as error:

@@ -82,7 +82,11 @@ class Match(Section, frozen=True):
     model: Annotated[str | None, doc("The model named by the client, literally.")] = None
     header: Annotated[Mapping[str, str], doc("Request headers and their values, literally.")] = {}
     system_prompt: Annotated[
-        str | None, doc("Regular expression to search for in the text of the system or developer message.")
+        str | None,
+        doc(
+            "Regular expression to search for in the text of the system or developer message: Python's, without"
+            " look-around and back-references, so that it is searched in linear time."
+        ),
     ] = None
 
 

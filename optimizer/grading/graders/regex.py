@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from gateway.linear_regex import LinearRegex
 from gateway.settings import RegexGrader
 from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import Ungradable, text_of
@@ -22,9 +23,9 @@ class RegexMatch(ReplyGrader):
         if self._pattern is not None:
             return float(_extract(self._pattern, submission.text) == text_of(expected))
         try:
-            return float(re.search(text_of(expected), submission.text) is not None)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise Ungradable(expected, f"a regular expression ({error})") from error
+            return float(LinearRegex(text_of(expected)).search(submission.text))
+        except ValueError as error:
+            raise Ungradable(expected, f"a regular expression to search for in linear time ({error})") from error
 
     def label(self, submission: Submission) -> str:
         """Return the part of the reply that the ``pattern`` extracts. Raises ``Ungradable`` where nothing matches."""
