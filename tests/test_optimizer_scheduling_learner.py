@@ -177,7 +177,7 @@ async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp
     """Of any task; what a person asked for and what came to no test costs nothing, and neither does rubbish."""
     store = MemoryStore()
     fill(store, 150)
-    failed: dict[str, object] = {"task": "x", "note": "n", "by": "cycle", "level": next_level([])}
+    failed: dict[str, object] = {"task": "x", "note": "n", "by": "cycle", "level": next_level("arithmetic", [])}
     ended: list[object] = [failed, failed | {"by": "distill"}, failed | {"level": None}, [1]]
     for started, told in enumerate(ended, start=1):
         cycle = store.begin_cycle("arithmetic", 1.0 - started, b"{}")
@@ -186,7 +186,9 @@ async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp
     async with learner_on(services) as learner:
         outcome = await learner.learn("arithmetic")
     assert outcome is not None
-    assert outcome.level == next_level([ScheduledTest(level=next_level([]), adopted=False)])
+    first = next_level("arithmetic", [])
+    made_before = [ScheduledTest(task="arithmetic", level=first, adopted=False)]
+    assert outcome.level == next_level("arithmetic", made_before) < first
     assert outcome.adopted and outcome.by == "cycle"
 
 

@@ -1,9 +1,8 @@
-"""The form ``none``: one pass with the rules in the system message. It fits every request."""
+"""The form ``none``: one pass with the rules in the system message. Every request has room for it."""
 
 from gateway.domain import Scratchpad
-from gateway.formats.envelope import Conversation, Obstacle
+from gateway.formats.envelope import Conversation
 from gateway.forms.base import Form, Pass
-from gateway.forms.guidance import Guidance
 
 
 class NoWorking:
@@ -14,14 +13,11 @@ class NoWorking:
     most_passes = 1
     works = False
 
-    def obstacle(self, request: Conversation) -> Obstacle | None:
-        return None
-
-    def for_request(self, request: Conversation) -> Form:
+    def for_request(self, request: Conversation) -> Form | None:
         return self
 
-    def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
-        return Pass(changes={**request.content(), **request.with_system(guidance.instructions)})
+    def first_pass(self, request: Conversation, instructions: str) -> Pass:
+        return Pass(changes=request.with_system(instructions))
 
 
 NONE = NoWorking()

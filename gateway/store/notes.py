@@ -2,6 +2,7 @@
 
 - ``live/TASK``: ``RolloutView``, in full ``optimizer.monitoring.rollout.status.RolloutStatus``
 - ``drift/TASK``: ``DriftNotice``, the last drift of a live version
+- ``alpha/tasks``: the tasks with a scheduled test so far, ``optimizer.scheduling.learner.TESTED``
 - ``sweep/position``: the position up to which traffic was read
 - ``sweep/state``: the errors of the live loop, step -> error
 - ``sweep/grading``: the judgements under the grader at this moment, ``optimizer.monitoring.verdicts.UNDER_WAY``

@@ -14,7 +14,7 @@ class Problem(Value, frozen=True):
     """A question and its answer."""
 
     question: str
-    answer: int | str
+    answer: int
 
 
 class _Draw:

@@ -1,7 +1,8 @@
-"""A configured model, asked through the gateway's own request path: the verified path is the serving path.
+"""A configured model as the optimizer sees it: asked through the gateway's own request path, so that what is verified
+is what will serve.
 
-An answer may take two calls. Each reply is kept until the answer is complete: a run killed between them does not pay
-for the first call again.
+An answer may take two calls. Each reply is kept until the answer is complete, so that a run which is killed between
+them does not pay for the first one again.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _EXCHANGE_ID = "chatcmpl-evaluation"
 
 
 class GatewayModelClient:
-    """Implements ``ModelClient`` over a gateway's context."""
+    """Implements ``evaluate.Model`` over a gateway's context."""
 
     def __init__(self, name: str, context: LearnerContext, evaluations: AnswerCache) -> None:
         self.name = name
@@ -48,7 +49,7 @@ class GatewayModelClient:
         completions = Completions({plan.upstream: passes}, context.clock)
         trace = completions.new_trace()
         await completions.whole(plan, _EXCHANGE_ID, trace)
-        # The caller puts the answer before the loop comes to this: the answer is on disk before its passes go.
+        # Whoever asked puts the answer before the loop comes to this: on disk the answer is first, then they go.
         asyncio.get_running_loop().call_soon(self._evaluations.drop_passes, passes.keys)
         return Answer(
             text=trace.text,
@@ -61,7 +62,7 @@ class GatewayModelClient:
 
 
 def _identity(name: str, settings: Settings) -> str:
-    """Return the identity of a configured model. Raises ``ModelNotFound``."""
+    """What stands under a configured name. Raises ``ModelNotFound``."""
     model = settings.models.get(name)
     if model is None:
         raise ModelNotFound(name)
@@ -70,7 +71,7 @@ def _identity(name: str, settings: Settings) -> str:
 
 
 class _Passes:
-    """The upstream of one answer: a call answered in an earlier run is not repeated."""
+    """The upstream of one answer: a call that was answered in an earlier run is not made again."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class _Passes:
                 body = await reply.read()
             finally:
                 await reply.aclose()
-            self._check(body)  # a broken reply is not kept: the next try must ask again
+            self._check(body)  # what is no reply is not kept: the next try must ask again
             kept = Pass(body=body, latency_s=self._clock() - began)
             await self._evaluations.keep_pass(key, kept)
         self.keys.append(key)

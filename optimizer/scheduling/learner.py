@@ -16,7 +16,7 @@ from gateway.domain import CycleRecord, Value
 from gateway.rules.history import active_decisions
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
-from gateway.store.notes import DRIFT
+from gateway.store.notes import DRIFT, Note
 from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.dataset.items import Examples
 from optimizer.dataset.recorded_request import read_request
@@ -48,6 +48,8 @@ GIVE_UP_S = 24 * 3600.0
 """Seconds after which an interrupted cycle is not taken up again: its examples are yesterday's."""
 _HISTORY = 1000  # cycles whose confirmation items count as spent
 _ANOTHER = ""  # no configured model is called so
+TESTED = Note("alpha/tasks", tuple[str, ...])
+"""The tasks with a scheduled test so far, those included that are gone since."""
 
 
 class Learner:
@@ -167,7 +169,7 @@ class Learner:
             started=now,
             by="cycle",
             spent=[item for cycle in cycles if cycle.outcome for item in _spent(cycle.outcome)],
-            level=next_level(self._tests()),
+            level=next_level(task, self._tests(task)),
             tenants={item: tenant for item, tenant in named.items() if item is not None and tenant is not None},
         )
 
@@ -209,13 +211,18 @@ class Learner:
             SERVED.write(store, served, task)
         return served, is_new
 
-    def _tests(self) -> list[ScheduledTest]:
-        """Return every scheduled test of every task, oldest first. Blocks.
+    def _tests(self, task: str) -> list[ScheduledTest]:
+        """Return every scheduled test of every task, oldest first, and note the name of this task. Blocks.
 
-        A test cut short, and still able to adopt, counts as one without adoption.
+        Tasks that are gone from the configuration count by their noted names. A test cut short, and still able to
+        adopt, counts as one without adoption.
         """
         store = self._context.store
-        cycles = [entry for task in self._context.settings.tasks for entry in store.cycles(task, limit=_HISTORY)]
+        noted = TESTED.read(store) or ()
+        if task not in noted:
+            TESTED.write(store, (*noted, task))
+        names = dict.fromkeys((*noted, *self._context.settings.tasks))
+        cycles = [entry for name in names for entry in store.cycles(name, limit=_HISTORY)]
         tests = (_test(entry) for entry in sorted(cycles, key=lambda entry: (entry.started, entry.id)))
         return [entry for entry in tests if entry is not None]
 
@@ -247,7 +254,9 @@ def _test(cycle: CycleRecord) -> ScheduledTest | None:
         return None
     if note.by != "cycle" or note.level is None:
         return None
-    return ScheduledTest(level=note.level, adopted=note.adopted and note.verdict == "better")
+    return ScheduledTest(
+        task=cycle.task, level=note.level, adopted=note.adopted and note.verdict == "better", begins=note.begins
+    )
 
 
 class _TestNote(Value, frozen=True):
@@ -257,6 +266,7 @@ class _TestNote(Value, frozen=True):
     level: float | None = None
     adopted: bool = False
     verdict: str = ""
+    begins: bool = True
 
 
 @contextlib.asynccontextmanager

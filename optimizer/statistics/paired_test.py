@@ -13,6 +13,7 @@ The binomial tail is summed in integers: the same numbers as ``scipy.stats.binom
 
 import math
 from statistics import NormalDist
+from typing import Protocol
 
 from gateway.domain import Value, VerdictName
 
@@ -49,6 +50,57 @@ class Pairs(Value, frozen=True):
         discordant = self.fixed + self.broken
         return (self.fixed - self.broken) / math.sqrt(discordant) if discordant else 0.0
 
+    @property
+    def clusters(self) -> int:
+        """Each item is a cluster of its own."""
+        return self.n
+
+    @property
+    def change(self) -> float:
+        """The change in accuracy, -1..1; 0 without items."""
+        return (self.fixed - self.broken) / self.n if self.n else 0.0
+
+    @property
+    def pairs(self) -> "Pairs":
+        """The counts themselves."""
+        return self
+
+    @property
+    def p_better(self) -> float:
+        """Exact one-sided p-value of a gain."""
+        return mcnemar(self.fixed, self.broken)
+
+    @property
+    def p_worse(self) -> float:
+        """Exact one-sided p-value of a loss."""
+        return mcnemar(self.broken, self.fixed)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the change in accuracy."""
+        return paired_interval(self)
+
+
+class Comparison(Protocol):
+    """Both arms on the items so far: independent items (``Pairs``) or clusters (``cluster_sums.PairedSample``)."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def clusters(self) -> int: ...
+    @property
+    def pairs(self) -> Pairs: ...
+    @property
+    def change(self) -> float: ...
+    @property
+    def z(self) -> float: ...
+    @property
+    def p_better(self) -> float: ...
+    @property
+    def p_worse(self) -> float: ...
+    @property
+    def interval(self) -> tuple[float, float]: ...
+
 
 class Finding(Value, frozen=True):
     """The gate's verdict and its grounds. ``p_value`` is the look's own, exact, not adjusted for earlier looks."""
@@ -61,6 +113,9 @@ class Finding(Value, frozen=True):
     look: int
     """1..4"""
     note: str
+    change: float = 0.0
+    """The change in accuracy as measured, -1..1: too high by the choice of what is adopted (``adjusted_gain``)."""
+    clusters: int = 0
 
 
 class Gate(Value, frozen=True):
@@ -68,45 +123,65 @@ class Gate(Value, frozen=True):
 
     Without ``futility`` the test goes on to the last look unless a boundary is crossed: more calls, and the verdicts
     worse and non-inferior can be told apart. One of many tests is held to a ``level`` below 5% (``alpha_spending``): a
-    gain then needs a higher z at each look and a lower exact p-value; a loss needs no more than before.
+    gain then needs a higher z at each look and a lower exact p-value; a loss needs no more than before. A test carried
+    on from ``begun`` items looks four times at the items after them, always at all items together: looks closer to each
+    other cross a boundary less often, not more (Slepian, Bell System Technical Journal 41 (1962) 463).
     """
 
     planned: int
     margin: float
     futility: bool = True
     level: float = LEVEL
+    begun: int = 0
 
     def looks(self) -> tuple[int, ...]:
         """Items up to each look."""
-        return tuple(math.ceil(self.planned * part / len(BOUNDARIES)) for part in range(1, len(BOUNDARIES) + 1))
+        new = self.planned - self.begun
+        return tuple(self.begun + math.ceil(new * part / len(BOUNDARIES)) for part in range(1, len(BOUNDARIES) + 1))
 
-    def judge(self, look: int, pairs: Pairs) -> Finding | None:
+    def needed(self, look: int) -> float:
+        """The z of a gain at look 1..4."""
+        return BOUNDARIES[look - 1] * (_NORMAL.inv_cdf(max(self.level, _TINY)) / _NORMAL.inv_cdf(LEVEL))
+
+    def futile_below(self, look: int) -> float | None:
+        """The z below which look 1..4 ends the test; ``None`` where none does."""
+        return FUTILE_BELOW if self.futility and 1 < look < len(BOUNDARIES) else None
+
+    def judge(self, look: int, seen: Comparison) -> Finding | None:
         """Return the finding at look 1..4, or ``None`` to go on to the next look."""
-        boundary = BOUNDARIES[look - 1]
-        needed = boundary * (_NORMAL.inv_cdf(max(self.level, _TINY)) / _NORMAL.inv_cdf(LEVEL))
-        better, worse = mcnemar(pairs.fixed, pairs.broken), mcnemar(pairs.broken, pairs.fixed)
-        interval = paired_interval(pairs)
+        boundary, needed, z = BOUNDARIES[look - 1], self.needed(look), seen.z
+        better = seen.p_better
 
         def finding(verdict: VerdictName, note: str) -> Finding:
-            at = f"look {look} of {len(BOUNDARIES)}, {pairs.n} items: {note}"
-            return Finding(verdict=verdict, pairs=pairs, p_value=better, interval=interval, look=look, note=at)
+            groups = "" if seen.clusters == seen.n else f" in {seen.clusters} clusters"
+            return Finding(
+                verdict=verdict,
+                pairs=seen.pairs,
+                p_value=better,
+                interval=seen.interval,
+                look=look,
+                note=f"look {look} of {len(BOUNDARIES)}, {seen.n} items{groups}: {note}",
+                change=seen.change,
+                clusters=seen.clusters,
+            )
 
-        if pairs.z >= needed and better <= self.level:
-            return finding("better", f"z = {pairs.z:.2f}, at least {needed:.2f} was needed, and p = {better:.2g}")
-        if -pairs.z >= boundary and worse <= LEVEL:
-            return finding("worse", f"z = {pairs.z:.2f}, a loss from -{boundary} down, and p = {worse:.2g} for it")
+        if z >= needed and better <= self.level:
+            return finding("better", f"z = {z:.2f}, at least {needed:.2f} was needed, and p = {better:.2g}")
+        if -z >= boundary and (worse := seen.p_worse) <= LEVEL:
+            return finding("worse", f"z = {z:.2f}, a loss from -{boundary} down, and p = {worse:.2g} for it")
         if look == len(BOUNDARIES):
-            safe = interval[0] > -self.margin
+            safe = seen.interval[0] > -self.margin
             note = f"no gain shown, and a loss of more than {self.margin:.0%} is ruled out"
-            if pairs.z >= boundary and better <= LEVEL:
+            if z >= boundary and better <= LEVEL:
                 note = (
-                    f"z = {pairs.z:.2f}, p = {better:.2g}: one test could call this a gain, but of all scheduled ones"
+                    f"z = {z:.2f}, p = {better:.2g}: one test could call this a gain, but of all scheduled ones"
                     f" this was allowed {self.level:.2g} (z of {needed:.2f})"
                 )
             elif not safe:
                 note = "neither a gain nor a loss is shown"
             return finding("non-inferior" if safe else "cannot tell", note)
-        if self.futility and look > 1 and pairs.z < FUTILE_BELOW:
+        futile = self.futile_below(look)
+        if futile is not None and z < futile:
             return finding("cannot tell", "stopped early, a gain is out of reach")
         return None
 
@@ -124,13 +199,20 @@ def paired_interval(pairs: Pairs) -> tuple[float, float]:
     A hybrid of Wilson's score intervals of both accuracies, corrected for the correlation of the pairs; good at small n
     and near 0 and 1, unlike the textbook interval with its width of zero. Without items it is (-1, 1).
     """
-    n = pairs.n
+    return newcombe(both=pairs.both, fixed=pairs.fixed, broken=pairs.broken, neither=pairs.neither)
+
+
+def newcombe(
+    *, both: float, fixed: float, broken: float, neither: float, z: float = CONFIDENCE_Z
+) -> tuple[float, float]:
+    """Return Newcombe's interval of a paired change from counts, or from the items that clusters are worth."""
+    n = both + fixed + broken + neither
     if not n:
         return (-1.0, 1.0)
-    after, before = (pairs.both + pairs.fixed) / n, (pairs.both + pairs.broken) / n
-    low_a, high_a = wilson(pairs.both + pairs.fixed, n)
-    low_b, high_b = wilson(pairs.both + pairs.broken, n)
-    phi = _correlation(pairs)
+    after, before = (both + fixed) / n, (both + broken) / n
+    low_a, high_a = score_interval(both + fixed, n, z=z)
+    low_b, high_b = score_interval(both + broken, n, z=z)
+    phi = _correlation(both, fixed, broken, neither)
     down_a, up_a, down_b, up_b = after - low_a, high_a - after, before - low_b, high_b - before
     down = math.sqrt(max(0.0, down_a**2 - 2 * phi * down_a * up_b + up_b**2))
     up = math.sqrt(max(0.0, up_a**2 - 2 * phi * up_a * down_b + down_b**2))
@@ -140,21 +222,26 @@ def paired_interval(pairs: Pairs) -> tuple[float, float]:
 
 def wilson(right: int, n: int) -> tuple[float, float]:
     """Wilson's 95% score interval of a proportion."""
-    z2 = CONFIDENCE_Z**2
+    return score_interval(right, n)
+
+
+def score_interval(right: float, n: float, *, z: float = CONFIDENCE_Z) -> tuple[float, float]:
+    """Return Wilson's score interval of a proportion; ``right`` and ``n`` may be fractions (``cluster_sums``)."""
+    z2 = z**2
     centre = (right + z2 / 2) / (n + z2)
-    half = CONFIDENCE_Z / (n + z2) * math.sqrt(right * (n - right) / n + z2 / 4)
+    half = z / (n + z2) * math.sqrt(max(0.0, right * (n - right)) / n + z2 / 4)
     return (max(0.0, centre - half), min(1.0, centre + half))
 
 
-def _correlation(pairs: Pairs) -> float:
+def _correlation(both: float, fixed: float, broken: float, neither: float) -> float:
     """Newcombe's phi, continuity-corrected towards zero."""
-    right_a, right_b = pairs.both + pairs.fixed, pairs.both + pairs.broken
-    product = right_a * (pairs.n - right_a) * right_b * (pairs.n - right_b)
-    if not product:
+    right_a, right_b, n = both + fixed, both + broken, both + fixed + broken + neither
+    product = right_a * (n - right_a) * right_b * (n - right_b)
+    if product <= 0:
         return 0.0
-    numerator = float(pairs.both * pairs.neither - pairs.fixed * pairs.broken)
+    numerator = float(both * neither - fixed * broken)
     if numerator > 0:
-        numerator = max(0.0, numerator - pairs.n / 2)
+        numerator = max(0.0, numerator - n / 2)
     return numerator / math.sqrt(product)
 
 

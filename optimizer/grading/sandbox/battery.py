@@ -1,7 +1,7 @@
-"""The battery: programs that try to break out. Every sandbox must withstand all of them before its first use.
+"""What every sandbox must withstand before it is used: the same programs for all, each an attempt to break out.
 
-A program at its own end has reached its aim. Traces outside are looked for as well, so that a sandbox with a wrong
-account of the outcome fails, too.
+An attempt that reaches its own end got what it wanted. What it may have done outside is looked at as well, so a sandbox
+that lies about the outcome is found out too.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from optimizer.grading.sandbox.base import NOTE, NoSandbox, Sandbox, SandboxLimi
 
 LIMITS = SandboxLimits(seconds=0.5, memory=128_000_000)
 PATIENCE_S = 15.0
-"""Seconds after which a run without an end counts as unbounded."""
+"""Seconds after which a run that should have been ended counts as unbounded."""
 _SECRET = "a secret of the machine"  # noqa: S105  # planted, so that it may be looked for
 _FUNCTION = "def double(number):\n    return 2 * number"
 
 
 def weaknesses(sandbox: Sandbox) -> list[str]:
-    """Return the weaknesses of a sandbox in a few words each; none for a safe sandbox. Raises ``NoSandbox``."""
+    """What the sandbox does not hold, in a few words each; none if it may be used. Raises ``NoSandbox``."""
     if sandbox.run((_FUNCTION, "assert double(2) == 4"), LIMITS).outcome != "passed":
         return ["runs: a correct program does not pass"]
-    weak = []
+    found = []
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -34,25 +34,25 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
     ):
         secret = Path(folder, "secret")
         secret.write_text(_SECRET, encoding="utf-8")
-        for aim, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
+        for what, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
             run = _bounded(sandbox, parts)
             if run is None or run.outcome == "passed" or len(run.note) > NOTE or _SECRET in run.note:
-                weak.append(aim)
+                found.append(what)
         if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != [
             "secret"
         ]:
-            weak.append("files: something was written")
+            found.append("files: something was written")
         listener.setblocking(False)
         if _reached(listener):
-            weak.append("network: something was reached")
+            found.append("network: something was reached")
         if decoy.poll() is not None:
-            weak.append("parent: another process was ended")
+            found.append("parent: another process was ended")
         decoy.kill()
-    return list(dict.fromkeys(weak))
+    return list(dict.fromkeys(found))
 
 
 def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield programs that must not pass, each after its aim."""
+    """Programs that must not pass: what each is after, and its parts."""
     yield "verdict: a wrong program passes", (_FUNCTION, "assert double(2) == 5")
     for leave in ("import os\nos._exit(0)", "import sys\nsys.exit(0)", "raise SystemExit(0)"):
         yield "verdict: a program that leaves before the tests passes", (leave, "pass")
@@ -81,7 +81,7 @@ def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[s
 
 
 def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> SandboxRun | None:
-    """Return the end of a program; ``None`` if the sandbox lets it run on, or broke."""
+    """How the program ended; ``None`` if the sandbox lets it run on, or broke."""
     ended: list[SandboxRun] = []
 
     def work() -> None:
@@ -103,7 +103,7 @@ def _reached(listener: socket.socket) -> bool:
 
 
 def _made(folder: Path) -> str:
-    """Return a program that makes a file in any of the usual writable places."""
+    """Make a file in one of the places where there usually is a way."""
     places = [str(folder), "/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/proc/self/fd/.."]  # noqa: S108
     return (
         f"for place in {places!r}:\n"
@@ -118,7 +118,7 @@ def _made(folder: Path) -> str:
 
 
 def _forged() -> str:
-    """Return a program that writes a forged verdict to every open file, and leaves."""
+    """Write what a verdict may look like to everything that is open, and leave."""
     return (
         "import os\n"
         "for number in range(3, 16):\n"
