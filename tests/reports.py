@@ -6,7 +6,7 @@ from gateway.domain import Effect, Measured, Rule, RuleRecord, Usage
 from gateway.settings.sections import Price
 from optimizer.dataset.items import item_of
 from optimizer.distillation.induction.induce import Rejected
-from optimizer.distillation.outcome import Example, Outcome
+from optimizer.distillation.outcome import ChangedItem, Outcome
 from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import ArmName, ArmResult, arm_result, compare, differing
@@ -59,7 +59,7 @@ def outcome() -> Outcome:
         tokens=12,
         effect=Effect(change=0.3, interval=(0.1, 0.5), tokens=40, items=20, against="the set without it"),
     )
-    example = Example(id="a", input=HOSTILE, expected=HOSTILE, before=HOSTILE, after=HOSTILE)
+    example = ChangedItem(id="a", input=HOSTILE, expected=HOSTILE, before=HOSTILE, after=HOSTILE)
     return Outcome(
         task="sums",
         note=f"version 1 published {HOSTILE}",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.domain import Activation, Arm, RuleSet, Source, Usage
-from gateway.rules.history import active_decisions
 from gateway.settings import Rollout, Task
 from gateway.store.base import Observed
+from gateway.store.history import active_decisions
 from optimizer.monitoring.rollout.decide import Assessment, decide, weak_share
 from optimizer.monitoring.rollout.state import RolloutState
 

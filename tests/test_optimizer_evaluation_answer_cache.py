@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import Rule, RuleSet, Usage
 from gateway.errors import StoreError
-from optimizer.evaluation.answer_cache import Answer, AnswerCache, BytesDisk, NotBytes, Pass, key_of, key_of_pass
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, BytesDisk, NotBytes, StoredPass, key_of, key_of_pass
 
 ANSWER = Answer(text="42 \u2713", usage=Usage(prompt_tokens=9, output_tokens=2), latency_s=0.5, finish_reason="stop")
 KEY = key_of("m", b"{}", None, "answer")
@@ -53,7 +53,7 @@ def test_everything_that_could_change_an_answer_changes_its_key() -> None:
 async def test_a_pass_is_on_disk_when_it_is_kept_and_gone_when_its_answer_is(tmp_path: Path) -> None:
     """Whoever is killed after it finds it; whoever has the answer needs it no more."""
     key = key_of_pass("m", "/chat/completions", b"{}")
-    kept = Pass(body=b'{"id": "\xc3\xa9"}', latency_s=0.5)
+    kept = StoredPass(body=b'{"id": "\xc3\xa9"}', latency_s=0.5)
     first, second = AnswerCache(tmp_path), AnswerCache(tmp_path)
     await first.keep_pass(key, kept)
     assert second.get_pass(key) == kept

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import Activation, Arm, RuleSet
-from gateway.rules.history import active_decisions
 from gateway.settings import Rollout
+from gateway.store.history import active_decisions
 from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison
 from optimizer.monitoring.rollout.decide import BY, Step, decide

@@ -1,6 +1,6 @@
 """Where a roll-out stands, in numbers and in words."""
 
-from gateway.rules.history import active_decisions
+from gateway.store.history import active_decisions
 from optimizer.monitoring.rollout.comparison import ArmCounts
 from optimizer.monitoring.rollout.decide import Assessment, Harm, decide
 from optimizer.monitoring.rollout.labels import ModelAgreement

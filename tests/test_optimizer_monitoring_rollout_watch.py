@@ -7,9 +7,9 @@ import pytest
 
 from gateway.domain import Activation, Arm, Evidence, Exchange, Feedback, Measured, RuleSet
 from gateway.rules.decisions import switch_injection
-from gateway.rules.history import active_decisions
 from gateway.settings import Settings
 from gateway.store.base import Store
+from gateway.store.history import active_decisions
 from gateway.store.memory import MemoryStore
 from optimizer.monitoring.rollout.status import RolloutStatus
 from optimizer.monitoring.rollout.watch import look, review

@@ -5,8 +5,8 @@ Each function blocks on the store and raises ``StoreError``, or ``Conflict`` aft
 
 from gateway.domain import ALL_TASKS, Activation
 from gateway.errors import Conflict
-from gateway.rules.history import active_decisions, previous
 from gateway.store.base import Store
+from gateway.store.history import active_decisions, previous
 
 
 def put_live(store: Store, task: str, version: int | None, *, now: float, by: str, why: str) -> Activation:

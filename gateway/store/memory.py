@@ -18,8 +18,8 @@ from gateway.domain import (
     TrafficSplit,
 )
 from gateway.errors import Conflict, NotFound
-from gateway.rules.history import active_decisions, traffic_split
 from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
+from gateway.store.history import active_decisions, traffic_split
 from gateway.store.rows import encode_expected
 
 _created = attrgetter("created")

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from gateway.domain import ALL_TASKS, Activation, CycleRecord, RuleSet, TrafficSplit
 from gateway.errors import Conflict, NotFound
-from gateway.rules.history import active_decisions, traffic_split
 from gateway.store.database import Database
+from gateway.store.history import active_decisions, traffic_split
 from gateway.store.rows import rule_set_of, rule_set_row
 from gateway.store.schema import activations, cycles, notes, rule_sets
 

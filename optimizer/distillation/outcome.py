@@ -105,7 +105,7 @@ def forecast(parts: Split) -> Forecast:
     )
 
 
-class Example(Value, frozen=True):
+class ChangedItem(Value, frozen=True):
     """One item, fixed or broken by the candidate."""
 
     id: str
@@ -154,8 +154,8 @@ class Outcome(Value, frozen=True):
     """Every rule by the strong model, with its fate."""
     tried: tuple[TriedCandidate, ...] = ()
     """Quality against tokens of every rule set on selection items."""
-    fixed_examples: tuple[Example, ...] = ()
-    broken_examples: tuple[Example, ...] = ()
+    fixed_examples: tuple[ChangedItem, ...] = ()
+    broken_examples: tuple[ChangedItem, ...] = ()
     calls: int = 0
     """ModelClient calls paid for by this run; answers from the cache are free."""
     tokens: int = 0
@@ -217,14 +217,14 @@ class Tested(Value, frozen=True):
             spent=tuple(trial.item.id for trial in self.before),
         )
 
-    def _examples(self, *, fixed: bool) -> tuple[Example, ...]:
+    def _examples(self, *, fixed: bool) -> tuple[ChangedItem, ...]:
         changed = [
             (old, new)
             for old, new in zip(self.before, self.after, strict=True)
             if new.correct is fixed and old.correct is not fixed
         ]
         return tuple(
-            Example(
+            ChangedItem(
                 id=old.item.id,
                 input=read_request(old.item.request).transcript,
                 expected=old.item.expected,

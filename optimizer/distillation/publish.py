@@ -4,8 +4,8 @@ import msgspec
 
 from gateway.domain import Activation, Evidence, RuleSet, Value
 from gateway.errors import Conflict
-from gateway.rules.history import active_decisions, taken_off
 from gateway.store.base import Store
+from gateway.store.history import active_decisions, taken_off
 
 
 class Published(Value, frozen=True):

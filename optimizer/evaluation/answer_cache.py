@@ -43,8 +43,13 @@ class Answer(Value, frozen=True):
     """Calls paid for this answer: several for a form with several passes, none for passes kept by an earlier run."""
 
 
+<<<<<<< HEAD
 class Pass(Value, frozen=True):
     """One call's reply while the answer that it is a part of is not complete."""
+=======
+class StoredPass(Value, frozen=True):
+    """The reply of a call, kept until its whole answer is complete."""
+>>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
 
     body: bytes
     latency_s: float
@@ -119,11 +124,17 @@ class AnswerCache:
         self._unwritten[key] = answer
         self._writer.submit(self._write, key, answer)
 
+<<<<<<< HEAD
     def get_pass(self, key: bytes) -> Pass | None:
         """The reply to one call of an answer that was cut short."""
         return self._read(key, Pass)
+=======
+    def get_pass(self, key: bytes) -> StoredPass | None:
+        """Return a kept reply of an answer that was cut short."""
+        return self._read(key, StoredPass)
+>>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
 
-    async def keep_pass(self, key: bytes, kept: Pass) -> None:
+    async def keep_pass(self, key: bytes, kept: StoredPass) -> None:
         """Keep a reply until its answer is complete. It is on disk when this returns: the next call may be the last."""
         await asyncio.shield(asyncio.wrap_future(self._writer.submit(self._set, key, kept)))
 
@@ -150,7 +161,7 @@ class AnswerCache:
         if self._set(key, answer):
             self._unwritten.pop(key, None)
 
-    def _set(self, key: bytes, kept: Answer | Pass) -> bool:
+    def _set(self, key: bytes, kept: Answer | StoredPass) -> bool:
         try:
             self._cache.set(key, msgspec.json.encode(kept))
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:

@@ -21,7 +21,7 @@ from gateway.routing.inject import compile_rules
 from gateway.routing.route import plan_for
 from gateway.settings import Settings
 from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
-from optimizer.evaluation.answer_cache import Answer, AnswerCache, Pass, key_of_pass
+from optimizer.evaluation.answer_cache import Answer, AnswerCache, StoredPass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
 
@@ -108,8 +108,13 @@ class _Passes:
                 body = await reply.read()
             finally:
                 await reply.aclose()
+<<<<<<< HEAD
             self._check(body)  # what is no reply is not kept: the next try must ask again
             kept = Pass(body=body, latency_s=self._clock() - began)
+=======
+            self._check(body)  # a broken reply is not kept: the next try must ask again
+            kept = StoredPass(body=body, latency_s=self._clock() - began)
+>>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
             await self._evaluations.keep_pass(key, kept)
         self.keys.append(key)
         self.latency_s += kept.latency_s

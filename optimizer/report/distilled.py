@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.domain import Measured, RuleRecord
 from gateway.forms import FORMS
-from optimizer.distillation.outcome import Example, Outcome
+from optimizer.distillation.outcome import ChangedItem, Outcome
 from optimizer.grading.graders.ungradable import text_of
 from optimizer.report.charts import Bar, Interval, Point
 from optimizer.report.view import (
@@ -162,7 +162,7 @@ def _bounds(measured: Measured) -> tuple[float, float]:
     return wilson(round(measured.accuracy * measured.n), measured.n)
 
 
-def _pairs(title: str, count: int, examples: Sequence[Example], *, right: str) -> ExampleSection:
+def _pairs(title: str, count: int, examples: Sequence[ChangedItem], *, right: str) -> ExampleSection:
     return ExampleSection(
         title=title,
         count=count,

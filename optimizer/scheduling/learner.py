@@ -13,9 +13,9 @@ import msgspec
 
 from gateway.context import LearnerContext
 from gateway.domain import CycleRecord, Value
-from gateway.rules.history import active_decisions
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
+from gateway.store.history import active_decisions
 from gateway.store.notes import DRIFT, Note
 from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.dataset.items import Examples

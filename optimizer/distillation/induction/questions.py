@@ -105,8 +105,8 @@ def questions(
     elif lens == "boundary":
         confused = {answer for pair in confusions(mistakes) for answer in (pair.expected, pair.given)}
         more = [exhibit.labelled_record(item) for item in items if text_of(item.expected).strip() in confused]
-        told = [record for record in shown if record.expected.strip() in confused]
-        blanks["records"] = exhibit.shown_records([*told, *exhibit.by_label(more)], room)
+        confused_records = [record for record in shown if record.expected.strip() in confused]
+        blanks["records"] = exhibit.shown_records([*confused_records, *exhibit.by_label(more)], room)
     else:
         blanks["records"] = exhibit.shown_records(shown, room)
         blanks["tools"] = exhibit.shown_tools([mistake.request for mistake in mistakes], room // 3)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gateway.domain import Activation, Arm, Source, Value
-from gateway.rules.history import active_decisions
 from gateway.settings import Task
 from gateway.store.base import Observed
+from gateway.store.history import active_decisions
 
 Subject = Literal["trial", "holdback", "past", "strong"]
 """The kinds of comparison: a rule set on trial against the live rule set; the live rule set against no rules, and

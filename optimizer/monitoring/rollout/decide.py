@@ -10,8 +10,8 @@ import msgspec
 
 from gateway.domain import Activation, Value
 from gateway.rules.decisions import version_name
-from gateway.rules.history import ActiveDecisions, active_decisions, previous
 from gateway.settings import Rollout, Task
+from gateway.store.history import ActiveDecisions, active_decisions, previous
 from optimizer.monitoring.rollout.arms import Subject
 from optimizer.monitoring.rollout.comparison import Comparison, Guardrail
 from optimizer.monitoring.rollout.labels import ModelAgreement

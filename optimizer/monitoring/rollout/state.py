@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Activation, Value
-from gateway.rules.history import ActiveDecisions, active_decisions
 from gateway.settings import Task
 from gateway.store.base import Observed
+from gateway.store.history import ActiveDecisions, active_decisions
 from gateway.store.notes import Note
 from optimizer.monitoring.rollout.arms import Subject, pairings
 from optimizer.monitoring.rollout.comparison import Comparison, begun

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from gateway.domain import Activation, Value
 from gateway.rules.decisions import describe, version_name
-from gateway.rules.history import ActiveDecisions
 from gateway.settings import Task
+from gateway.store.history import ActiveDecisions
 from gateway.store.notes import RolloutView
 from optimizer.monitoring.rollout.arms import Subject
 from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, Guardrail

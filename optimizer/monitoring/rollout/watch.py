@@ -15,9 +15,9 @@ from gateway.context import LearnerContext
 from gateway.domain import Activation
 from gateway.errors import Conflict
 from gateway.rules.decisions import describe
-from gateway.rules.history import active_decisions
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
+from gateway.store.history import active_decisions
 from gateway.store.notes import DRIFT, ROLLOUT, DriftNotice
 from optimizer.monitoring.rollout.decide import Assessment, decide
 from optimizer.monitoring.rollout.state import STATE, RolloutState

@@ -43,7 +43,7 @@ class Configured(Value, frozen=True, tag=True):
     settings: Mapping[str, Any]
 
 
-class Condition(Value, frozen=True, tag=True):
+class UpstreamsState(Value, frozen=True, tag=True):
     """The state of the upstreams, by name; sent to the child. Only busy and resting upstreams are listed."""
 
     in_flight: Mapping[str, int] = {}
@@ -94,7 +94,7 @@ class Failed(Value, frozen=True, tag=True):
         return _ERRORS.get(self.kind, PreceptorError)(self.message, headers=self.headers)
 
 
-ToChild = Configured | Condition | Answered | Failed
+ToChild = Configured | UpstreamsState | Answered | Failed
 ToParent = Alive | Ask | GiveUp
 _decoder = msgspec.msgpack.Decoder(ToChild | ToParent)
 

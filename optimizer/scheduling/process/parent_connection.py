@@ -11,12 +11,12 @@ from optimizer.scheduling.process.messages import (
     Alive,
     Answered,
     Ask,
-    Condition,
     Configured,
     Failed,
     GiveUp,
     ToChild,
     ToParent,
+    UpstreamsState,
     cut,
     frame,
     received,
@@ -29,7 +29,7 @@ class ParentConnection:
     """Calls under way over a socket, and the gateway's messages. For one event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.condition = Condition()
+        self.condition = UpstreamsState()
         self.settings: Settings | None = None
         """The newest configuration."""
         self.configured: Callable[[Settings], None] = lambda settings: None
@@ -56,7 +56,7 @@ class ParentConnection:
             waiting = self._waiting.get(message.id)
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
-        elif isinstance(message, Condition):
+        elif isinstance(message, UpstreamsState):
             self.condition = message
         elif isinstance(message, Configured):
             self.settings = settings_in(message)

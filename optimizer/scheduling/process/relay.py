@@ -10,10 +10,10 @@ from gateway.upstream.guarded import Guarded
 from optimizer.scheduling.process.messages import (
     Answered,
     Ask,
-    Condition,
     Failed,
     GiveUp,
     ToChild,
+    UpstreamsState,
     configured,
     frame,
     received,
@@ -37,7 +37,7 @@ async def send_state(context: LearnerContext, writer: asyncio.StreamWriter) -> N
         await asyncio.sleep(LOOK_S)
 
 
-def _condition(context: LearnerContext) -> Condition:
+def _condition(context: LearnerContext) -> UpstreamsState:
     upstreams = context.upstreams
     busy = {
         name: upstream.in_flight
@@ -45,7 +45,7 @@ def _condition(context: LearnerContext) -> Condition:
         if isinstance(upstream, Guarded) and upstream.in_flight
     }
     resting = {name: upstream.ready() for name, upstream in upstreams.items()}
-    return Condition(in_flight=busy, resting={name: why for name, why in resting.items() if why is not None})
+    return UpstreamsState(in_flight=busy, resting={name: why for name, why in resting.items() if why is not None})
 
 
 async def answer_calls(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from gateway.rules.history import active_decisions
+from gateway.store.history import active_decisions
 from tests.rollouts import Chance, Town, entry, section
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain import Activation, RuleSet
 from gateway.errors import PreceptorError
-from gateway.rules.history import active_decisions, previous, taken_off, traffic_split
+from gateway.store.history import active_decisions, previous, taken_off, traffic_split
 
 
 def entry(version: int | None) -> Activation:
