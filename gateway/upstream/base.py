@@ -23,7 +23,7 @@ class Call(Value, frozen=True):
     """Without its question mark, as received."""
     adaptable: bool = False
     """The body may be adapted to the model's quirks: the model was chosen by the configuration, not by the caller."""
-    optional: Sequence[str] = ()
+    optional: tuple[str, ...] = ()
     """Fields of the body added by the gateway, to be left out where the model refuses them."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Request headers to hand on, in lower case: from an allow-list, never a key. A ``content-type`` here replaces
