@@ -43,13 +43,8 @@ class Answer(Value, frozen=True):
     """Calls paid for this answer: several for a form with several passes, none for passes kept by an earlier run."""
 
 
-<<<<<<< HEAD
-class Pass(Value, frozen=True):
-    """One call's reply while the answer that it is a part of is not complete."""
-=======
 class StoredPass(Value, frozen=True):
     """The reply of a call, kept until its whole answer is complete."""
->>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
 
     body: bytes
     latency_s: float
@@ -124,15 +119,9 @@ class AnswerCache:
         self._unwritten[key] = answer
         self._writer.submit(self._write, key, answer)
 
-<<<<<<< HEAD
-    def get_pass(self, key: bytes) -> Pass | None:
-        """The reply to one call of an answer that was cut short."""
-        return self._read(key, Pass)
-=======
     def get_pass(self, key: bytes) -> StoredPass | None:
         """Return a kept reply of an answer that was cut short."""
         return self._read(key, StoredPass)
->>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
 
     async def keep_pass(self, key: bytes, kept: StoredPass) -> None:
         """Keep a reply until its answer is complete. It is on disk when this returns: the next call may be the last."""

@@ -108,13 +108,8 @@ class _Passes:
                 body = await reply.read()
             finally:
                 await reply.aclose()
-<<<<<<< HEAD
-            self._check(body)  # what is no reply is not kept: the next try must ask again
-            kept = Pass(body=body, latency_s=self._clock() - began)
-=======
             self._check(body)  # a broken reply is not kept: the next try must ask again
             kept = StoredPass(body=body, latency_s=self._clock() - began)
->>>>>>> 4d0fc51 (The history of decisions is the store's; three names that two rooms shared)
             await self._evaluations.keep_pass(key, kept)
         self.keys.append(key)
         self.latency_s += kept.latency_s
