@@ -146,7 +146,7 @@ def rollback(config: Path | None, task: str) -> None:
 @config_option
 @click.argument("task")
 def history(config: Path | None, task: str) -> None:
-    """List the decisions about a task: time, version, person or program, reason."""
+    """List the decisions about a task, with their reasons."""
     settings = settings_of(config)
     with store_of(settings) as store:
         entries = store.history(known_task(settings, task))

@@ -8,12 +8,14 @@ import click
 from optimizer.commands.demo import demo
 from optimizer.commands.discover import adopt, discover
 from optimizer.commands.distill import distill
+from optimizer.commands.label import label
 from optimizer.commands.measure import evaluate
 from optimizer.commands.migrate import migrate
 from optimizer.commands.optimize import optimize
+from optimizer.commands.promises import promises
 from optimizer.commands.show import show
 from optimizer.commands.verify import verify
 
 tasks = click.Group("tasks", commands=[show, discover, adopt])
 """Joins the gateway's group of the same name."""
-COMMANDS = (distill, migrate, evaluate, verify, optimize, demo, tasks)
+COMMANDS = (distill, migrate, evaluate, verify, label, promises, optimize, demo, tasks)

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.domain import RuleSet
+from gateway.label_queue import describe, summarize
 from gateway.store.base import TaskCounts
 from gateway.store.notes import ROLLOUT
 from optimizer.commands.outcomes import verbose_option
@@ -17,6 +18,8 @@ from optimizer.report.summary import headline, statistics
 
 _CYCLES = 5
 """Newest cycles in the listing."""
+_AUDITED, _AUDITED_S = 10_000, 30 * 86400.0
+"""Audited exchanges whose labels are counted, and their age in seconds."""
 
 
 @click.command(epilog="Example: preceptor tasks show arithmetic")
@@ -35,11 +38,13 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
         counts = store.counts().get(task, TaskCounts())
         active = store.active().get(task)
         cycles = store.cycles(task, limit=_CYCLES)
+        labels = summarize(store.audited(task, since=time.time() - _AUDITED_S, limit=_AUDITED))
         view, rollout = ROLLOUT.read(store, task), ROLLOUT.json(store, task)
     if as_json:
         print_json(
             {"task": task, "configuration": section, "counts": counts, "rules": active.version if active else None,
              "live": rollout,
+             "labels": {**msgspec.to_builtins(labels), "right": labels.right, "interval": labels.interval},
              "cycles": [
                  {"started": cycle.started, "ended": cycle.ended,
                   "outcome": msgspec.json.decode(cycle.outcome) if cycle.outcome else None}
@@ -50,6 +55,8 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
     click.echo(f"{task}: {section.weak} (taught by {section.strong}), serves {section.serve}")
     click.echo(f"traffic: {counts.exchanges} exchanges, {counts.errors} errors, {counts.feedback} with feedback")
     click.echo(f"active rules: {_rules(active)}")
+    for line in describe(labels, task):
+        click.echo(f"labels: {line}")
     if view is not None:
         click.echo(f"roll-out, looked at {_when(view.looked)}:")
         for line in view.lines:
