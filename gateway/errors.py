@@ -18,6 +18,7 @@
     │   ├── UpstreamUnreachable        502  refused, reset before a status, unknown host
     │   ├── UpstreamGarbage            502  an answer against the protocol
     │   ├── UpstreamBroken             502  the answer broke off
+    │   ├── UpstreamTooLarge           502  an answer larger than allowed
     │   ├── UpstreamTimeout            504  connect, first byte, idle or total
     │   └── UpstreamResting            503  left alone for a while after many failures in a row
     ├── UpstreamRefused                (its own status, body and headers are handed on)
@@ -196,6 +197,12 @@ class UpstreamBroken(UpstreamError):
     """The answer broke off in the middle."""
 
     code = "upstream_broken"
+
+
+class UpstreamTooLarge(UpstreamError):
+    """The answer is larger than allowed."""
+
+    code = "upstream_too_large"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -24,6 +24,13 @@ def read(pieces: list[bytes]) -> tuple[list[bytes], list[bytes | None]]:
     return found, [*map(sse.data_of, found), sse.data_of(events.end())]
 
 
+@pytest.mark.parametrize("positions", [[], [1], [2], [1, 2], [3], [4]])
+def test_a_byte_order_mark_in_front_is_no_part_of_the_stream(positions: list[int]) -> None:
+    """However it was split; behind the beginning it is text like any other."""
+    stream = b"\xef\xbb\xbf" + b'data: {"a":"\xef\xbb\xbf"}\n\n'
+    assert read(cut(stream, positions))[1] == [b'{"a":"\xef\xbb\xbf"}', None]
+
+
 LINES = st.one_of(
     st.sampled_from(["", "data:", "data: [DONE]", ": keep-alive", "event: x", "id: 3", "retry: 1"]),
     TEXT.map(lambda text: "data: " + json.dumps({"text": text}, ensure_ascii=False)),

@@ -94,6 +94,7 @@ async def test_a_call_carries_exactly_these_headers(key: str | None) -> None:
             "host": url.removeprefix("http://").removesuffix("/v1"),
             "content-type": "application/json",
             "user-agent": f"preceptor/{__version__}",
+            "accept-encoding": "identity",
             "content-length": str(len(CALL.body)),
         }
         if key:
@@ -114,7 +115,7 @@ async def sent(call: Call, api_key: str | None = None, *, userinfo: str = "", be
         async with upstream(address, api_key, **more) as mock:
             assert await ask(mock, call) == (200, b"{}")
     ((line, headers, body),) = seen
-    assert headers.pop("host") and headers.pop("user-agent")
+    assert headers.pop("host") and headers.pop("user-agent") and headers.pop("accept-encoding") == "identity"
     return line, headers, body
 
 

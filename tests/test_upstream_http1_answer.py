@@ -19,8 +19,10 @@ ANSWERS = {
     b"2;a=b\r\nhe\r\n3\r\nllo\r\n0\r\nX-Sum: 1\r\n\r\n": b"hello",
     b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello": b"hello",
     b"HTTP/1.1 204 No Content\r\n\r\n": b"",
+    b"HTTP/1.1 200 OK\nContent-Length: 5\nX-Empty:\n\nhello": b"hello",
 }
 """Whole answers, and the bodies in them."""
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -111,7 +113,8 @@ def test_a_part_of_an_answer_is_never_the_whole(whole: bytes, data: st.DataObjec
         b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n X-Folded: 1\r\n",
-        b"HTTP/1.1 200 OK\nContent-Length: 2\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\nX: 1\r\n",
+        b"HTTP/1.1 200 OK\r\nX: 1\nContent-Length: 2\r\n",
         b"HTTP/1.1 099 OK\r\nContent-Length: 2\r\n",
         b"HTTP/1.1 102 Processing\r\nContent-Length: 2\r\n",
     ],
@@ -134,6 +137,16 @@ async def test_what_is_not_body_is_bounded(start: bytes) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         await read(answer)
     assert tap.is_cut
+
+
+async def test_lines_may_end_with_lf_alone_if_the_first_does() -> None:
+    """Some servers write so; their connection is not used again, because such a head can be read in two ways."""
+    for whole, reusable in ((b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", False), (OK, True)):
+        tap, answer = begin()
+        feed(tap, answer, [whole])
+        assert await read(answer) == b"ok"
+        answer.close()
+        assert tap.reusable is reusable
 
 
 async def test_interim_answers_are_bounded() -> None:

@@ -334,6 +334,7 @@ async def test_nothing_of_the_environment_or_of_other_callers_goes_along(monkeyp
     assert headers == {
         "host": url.removeprefix("http://").removesuffix("/v1"),
         "user-agent": f"preceptor/{__version__}",
+        "accept-encoding": "identity",
         "authorization": "Bearer sk-own",
         "x-team": "a",
         "content-type": "application/json",

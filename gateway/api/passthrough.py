@@ -73,6 +73,7 @@ class PassThrough:
             method=scope["method"],
             once=scope["method"] not in SAFE,
             query=scope["query_string"].decode("latin-1"),
+            bounded=False,
             headers=tuple((key, value) for key, value in scope["headers"] if key in REQUEST_HEADERS),
         )
         reply = await serving.upstreams[name].send(call)

@@ -13,6 +13,8 @@ from gateway.formats.reply import from_upstream, id_replaced
 
 DONE_DATA = b"[DONE]"
 DONE = b"data: [DONE]\n\n"
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which may stand in front of a stream and is no part of it."""
 MAX_EVENT = 16 * 10**6
 """Bytes of an event at most."""
 
@@ -22,10 +24,16 @@ class Events:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._begun = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the events completed by this chunk, each with its closing blank line."""
         data = self._rest + chunk
+        if not self._begun:
+            if len(data) < len(_MARK) and _MARK.startswith(data):
+                self._rest = data
+                return []
+            self._begun, data = True, data.removeprefix(_MARK)
         if b"\r" in data:
             # A lone CR at the end may be half of a CRLF: keep it for the next chunk.
             held = b"\r" if data.endswith(b"\r") else b""

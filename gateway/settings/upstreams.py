@@ -29,6 +29,10 @@ class UpstreamLimits(Section, frozen=True):
     ] = 300.0
     idle_timeout_s: Annotated[Positive, doc("Seconds between two pieces of an answer.")] = 120.0
     total_timeout_s: Annotated[Positive, doc("Seconds for a whole answer.")] = 900.0
+    max_answer_mb: Annotated[
+        Positive,
+        doc("Largest answer, whole or streamed, in MB (10^6 bytes); a larger one is an error. Files pass unbounded."),
+    ] = 100.0
     max_connections: Annotated[Count, doc("Requests under way at once; more wait for their turn.")] = 512
     queue_timeout_s: Annotated[Positive, doc("Seconds that a request waits for its turn; then it gets a 503.")] = 30.0
     retries: Annotated[

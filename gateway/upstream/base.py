@@ -21,6 +21,8 @@ class Call(Value, frozen=True):
     """Must not reach the upstream twice: a lost call may have changed something already."""
     query: str = ""
     """Without its question mark, as received."""
+    bounded: bool = True
+    """A stream longer than ``max_answer_mb`` is an error. ``False``: it is handed through and never held, as a file."""
     adaptable: bool = False
     """The body may be adapted to the model's quirks: the model was chosen by the configuration, not by the caller."""
     optional: tuple[str, ...] = ()

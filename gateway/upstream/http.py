@@ -11,8 +11,8 @@ import base64
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Self
 from urllib.parse import unquote_to_bytes
 
@@ -24,15 +24,15 @@ from gateway.errors import (
     BadRequest,
     ConfigurationError,
     PreceptorError,
-    UpstreamBroken,
     UpstreamGarbage,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 from gateway.settings.upstreams import RemoteSettings, UpstreamLimits
 from gateway.upstream.base import Call, UpstreamReply
+from gateway.upstream.http_reply import Bounds, HttpReply
 from gateway.upstream.transport import transport_for
-from gateway.upstream.wire import FRAMING, Origin, Request, WireAnswer
+from gateway.upstream.wire import FRAMING, Origin, Request
 
 _JSON = (b"content-type", b"application/json")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -41,6 +41,11 @@ _PATH = re.compile(rb"/[!-\"$->@-~]*")
 _QUERY = re.compile(rb"[!-\"$-~]*")
 _DOTS = re.compile(rb"/(\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
 """Path segments that servers resolve: they could lead out of the base URL."""
+_SHORTEST_SECRET = 8
+"""Characters: a shorter value is no secret, and its letters may stand in any text."""
+_LONG_VALUE = 20
+"""Characters: a header or query value so long counts as a secret under any name; dates and versions are shorter."""
+_SECRET_NAME = re.compile(r"auth|key|token|secret|sig|password|cookie", re.IGNORECASE)
 _TARGETS = 256
 """Size of the cache of joined addresses."""
 
@@ -71,6 +76,7 @@ class HttpUpstream:
         self._headers = _own_headers(name, base, headers, api_key, api_key_header)
         self._own = FRAMING | {b"connection", *(header for header, _ in self._headers)}
         self._json_headers = self._headers if _JSON[0] in self._own else (*self._headers, _JSON)
+        self._bounds = Bounds.of(name, settings, _secrets(base, headers, api_key))
         self._answer_s = min(settings.first_byte_timeout_s, settings.total_timeout_s)
         self._transport = transport_for(base.scheme, max_connections=settings.max_connections)
 
@@ -111,7 +117,7 @@ class HttpUpstream:
             raise UpstreamGarbage(
                 f"upstream {self._name!r} answered with status {answer.status}, which HTTP does not have"
             )
-        return _HttpReply(self._name, settings, answer, deadline, stream=call.stream)
+        return HttpReply(self._bounds, answer, call, deadline)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -168,7 +174,11 @@ def _own_headers(
     name: str, base: httpx.URL, more: Mapping[str, str], api_key: str | None, api_key_header: str | None
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Build the headers of every request: the gateway's own, the configured headers, and the key."""
-    headers = {b"host": base.netloc, b"user-agent": f"preceptor/{__version__}".encode()}
+    headers = {
+        b"host": base.netloc,
+        b"user-agent": f"preceptor/{__version__}".encode(),
+        b"accept-encoding": b"identity",
+    }
     mistakes = []
     for header, value in more.items():
         key, content = header.lower().encode(), value.encode()
@@ -188,64 +198,9 @@ def _own_headers(
     return tuple(headers.items())
 
 
-class _HttpReply:
-    """Implements ``upstream.base.UpstreamReply``."""
-
-    def __init__(
-        self, name: str, settings: UpstreamLimits, answer: WireAnswer, deadline: float, *, stream: bool
-    ) -> None:
-        self._name = name
-        self._settings = settings
-        self._answer = answer
-        self._stream = stream
-        # A server may send its headers first and work on the reply then: on all of it, if it is not streamed.
-        self._idle_s = settings.first_byte_timeout_s
-        self._deadline = deadline
-        self.status = answer.status
-
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
-        return _mapping(self._answer.headers)
-
-    async def read(self) -> bytes:
-        pieces = []
-        while piece := await self._piece():
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while piece := await self._piece():
-            yield piece
-
-    async def _piece(self) -> bytes:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise self._late(left)
-        try:
-            piece = await self._answer.piece(min(left, self._idle_s))
-        except httpx.TimeoutException as error:
-            raise self._late(left) from error
-        except httpx.TransportError as error:
-            raise UpstreamBroken(f"upstream {self._name!r} broke off its answer") from error
-        if self._stream:
-            self._idle_s = self._settings.idle_timeout_s
-        return piece
-
-    def _late(self, left: float) -> UpstreamTimeout:
-        if left < self._idle_s:
-            return UpstreamTimeout(
-                f"upstream {self._name!r} took longer than {self._settings.total_timeout_s:g} s in all"
-            )
-        return UpstreamTimeout(f"upstream {self._name!r} sent nothing for {self._idle_s:g} s")
-
-    async def aclose(self) -> None:
-        self._answer.close()
-
-
-def _mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by name in lower case; repeated headers are joined as HTTP allows."""
-    mapping: dict[str, str] = {}
-    for name, value in headers:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        mapping[key] = f"{mapping[key]}, {text}" if key in mapping else text
-    return mapping
+def _secrets(base: httpx.URL, more: Mapping[str, str], api_key: str | None) -> list[bytes]:
+    """Return the values that no error of the upstream may show, the longest first."""
+    named = [*more.items(), *base.params.multi_items()]
+    likely = {value for name, value in named if _SECRET_NAME.search(name) or len(value) >= _LONG_VALUE}
+    secrets = {value for value in {api_key or "", base.password, *likely} if len(value) >= _SHORTEST_SECRET}
+    return sorted((value.encode() for value in secrets), key=len, reverse=True)

@@ -44,6 +44,8 @@ class Http1Answer:
         self._waiter: asyncio.Future[None] | None = None
         self._failure: httpx.TransportError | None = None
         self._pieces: list[bytes] = []
+        self._first_line: bytes | None = b""  # until its end is there
+        self._strict = True
         self._held = 0  # bytes in the pieces
         self._bare = 0  # bytes since the last piece
         self._reusable = False
@@ -110,6 +112,8 @@ class Http1Answer:
         assert self._parser is not None
         self.touched = True
         self._bare += len(data)
+        if self._first_line is not None:
+            data = self._opening(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -122,6 +126,23 @@ class Http1Answer:
             self._source.hold(True)
         if self.status:
             self._wake()
+
+    def _opening(self, data: bytes) -> bytes:
+        """Hold bytes back to the end of the first line, and settle how lines end.
+
+        A server that ends its first line with LF alone may do so throughout (RFC 9112, section 2.2), on a connection
+        for this answer only. In any other head a lone LF stays an error.
+        """
+        data = (self._first_line or b"") + data
+        end = data.find(b"\n")
+        if end < 0 and len(data) < _BARE_BYTES:
+            self._first_line = data
+            return b""
+        self._first_line = None
+        if end >= 0 and data[end - 1 : end] != b"\r" and self._parser is not None:
+            self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+            self._strict = False
+        return data
 
     def feed_end(self) -> None:
         """Take the end of the connection: it ends a body without a length (RFC 9112, section 6.3)."""
@@ -173,7 +194,7 @@ class Http1Answer:
         if self.status:
             assert self._parser is not None
             self.complete = True
-            self._reusable = self._parser.should_keep_alive()
+            self._reusable = self._strict and self._parser.should_keep_alive()
 
 
 def _expire(waiter: "asyncio.Future[None]") -> None:

@@ -21,6 +21,7 @@ from gateway.errors import (
     UpstreamGarbage,
     UpstreamResting,
     UpstreamTimeout,
+    UpstreamTooLarge,
     UpstreamUnreachable,
 )
 from gateway.settings import Settings
@@ -32,7 +33,7 @@ _ERRORS: Mapping[str, type[PreceptorError]] = {
     kind.__name__: kind
     for kind in (
         Overloaded, UpstreamBroken, UpstreamError, UpstreamGarbage, UpstreamResting, UpstreamTimeout,
-        UpstreamUnreachable,
+        UpstreamTooLarge, UpstreamUnreachable,
     )
 }  # fmt: skip
 
