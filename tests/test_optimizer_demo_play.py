@@ -11,9 +11,10 @@ import pytest
 
 from gateway.errors import PreceptorError
 from gateway.store.sql import SqlStore
-from optimizer.demo.play import SEED, Played, play
+from optimizer.demo.play import Played, play
 from optimizer.demo.problems import problems
 from optimizer.demo.report import as_json, as_text, changes
+from optimizer.demo.scenarios import SEED, word_problems
 from tests.fakes import raw_server
 from tests.learning import answer_over_http
 
@@ -36,10 +37,9 @@ def model(body: dict[str, Any], rules: str = '[{"rule": "Work in steps.", "reaso
 
 async def played(folder: Path, script: Any) -> Played:
     async with raw_server(functools.partial(answer_over_http, script=script)) as address:
-        return await play(
-            folder, "scripted", ITEMS, lambda: SqlStore.open(folder), print, lambda stage, done, total: None,
-            upstream=f'kind = "openai"\nbase_url = "{address}"\n', pause_s=0.05,
-        )  # fmt: skip
+        upstream = f'kind = "openai"\nbase_url = "{address}"\n'
+        scenario = word_problems(folder, "scripted", ITEMS, upstream=upstream, pause_s=0.05)
+        return await play(folder, scenario, lambda: SqlStore.open(folder), print, lambda stage, done, total: None)
 
 
 async def test_the_loop_runs_and_its_report_says_what_happened(tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ async def test_a_gateway_that_does_not_start_is_one_line(tmp_path: Path) -> None
     with pytest.raises(PreceptorError, match=r"gateway\.log"):
         async with asyncio.timeout(60):
             await play(
-                tmp_path, "nowhere.gguf", ITEMS, lambda: SqlStore.open(tmp_path), lambda line: None,
-                lambda stage, done, total: None,
+                tmp_path, word_problems(tmp_path, "nowhere.gguf", ITEMS), lambda: SqlStore.open(tmp_path),
+                lambda line: None, lambda stage, done, total: None,
             )  # fmt: skip

@@ -1,8 +1,9 @@
-"""``preceptor demo``: the whole loop on a local model, for people to watch."""
+"""``preceptor demo``: the whole loop on a local model, or with ``--quick`` on scripted models."""
 
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,26 +12,61 @@ from gateway.errors import PreceptorError
 from gateway.store.sql import SqlStore
 from optimizer.commands.progress import Bars, say
 
+if TYPE_CHECKING:
+    from optimizer.demo.play import Played
 
-@click.command(epilog="Example: preceptor demo --items 40")
+_MODEL = "qwen2.5-coder-1.5b"
+
+
+@click.command(epilog="Example: preceptor demo --quick")
 @json_option
+@click.option("--quick", is_flag=True, help="Scripts play both models: no download, under a minute.")
 @click.option("--items", default=40, show_default=True, type=click.IntRange(20, 500), help="Problems to measure on.")
-@click.option("--model", default="qwen2.5-coder-1.5b", show_default=True, help="Embedded model to run.")
-def demo(as_json: bool, items: int, model: str) -> None:
-    """Watch a small local model improve while it serves."""
-    try:
-        from optimizer.demo.play import play
-        from optimizer.demo.report import as_json as object_of
-        from optimizer.demo.report import as_text
-    except ModuleNotFoundError as error:
-        raise PreceptorError(f"the demo needs the package {error.name!r}: pip install 'preceptor[demo]'") from error
-    from gateway.settings import models_dir
-    from gateway.upstream.model_files import resolve
+@click.option("--model", default=_MODEL, show_default=True, help="Embedded model to run.")
+def demo(as_json: bool, quick: bool, items: int, model: str) -> None:
+    """Watch a small local model improve while it serves.
 
-    resolve(model, models_dir())
+    With --quick the loop runs on scripted models: it shows the product, not a model.
+    """
+    from optimizer.demo.report import as_json as object_of
+    from optimizer.demo.report import as_text
+
     folder = Path(tempfile.mkdtemp(prefix="preceptor-demo-"))
-    with Bars() as bars:
-        played = asyncio.run(play(folder, model, items, lambda: SqlStore.open(folder), say, bars))
+    played = _quick(folder) if quick else _on_model(folder, model, items)
     click.echo(as_text(played), err=as_json)
     if as_json:
         print_json(object_of(played))
+
+
+def _quick(folder: Path) -> "Played":
+    from optimizer.demo.play import play
+    from optimizer.demo.scenarios import scripted_tickets
+    from optimizer.demo.scripted_server import scripted_server
+    from optimizer.demo.tickets import strong_reply, weak_reply
+
+    async def scripted() -> "Played":
+        scripts = {"scripted-weak": weak_reply, "scripted-strong": strong_reply}
+        async with scripted_server(scripts) as address:
+            say("scripts play both models; everything between them is the product")
+            return await play(folder, scripted_tickets(folder, address), lambda: SqlStore.open(folder), say, bars)
+
+    with Bars() as bars:
+        return asyncio.run(scripted())
+
+
+def _on_model(folder: Path, model: str, items: int) -> "Played":
+    try:
+        import openai  # noqa: F401  the demo's clients are its users
+    except ModuleNotFoundError as error:
+        raise PreceptorError(
+            f"the demo needs the package {error.name!r}: pip install 'preceptor[demo]', or see preceptor demo --quick"
+        ) from error
+    from gateway.settings import models_dir
+    from gateway.upstream.model_files import resolve
+    from optimizer.demo.play import play
+    from optimizer.demo.scenarios import word_problems
+
+    resolve(model, models_dir())
+    scenario = word_problems(folder, model, items)
+    with Bars() as bars:
+        return asyncio.run(play(folder, scenario, lambda: SqlStore.open(folder), say, bars))

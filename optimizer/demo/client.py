@@ -1,46 +1,34 @@
 """The demo's clients: plain users of the ``openai`` package, without any knowledge of rules."""
 
-import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import openai
 
-from gateway.domain import Value
+from optimizer.demo.contract import MODEL, ClientReply, RequestFailed, as_they_arrive
 from optimizer.demo.problems import BASE_PROMPT, Problem
 
-MODEL = "gpt-4o-mini"
-"""The name that the clients have always asked for; the demo's configuration recognises the task by it."""
 _TIMEOUT_S = 300.0
 
 
-class ClientReply(Value, frozen=True):
-    """The reply to one problem, as the client received it."""
-
-    id: str
-    text: str
-    output_tokens: int
-    latency_s: float
-    rules: str
-    """The header ``x-preceptor-rules``."""
-
-
 class Client:
-    """An OpenAI client of the gateway at ``base_url`` (without ``/v1``)."""
+    """An OpenAI client of the gateway at ``base_url`` (without ``/v1``). Implements ``DemoClient``."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, prompt: str = BASE_PROMPT) -> None:
         self.base_url = base_url
+        self._prompt = prompt
         self._openai = openai.AsyncOpenAI(
             base_url=f"{base_url}/v1", api_key="not-needed", max_retries=0, timeout=_TIMEOUT_S
         )
 
     async def ask(self, problem: Problem) -> ClientReply:
-        """Send one unstreamed request. Raises ``openai.OpenAIError``."""
         began = time.monotonic()
-        raw = await self._openai.chat.completions.with_raw_response.create(
-            model=MODEL, messages=_messages(problem), temperature=0
-        )
-        completion = raw.parse()
+        with _mapped():
+            raw = await self._openai.chat.completions.with_raw_response.create(
+                model=MODEL, messages=self._messages(problem), temperature=0
+            )
+            completion = raw.parse()
         usage = completion.usage
         return ClientReply(
             id=completion.id,
@@ -51,41 +39,35 @@ class Client:
         )
 
     async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
-        """Ask every problem and yield each position with its reply, as they arrive. Raises ``openai.OpenAIError``."""
-        free = asyncio.Semaphore(concurrency)
-
-        async def ask_at(position: int, problem: Problem) -> tuple[int, ClientReply]:
-            async with free:
-                return position, await self.ask(problem)
-
-        asked = [asyncio.create_task(ask_at(*pair)) for pair in enumerate(problems)]
-        try:
-            for next_done in asyncio.as_completed(asked):
-                yield await next_done
-        finally:
-            for task in asked:
-                task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+        async for pair in as_they_arrive(self.ask, problems, concurrency=concurrency):
+            yield pair
 
     async def stream(self, problem: Problem) -> str:
-        """Send one streamed request and return its rule version. Raises ``openai.OpenAIError``."""
-        raw = await self._openai.chat.completions.with_raw_response.create(
-            model=MODEL, messages=_messages(problem), temperature=0, stream=True
-        )
         finished = False
-        async for chunk in raw.parse():
-            finished = finished or any(choice.finish_reason for choice in chunk.choices)
+        with _mapped():
+            raw = await self._openai.chat.completions.with_raw_response.create(
+                model=MODEL, messages=self._messages(problem), temperature=0, stream=True
+            )
+            async for chunk in raw.parse():
+                finished = finished or any(choice.finish_reason for choice in chunk.choices)
         if not finished:
-            raise openai.OpenAIError("the stream ended before the reply was complete")
+            raise RequestFailed("the stream ended before the reply was complete")
         return raw.headers["x-preceptor-rules"]
 
-    async def feedback(self, exchange_id: str, expected: int) -> None:
-        """Send the right answer as feedback. Raises ``openai.OpenAIError``."""
-        await self._openai.post("/feedback", body={"id": exchange_id, "expected": expected}, cast_to=object)
+    async def feedback(self, exchange_id: str, expected: int | str) -> None:
+        with _mapped():
+            await self._openai.post("/feedback", body={"id": exchange_id, "expected": expected}, cast_to=object)
 
     async def close(self) -> None:
         await self._openai.close()
 
+    def _messages(self, problem: Problem) -> list[openai.types.chat.ChatCompletionMessageParam]:
+        return [{"role": "system", "content": self._prompt}, {"role": "user", "content": problem.question}]
 
-def _messages(problem: Problem) -> list[openai.types.chat.ChatCompletionMessageParam]:
-    return [{"role": "system", "content": BASE_PROMPT}, {"role": "user", "content": problem.question}]
+
+@contextlib.contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except openai.OpenAIError as error:
+        raise RequestFailed(str(error)) from error

@@ -1,5 +1,5 @@
-"""The demo, scene by scene: a gateway of its own, traffic through the ``openai`` client, a scheduled cycle, a swap
-under a running client, and a second measurement on untouched problems."""
+"""The demo, scene by scene: a gateway of its own, traffic through a client, a scheduled cycle, a swap under a running
+client, and a second measurement on untouched problems."""
 
 import asyncio
 import contextlib
@@ -7,62 +7,23 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import openai
 
 from gateway.domain import CycleRecord, RuleSet, Value
 from gateway.errors import PreceptorError
-from gateway.settings import NumericGrader
 from gateway.store.base import Store
-from optimizer.demo.client import MODEL, Client, ClientReply
-from optimizer.demo.problems import Problem, problems
+from optimizer.demo.contract import ClientReply, DemoClient, RequestFailed, Scenario
+from optimizer.demo.problems import Problem
+from optimizer.demo.scenarios import CONCURRENCY
+from optimizer.distillation.outcome import Outcome
 from optimizer.grading.graders import Submission, grader_for
 
-TASK = "word-problems"
-CONCURRENCY = 2
-WORKLOAD_PER_ITEM = 2.75
-"""Problems of the workload per measured problem: 40 of 110 fall to confirmation."""
-SEED = 20240816
-_STREAM_PAUSE_S = 20.0
 _START_S = 120.0
 _SWAP_S = 120.0
-
-EMBEDDED = """\
-kind = "llamacpp"
-parallel = 3
-context = 2048
-"""
-CONFIG = """\
-[server]
-data_dir = "{data_dir}"
-
-[upstreams.local]
-{upstream}
-
-[models.qwen]
-upstream = "local"
-model = "{model}"
-
-[tasks.{task}]
-match = {{ model = "{client_model}" }}   # what the clients have always asked for
-weak = "qwen"
-strong = "qwen"                     # one model plays both roles here
-grader = {{ kind = "numeric" }}
-rollout = {{ policy = "at_once", holdback = 0 }}   # the demo has no hours for a trial
-
-[optimizer]
-schedule = "*/5 * * * * *"          # looks every five seconds; a cycle starts once there are enough mistakes
-min_mistakes = {min_mistakes}
-max_rules = 4
-selection_items = 6
-confirmation_items = {items}
-concurrency = {concurrency}
-max_output_tokens = 512
-"""
 
 Say = Callable[[str], None]
 """Prints one line for people."""
@@ -90,11 +51,11 @@ class MeasuredReplies(Value, frozen=True):
 class Played(Value, frozen=True):
     """The record of a demo."""
 
-    measured: tuple[Problem, ...]
+    scenario: Scenario
     before: MeasuredReplies
     after: MeasuredReplies
-    outcome: dict[str, Any]
-    """The cycle's own record, ``optimizer.distillation.outcome.Outcome`` as JSON."""
+    outcome: Outcome
+    """The cycle's own record."""
     rule_set: RuleSet | None
     streams: int
     """Streamed requests during the cycle and across the swap."""
@@ -104,60 +65,38 @@ class Played(Value, frozen=True):
     restarts: int
 
 
-async def play(
-    folder: Path,
-    model: str,
-    items: int,
-    store: Callable[[], Store],
-    say: Say,
-    count: Count,
-    *,
-    upstream: str = EMBEDDED,
-    pause_s: float = _STREAM_PAUSE_S,
-) -> Played:
-    """Run the demo in ``folder``. Its clients pause ``pause_s`` seconds between streams while rules are learnt.
-
-    ``upstream`` is the body of the section ``[upstreams.local]``. Raises ``PreceptorError`` if the gateway does not
-    start or a request fails.
-    """
-    workload = round(items * WORKLOAD_PER_ITEM)
-    made = list(islice(problems(SEED), items + workload))
-    measured, train = made[:items], made[items:]
+async def play(folder: Path, scenario: Scenario, store: Callable[[], Store], say: Say, count: Count) -> Played:
+    """Run a demo in ``folder``. Raises ``PreceptorError`` if the gateway does not start or a request fails."""
     config = folder / "preceptor.toml"
-    config.write_text(
-        CONFIG.format(
-            data_dir=folder, upstream=upstream, model=model, task=TASK, client_model=MODEL, items=items,
-            min_mistakes=max(5, workload // 3), concurrency=CONCURRENCY,
-        ),
-        encoding="utf-8",
-    )  # fmt: skip
+    config.write_text(scenario.config, encoding="utf-8")
+    items, workload = len(scenario.measured), len(scenario.workload)
     async with serving(config, folder / "gateway.log") as (address, process):
-        client = Client(address)
+        client = scenario.client(address)
         opened = store()
         try:
-            say(f"gateway and model run at {address} (configuration and log in {folder})")
-            before = await _measure(client, measured, lambda n: count("measure before", n, items))
-            await _send_workload(client, train, lambda n: count("send workload", n, workload))
-            say(f"{workload} problems sent with their answers as feedback; the scheduler takes over")
-            streamer = _Streamer(client, train, pause_s)
+            say(f"gateway runs at {address} (configuration and log in {folder})")
+            before = await _measure(client, scenario, lambda n: count("measure before", n, items))
+            await _send_workload(client, scenario.workload, lambda n: count("send workload", n, workload))
+            say(f"{workload} {scenario.noun} sent with their answers as feedback; the scheduler takes over")
+            streamer = _Streamer(client, scenario.workload, scenario.pause_s)
             async with streamer.running():
-                ended = await _ended_cycle(opened, process)
-                outcome = msgspec.json.decode(ended.outcome or b"{}")
-                if outcome.get("adopted"):
-                    await asyncio.wait_for(streamer.saw(str(outcome["version"])), _SWAP_S)
-            after = await _measure(client, measured, lambda n: count("measure after", n, items))
+                ended = await _ended_cycle(opened, scenario.task, process)
+                outcome = msgspec.json.decode(ended.outcome or b"{}", type=Outcome)
+                if outcome.adopted:
+                    await asyncio.wait_for(streamer.saw(str(outcome.version)), _SWAP_S)
+            after = await _measure(client, scenario, lambda n: count("measure after", n, items))
             return Played(
-                measured=tuple(measured),
+                scenario=scenario,
                 before=before,
                 after=after,
                 outcome=outcome,
-                rule_set=opened.active().get(TASK),
+                rule_set=opened.active().get(scenario.task),
                 streams=streamer.streams,
                 versions_streamed=tuple(streamer.versions),
                 dropped=streamer.dropped,
                 restarts=0 if process.returncode is None else 1,
             )
-        except openai.OpenAIError as error:
+        except RequestFailed as error:
             raise PreceptorError(f"a request of the demo failed: {error}; see {folder}/gateway.log") from error
         finally:
             await client.close()
@@ -198,13 +137,14 @@ async def _ready(port: int, process: asyncio.subprocess.Process, log: Path) -> N
         await asyncio.sleep(0.25)
 
 
-async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int], None]) -> MeasuredReplies:
+async def _measure(client: DemoClient, scenario: Scenario, tell: Callable[[int], None]) -> MeasuredReplies:
+    asked = scenario.measured
     replies: dict[int, ClientReply] = {}
     async for position, reply in client.ask_all(asked, concurrency=CONCURRENCY):
         replies[position] = reply
         tell(len(replies))
     ordered = tuple(replies[position] for position in range(len(asked)))
-    grader = grader_for(NumericGrader())
+    grader = grader_for(scenario.grader)
     right = tuple(
         grader.grade(Submission(text=reply.text), problem.answer) == 1.0
         for reply, problem in zip(ordered, asked, strict=True)
@@ -212,7 +152,7 @@ async def _measure(client: Client, asked: Sequence[Problem], tell: Callable[[int
     return MeasuredReplies(replies=ordered, right=right)
 
 
-async def _send_workload(client: Client, train: Sequence[Problem], tell: Callable[[int], None]) -> None:
+async def _send_workload(client: DemoClient, train: Sequence[Problem], tell: Callable[[int], None]) -> None:
     """Ask everything first and give feedback afterwards, so that one cycle sees all of it."""
     replies: dict[int, ClientReply] = {}
     async for position, reply in client.ask_all(train, concurrency=CONCURRENCY):
@@ -221,10 +161,10 @@ async def _send_workload(client: Client, train: Sequence[Problem], tell: Callabl
     await asyncio.gather(*(client.feedback(reply.id, train[position].answer) for position, reply in replies.items()))
 
 
-async def _ended_cycle(store: Store, process: asyncio.subprocess.Process) -> CycleRecord:
+async def _ended_cycle(store: Store, task: str, process: asyncio.subprocess.Process) -> CycleRecord:
     """Wait until the scheduler's first cycle with enough mistakes ends."""
     while True:
-        for record in await asyncio.to_thread(store.cycles, TASK, limit=1):
+        for record in await asyncio.to_thread(store.cycles, task, limit=1):
             if record.ended is not None:
                 return record
         if process.returncode is not None:
@@ -235,7 +175,7 @@ async def _ended_cycle(store: Store, process: asyncio.subprocess.Process) -> Cyc
 class _Streamer:
     """A client with an endless row of streams while rules are learnt and swapped."""
 
-    def __init__(self, client: Client, asked: Sequence[Problem], pause_s: float) -> None:
+    def __init__(self, client: DemoClient, asked: Sequence[Problem], pause_s: float) -> None:
         self._client = client
         self._asked = asked
         self._pause_s = pause_s
@@ -264,7 +204,7 @@ class _Streamer:
             self.streams += 1
             try:
                 version = await self._client.stream(problem)
-            except openai.OpenAIError:
+            except RequestFailed:
                 self.dropped += 1
             else:
                 async with self._arrived:

@@ -14,7 +14,7 @@ class Problem(Value, frozen=True):
     """A question and its answer."""
 
     question: str
-    answer: int
+    answer: int | str
 
 
 class _Draw:

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from gateway.forms import FORMS
-from optimizer.demo.play import TASK, MeasuredReplies, Played
+from optimizer.demo.play import MeasuredReplies, Played
+from optimizer.report.summary import headline, statistics
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 
@@ -23,14 +26,15 @@ def as_json(played: Played) -> dict[str, Any]:
     counted = changes(played)
     rule_set = played.rule_set
     return {
-        "task": TASK,
+        "task": played.scenario.task,
+        "models": played.scenario.models,
         "before": played.before.means(),
         "after": played.after.means(),
         "interval": paired_interval(counted),
         "rules": [rule.text for rule in rule_set.rules] if rule_set else [],
         "scratchpad": rule_set.scratchpad if rule_set else "none",
         "version": rule_set.version if rule_set else None,
-        "verdict": played.outcome.get("verdict", "cannot tell"),
+        "verdict": played.outcome.verdict,
         "fixed": counted.fixed,
         "broken": counted.broken,
         "swap": {
@@ -39,7 +43,7 @@ def as_json(played: Played) -> dict[str, Any]:
             "streams": played.streams,
             "versions_streamed": list(played.versions_streamed),
         },
-        "cycle": played.outcome,
+        "cycle": msgspec.to_builtins(played.outcome),
     }
 
 
@@ -50,21 +54,20 @@ def as_text(played: Played) -> str:
     before, after = played.before.means(), played.after.means()
     lines = [
         "",
-        f"{counted.n} untouched problems, asked before and after:",
-        f"                    {'before':>18}{'after':>18}",
-        f"  right             {_share(played.before):>18}{_share(played.after):>18}",
-        f"  output tokens     {before['output_tokens']:>18.0f}{after['output_tokens']:>18.0f}   unseen working counted",
-        f"  latency           {before['latency_s']:>16.1f} s{after['latency_s']:>16.1f} s",
+        f"{counted.n} untouched {played.scenario.noun}, asked before and after:",
+        f"                 {'before':>21}{'after':>21}",
+        f"  right          {_share(played.before):>21}{_share(played.after):>21}",
+        f"  output tokens  {before['output_tokens']:>21.0f}{after['output_tokens']:>21.0f}   hidden working included",
+        f"  latency        {_time(before['latency_s']):>21}{_time(after['latency_s']):>21}",
         f"  95% interval of the change: {low:+.0%} to {high:+.0%}; {counted.fixed} fixed, {counted.broken} broken",
-        "  (right: the reply states the answer and no other number, as its prompt promises)",
+        f"  (right: {played.scenario.right})",
         "",
         *_decision(played),
         "",
         _swap(played),
         "",
         *_examples(played),
-        "One small model played both roles here: it served the task and taught itself. A stronger teacher is one line",
-        "of the configuration: strong = ...",
+        *played.scenario.closing,
         "",
         "Point your own client at a gateway:  preceptor init && preceptor serve",
         '  openai.OpenAI(base_url="http://127.0.0.1:8100/v1", api_key="not-needed")',
@@ -77,6 +80,10 @@ def _share(arm: MeasuredReplies) -> str:
     return f"{sum(arm.right)}/{len(arm.right)} ({low:.0%} to {high:.0%})"
 
 
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def _swap(played: Played) -> str:
     versions = " -> ".join(played.versions_streamed)
     return (
@@ -87,20 +94,16 @@ def _swap(played: Played) -> str:
 
 def _decision(played: Played) -> list[str]:
     rule_set, outcome = played.rule_set, played.outcome
-    lines = [f"The cycle's verdict: {outcome.get('verdict')} ({outcome.get('note')})"]
-    if rule_set is None or rule_set.evidence is None:
+    lines = [f"The cycle: {headline(outcome)}.", *(f"  {line}" for line in statistics(outcome))]
+    if rule_set is None:
         return lines
-    evidence = rule_set.evidence
-    low, high = evidence.interval
-    form = FORMS[rule_set.scratchpad].description
-    tested = (
-        f"on {evidence.items_used} confirmation items {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
-        f" (95% interval of the change {low:+.0%} to {high:+.0%}, p = {evidence.p_value:.2g},"
-        f" {evidence.fixed} fixed, {evidence.broken} broken)"
-    )
-    lines += [f"Rule set {rule_set.version}, {form};", f"  {tested}"]
+    lines.append(f"Rule set {rule_set.version}, {FORMS[rule_set.scratchpad].description}:")
     for rule in rule_set.rules:
         lines += [f"  - {rule.text}", f"      because: {rule.reason}"]
+    refused = [record for record in outcome.records if record.status != "kept"]
+    if refused:
+        lines.append("Proposed and not taken:")
+        lines += [f"  - {record.text} ({record.why or record.status})" for record in refused]
     return lines
 
 
@@ -109,7 +112,7 @@ def _examples(played: Played) -> list[str]:
     lines: list[str] = []
     for title, was, now in (("Fixed", False, True), ("Broken", True, False)):
         for problem, old, new, a, b in zip(
-            played.measured, played.before.replies, played.after.replies,
+            played.scenario.measured, played.before.replies, played.after.replies,
             played.before.right, played.after.right, strict=True,
         ):  # fmt: skip
             if (a, b) == (was, now):

@@ -25,7 +25,8 @@ from gateway.rules.decisions import describe
 from gateway.settings import NumericGrader
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore
-from optimizer.demo.client import Client, ClientReply
+from optimizer.demo.client import Client
+from optimizer.demo.contract import ClientReply
 from optimizer.demo.play import serving
 from optimizer.demo.problems import Problem, problems
 from optimizer.grading.graders import Submission, grader_for
