@@ -130,6 +130,8 @@ class Measured(Value, frozen=True):
     latency_s: float = 0.0
     ungraded: int = 0
     """Replies among them on which the grader could not say; they count as wrong."""
+    score: float | None = None
+    """Mean score (0..1) of graders that know more than right and wrong; ``None`` where it was not recorded."""
 
 
 class Evidence(Value, frozen=True):

@@ -25,10 +25,10 @@ def asked(*turns: str, **fields: Any) -> bytes:
     return json.dumps({"messages": messages, **fields}).encode()
 
 
-def graded(request: bytes, number: int, reply: str | None = "5") -> Graded:
+def graded(request: bytes, number: int, reply: str | None = "5", *, key: str | None = None) -> Graded:
     exchange = Exchange(
         id=f"x{number}", created=float(number), task="t", client_model="m", model="small", arm="weak", rules=None,
-        stream=False, status="ok", http_status=200, request=request, reply=reply,
+        stream=False, status="ok", http_status=200, request=request, reply=reply, key=key,
     )  # fmt: skip
     return Graded(exchange=exchange, feedback=Feedback(exchange_id=exchange.id, created=float(number), expected=1))
 
@@ -51,6 +51,16 @@ def test_one_tenant_that_floods_brings_its_share_and_no_more() -> None:
     found = sample_exchanges(flood, most=600, tenant_share=0.25)
     assert count(found.graded, "u3") == 60 == len(found.graded) / 4
     assert len(found.graded) + found.left_out == 2180
+
+
+def test_a_key_that_invents_tenants_brings_its_share_and_no_more() -> None:
+    """Whoever holds a key names any tenant: two thousand rotating names are still one key."""
+    honest = [
+        graded(asked(f"Question {number}", user=f"u{number}"), number, key=f"k{number % 3}") for number in range(90)
+    ]
+    flood = [graded(asked(f"Crafted {number}", user=f"m{number}"), number, key="mallory") for number in range(90, 2090)]
+    sample = sample_exchanges([*honest, *flood][::-1], most=600, tenant_share=0.25)
+    assert sum(pair.exchange.key == "mallory" for pair in sample.graded) == 30 == len(sample.graded) / 4
 
 
 def test_a_flood_beside_a_crowd_without_names_is_bounded_by_what_a_cycle_takes() -> None:

@@ -459,9 +459,22 @@ async def test_a_teacher_gets_room_for_its_reasoning(tmp_path: Path) -> None:
     assert (await evaluator(tmp_path / "x").consult(hopeless, asked, purpose="induction")).text == ""
 
 
+def half(reply: str, expected: object, request: dict[str, Any]) -> float:
+    """A user's grader that knows more than right and wrong."""
+    return 0.5
+
+
+async def test_a_score_between_wrong_and_right_is_kept(tmp_path: Path) -> None:
+    """It is not right, and it counts in the mean."""
+    own = PythonGrader(call=f"{__name__}:half")
+    trials = await evaluator(tmp_path).trials(Weak(), questions(4), None, own, stage="test")
+    assert [(trial.correct, trial.score) for trial in trials] == [(False, 0.5)] * 4
+    assert (measured(trials).accuracy, measured(trials).score) == (0.0, 0.5)
+
+
 async def test_means_over_trials(tmp_path: Path) -> None:
     """Accuracy, tokens, seconds, and how many could not be graded; of nothing, zeros."""
     assert measured(await answers(evaluator(tmp_path), Weak(), 20)) == Measured(
-        accuracy=0.25, n=20, output_tokens=4.0, latency_s=0.25
+        accuracy=0.25, n=20, output_tokens=4.0, latency_s=0.25, score=0.25
     )
     assert measured([]) == Measured(accuracy=0.0, n=0)

@@ -1,8 +1,7 @@
-"""A recorded request as a chat body, so that it teaches whichever API its client spoke.
+"""Recorded requests to ``/responses`` as chat bodies, so that they teach like any chat.
 
-A request to ``/messages`` is recorded as the chat that it became. One to ``/responses`` is recorded in its own shape,
-which ``chat_of`` translates; what would be another question in a chat (a conversation that the server keeps, the
-provider's own tools, files) is refused, never left out. Only a request is translated: how it was served is recorded.
+A request to ``/messages`` is recorded as a chat already. Parts without a counterpart in a chat (a conversation kept by
+the server, the provider's own tools, files) are refused, never dropped: without them it would be another question.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from gateway.errors import BadRequest
 
 _SAME = ("temperature", "top_p", "parallel_tool_calls")
 _TRANSLATED = ("input", "instructions", "tools", "tool_choice", "text", "reasoning", "max_output_tokens")
-# What belongs to one delivery and its bill, and not to the question.
+# Fields of one delivery and its bill, not of the question.
 _DELIVERY = frozenset({
     "model", "stream", "stream_options", "metadata", "store", "user", "service_tier", "safety_identifier", "include",
     "background", "truncation", "prompt_cache_key", "prompt_cache_retention", "top_logprobs",
@@ -22,9 +21,9 @@ Message = dict[str, Any]
 
 
 def chat_of(body: dict[str, Any]) -> dict[str, Any]:
-    """The chat body that asks what a recorded body asks; the same object if it is none of ``/responses``.
+    """Return the chat body with the question of a recorded body; any body except one to ``/responses`` stays as it is.
 
-    Raises ``BadRequest``, whose message names what a chat cannot say.
+    Raises ``BadRequest`` for a part without a counterpart in a chat, and names it.
     """
     if "messages" in body or "input" not in body:
         return body
@@ -35,7 +34,7 @@ def chat_of(body: dict[str, Any]) -> dict[str, Any]:
     text, reasoning = _object(given, "text"), _object(given, "reasoning")
     translated = {
         "messages": _conversation(given.get("instructions"), given.get("input")),
-        "tools": [_tool(one) for one in given.get("tools") or ()] or None,
+        "tools": [_tool(tool) for tool in given.get("tools") or ()] or None,
         "tool_choice": _choice(given.get("tool_choice")),
         "response_format": _format(text.get("format")),
         "verbosity": text.get("verbosity"),
@@ -58,7 +57,7 @@ def _object(given: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _conversation(instructions: Any, given: Any) -> list[Message]:
-    """The messages; calls that follow each other, or a text of the model, are one message with it, as in a chat."""
+    """Return the messages; calls in a row join the model's message before them, as in a chat."""
     messages: list[Message] = []
     if isinstance(instructions, str) and instructions:
         messages.append({"role": "system", "content": instructions})
@@ -93,7 +92,7 @@ def _messages(items: Any) -> Iterator[Message]:
 
 
 def _content(content: Any, where: str) -> str | Sequence[Message]:
-    """A text as it is, and one that stands alone among the parts, so that both shapes ask the same."""
+    """Return a content as parts; a lone text, in either shape, as a text."""
     match content:
         case str(text) | [{"type": "input_text" | "output_text" | "text", "text": str(text)}]:
             return text

@@ -2,7 +2,7 @@
 one user.
 
 Items of a cluster share a part of the split, and count as one observation with several measurements: 20 copies of a
-question are no 20 questions. A user's items stay together only where users are many, so that clusters remain.
+question are no 20 questions. Users with many items are divided, so that clusters remain.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Families of near-duplicates: items that ask nearly the same and have the same answer.
 
-"Where is order 118?" and "Hello, where is order 743 please?" are one question asked twice. "What is 3 plus 4?" and
-"What is 5 plus 9?" are two: their answers differ, so that the numbers matter. Texts are compared as sets of words
+"Track order 118" and "Hello, please track order 743" are one question asked twice. "What is 3 plus 4?" and
+"What is 5 plus 9?" are two: their answers differ, so the numbers matter. Texts are compared as sets of words
 without numbers and dates, by MinHash (Broder, 1997) in time linear in the number of items.
 """
 
@@ -17,15 +17,15 @@ from optimizer.dataset.recorded_request import folded, read_request
 from optimizer.grading.graders import text_of
 
 SIMILAR = 0.7
-"""Common share of two sets of words (Jaccard) from which the texts are nearly the same."""
+"""Common share of two sets of words (Jaccard) for texts that are nearly the same."""
 LARGEST = 1 / 3
-"""Share of all items from which a family is the form of the workload, and its items are different questions."""
+"""Share of all items. A larger family is the form of the workload, and its items are different questions."""
 AGREEING = 0.9
 """Share of a family with the same answer; less, and the differences in the texts matter."""
 COMMON = 0.5
-"""Share of the items from which a word belongs to the workload's form and tells nothing apart."""
+"""Share of the items. A word in more of them belongs to the workload's form."""
 LONG_ANSWER = 80
-"""Characters of an answer in free words, of which no two are equal."""
+"""Characters of an answer in free words; no two such answers are equal."""
 _READ = 20_000  # characters of a text that are compared
 _SLOTS, _BAND = 16, 2
 _REPRESENTATIVES = 4  # of a bucket, compared with each new member

@@ -26,10 +26,10 @@ def examples_from(graded: Sequence[Graded], section: Grader, *, model: str, rule
     complaints: list[str] = []
     seen: dict[str, RecordedReply] = {}
     mistakes: list[Mistake] = []
-    usable = [one for one in graded if one.exchange.reply is not None]
-    requests = [read_request(one.exchange.request) for one in usable]
-    for one, request, conversation in zip(usable, requests, conversation_names(requests), strict=True):
-        exchange, feedback = one.exchange, one.feedback
+    usable = [pair for pair in graded if pair.exchange.reply is not None]
+    requests = [read_request(pair.exchange.request) for pair in usable]
+    for pair, request, conversation in zip(usable, requests, conversation_names(requests), strict=True):
+        exchange, feedback = pair.exchange, pair.feedback
         correct, own = correctness(feedback), exchange.model == model and exchange.rules == rules
         try:
             if feedback.expected is None and correct is not True:
@@ -67,7 +67,7 @@ def examples_from(graded: Sequence[Graded], section: Grader, *, model: str, rule
 
 
 def correctness(feedback: Feedback) -> bool | None:
-    """Return a client's judgement; ``None`` without one, and for a score between wrong (0) and right (1)."""
+    """Return a client's judgement; ``None`` without pair, and for a score between wrong (0) and right (1)."""
     if feedback.correct is not None or feedback.score is None:
         return feedback.correct
     return {0.0: False, 1.0: True}.get(feedback.score)

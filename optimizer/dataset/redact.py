@@ -1,15 +1,15 @@
 """Secrets and personal addresses in users' texts, replaced by what they are, before a text is shown to anybody else.
 
-Found by their form alone: keys, tokens, passwords, private keys, e-mail addresses, cards, accounts. What has no form of
-its own (names, postal addresses, telephone numbers, which look like the numbers of a sum) stays. The same secret gets
-the same mark within one set of texts, so that a reply that repeats a wrong address can still be seen to be wrong.
+Recognised by their form alone: keys, tokens, passwords, private keys, e-mail addresses, cards, accounts. Names, postal
+addresses and telephone numbers have no form of their own, or look like the numbers of a sum, and stay. Equal secrets in
+a set of texts get equal marks: a reply with a wrong address remains visibly wrong.
 """
 
 import re
 from collections.abc import Callable
 
 _SEEN = 100_000
-"""Characters of a text that are kept, from both ends together: more is never shown."""
+"""Characters of a text to keep, from both ends together: more is never shown."""
 
 _FORMS = {
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
@@ -31,21 +31,21 @@ _FORMS = {
 }
 _FORM = re.compile("|".join(f"(?P<f{place}>{pattern})" for place, pattern in enumerate(_FORMS.values())), re.DOTALL)
 _KINDS = tuple(_FORMS)
-_IDENTIFIER = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+|[_-]?\d{1,4})*")
-"""Words in a row, as code and file names have them: long, with a number, and no key."""
+_IDENTIFIER = re.compile(r"[A-Za-z]++(?:[_-][A-Za-z]++|[_-]?\d++)*+")  # possessive: linear on a client's text
+"""Words in a row, as in code and file names: long, with a number, and still no key."""
 
 
 def redacted(*texts: str) -> tuple[str, ...]:
-    """The texts with a mark such as ``[e-mail 1]`` in the place of every secret; equal secrets, equal marks."""
+    """Return the texts with a mark such as ``[e-mail 1]`` for every secret; equal secrets have equal marks."""
     known: dict[str, dict[str, int]] = {}
 
     def mark(match: re.Match[str]) -> str:
         kind = _KINDS[int((match.lastgroup or "f0")[1:])]
-        found = match[0]
-        if not _IS_ONE.get(kind, _always)(found):
-            return found
+        secret = match[0]
+        if not _CHECKS.get(kind, _always)(secret):
+            return secret
         numbers = known.setdefault(kind, {})
-        return f"[{kind} {numbers.setdefault(found, len(numbers) + 1)}]"
+        return f"[{kind} {numbers.setdefault(secret, len(numbers) + 1)}]"
 
     return tuple(_FORM.sub(mark, _ends(text)) for text in texts)
 
@@ -54,26 +54,26 @@ def _ends(text: str) -> str:
     return text if len(text) <= _SEEN else f"{text[: _SEEN // 2]} ... {text[-_SEEN // 2 :]}"
 
 
-def _always(found: str) -> bool:
+def _always(text: str) -> bool:
     return True
 
 
-def _is_key(found: str) -> bool:
-    """Whether so many letters and digits are made up by a machine."""
-    return _IDENTIFIER.fullmatch(found) is None and not found.startswith(("-", "=", "_"))
+def _is_key(text: str) -> bool:
+    """Decide whether letters and digits were drawn by a machine."""
+    return _IDENTIFIER.fullmatch(text) is None and not text.startswith(("-", "=", "_"))
 
 
-def _is_card(found: str) -> bool:
-    """Whether the check digit is right (ISO/IEC 7812-1, annex B)."""
-    digits = [int(digit) for digit in reversed(found) if digit.isdigit()]
+def _is_card(text: str) -> bool:
+    """Check the last digit of a card number (ISO/IEC 7812-1, annex B)."""
+    digits = [int(digit) for digit in reversed(text) if digit.isdigit()]
     doubled = (digit * 2 for digit in digits[1::2])
     return (sum(digits[::2]) + sum(digit - 9 if digit > 9 else digit for digit in doubled)) % 10 == 0 and any(digits)
 
 
-def _is_account(found: str) -> bool:
-    """Whether the check digits of an international bank account number are right (ISO 13616)."""
-    solid = found.replace(" ", "")
+def _is_account(text: str) -> bool:
+    """Check the digits of an international bank account number (ISO 13616)."""
+    solid = text.replace(" ", "")
     return int("".join(str(int(letter, 36)) for letter in solid[4:] + solid[:4])) % 97 == 1
 
 
-_IS_ONE: dict[str, Callable[[str], bool]] = {"key": _is_key, "card": _is_card, "account": _is_account}
+_CHECKS: dict[str, Callable[[str], bool]] = {"key": _is_key, "card": _is_card, "account": _is_account}

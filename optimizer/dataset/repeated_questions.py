@@ -58,10 +58,10 @@ def repeated_questions(exchanges: Iterable[Exchange], *, now: float, within_s: f
     Both must come from the same conversation (the later request quotes the earlier reply) or from the same asker (the
     client's key for a conversation, or its end user) with the same instructions and earlier turns. Left out are
 
-    - retries of failures: an exchange that did not end ``ok`` gave no reply to be dissatisfied with;
-    - requests that began before the reply was complete, or within two seconds: hedged, parallel and queued requests;
+    - retries of failures: an exchange without a whole reply cannot dissatisfy;
+    - requests before the reply was complete, or within two seconds: hedged, parallel and queued requests;
     - equal requests of an asker at temperature 0 or with a seed: nobody expects another reply;
-    - a question that one asker or one conversation asked more than three times in all: a program's prompt;
+    - a question of an asker or conversation with more than three repetitions: a program's prompt;
     - questions of less than 16 characters, answers in the background (``shadow``), clients that opted out.
 
     An exchange is judged ``within_s`` seconds after its end: later traffic changes nothing. ``exchanges`` come in

@@ -1,8 +1,8 @@
-"""Which graded exchanges a cycle may see, so that no one voice fills it: caps first, then a spread over time.
+"""The sample of graded exchanges for a cycle: caps per conversation, key and tenant, then a spread over time.
 
-Whoever can make requests and say that the replies were wrong could otherwise write the sample by themselves. The caps
-hold before anything is split, so that induction, selection and confirmation all profit. Does not ask whether a reply
-was right: a choice by outcome would make what is measured on the items untrue.
+Without caps, a single client with many requests and much feedback would write the sample alone. The caps hold before
+the split, for induction, selection and confirmation alike. The sample ignores the outcome of a reply: a choice by
+outcome would falsify every measurement on the items.
 """
 
 import hashlib
@@ -16,50 +16,53 @@ from gateway.store.base import Graded
 from optimizer.dataset.recorded_request import OWN_ROLES, RecordedRequest, digest, folded, read_request
 
 READ_FACTOR = 4
-"""How many times more graded exchanges are read than a cycle takes, so that there is a choice."""
+"""Graded exchanges to read for each exchange of a cycle, so that there is a choice."""
 PER_CONVERSATION = 5
-"""Exchanges that one conversation may bring, its newest: its turns are variations of one case."""
+"""Exchanges of a conversation, its newest: turns are variations of one case."""
 _ROUNDING = 1e-9
 
 Thing = TypeVar("Thing")
 
 
 class SampledExchanges(Value, frozen=True):
-    """What a cycle may see, newest first."""
+    """The sample of a cycle, newest first."""
 
     graded: tuple[Graded, ...]
     left_out: int
-    """Of what was read: more of one conversation or tenant than is allowed, or more than a cycle takes."""
+    """Exchanges above a cap, or above the size of the sample."""
 
 
 def sample_exchanges(graded: Sequence[Graded], *, most: int, tenant_share: float) -> SampledExchanges:
-    """At most ``most`` of the exchanges, which come newest first: the newest half, and a spread over the time before.
+    """Return at most ``most`` of the exchanges (newest first): the newest half, and a spread over the time before.
 
-    One conversation brings at most ``PER_CONVERSATION``, one tenant at most ``tenant_share`` (0..1) of what comes in.
-    Where there are too few tenants for that, each may bring an equal share. Exchanges for which no tenant is named are
-    a crowd without a cap: nobody can tell who they are. The same exchanges always give the same choice.
+    A conversation brings at most ``PER_CONVERSATION``; a client's key, and then a tenant, at most ``tenant_share``
+    (0..1) of the sample, or an equal share where keys or tenants are too few. Keys come first: they are checked, and a
+    tenant is any name in the request. Exchanges without a key or tenant are a crowd without a cap. Equal exchanges
+    always give an equal sample.
     """
-    usable = [one for one in graded if one.exchange.reply is not None]
-    requests = [read_request(one.exchange.request) for one in usable]
-    pairs = cap_per_key(list(zip(usable, requests, strict=True)), conversation_names(requests), PER_CONVERSATION)
-    kept, tenants = [one for one, _ in pairs], [request.tenant for _, request in pairs]
-    sizes = Counter(tenants)
-    crowd = sizes.pop(None, 0)
-    bound = _bound(list(sizes.values()), crowd, most, tenant_share)
-    groups: dict[str | None, list[int]] = defaultdict(list)
-    for place, tenant in enumerate(tenants):
-        groups[tenant].append(place)
-    places = sorted(
-        place
-        for tenant, members in groups.items()
-        for place in (members if tenant is None else spread_over_time(members, bound))
-    )
-    chosen = spread_over_time([kept[place] for place in places], most)
+    usable = [pair for pair in graded if pair.exchange.reply is not None]
+    requests = [read_request(pair.exchange.request) for pair in usable]
+    sources = cap_per_key(list(zip(usable, requests, strict=True)), conversation_names(requests), PER_CONVERSATION)
+    sources = _within_share(sources, [pair.exchange.key for pair, _ in sources], most, tenant_share)
+    sources = _within_share(sources, [request.tenant for _, request in sources], most, tenant_share)
+    chosen = spread_over_time([pair for pair, _ in sources], most)
     return SampledExchanges(graded=tuple(chosen), left_out=len(usable) - len(chosen))
 
 
+def _within_share(things: Sequence[Thing], voices: Sequence[str | None], most: int, share: float) -> list[Thing]:
+    """Return the things in their order, those of each voice spread over time and bounded by its share."""
+    sizes = Counter(voices)
+    crowd = sizes.pop(None, 0)
+    bound = _bound(list(sizes.values()), crowd, most, share)
+    groups: dict[str | None, list[int]] = defaultdict(list)
+    for place, voice in enumerate(voices):
+        groups[voice].append(place)
+    kept = [members if voice is None else spread_over_time(members, bound) for voice, members in groups.items()]
+    return [things[place] for place in sorted(place for members in kept for place in members)]
+
+
 def spread_over_time(newest_first: Sequence[Thing], most: int) -> list[Thing]:
-    """At most so many in their order: the newest half of them, and every so-many-th of what is older."""
+    """Return at most ``most`` in their order: the newest half, and the rest evenly from the older ones."""
     if len(newest_first) <= most:
         return list(newest_first)
     recent = (most + 1) // 2
@@ -68,7 +71,7 @@ def spread_over_time(newest_first: Sequence[Thing], most: int) -> list[Thing]:
 
 
 def cap_per_key(things: Sequence[Thing], keys: Sequence[Hashable], most: int) -> list[Thing]:
-    """The first so many of each key, in their order."""
+    """Return the first ``most`` of each key, in their order."""
     seen: Counter[Hashable] = Counter()
     kept = []
     for thing, key in zip(things, keys, strict=True):
@@ -107,7 +110,7 @@ def _history(request: RecordedRequest) -> list[str]:
 
 
 def _bound(sizes: Sequence[int], crowd: int, most: int, share: float) -> int:
-    """The largest number that a tenant may bring without being more than its share of all that is taken."""
+    """Return the largest number for a voice within its share of the sample."""
     if not sizes:
         return 0
     share = max(share, 1 / (len(sizes) + bool(crowd))) + _ROUNDING

@@ -1,7 +1,7 @@
-"""The cache of model answers, so that nothing is paid for twice. Does not call models.
+"""The cache of model answers: no answer is paid for twice. Calls no model.
 
-diskcache unpickles what it finds (CVE-2025-69872), and whoever can write a cache file could run code. ``BytesDisk``
-stores and reads bytes in SQLite only; an entry of any other kind is an error here and a miss above.
+diskcache unpickles its entries (CVE-2025-69872): anybody with write access to a cache file could run code.
+``BytesDisk`` stores and reads bytes in SQLite only; an entry of any other kind is an error here and a miss above.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Kept = TypeVar("Kept", bound=Value)
 
 
 class Answer(Value, frozen=True):
-    """What a model said: text and tool calls as the caller would receive them; usage and latency cover every pass."""
+    """A model's answer: text and tool calls as the caller would receive them; usage and latency cover every pass."""
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -51,11 +51,11 @@ class StoredPass(Value, frozen=True):
 
 
 class NotBytes(TypeError):
-    """A key or value of the cache is something else than bytes."""
+    """A key or value of the cache is of another type than bytes."""
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
-    """Serialisation that knows bytes and refuses the rest in both directions."""
+    """Serialisation of bytes only; other types are refused in both directions."""
 
     def put(self, key: Any) -> tuple[Any, bool]:
         if not isinstance(key, bytes):
@@ -79,13 +79,13 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
 
 def key_of(identity: str, request: bytes, rule_set: RuleSet | None, purpose: str) -> bytes:
-    """The key of an answer. Another version of this program may word a scratchpad differently, so it is part of it."""
+    """Return the key of an answer. The program's version is part of it: another may word a scratchpad differently."""
     content = [__version__, identity, request, rule_set.hash if rule_set else None, purpose]
     return hashlib.sha256(msgspec.json.encode(content)).digest()
 
 
 def key_of_pass(identity: str, path: str, body: bytes) -> bytes:
-    """The key of one call: everything that reaches the upstream."""
+    """Return the key of a call: everything that reaches the upstream."""
     head = msgspec.json.encode([__version__, "pass", identity, path])
     return hashlib.sha256(head + b"\n" + body).digest()
 
@@ -104,14 +104,14 @@ class AnswerCache:
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     def exclusive(self, key: bytes) -> asyncio.Lock:
-        """Held while the answer to ``key`` is fetched or bought, so that it is bought once."""
+        """Return the lock to hold while the answer to ``key`` is read or bought: it is bought once."""
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
         return lock
 
     def get(self, key: bytes) -> Answer | None:
-        """The answer to ``key``; ``None`` if there is none that can be read."""
+        """Return the answer to ``key``; ``None`` without a readable answer."""
         return self._unwritten.get(key) or self._read(key, Answer)
 
     def put(self, key: bytes, answer: Answer) -> None:
@@ -128,7 +128,7 @@ class AnswerCache:
         await asyncio.shield(asyncio.wrap_future(self._writer.submit(self._set, key, kept)))
 
     def drop_passes(self, keys: Sequence[bytes]) -> None:
-        """Forget replies whose answer was put before: the answer is written first."""
+        """Forget the replies of an answer after ``put``: the answer is written first."""
         for key in keys:
             self._writer.submit(self._delete, key)
 
@@ -160,5 +160,5 @@ class AnswerCache:
         return True
 
     def _delete(self, key: bytes) -> None:
-        with contextlib.suppress(OSError, sqlite3.Error, diskcache.Timeout):  # it is old news, and will be evicted
+        with contextlib.suppress(OSError, sqlite3.Error, diskcache.Timeout):  # a reply left behind will be evicted
             self._cache.delete(key)

@@ -1,7 +1,7 @@
-"""The budget of one run, in calls and in tokens, and what each model was used for. Knows nothing of prices.
+"""The budget of a run, in calls and in tokens, and the use of each model. Knows no prices.
 
-A call reserves its worst case before it is made and settles what it used afterwards, so that concurrent calls cannot
-overspend together. Everything runs on one event loop: no method awaits, so each is atomic.
+A call reserves its worst case beforehand and settles its true use afterwards: concurrent calls cannot overspend
+together. Everything runs on one event loop, and no method awaits, so each is atomic.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ from gateway.errors import PreceptorError
 
 
 class BudgetSpent(PreceptorError):
-    """The next call could exceed the budget: the cycle ends here, with what it knows."""
+    """The next call could exceed the budget: the cycle ends here, with the results so far."""
 
     status = 429
     type = "insufficient_quota"
 
 
 class Stopped(PreceptorError):
-    """Someone asked the run to end: nothing new is begun, and run again it goes on where it was."""
+    """The run was asked to end: no new call begins, and the same command continues later."""
 
 
 class ModelUsage(Value, frozen=True):
-    """What a run needed of one model, paid for now or in an earlier run that was cut short."""
+    """A run's use of a model, paid for now or in an earlier run that was cut short."""
 
     answers: int = 0
     usage: Usage = Usage()
@@ -43,7 +43,7 @@ class Reservation:
 
 
 class Ledger:
-    """``calls`` and ``tokens`` count what was paid; a failed answer counts all its calls and no tokens."""
+    """``calls`` and ``tokens`` count payments; a failed answer counts all its calls and no tokens."""
 
     def __init__(self, *, budget_calls: int, budget_tokens: int) -> None:
         self.budget_calls = budget_calls
@@ -57,11 +57,11 @@ class Ledger:
 
     @property
     def used(self) -> dict[str, ModelUsage]:
-        """What the run has needed so far, by model: every answer once, whether it was paid for or remembered."""
+        """The run's use of each model so far: every answer once, paid for or remembered."""
         return dict(self._used)
 
     def note(self, model: str, key: bytes, usage: Usage) -> None:
-        """Count an answer of a model; one that was noted under the same key is not counted again."""
+        """Count an answer of a model, each key once."""
         if key not in self._noted:
             self._noted.add(key)
             before = self._used.get(model, ModelUsage())

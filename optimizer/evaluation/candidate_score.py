@@ -1,4 +1,4 @@
-"""How a candidate stands on the selection items, and what everything that was tried looks like side by side.
+"""The score of a candidate on the selection items, and a comparison of all candidates.
 
 Decides nothing: the race ranks, the gate decides.
 """
@@ -12,7 +12,7 @@ from optimizer.statistics.paired_test import Pairs
 
 
 class CandidateScore(Value, frozen=True):
-    """A candidate and how it did on the selection items that it has run on."""
+    """A candidate with its results on selection items."""
 
     rule_set: RuleSet
     trials: tuple[Trial, ...]
@@ -28,13 +28,13 @@ class CandidateScore(Value, frozen=True):
 
     @property
     def rank(self) -> tuple[float, float, int]:
-        """Smaller is better: accuracy, then fewer output tokens, then fewer rules."""
+        """Smaller is better: mean score, then fewer output tokens, then fewer rules."""
         means = self.measured
-        return (-means.accuracy, means.output_tokens, len(self.rule_set.rules))
+        return (-(means.score or 0.0), means.output_tokens, len(self.rule_set.rules))
 
 
 class TriedCandidate(Value, frozen=True):
-    """One line of what was tried: quality against tokens, on selection items. No promise of what callers will see."""
+    """A tried candidate: quality against tokens, on selection items. No forecast of live quality."""
 
     role: Literal["incumbent", "chosen", "other"]
     scratchpad: Scratchpad
@@ -44,39 +44,39 @@ class TriedCandidate(Value, frozen=True):
     tokens: float
     """Prompt and output tokens per reply."""
     frontier: bool
-    """Whether nothing else that ran on all items was as good for fewer tokens, or better for as many."""
+    """True if no other candidate on all items was as good for fewer tokens, or better for as many."""
 
 
 def compare_candidates(
     incumbent: CandidateScore, chosen: CandidateScore, others: Sequence[CandidateScore]
 ) -> tuple[TriedCandidate, ...]:
-    """Everything that was tried, the fewest tokens first.
+    """Return all tried candidates, the fewest tokens first.
 
-    What dropped out of the race early ran on fewer items, cannot be compared, and is never on the frontier.
+    A candidate out of the race early ran on fewer items: it cannot be compared and is never on the frontier.
     """
     every = [incumbent, *([chosen] if chosen.rule_set.hash != incumbent.rule_set.hash else []), *others]
-    whole = [one for one in every if len(one.trials) == len(incumbent.trials)]
+    whole = [score for score in every if len(score.trials) == len(incumbent.trials)]
 
-    def line(one: CandidateScore) -> TriedCandidate:
+    def line(score: CandidateScore) -> TriedCandidate:
         return TriedCandidate(
-            role="incumbent" if one is incumbent else "chosen" if one is chosen else "other",
-            scratchpad=one.rule_set.scratchpad,
-            rules=tuple(rule.id for rule in one.rule_set.rules),
-            measured=one.measured,
-            tokens=one.tokens,
-            frontier=one in whole and not any(_dominates(other, one) for other in whole),
+            role="incumbent" if score is incumbent else "chosen" if score is chosen else "other",
+            scratchpad=score.rule_set.scratchpad,
+            rules=tuple(rule.id for rule in score.rule_set.rules),
+            measured=score.measured,
+            tokens=score.tokens,
+            frontier=score in whole and not any(_dominates(other, score) for other in whole),
         )
 
-    return tuple(sorted(map(line, every), key=lambda one: (one.tokens, -one.measured.accuracy)))
+    return tuple(sorted(map(line, every), key=lambda tried: (tried.tokens, -(tried.measured.score or 0.0))))
 
 
-def _dominates(one: CandidateScore, other: CandidateScore) -> bool:
-    quality, known = one.measured.accuracy, other.measured.accuracy
-    return quality >= known and one.tokens <= other.tokens and (quality, one.tokens) != (known, other.tokens)
+def _dominates(first: CandidateScore, second: CandidateScore) -> bool:
+    better, worse = ((score.measured.score or 0.0, -score.tokens) for score in (first, second))
+    return better != worse and better[0] >= worse[0] and better[1] >= worse[1]
 
 
 def mean_tokens(trials: Sequence[Trial]) -> float:
-    """Prompt and output tokens per reply; 0 of none."""
+    """Return prompt and output tokens per reply; 0 without replies."""
     return sum(_used(trial) for trial in trials) / max(1, len(trials))
 
 
@@ -85,11 +85,16 @@ def _used(trial: Trial) -> int:
 
 
 def paired_outcomes(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
-    """Right and wrong of two arms on the same items, in the same order."""
-    outcomes = [(one.correct, other.correct) for one, other in zip(before, after, strict=True)]
+    """Count the outcomes of two arms on the same items, in the same order."""
+    outcomes = [(old.correct, new.correct) for old, new in zip(before, after, strict=True)]
     return Pairs(
         both=outcomes.count((True, True)),
         fixed=outcomes.count((False, True)),
         broken=outcomes.count((True, False)),
         neither=outcomes.count((False, False)),
     )
+
+
+def paired_scores(before: Sequence[Trial], after: Sequence[Trial]) -> list[tuple[float, float]]:
+    """Return the scores (0..1) of two arms on the same items, in the same order."""
+    return [(old.score, new.score) for old, new in zip(before, after, strict=True)]

@@ -1,7 +1,7 @@
 """The seam to models: answers through cache, ledger and bounded concurrency, graded as the caller would see them.
 
-The only module of the optimizer that calls a model. A failing upstream never counts as a wrong answer: it raises, and
-the cycle ends without a decision. That holds for a judge as well, which is asked here like any other model.
+No other module of the optimizer calls a model. A failing upstream never counts as a wrong answer: it raises, and the
+cycle ends without a decision. A failing judge is a failing upstream, too.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ RETRY_AFTER_CAP_S = 120.0
 TEACHER_OUTPUT_TOKENS = 8192
 """Output tokens of a teacher whose reasoning left no room for its answer."""
 BYTES_PER_TOKEN = 3
-"""A cautious guess, for reservations only; what is settled is what the upstream counted."""
+"""A cautious guess, for reservations only; the upstream's own count is settled."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class ModelClient(Protocol):
 
     @property
     def identity(self) -> str:
-        """The upstream's address and its own name for the model: what must change for a cached answer to be void."""
+        """The model behind the name, such as an upstream's address and model: another identity voids cached answers."""
 
     async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
         """Answer a chat body without ``model``, the rule set injected with its scratchpad.
@@ -70,13 +70,13 @@ class ModelClient(Protocol):
 
 
 class Progress(Protocol):
-    """Told how far a stage has come; ``total`` is the most that it may take."""
+    """A listener to the progress of a stage; ``total`` is an upper bound."""
 
     def __call__(self, stage: str, done: int, total: int) -> None: ...
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """A ``Progress`` that tells nobody."""
+    """Ignore the progress."""
 
 
 class Trial(Value, frozen=True):
@@ -85,12 +85,20 @@ class Trial(Value, frozen=True):
     item: Item
     answer: Answer
     correct: bool
+    """True for the full score."""
     ungraded: str = ""
-    """Why the grader could not say; the answer then counts as wrong, in both arms alike."""
+    """The reason for a missing verdict; the answer then counts as wrong, in both arms alike."""
+    partial: float | None = None
+    """The grader's score (0..1) between wrong and right; ``None`` for a score at either end."""
+
+    @property
+    def score(self) -> float:
+        """The grader's score (0..1)."""
+        return float(self.correct) if self.partial is None else self.partial
 
 
 class Evaluator:
-    """Where models are put to work: what a run may spend, remember and do at once."""
+    """Models at work within the budget, the cache and the concurrency of a run."""
 
     def __init__(
         self,
@@ -107,8 +115,7 @@ class Evaluator:
         pace_s: float = 0.0,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """``models`` are those that graders may ask, by configured name; no answer counts as there in less than
-        ``pace_s`` seconds."""
+        """``models`` are the judges, by configured name. Every answer takes at least ``pace_s`` seconds."""
         self.ledger = ledger
         self.progress = progress
         self.evaluations = evaluations
@@ -125,11 +132,10 @@ class Evaluator:
     ) -> list[Trial]:
         """Have the model answer every item, in the items' order.
 
-        Raises ``BudgetSpent``, what an upstream raised on its last try, and ``NoSandbox``. Answers that were paid for
-        are kept.
+        Raises ``BudgetSpent``, the error of an upstream's last try, and ``NoSandbox``. Answers paid for are kept.
         """
 
-        async def one(item: Item) -> Trial:
+        async def trial_of(item: Item) -> Trial:
             reason = self.set_aside.reason(item.id)
             if not reason:
                 try:
@@ -143,7 +149,7 @@ class Evaluator:
                     return trial
             return Trial(item=item, answer=Answer(text="", calls=0), correct=False, ungraded=reason)
 
-        trials = await self.each(one, items, stage=stage)
+        trials = await self.each(trial_of, items, stage=stage)
         ungraded = [trial.ungraded for trial in trials if trial.ungraded]
         if ungraded:
             log.warning(
@@ -153,9 +159,9 @@ class Evaluator:
         return trials
 
     async def each(self, work: Callable[[In], Awaitable[Out]], inputs: Sequence[In], *, stage: str) -> list[Out]:
-        """Do the same work for every input, as many at once as allowed.
+        """Do the work for every input, with bounded concurrency.
 
-        After the first error nothing new is begun; what is under way is finished, so that it is not paid for in vain.
+        After the first error nothing new begins. Work under way is finished: its answers are paid for.
         """
         results: dict[int, Out] = {}
         errors: list[PreceptorError] = []
@@ -164,10 +170,10 @@ class Evaluator:
         now = asyncio.get_running_loop().time
 
         async def worker() -> None:
-            for index, one in waiting:
+            for index, given in waiting:
                 due = now() + self._pace_s
                 try:
-                    results[index] = await work(one)
+                    results[index] = await work(given)
                 except PreceptorError as error:
                     errors.append(error)
                 if errors:
@@ -184,14 +190,14 @@ class Evaluator:
         return [results[index] for index in range(len(inputs))]
 
     async def graded(self, grader: Grader, item: Item, answer: Answer) -> Trial:
-        """An answer with the grader's word on it. Raises what ``trials`` raises."""
-
+        """Return an answer with its grade. Raises the errors of ``trials``."""
         submission = Submission(text=answer.text, tool_calls=answer.tool_calls, request=item.request)
         try:
             score = await grader_for(grader).score(submission, item.expected, self.ask_judge)
         except GraderFailed as error:
             return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
-        return Trial(item=item, answer=answer, correct=score == 1.0)
+        partial = score if 0.0 < score < 1.0 else None
+        return Trial(item=item, answer=answer, correct=score == 1.0, partial=partial)
 
     async def ask_judge(self, name: str, structured: bytes, plain: bytes) -> str:
         """Ask the model ``name`` for a verdict. Raises the errors of ``ask``, and ``ConfigurationError`` for a model
@@ -266,12 +272,12 @@ class Evaluator:
 
 
 def changes_anything(rule_set: RuleSet) -> bool:
-    """Whether a request with this rule set differs from one without."""
+    """Decide whether a request with this rule set differs from the plain request."""
     return bool(rule_set.rules or rule_set.examples or rule_set.worksheet) or FORMS[rule_set.scratchpad].works
 
 
 def measured(trials: Sequence[Trial]) -> Measured:
-    """Means over trials; of none, zeros."""
+    """Return means over trials; zeros without trials."""
     n = len(trials)
     if not n:
         return Measured(accuracy=0.0, n=0)
@@ -281,4 +287,5 @@ def measured(trials: Sequence[Trial]) -> Measured:
         output_tokens=sum(trial.answer.usage.output_tokens for trial in trials) / n,
         latency_s=sum(trial.answer.latency_s for trial in trials) / n,
         ungraded=sum(bool(trial.ungraded) for trial in trials),
+        score=sum(trial.score for trial in trials) / n,
     )

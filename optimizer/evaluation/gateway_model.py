@@ -1,8 +1,7 @@
-"""A configured model as the optimizer sees it: asked through the gateway's own request path, so that what is verified
-is what will serve.
+"""A configured model, asked through the gateway's own request path: the verified path is the serving path.
 
-An answer may take two calls. Each reply is kept until the answer is complete, so that a run which is killed between
-them does not pay for the first one again.
+An answer may take two calls. Each reply is kept until the answer is complete: a run killed between them does not pay
+for the first call again.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ _EXCHANGE_ID = "chatcmpl-evaluation"
 
 
 class GatewayModelClient:
-    """Implements ``evaluate.Model`` over a gateway's context."""
+    """Implements ``ModelClient`` over a gateway's context."""
 
     def __init__(self, name: str, context: LearnerContext, evaluations: AnswerCache) -> None:
         self.name = name
@@ -49,7 +48,7 @@ class GatewayModelClient:
         completions = Completions({plan.upstream: passes}, context.clock)
         trace = completions.new_trace()
         await completions.whole(plan, _EXCHANGE_ID, trace)
-        # Whoever asked puts the answer before the loop comes to this: on disk the answer is first, then they go.
+        # The caller puts the answer before the loop comes to this: the answer is on disk before its passes go.
         asyncio.get_running_loop().call_soon(self._evaluations.drop_passes, passes.keys)
         return Answer(
             text=trace.text,
@@ -62,7 +61,7 @@ class GatewayModelClient:
 
 
 def _identity(name: str, settings: Settings) -> str:
-    """What stands under a configured name. Raises ``ModelNotFound``."""
+    """Return the identity of a configured model. Raises ``ModelNotFound``."""
     model = settings.models.get(name)
     if model is None:
         raise ModelNotFound(name)
@@ -71,7 +70,7 @@ def _identity(name: str, settings: Settings) -> str:
 
 
 class _Passes:
-    """The upstream of one answer: a call that was answered in an earlier run is not made again."""
+    """The upstream of one answer: a call answered in an earlier run is not repeated."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
-"""A judge held against people: how far it agrees with their labels, how often its verdict depends on the order in which
-it is shown two answers, and which gains its errors hide. Changes no judge; whoever has one decides whether to use it.
+"""The calibration of a judge: its agreement with people, its dependence on the order of two answers, and the gains
+hidden by its errors. Changes no judge.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from optimizer.statistics.judge_agreement import LEAST_KAPPA, JudgeAgreement, de
 from optimizer.statistics.paired_test import smallest_detectable, wilson
 
 LEAST_EACH = 10
-"""Right replies, and wrong ones, without which a calibration is not begun: its interval would hold everything."""
+"""Least number of right replies, and of wrong replies; with fewer the interval would hold everything."""
 
 
 class RatedReply(Value, frozen=True):
-    """A reply to an item that a person called right or wrong."""
+    """A reply to an item, called right or wrong by a person."""
 
     item: Item
     reply: str
@@ -31,14 +31,14 @@ class RatedReply(Value, frozen=True):
 
 
 class Ratings(Value, frozen=True):
-    """What a source of rated replies held, and what of it could not be used."""
+    """The usable part of a source of rated replies, and complaints about the rest."""
 
     rated: tuple[RatedReply, ...]
     complaints: tuple[str, ...]
 
 
 class Calibration(Value, frozen=True):
-    """What a judge is worth on these labels."""
+    """The worth of a judge on these labels."""
 
     n: int
     agreement: JudgeAgreement
@@ -46,26 +46,26 @@ class Calibration(Value, frozen=True):
     interval: tuple[float, float]
     """95% interval of kappa."""
     asked: int
-    """Replies on which the judge had to be asked and gave a verdict in both orders."""
+    """Replies with a verdict of the judge in both orders."""
     flipped: int
-    """Those of them whose verdict depended on the order; in use they count as wrong."""
+    """Verdicts that changed with the order; in use they count as wrong."""
     ungraded: int
-    """Replies on which it gave no clear verdict; in use they count as wrong."""
+    """Replies without a clear verdict; in use they count as wrong."""
     items: int
-    """Items of the test for which the detectable gains are given."""
+    """Items of the planned test behind the detectable gains."""
     detectable: float
-    """Smallest true gain in accuracy (0..1) that the judge lets such a test find with 80% power."""
+    """Smallest true gain in accuracy (0..1) in reach of such a test with this judge, at 80% power."""
     detectable_without_error: float
-    """The same for a judge who never errs."""
+    """Smallest true gain with a judge without errors."""
 
     @property
     def trusted(self) -> bool:
-        """Whether kappa is high enough to decide anything by this judge."""
+        """True if kappa is high enough to decide by this judge."""
         return self.kappa >= LEAST_KAPPA
 
     @property
     def note(self) -> str:
-        """All of it in plain words."""
+        """The calibration in plain words."""
         low, high = self.interval
         least, most = wilson(self.flipped, self.asked) if self.asked else (0.0, 1.0)
         verdict = "it can be used" if self.trusted else f"below {LEAST_KAPPA}, do not decide by it"
@@ -84,7 +84,7 @@ class Calibration(Value, frozen=True):
 
 
 def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
-    """Rated replies from a data file: an example's keys with ``reply`` and ``correct``. Raises ``BadData``."""
+    """Read rated replies from a data file: an example's keys with ``reply`` and ``correct``. Raises ``BadData``."""
 
     def read(line: bytes) -> RatedReply:
         body = parse_object(line)
@@ -93,23 +93,23 @@ def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
             raise BadData("'reply' (a text) and 'correct' (true or false) are needed")
         return RatedReply(item=example_of(line, grader), reply=reply, correct=correct)
 
-    found, complaints = read_lines(path, read)
-    return Ratings(rated=tuple(rated for _, rated in found), complaints=tuple(complaints))
+    parsed, complaints = read_lines(path, read)
+    return Ratings(rated=tuple(rated for _, rated in parsed), complaints=tuple(complaints))
 
 
 def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
-    """Rated replies from exchanges of which a client said both whether the reply was right and what is right."""
+    """Return rated replies from exchanges with a client's judgement of the reply and the right answer."""
     rated: list[RatedReply] = []
     complaints: list[str] = []
-    for one in graded:
-        correct, expected, reply = correctness(one.feedback), one.feedback.expected, one.exchange.reply
-        if correct is None or expected is None or reply is None or one.feedback.source != "client":
+    for pair in graded:
+        correct, expected, reply = correctness(pair.feedback), pair.feedback.expected, pair.exchange.reply
+        if correct is None or expected is None or reply is None or pair.feedback.source != "client":
             continue
         try:
             JudgedReply(grader).examine(expected)
-            item = item_of_request(one.exchange.request, expected)
+            item = item_of_request(pair.exchange.request, expected)
         except PreceptorError as error:
-            complaints.append(f"exchange {one.exchange.id}: {error}")
+            complaints.append(f"exchange {pair.exchange.id}: {error}")
         else:
             rated.append(RatedReply(item=item, reply=reply, correct=correct))
     return Ratings(rated=tuple(rated), complaints=tuple(complaints))
@@ -118,12 +118,12 @@ def ratings_from(graded: Sequence[Graded], grader: JudgeGrader) -> Ratings:
 async def calibrate(
     evaluator: Evaluator, grader: JudgeGrader, rated: Sequence[RatedReply], *, items: int
 ) -> Calibration:
-    """Have the judge grade every reply, always in both orders, and compare. ``items`` are those of a planned test.
+    """Have the judge grade every reply in both orders, and compare. ``items`` is the size of a planned test.
 
-    Raises ``BadData`` before anything is paid for if there are too few labels of either kind, and what
-    ``JudgedReply.as_good`` raises except ``GraderFailed``.
+    Raises ``BadData`` before any payment for too few labels of either kind, and the errors of ``JudgedReply.as_good``
+    except ``GraderFailed``.
     """
-    right = sum(one.correct for one in rated)
+    right = sum(reply.correct for reply in rated)
     if min(right, len(rated) - right) < LEAST_EACH:
         raise BadData(
             f"{right} replies that people called right and {len(rated) - right} that they called wrong are too few to"
@@ -132,9 +132,9 @@ async def calibrate(
 
     judge = JudgedReply(grader)
 
-    async def verdicts(one: RatedReply) -> tuple[bool, ...]:
-        """In both orders; one if there is nothing to ask, none if the judge was not clear."""
-        submission, expected = Submission(text=one.reply, request=one.item.request), one.item.expected
+    async def verdicts(rating: RatedReply) -> tuple[bool, ...]:
+        """Return the verdicts in both orders; a single obvious verdict, or none of an unclear judge."""
+        submission, expected = Submission(text=rating.reply, request=rating.item.request), rating.item.expected
         known = judge.obvious(submission, expected)
         if known is not None:
             return (known,)
@@ -146,8 +146,8 @@ async def calibrate(
         except GraderFailed:
             return ()
 
-    found = await evaluator.each(verdicts, rated, stage="calibration")
-    pairs = [(bool(given) and all(given), one.correct) for given, one in zip(found, rated, strict=True)]
+    verdicts_given = await evaluator.each(verdicts, rated, stage="calibration")
+    pairs = [(bool(given) and all(given), rating.correct) for given, rating in zip(verdicts_given, rated, strict=True)]
     agreement = JudgeAgreement(
         both=pairs.count((True, True)),
         judge_only=pairs.count((True, False)),
@@ -159,9 +159,9 @@ async def calibrate(
         agreement=agreement,
         kappa=agreement.kappa,
         interval=agreement.interval,
-        asked=sum(len(given) == 2 for given in found),
-        flipped=sum(len(set(given)) == 2 for given in found),
-        ungraded=found.count(()),
+        asked=sum(len(given) == 2 for given in verdicts_given),
+        flipped=sum(len(set(given)) == 2 for given in verdicts_given),
+        ungraded=verdicts_given.count(()),
         items=items,
         detectable=detectable(agreement, items),
         detectable_without_error=smallest_detectable(items),

@@ -1,7 +1,7 @@
-"""The strong model's answers as expected answers, for questions that nobody has labelled.
+"""The strong model's answers as expected answers, for questions without a label.
 
-With such labels, quality is agreement with the strong model and nothing else: where it errs, a weak model that repeats
-the error counts as right. Each item names its labeller, and ``describe_labels`` puts that into words beside
+With such labels, quality is agreement with the strong model and nothing else: a weak model that repeats its errors
+counts as right. Each item names its labeller, and ``describe_labels`` puts that into words beside
 every number.
 How replies are compared with these labels is for the task's grader. Decides nothing.
 """
@@ -18,16 +18,16 @@ from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
 from optimizer.grading.graders import Submission, Ungradable, grader_for, kind_of
 
 _COMPLETE = (None, "stop", "tool_calls", "function_call")
-"""How an answer ends that is whole; one that was cut off or filtered labels nothing."""
+"""Ends of a whole answer; an answer cut off or filtered labels nothing."""
 
 
 class LabelledItems(Value, frozen=True):
-    """Items that all have an expected answer, and why the others were left out."""
+    """Items with an expected answer, and complaints about the others."""
 
     items: tuple[Item, ...]
     complaints: tuple[str, ...] = ()
     calls: int = 0
-    """Model calls that labelling paid for; answers from the cache are free."""
+    """Model calls paid for; answers from the cache are free."""
     tokens: int = 0
     """Prompt and output tokens of those calls."""
 
@@ -35,11 +35,10 @@ class LabelledItems(Value, frozen=True):
 async def label_items(
     evaluator: Evaluator, strong: ModelClient, items: Sequence[Item], grader: Grader
 ) -> LabelledItems:
-    """Give every item without an expected answer the strong model's own; items that have one keep it.
+    """Label every item without an expected answer with the strong model's own.
 
-    The answers are remembered as the strong model's to these requests: measuring it on them later is free. Raises
-    ``BadData`` before anything is paid for if the grader cannot compare with another reply, and what ``Evaluator.ask``
-    raises.
+    The answers stay in the cache: measuring the strong model on these items later is free. Raises ``BadData`` before
+    any payment for a grader without labels, and the errors of ``Evaluator.ask``.
     """
     waiting = [item for item in items if item.expected is None]
     if waiting and not grader_for(grader).can_label:
@@ -81,7 +80,7 @@ def with_label(item: Item, grader: Grader, model: str, answer: Answer) -> Item:
 
 
 def describe_labels(items: Sequence[Item]) -> str:
-    """What quality means on these items, in one sentence; nothing if people or data say what is right on all."""
+    """Return the meaning of quality on these items in a sentence; nothing if people or data labelled all."""
     by_model = Counter(item.labelled_by for item in items if item.labelled_by)
     if not by_model:
         return ""

@@ -1,8 +1,8 @@
-"""Asking for a reply in a shape that the upstream guarantees, where it can.
+"""Replies in a shape guaranteed by the upstream, if it has that feature.
 
-Whether it can is found out by asking: an upstream that refuses ``response_format`` is asked again without it, once, and
-what it can is remembered beside the answers, so that neither the next question nor the next run tries again, whoever
-asks for whatever shape. An upstream that takes the format and ignores it is for the reader of the reply to cope with.
+An upstream that refuses ``response_format`` is asked once more without it. The discovery is kept beside the answers, so
+that no later question and no later run tries again. An upstream may also ignore the format: the reader of the reply
+must cope with that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,21 +11,21 @@ from gateway.errors import UpstreamRefused
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 
 REFUSED = frozenset({400, 415, 422, 501})
-"""Statuses with which an upstream may refuse a ``response_format``; the others are about something else."""
+"""Statuses of an upstream's refusal of a ``response_format``; the others have other causes."""
 _UNKNOWN, _YES, _NO = (Answer(text=text) for text in ("unknown", "yes", "no"))
-"""What the cache of answers remembers of an upstream."""
+"""Discoveries about an upstream, as answers in the cache."""
 
 Ask = Callable[[bytes], Awaitable[Answer]]
-"""Asks one model one chat body."""
+"""Send a chat body to a model."""
 
 
 async def shaped_or_free(ask: Ask, shaped: bytes, free: bytes, *, identity: str, evaluations: AnswerCache) -> Answer:
-    """The reply to ``shaped``, a body with a ``response_format``, or to ``free`` if the upstream does not take that.
+    """Return the reply to ``shaped``, a body with a ``response_format``, or to ``free`` if the upstream refuses that.
 
-    ``identity`` is the model's. Raises what ``ask`` raises.
+    ``identity`` is the model's. Raises the errors of ``ask``.
     """
     known = key_of(identity, b"response_format", None, "takes it")
-    async with evaluations.exclusive(known):  # until it is known, one asks and the others wait
+    async with evaluations.exclusive(known):  # the first question finds out, the others wait
         taken = evaluations.get(known) or _UNKNOWN
         if taken == _UNKNOWN:
             try:
@@ -39,7 +39,7 @@ async def shaped_or_free(ask: Ask, shaped: bytes, free: bytes, *, identity: str,
                 return answer
             try:
                 return await ask(free)
-            except UpstreamRefused:  # so it was not the shape that it refused
+            except UpstreamRefused:  # the shape was not the cause
                 evaluations.put(known, _UNKNOWN)
                 raise
     return await ask(shaped if taken == _YES else free)

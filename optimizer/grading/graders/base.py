@@ -48,7 +48,7 @@ class ReplyGrader(Protocol):
         ...
 
     async def score(self, submission: Submission, expected: Any, ask: AskJudge) -> float:
-        """Grade off the event loop where that is slow, with a model where one decides. Raises the errors of both."""
+        """Grade, off the event loop if that is slow, with a model if it decides. Raises the errors of both."""
         if self.is_slow:
             return await asyncio.to_thread(self.grade, submission, expected)
         return self.grade(submission, expected)

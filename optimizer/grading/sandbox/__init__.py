@@ -1,6 +1,6 @@
-"""Where code that a model wrote is run, and nowhere else.
+"""Sandboxes: the only place for code written by a model.
 
-``available`` knows the sandboxes of this machine, best first: ``monty``, then ``bubblewrap`` (which runs ``inside`` in
-namespaces, under the filter of ``seccomp``). Before one is used in a process it must pass the ``battery``; where none
-does, nothing is run. What a sandbox is given and what it says stands in ``base``.
+``available`` knows the sandboxes of this machine, best first: ``monty``, then ``bubblewrap`` (``inside`` in namespaces,
+under the filter of ``seccomp``). A sandbox must pass the ``battery`` before its first use in a process; without a
+sandbox nothing is run. ``base`` holds the contract.
 """

@@ -1,4 +1,4 @@
-"""The sandboxes of this machine that pass the battery. Each is tried once in a process, when it is first wanted."""
+"""The sandboxes of this machine, each tried by the battery once in a process, before its first use."""
 
 import logging
 import threading
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 
 class ExaminedSandbox(Value, frozen=True):
-    """What came of the battery: a sandbox that can be used, or why it cannot."""
+    """The battery's result: a usable sandbox, or a complaint."""
 
     sandbox: Sandbox | None = None
     complaint: str = ""
 
 
 def sandboxes(kinds: Sequence[Kind] = KINDS) -> Iterator[Sandbox]:
-    """Those that can be used, best first. Raises ``NoSandbox`` if there is none. The first use takes some seconds."""
+    """Yield the usable sandboxes, best first. Raises ``NoSandbox`` without any. The first use takes some seconds."""
     complaints: list[str] = []
     for kind in kinds:
         with _one_at_a_time:

@@ -1,4 +1,4 @@
-"""What a sandbox is given and what it says. Runs nothing."""
+"""The contract of a sandbox: parts of a program in, an outcome out."""
 
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -11,7 +11,7 @@ NOTE = 300
 
 
 class SandboxLimits(Value, frozen=True):
-    """What a program may take."""
+    """The resources of a program."""
 
     seconds: float
     memory: int
@@ -19,11 +19,11 @@ class SandboxLimits(Value, frozen=True):
 
 
 class SandboxRun(Value, frozen=True):
-    """How a program ended."""
+    """The end of a program."""
 
     outcome: Literal["passed", "failed", "unsupported"]
-    """``passed``: every part ran to its end. ``unsupported``: the sandbox lacks something that the program uses, so
-    that it may be right all the same."""
+    """``passed``: every part ran to its end. ``unsupported``: the sandbox lacks a feature of the program, so that the
+    program may be right all the same."""
     note: str = ""
     """The error in one line, at most ``NOTE`` characters; the program may have written it."""
 
@@ -33,18 +33,18 @@ class NoSandbox(PreceptorError):
 
 
 class Sandbox(Protocol):
-    """Runs Python that nobody trusts. Blocks; may be used by several threads at once."""
+    """A runner of untrusted Python. Blocks; safe for several threads at once."""
 
     @property
     def name(self) -> str: ...
 
     def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
-        """Run the parts of one program one after the other in one namespace; the first error ends it.
+        """Run the parts of a program in order, in a common namespace; the first error ends it.
 
-        Raises ``NoSandbox`` if the sandbox itself does not work.
+        Raises ``NoSandbox`` for a sandbox out of order.
         """
 
 
 def first_line(text: str) -> str:
-    """The first line of a text, shortened."""
+    """Return the first line of a text, shortened."""
     return text.strip().partition("\n")[0][:NOTE]

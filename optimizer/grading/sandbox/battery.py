@@ -1,7 +1,7 @@
-"""What every sandbox must withstand before it is used: the same programs for all, each an attempt to break out.
+"""The battery: programs that try to break out. Every sandbox must withstand all of them before its first use.
 
-An attempt that reaches its own end got what it wanted. What it may have done outside is looked at as well, so a sandbox
-that lies about the outcome is found out too.
+A program at its own end has reached its aim. Traces outside are looked for as well, so that a sandbox with a wrong
+account of the outcome fails, too.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from optimizer.grading.sandbox.base import NOTE, NoSandbox, Sandbox, SandboxLimi
 
 LIMITS = SandboxLimits(seconds=0.5, memory=128_000_000)
 PATIENCE_S = 15.0
-"""Seconds after which a run that should have been ended counts as unbounded."""
+"""Seconds after which a run without an end counts as unbounded."""
 _SECRET = "a secret of the machine"  # noqa: S105  # planted, so that it may be looked for
 _FUNCTION = "def double(number):\n    return 2 * number"
 
 
 def weaknesses(sandbox: Sandbox) -> list[str]:
-    """What the sandbox does not hold, in a few words each; none if it may be used. Raises ``NoSandbox``."""
+    """Return the weaknesses of a sandbox in a few words each; none for a safe sandbox. Raises ``NoSandbox``."""
     if sandbox.run((_FUNCTION, "assert double(2) == 4"), LIMITS).outcome != "passed":
         return ["runs: a correct program does not pass"]
-    found = []
+    weak = []
     with (
         tempfile.TemporaryDirectory() as folder,
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -34,25 +34,25 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
     ):
         secret = Path(folder, "secret")
         secret.write_text(_SECRET, encoding="utf-8")
-        for what, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
+        for aim, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
             run = _bounded(sandbox, parts)
             if run is None or run.outcome == "passed" or len(run.note) > NOTE or _SECRET in run.note:
-                found.append(what)
+                weak.append(aim)
         if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != [
             "secret"
         ]:
-            found.append("files: something was written")
+            weak.append("files: something was written")
         listener.setblocking(False)
         if _reached(listener):
-            found.append("network: something was reached")
+            weak.append("network: something was reached")
         if decoy.poll() is not None:
-            found.append("parent: another process was ended")
+            weak.append("parent: another process was ended")
         decoy.kill()
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(weak))
 
 
 def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Programs that must not pass: what each is after, and its parts."""
+    """Yield programs that must not pass, each after its aim."""
     yield "verdict: a wrong program passes", (_FUNCTION, "assert double(2) == 5")
     for leave in ("import os\nos._exit(0)", "import sys\nsys.exit(0)", "raise SystemExit(0)"):
         yield "verdict: a program that leaves before the tests passes", (leave, "pass")
@@ -81,7 +81,7 @@ def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[s
 
 
 def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> SandboxRun | None:
-    """How the program ended; ``None`` if the sandbox lets it run on, or broke."""
+    """Return the end of a program; ``None`` if the sandbox lets it run on, or broke."""
     ended: list[SandboxRun] = []
 
     def work() -> None:
@@ -103,7 +103,7 @@ def _reached(listener: socket.socket) -> bool:
 
 
 def _made(folder: Path) -> str:
-    """Make a file in one of the places where there usually is a way."""
+    """Return a program that makes a file in any of the usual writable places."""
     places = [str(folder), "/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/proc/self/fd/.."]  # noqa: S108
     return (
         f"for place in {places!r}:\n"
@@ -118,7 +118,7 @@ def _made(folder: Path) -> str:
 
 
 def _forged() -> str:
-    """Write what a verdict may look like to everything that is open, and leave."""
+    """Return a program that writes a forged verdict to every open file, and leaves."""
     return (
         "import os\n"
         "for number in range(3, 16):\n"

@@ -34,23 +34,23 @@ class Bubblewrap:
     name = "bubblewrap"
 
     def __init__(self) -> None:
-        """Raises ``NoSandbox`` where it cannot be used."""
-        found = shutil.which("bwrap")
-        if found is None:
+        """Raises ``NoSandbox`` on a machine without support."""
+        command = shutil.which("bwrap")
+        if command is None:
             raise NoSandbox("bubblewrap is not installed: install the system's package bubblewrap")
         try:
             self._filter = seccomp.filter_for(platform.machine())
         except KeyError as error:
             raise NoSandbox(f"bubblewrap is not supported on {platform.machine()}") from error
-        self._command = [found, *_view(Path(sys.executable).resolve(), Path(sys.base_prefix).resolve())]
+        self._command = [command, *_view(Path(sys.executable).resolve(), Path(sys.base_prefix).resolve())]
         self._inside = resources.files(__package__).joinpath("inside.py").read_text(encoding="utf-8")
 
     def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
         token = secrets.token_hex(16)
         job = {"parts": list(parts), "token": token, "seconds": limits.seconds, "memory": limits.memory}
         out, complaint = self._process(json.dumps(job).encode(), limits.seconds + _GRACE_S)
-        said, passed, note = _verdict(out)
-        if said != token:
+        answered, passed, note = _verdict(out)
+        if answered != token:
             if complaint:
                 raise NoSandbox(f"bubblewrap does not work here: {first_line(complaint)}")
             return SandboxRun(
@@ -59,7 +59,7 @@ class Bubblewrap:
         return SandboxRun(outcome="passed") if passed else SandboxRun(outcome="failed", note=first_line(note))
 
     def _process(self, job: bytes, seconds: float) -> tuple[bytes, str]:
-        """What came out of the sandbox, and what ``bwrap`` or the interpreter complained about before the program."""
+        """Return the sandbox's output, and the complaints of ``bwrap`` or the interpreter before the program began."""
         calls = _memory_file(self._filter)
         try:
             process = subprocess.Popen(  # noqa: S603  # our own command line; the program goes through stdin
@@ -92,7 +92,7 @@ class Bubblewrap:
 
 
 def _verdict(out: bytes) -> tuple[str, bool, str]:
-    """Token, whether it passed, and its note; an empty token if a program wrote something else."""
+    """Return the token, the outcome and the note; an empty token for any other text, written by the program."""
     try:
         return msgspec.json.decode(out, type=tuple[str, bool, str])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -100,7 +100,7 @@ def _verdict(out: bytes) -> tuple[str, bool, str]:
 
 
 def _memory_file(content: bytes) -> int:
-    """A file without a name that holds ``content``, to be read from its start."""
+    """Return a file without a name, with ``content``, positioned at its start."""
     file = os.memfd_create("seccomp")
     os.write(file, content)
     os.lseek(file, 0, os.SEEK_SET)
@@ -108,7 +108,7 @@ def _memory_file(content: bytes) -> int:
 
 
 def _view(python: Path, prefix: Path) -> list[str]:
-    """The options of ``bwrap``, and the interpreter: a root of its own with libraries in it, nothing writable."""
+    """Return the options of ``bwrap`` and the interpreter: a root of its own with libraries, nothing writable."""
     return [
         "--unshare-all",
         "--unshare-user",
@@ -129,7 +129,7 @@ def _view(python: Path, prefix: Path) -> list[str]:
 
 
 def _libraries(prefix: Path) -> Iterator[str]:
-    """The system's libraries and Python's own, without anybody's packages."""
+    """Yield options for the libraries of the system and of Python, without installed packages."""
     folders = [Path(name) for name in ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")]
     for folder in dict.fromkeys([*folders, prefix / "lib"]):
         if folder.is_symlink():

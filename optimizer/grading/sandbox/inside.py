@@ -1,7 +1,7 @@
-"""What runs a program inside the sandbox of the operating system, as the first process there.
+"""The first process inside the sandbox of the operating system: it bounds itself and runs the parts of a program.
 
-Nothing imports this module: its text is handed to an interpreter that sees nothing but its own library. It bounds
-itself, runs the parts of the program, and writes how that ended. The token tells its words from the program's.
+Nothing imports this module: its text is handed to an interpreter without any other files than its own library. The
+token in the result proves that this module wrote it, not the program.
 """
 
 import json
@@ -19,13 +19,13 @@ def main() -> None:
     for stream in (0, 1, 2):
         os.dup2(null, stream)
     bound(job["memory"], job["seconds"])
-    passed, note = ran(job["parts"])
+    passed, note = run_parts(job["parts"])
     os.write(out, json.dumps([job["token"], passed, note]).encode())
     os._exit(0)  # not sys.exit: what the program left behind (exit functions, threads) is not waited for
 
 
 def bound(memory: int, seconds: float) -> None:
-    """Limits that the process cannot take back. Files cannot be written at all, memory files neither."""
+    """Set limits for good. Files cannot be written at all, memory files neither."""
     for limit, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, int(seconds) + 1),
@@ -36,23 +36,23 @@ def bound(memory: int, seconds: float) -> None:
         resource.setrlimit(limit, (most, most))
 
 
-def ran(parts: list[str]) -> tuple[bool, str]:
-    """Whether every part ran to its end, and what went wrong otherwise."""
+def run_parts(parts: list[str]) -> tuple[bool, str]:
+    """Run the parts in order; return the outcome and, for a failure, the error."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     try:
         for part in parts:
             exec(compile(part, "<program>", "exec"), namespace)  # noqa: S102  # this is the place for it
     except BaseException as error:  # noqa: BLE001  # an exit is an error too: the tests were not reached
-        return False, said(error)
+        return False, describe(error)
     return True, ""
 
 
-def said(error: BaseException) -> str:
-    """The error in a few words; the program may have defined how it reads."""
+def describe(error: BaseException) -> str:
+    """Return an error in a few words. The program may have defined its text."""
     kind = type(error).__name__
     try:
         return f"{kind}: {error}".removesuffix(": ")[:1000]
-    except BaseException:  # noqa: BLE001  # the same
+    except BaseException:  # noqa: BLE001  # its text may fail, too
         return kind
 
 

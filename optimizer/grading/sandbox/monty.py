@@ -1,4 +1,4 @@
-"""A Python interpreter written in Rust that knows no files, no network and no environment: ``pydantic-monty``.
+"""A Python interpreter in Rust without files, network and environment: ``pydantic-monty``.
 
 Every program gets a worker process of its own (about 10 ms; a pool would take less than one, but then one program's
 worker would run the next one). The interpreter lacks parts of the language and of the standard library, and says so.
@@ -24,7 +24,7 @@ class Monty:
     name = "pydantic-monty"
 
     def __init__(self) -> None:
-        """Raises ``NoSandbox`` where it is not installed."""
+        """Raises ``NoSandbox`` if the package is missing."""
         try:
             import pydantic_monty
         except ImportError as error:
@@ -45,8 +45,8 @@ class Monty:
                 for part in parts:
                     session.feed_run(part + _NOTHING, print_callback=_drop)
         except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
-            said = first_line(error.display("type-msg"))
-            return SandboxRun(outcome="unsupported" if _lacking(said) else "failed", note=said)
+            note = first_line(error.display("type-msg"))
+            return SandboxRun(outcome="unsupported" if _lacking(note) else "failed", note=note)
         except monty.MontyError as error:
             return SandboxRun(outcome="failed", note=first_line(str(error)))
         except (OSError, RuntimeError) as error:
@@ -55,12 +55,12 @@ class Monty:
 
 
 def _drop(stream: Literal["stdout", "stderr"], text: str) -> None:
-    """What a program prints is nobody's business."""
+    """Drop the program's output."""
 
 
-def _lacking(said: str) -> bool:
-    """Whether an error comes from the interpreter's gaps rather than from the program."""
-    if said.partition(":")[0] in _LACKING or any(words in said for words in _OWN_WORDS):
+def _lacking(note: str) -> bool:
+    """Decide whether an error comes from the interpreter's gaps rather than from the program."""
+    if note.partition(":")[0] in _LACKING or any(words in note for words in _OWN_WORDS):
         return True
-    unknown = _UNKNOWN_NAME.match(said)
+    unknown = _UNKNOWN_NAME.match(note)
     return unknown is not None and hasattr(builtins, unknown[1])

@@ -1,7 +1,7 @@
 """A filter of system calls for the sandbox of the operating system, as bytes of classic BPF.
 
-Namespaces hide files, network and processes; this keeps a program from making processes of its own (which would
-multiply every limit) and from those parts of the kernel in which most escapes were found. Numbers: the kernel's
+Namespaces hide files, network and processes. This filter forbids processes of the program's own, which would multiply
+every limit, and the parts of the kernel with the most known escapes. Numbers: the kernel's
 ``syscall_64.tbl`` and ``asm-generic/unistd.h``; program: ``seccomp(2)``, ``linux/filter.h``.
 """
 
@@ -105,20 +105,20 @@ _AARCH64 = {
     "kexec_file_load": 294,
 }
 ARCHITECTURES = {
-    # what platform.machine() says: the kernel's own number, and what is refused
+    # by platform.machine(): the kernel's own number, and what is refused
     "x86_64": (0xC000003E, _X86_64 | _SAME_EVERYWHERE),
     "aarch64": (0xC00000B7, _AARCH64 | _SAME_EVERYWHERE),
 }
 
 
 def filter_for(machine: str) -> bytes:
-    """The filter for a machine as ``platform.machine()`` names it. Raises ``KeyError`` if it is not known."""
+    """Return the filter for a machine named by ``platform.machine()``. Raises ``KeyError`` for an unknown machine."""
     architecture, refused = ARCHITECTURES[machine]
     return b"".join(struct.pack("=HBBI", *line) for line in _program(architecture, refused.values()))
 
 
 def _program(architecture: int, refused: Iterable[int]) -> list[tuple[int, int, int, int]]:
-    """Lines of (code, steps if true, steps if false, operand)."""
+    """Return lines of (code, steps if true, steps if false, operand)."""
     lines = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_JUMP_EQUAL, 1, 0, architecture),
