@@ -19,9 +19,10 @@ from gateway.errors import (
     UpstreamRefused,
     error_body,
 )
-from gateway.formats import reply as replies
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, raw
+from gateway.formats.reply import WholeReply
+from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 from gateway.forms import UNCHANGED, Pass
 from gateway.routing.route import RoutePlan
@@ -43,6 +44,8 @@ class CompletionTrace(Transcript):
         self._clock = clock
         self.plan: RoutePlan | None = None
         """The plan behind the reply: the request's own, or the fallback in its place."""
+        self.why = ""
+        """The reason for sending the request without the parts of its rule set, found while it ran; usually empty."""
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
 
@@ -114,9 +117,13 @@ class Completions:
     async def _whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
         first = step = _first_pass(plan)
         while True:
+            if not step.shown:
+                step = await self._after_hidden(plan, step, trace)
+                continue
+            trace.why = step.why
             reply = await self._ask(plan, step, trace)
-            text = step.cut.feed(reply.text or "") if step.cut is not None else None
-            following = step.following(reply.text or "")
+            text = _cut(step.cut, reply) if step.cut is not None else None
+            following = step.following()
             if following is None:
                 break
             step = following
@@ -130,18 +137,30 @@ class Completions:
     async def _stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
         step: Pass | None = _first_pass(plan)
         while step is not None:
-            hidden = ""
-            if step.shown:
+            if not step.shown:
+                step = await self._after_hidden(plan, step, trace)
+            else:
+                trace.why = step.why
                 async with aclosing(self._relay(plan, step, exchange_id, trace)) as relayed:
                     async for event in relayed:
                         yield event
-            else:
-                hidden = (await self._ask(plan, step, trace)).text or ""
-            step = step.following(hidden)
+                step = step.following()
         if plan.envelope.closing:
             yield plan.envelope.closing
 
-    async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> replies.WholeReply:
+    async def _after_hidden(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> Pass:
+        """Make a hidden pass and return the next pass."""
+        try:
+            reply = await self._ask(plan, step, trace)
+        except UpstreamRefused as error:
+            if step.without_answer is None or _answerable_elsewhere(error):
+                raise
+            return step.without_answer()
+        following = step.following(reply.text or "")
+        assert following is not None, "a hidden answer is never the reply"
+        return following
+
+    async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> WholeReply:
         """Make a pass and read its answer whole."""
         reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=False))
         try:
@@ -184,11 +203,17 @@ def _answerable_elsewhere(error: PreceptorError) -> bool:
     return isinstance(error, UpstreamError | Overloaded)
 
 
+def _cut(cut: TagFilter, reply: WholeReply) -> str:
+    """The reply without its working."""
+    text = cut.feed(reply.text or "")
+    return text or (cut.end() if reply.finish_reason == "stop" else "")
+
+
 def _first_pass(plan: RoutePlan) -> Pass:
     if plan.injection is None:
         return UNCHANGED
     assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
-    return plan.form.first_pass(plan.envelope, plan.injection.text)
+    return plan.form.first_pass(plan.envelope, plan.guidance)
 
 
 def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
@@ -198,6 +223,7 @@ def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
         path=plan.envelope.path,
         stream=stream,
         adaptable=plan.upstream_model is not None,
+        optional=step.optional,
     )
 
 

@@ -50,15 +50,21 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Usage(Value, frozen=True):
-    """Tokens as the upstream counted them; the passes of a scratchpad are added up."""
+    """Tokens as the upstream counted them; the passes of a form are added up."""
 
     prompt_tokens: int = 0
     output_tokens: int = 0
+    cached_tokens: int = 0
+    """Prompt tokens from the upstream's cache; not kept in the store."""
+    reasoning_tokens: int = 0
+    """Output tokens of hidden reasoning; not kept in the store."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
 

@@ -277,6 +277,20 @@ async def test_a_defect_of_the_gateway_is_a_500_that_tells_nothing() -> None:
     assert exchange.status == "error"
 
 
+async def test_an_answer_says_why_it_was_given_without_rules() -> None:
+    """A request with tools has no room for the scratchpad of its rules: a header and a count tell."""
+    store = MemoryStore()
+    version = store.publish(RuleSet(task="arithmetic", scratchpad="two_pass", rules=(Rule(text="Work."),))).version
+    store.activate(Activation(task="arithmetic", version=version, created=0, by="test"))
+    async with served(FakeUpstream(lambda body: "4"), store=store) as gateway:
+        without = await gateway.client.post(PATH, json=asked(tools=[{"type": "function", "function": {"name": "f"}}]))
+        taught = await gateway.client.post(PATH, json=asked())
+        text = gateway.services.telemetry.text().decode()
+    assert (without.headers["x-preceptor-rules"], without.headers["x-preceptor-why"]) == ("none", "tools")
+    assert taught.headers["x-preceptor-rules"] == str(version) and "x-preceptor-why" not in taught.headers
+    assert 'preceptor_rules_left_out_total{task="arithmetic",why="tools"} 1.0' in text
+
+
 async def test_a_stream_ends_with_the_rules_it_began_with() -> None:
     """An activation in the store is followed by new requests within a second; a running one keeps its rule set."""
     store = MemoryStore()

@@ -21,8 +21,9 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.formats.chat import open_chat
+from gateway.formats.envelope import Conversation
 from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
-from gateway.forms import FORMS, NONE
+from gateway.forms import FORMS, NONE, Form, Guidance
 from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.routing.inject import compile_rules
 from gateway.routing.route import RoutePlan
@@ -51,8 +52,14 @@ def plan(
     envelope = open_chat(body)
     return RoutePlan(
         envelope=envelope, task="sums", arm="weak", model="small", upstream="mock",
-        upstream_model=upstream_model, injection=injection, form=FORMS[form or "none"].for_request(envelope) or NONE,
+        upstream_model=upstream_model, injection=injection, form=_form(form or "none", envelope),
+        guidance=injection.guidance(envelope, None) if injection else Guidance(),
     )  # fmt: skip
+
+
+def _form(name: Scratchpad, request: Conversation) -> Form:
+    form = FORMS[name]
+    return form.for_request(request) if form.obstacle(request) is None else NONE
 
 
 class Outcome:
@@ -203,21 +210,39 @@ async def test_a_second_pass_is_the_callers_own_prompt(
 ) -> None:
     """The system prompt arrives byte for byte, without rules; the working stands behind the question."""
     upstream = FakeUpstream(script)
-    await ask(upstream, plan(request(stream=stream, max_tokens=2), form))
+    await ask(upstream, plan(request(stream=stream, max_tokens=4096), form))
     second = upstream.bodies[1]
     assert json.dumps(SYSTEM, ensure_ascii=False).encode() in upstream.raw_bodies[1]
     assert second["messages"] == [SYSTEM, {**USER, "content": USER["content"] + f"\n\nWorking:\n{SECRET} four"}]
-    assert second["max_tokens"] == 2 and second.get("stream", False) is stream
+    assert second["max_tokens"] == 4096 and second.get("stream", False) is stream
 
 
 @STREAMED
-async def test_tags_get_room_beyond_the_callers_limit(stream: bool) -> None:
-    """The limit counts for what the caller receives."""
+async def test_tags_keep_the_callers_limit(stream: bool) -> None:
+    """It bounds the whole answer, so that a reply is never longer than the caller allows."""
     upstream = FakeUpstream(tagging)
-    await ask(upstream, plan(request(stream=stream, max_tokens=2), "tags"))
+    await ask(upstream, plan(request(stream=stream, max_tokens=4096), "tags"))
     (body,) = upstream.bodies
-    assert body["max_tokens"] == 2 + WORKING_TOKENS
+    assert body["max_tokens"] == 4096
     assert CLOSE_TAG in body["messages"][0]["content"]
+
+
+@STREAMED
+async def test_a_small_limit_is_kept_for_the_reply(stream: bool) -> None:
+    """The working has a call and a limit of its own."""
+    upstream = FakeUpstream(two_passes)
+    outcome = await ask(upstream, plan(request(stream=stream, max_tokens=2), "tags"))
+    assert [body["max_tokens"] for body in upstream.bodies] == [WORKING_TOKENS, 2]
+    assert outcome.text == "4"
+
+
+@STREAMED
+async def test_a_short_answer_without_tags_is_the_reply(stream: bool) -> None:
+    """A model that needs no working is not asked for the same answer twice."""
+    upstream = FakeUpstream(always("4 of them"))
+    outcome = await ask(upstream, plan(request(stream=stream), "tags"))
+    assert outcome.text == outcome.trace.text == "4 of them" and len(upstream.bodies) == 1
+    assert {item["id"] for item in outcome.objects} == {"ex-1"}
 
 
 @STREAMED

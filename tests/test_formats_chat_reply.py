@@ -83,7 +83,6 @@ def test_a_reply_may_have_no_text(body: bytes) -> None:
     "body",
     [
         b"", b"null", b"[]", b"{}", b"<html>", b'{"choices":null}', b'{"choices":[3]}', b'{"choices":[{}]}',
-        b'{"choices":[],"usage":{"prompt_tokens":"7"}}',
         b'{"choices":[{"message":{"content":"\xff"}}]}',
     ],
 )  # fmt: skip
@@ -252,3 +251,10 @@ def test_the_calls_of_a_stream_are_read() -> None:
         data = json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}).encode()
         assert reader.read(data, sse.event_of(data)) is not None
     assert transcript.tool_calls == (ToolCall(name="add", arguments="{}"),)
+
+
+@pytest.mark.parametrize("usage", [b"null", b"[]", b'"7"', b'{"prompt_tokens":[]}', b'{"prompt_tokens":-1.5}'])
+def test_an_odd_usage_breaks_no_reply(usage: bytes) -> None:
+    """Accounting is the gateway's own business: a count that cannot be read is zero."""
+    opened = open_completion(b'{"choices":[{"message":{"content":"4"}}],"usage":%s}' % usage)
+    assert (opened.text, opened.usage) == ("4", Usage())

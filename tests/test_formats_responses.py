@@ -13,6 +13,7 @@ from gateway.formats.responses import ResponsesRequest, open_responses
 from gateway.forms.base import Form
 from gateway.forms.tags import TAGS
 from gateway.forms.two_pass import TWO_PASS, WORKING_TOKENS
+from tests.conversations import guided
 
 SYSTEM = {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]}
 USER = {"role": "user", "content": "What is 2 + 2?"}
@@ -70,8 +71,37 @@ def test_rules_follow_the_callers_instructions(told: dict[str, Any], expected: s
 )
 def test_working_stands_behind_the_question(given_input: Any, expected: Any) -> None:
     """As in a chat, whatever form the input has."""
-    envelope = asked(input=given_input)
-    assert sent(envelope, envelope.with_question(" W"))["input"] == expected
+    envelope = asked(input=given_input, store=False)
+    assert sent(envelope, envelope.with_question(" W").content())["input"] == expected
+
+
+@pytest.mark.parametrize("state", [{}, {"store": True}, {"conversation": "conv_1", "store": False}])
+def test_nothing_is_added_to_a_question_that_the_upstream_keeps(state: dict[str, Any]) -> None:
+    """Later requests build on the stored turns: the working and the examples join the instructions of this call."""
+    envelope = asked(input="2 + 2?", instructions="Be brief.", **state)
+    taught = envelope.with_turns([("1 + 1?", "2")]).with_question("\n\nWorking:\nW")
+    body = sent(taught, taught.content())
+    assert body["input"] == "2 + 2?"
+    assert body["instructions"] == ("Be brief.\n\nExamples:\n\nQuestion: 1 + 1?\nAnswer: 2\n\nWorking:\nW")
+
+
+@pytest.mark.parametrize("given_input", ["2 + 2?", [USER]])
+def test_examples_are_turns_before_the_question(given_input: Any) -> None:
+    """As in a chat, behind the caller's system text."""
+    envelope = asked(input=given_input, store=False)
+    turns = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
+    question = USER if isinstance(given_input, list) else {"role": "user", "content": "2 + 2?"}
+    assert sent(envelope, envelope.with_turns([("1 + 1?", "2")]).content())["input"] == [*turns, question]
+    with_system = asked(input=[SYSTEM, USER], store=False)
+    assert sent(with_system, with_system.with_turns([("1 + 1?", "2")]).content())["input"] == [SYSTEM, *turns, USER]
+
+
+def test_rules_follow_a_system_text_among_the_items() -> None:
+    """They say that they win over the text above, so there must be one."""
+    envelope = asked(input=[SYSTEM, USER], store=False)
+    body = sent(envelope, envelope.with_system("RULES"))
+    assert body["input"][0]["content"][-1] == {"type": "input_text", "text": "\n\nRULES"}
+    assert "instructions" not in body
 
 
 @pytest.mark.parametrize(
@@ -86,19 +116,25 @@ def test_working_stands_behind_the_question(given_input: Any, expected: Any) -> 
         ({}, None),
         ({"input": "2 + 2?", "tools": [{"type": "web_search"}]}, None),
         ({"input": "2 + 2?", "background": True}, None),
+        ({"input": "2 + 2?", "conversation": "conv_1"}, None),
+        ({"input": "2 + 2?", "previous_response_id": "resp_1"}, TWO_PASS),
+        ({"input": "2 + 2?", "tools": [{}], "tool_choice": {"type": "function", "name": "f"}}, TWO_PASS),
     ],
 )
 def test_the_form_that_a_request_can_have(fields: dict[str, Any], form: Form | None) -> None:
     """Nothing can be cut out of a response's stream, so tags become two passes."""
-    assert TAGS.for_request(asked(**fields)) is form
-    assert TWO_PASS.for_request(asked(**fields)) is form
+    request = asked(**fields)
+    for wanted in (TAGS, TWO_PASS):
+        fitting = wanted.for_request(request) if wanted.obstacle(request) is None else None
+        assert fitting is form
 
 
 def test_a_first_pass_is_plain_text_with_a_bound_of_its_own() -> None:
     """The reply's format, limit and stream do not belong to the working."""
     envelope = asked(input="2 + 2?", stream=True, text={"format": {"type": "json_object"}}, max_output_tokens=3)
-    body = sent(envelope, TWO_PASS.first_pass(envelope, RULES).changes)
-    assert set(body) == {"model", "input", "instructions", "max_output_tokens"}
+    body = sent(envelope, TWO_PASS.first_pass(envelope, guided("Work in steps.")).changes)
+    assert set(body) == {"model", "input", "instructions", "max_output_tokens", "store"}
+    assert body["store"] is False
     assert body["max_output_tokens"] == WORKING_TOKENS
 
 
@@ -133,7 +169,8 @@ def test_odd_requests_never_break_what_reads_them(told: Any, given_input: Any, t
         envelope = asked(instructions=told, input=given_input, tools=tools)
         envelope.system_text()
         envelope.sealed(envelope.with_system("RULES"))
-        if envelope.supports_scratchpad():
-            envelope.sealed(envelope.with_question("W"))
+        if TWO_PASS.obstacle(envelope) is None:
+            taught = envelope.with_turns([("Q", "A")]).with_question("W")
+            taught.sealed({**taught.content(), **taught.hidden(5)})
     except BadRequest:
         return

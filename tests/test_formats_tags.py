@@ -1,5 +1,6 @@
 """Tags: what a model writes before it closes them never reaches the caller."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,3 +56,20 @@ def test_a_closing_tag_with_nothing_behind_it_is_no_reply() -> None:
     """An empty reply would be handed on as the answer."""
     out, tags = filtered([f"{OPEN_TAG}2 + 2 = 4{CLOSE_TAG}", "\n "])
     assert (out, tags.replied, tags.working) == ("", False, "2 + 2 = 4")
+
+
+def test_a_short_line_without_tags_is_a_reply_at_its_end() -> None:
+    """Asking once more would cost a second call for the answer that is there already."""
+    out, tags = filtered([" 4", "2 \n"])
+    assert (out, tags.end(), tags.replied) == ("", "42", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n", "2 and 2 is 4\nso 4", f"{OPEN_TAG}4", "x" * 201, f"{OPEN_TAG}4{CLOSE_TAG}", f"2{CLOSE_TAG}4"],
+)
+def test_anything_else_is_no_reply_at_its_end(text: str) -> None:
+    """Several lines or a long text are working without tags; behind a closing tag everything is known already."""
+    _, tags = filtered([text])
+    replied = tags.replied
+    assert tags.end() == "" and tags.replied is replied

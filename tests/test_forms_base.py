@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.forms import FORMS, Form
-from tests.conversations import asked
+from tests.conversations import asked, guided
 
 EVERY_FORM = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
@@ -16,7 +16,7 @@ def test_a_form_is_filed_under_its_name() -> None:
 @EVERY_FORM
 def test_a_form_makes_no_more_passes_than_it_says(form: Form) -> None:
     """Budgets are reserved by that number; an answer that helps in nothing is the worst case."""
-    steps = [form.first_pass(asked(), "Rules.")]
+    steps = [form.first_pass(asked(), guided("Work."))]
     while (following := steps[-1].following()) is not None:
         steps.append(following)
     assert len(steps) == form.most_passes
@@ -26,5 +26,5 @@ def test_a_form_makes_no_more_passes_than_it_says(form: Form) -> None:
 @EVERY_FORM
 def test_a_form_that_works_needs_room(form: Form) -> None:
     """Without room there is no working, and without a working there is always room."""
-    assert (form.for_request(asked(tools=[{"type": "function"}])) is None) is form.works
-    assert form.for_request(asked()) is form and form.description
+    assert (form.obstacle(asked(tools=[{"type": "function"}])) == "tools") is form.works
+    assert form.obstacle(asked()) is None and form.for_request(asked()) is form and form.description

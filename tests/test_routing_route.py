@@ -62,7 +62,7 @@ def test_a_task_without_active_rules_gets_none() -> None:
 def test_the_kill_switch_turns_every_injection_off() -> None:
     """``PRECEPTOR_INJECTION=off`` serves the bare weak model."""
     plan = route(asked("gpt"), "sums", LIVE, settings(PRECEPTOR_INJECTION="off"))
-    assert (plan.arm, plan.injection) == ("weak", None)
+    assert (plan.arm, plan.injection, plan.why) == ("weak", None, "switched_off")
 
 
 def test_a_configured_model_is_served_directly() -> None:
@@ -108,7 +108,12 @@ def test_rules_with_a_scratchpad_are_not_injected_where_there_is_no_room_for_one
     with_tools = route(
         open_chat(bytes(raw(turn))), "sums", RuleSnapshot(splits={"sums": CompiledSplit(live=rules)}), settings()
     )
-    assert (with_tools.form.name, with_tools.injection, with_tools.rules_version) == ("none", None, None)
+    assert (with_tools.form.name, with_tools.injection, with_tools.rules_version, with_tools.why) == (
+        "none",
+        None,
+        None,
+        "tools",
+    )
     plain = route(asked("gpt"), "sums", RuleSnapshot(splits={"sums": CompiledSplit(live=rules)}), settings())
     assert (plain.form.name, plain.rules_version) == ("two_pass", 3)
 

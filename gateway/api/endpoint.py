@@ -102,7 +102,8 @@ class Endpoint:
             exchange.holder.check(task, envelope.model)
         exchange.learn = learnable(header(scope, LEARN_HEADER))
         exchange.ref = client_ref(header(scope, REF_HEADER))
-        plan = route(envelope, task, services.rules.current, serving.settings)
+        key = exchange.holder.name if exchange.holder is not None else None
+        plan = route(envelope, task, services.rules.current, serving.settings, key=key)
         exchange.trace.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.trace)
@@ -160,13 +161,14 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
 
 
 @lru_cache(_PLANS)
-def _plan_headers(task: str | None, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
+def _plan_headers(task: str | None, rules: int | None, arm: Arm, model: str, why: str) -> tuple[Header, ...]:
     """Return the headers about a plan. Callers shorten ``model``: it may be a client's text, and results are kept."""
     return (
         (b"x-preceptor-task", (task or "none").encode()),
         (b"x-preceptor-rules", str(rules or "none").encode()),
         (b"x-preceptor-arm", arm.encode()),
         (b"x-preceptor-model", header_value(model)),
+        *([(b"x-preceptor-why", why.encode())] if why else []),
     )
 
 
@@ -193,6 +195,11 @@ class Running:
         """The plan in execution; ``None`` until the request is understood."""
         return self.trace.plan
 
+    @property
+    def why(self) -> str:
+        """The reason for answering without the rules of the task, or without a part of them; usually empty."""
+        return self.trace.why or (self.plan.why if self.plan is not None else "")
+
     def begin(self) -> None:
         """Note the beginning of the reply."""
         elapsed = self._services.clock() - self._began
@@ -204,7 +211,7 @@ class Running:
         headers = [(b"x-request-id", self.id.encode())]
         plan = self.plan
         if plan is not None:
-            headers += _plan_headers(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST])
+            headers += _plan_headers(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST], self.why)
             headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
         return headers
 
@@ -240,6 +247,8 @@ class Running:
         )
         services.writer.put(exchange, self._completed if self.learn else None)
         services.telemetry.exchange(exchange, self._overhead_s)
+        if self.why:
+            services.telemetry.rules_left_out(plan.task, self.why)
 
     def _completed(self, exchange: Exchange) -> Exchange:
         """Return the record with what the writer's thread adds to it."""

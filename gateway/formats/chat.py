@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 from msgspec import Raw
@@ -16,6 +16,7 @@ from gateway.formats.envelope import (
     Conversation,
     Envelope,
     Field,
+    Obstacle,
     decode_object,
     decoded,
     extended,
@@ -29,6 +30,7 @@ from gateway.formats.transcript import Transcript
 from gateway.memo import remembered
 
 _SYSTEM = ("system", "developer")
+_LEADING = (b"system", b"developer")
 _messages = Field("messages", list[Raw] | None, "an array")
 _stream_options = Field("stream_options", dict[str, Any] | None, "an object")
 
@@ -45,13 +47,16 @@ _role = re.compile(rb'\s*\{\s*"role"\s*:\s*"(\w+)"\s*,')
 def first_user_message(messages: Sequence[Raw]) -> Raw | bytes:
     """Return the first message that a user wrote, as it came; else the first message. Empty without any."""
     for message in messages:
-        begins = _role.match(message)
-        if (begins[1] if begins else _role_of(message)) == b"user":
+        if role_of(message) == b"user":
             return message
     return messages[0] if messages else b""
 
 
-def _role_of(message: Raw) -> bytes | None:
+def role_of(message: Raw) -> bytes | None:
+    """Return the role of a message; ``None`` for a message of odd shape."""
+    begins = _role.match(message)
+    if begins:
+        return begins[1]
     try:
         role = _turn.decode(message).role
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -86,9 +91,11 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     """A chat completion request."""
 
     path: ClassVar[str] = "/chat/completions"
+    content_fields: ClassVar[tuple[str, ...]] = ("messages",)
     reply_only: ClassVar[tuple[str, ...]] = (
-        "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n",
-        "max_tokens", "max_completion_tokens",
+        "stream", "stream_options", "response_format", "stop", "logprobs", "top_logprobs", "n", "prediction",
+        "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "functions",
+        "function_call", "metadata",
     )  # fmt: skip
     limits: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
 
@@ -100,6 +107,25 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     def opening(self) -> Raw | bytes:
         return first_user_message(self.messages)
 
+    def question(self) -> str | None:
+        last = open_message(self.messages[-1])
+        return last.text() if last.role == "user" and last.only_text() else None
+
+    def obstacles(self) -> Sequence[Obstacle]:
+        tools = self.value("tools") or self.value("functions")
+        reasons: list[Obstacle] = []
+        if tools:
+            forced = forces_function(tools, self.value("tool_choice") or self.value("function_call"))
+            reasons.append("forced_function" if forced else "tools")
+        if self.value("n") not in (None, 1):
+            reasons.append("choices")
+        if self.question() is None:
+            reasons.append("no_question")
+        return reasons
+
+    def supports_tags(self) -> bool:
+        return not any(self.value(name) for name in ("response_format", "stop", "logprobs", "tools", "functions"))
+
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}
@@ -108,17 +134,36 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
             return {"messages": raw([instructed, *self.messages[1:]])}
         return {"messages": raw([raw({"role": "system", "content": text}), *self.messages])}
 
-    def with_question(self, text: str) -> Changes:
-        return {"messages": raw([*self.messages[:-1], open_message(self.messages[-1]).extended(text)])}
+    def with_question(self, text: str) -> Self:
+        return self._with((*self.messages[:-1], open_message(self.messages[-1]).extended(text)))
 
-    def supports_scratchpad(self) -> bool:
-        if self.value("tools") or self.value("functions") or self.value("n") not in (None, 1):
-            return False
-        last = open_message(self.messages[-1])
-        return last.role == "user" and last.only_text()
+    def with_turns(self, turns: Sequence[tuple[str, str]]) -> Self:
+        leading = next((at for at, message in enumerate(self.messages) if role_of(message) not in _LEADING), 0)
+        return self._with((*self.messages[:leading], *encoded_turns(turns), *self.messages[leading:]))
 
-    def supports_tags(self) -> bool:
-        return not any(self.value(name) for name in ("response_format", "stop", "logprobs"))
+    def hidden(self, tokens: int) -> Changes:
+        changes = super().hidden(tokens)
+        return {**changes, "store": raw(False)} if "store" in self.fields else changes
+
+    def _with(self, messages: tuple[Raw, ...]) -> Self:
+        fields = {**self.fields, "messages": raw(messages)}
+        return msgspec.structs.replace(self, messages=messages, fields=fields)
+
+
+def forces_function(tools: Any, choice: Any) -> bool:
+    """Decide whether a request forces the reply to call a certain function, as SDKs do for structured output."""
+    if isinstance(choice, dict):
+        return "name" in choice or (choice.get("type") == "function" and "function" in choice)
+    return choice == "required" and isinstance(tools, list) and len(tools) == 1
+
+
+def encoded_turns(turns: Sequence[tuple[str, str]]) -> list[Raw]:
+    """Return questions and answers as messages."""
+    return [
+        raw({"role": role, "content": content})
+        for question, answer in turns
+        for role, content in (("user", question), ("assistant", answer))
+    ]
 
 
 def open_chat(body: bytes) -> ChatRequest:

@@ -17,7 +17,7 @@ from gateway.formats.reply import UNREADABLE, broken, decoded, from_upstream, ga
 from gateway.formats.tags import TagFilter
 from gateway.formats.tool_calls import CallPieces, whole_calls
 from gateway.formats.transcript import Transcript
-from gateway.formats.usage import UsageFields, recounted
+from gateway.formats.usage import counted, recounted
 
 
 class _Content(msgspec.Struct):
@@ -50,13 +50,13 @@ class _CompletionChoice(msgspec.Struct):
 class _Completion(msgspec.Struct):
     choices: list[_CompletionChoice]
     id: str | None = None
-    usage: UsageFields | None = None
+    usage: Any = None
 
 
 class _Chunk(msgspec.Struct):
     id: str | None = None
     choices: list[_CompletionChoice] | None = None
-    usage: UsageFields | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -109,7 +109,7 @@ def open_completion(body: bytes) -> WholeCompletion:
         own_id=completion.id,
         text=first.content() if first else None,
         finish_reason=first.finish_reason if first else None,
-        usage=completion.usage.counted() if completion.usage else Usage(),
+        usage=counted(completion.usage),
         tool_calls=first.calls() if first else (),
     )
 
@@ -139,7 +139,7 @@ class ChatReader:
         if chunk.error is not None:
             raise broken(chunk.error)
         if chunk.usage is not None:
-            self._transcript.usage = self._before + chunk.usage.counted()
+            self._transcript.usage = self._before + counted(chunk.usage)
         if chunk.usage is not None and not chunk.choices:
             out = event if self._wants_usage() else None
         else:
@@ -168,6 +168,8 @@ class ChatReader:
             self._transcript.add_text(text)
             return event
         piece = self._tags.feed(text)
+        if first.finish_reason == "stop":
+            piece = piece or self._tags.end()
         self._transcript.add_text(piece)
         if first.finish_reason is not None:
             # A working without a reply is followed by a second pass, whose own end is the reply's.

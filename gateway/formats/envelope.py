@@ -6,7 +6,8 @@ conversations: rules can be injected into them. Decides nothing.
 """
 
 import functools
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 from msgspec import Raw
@@ -62,13 +63,24 @@ class Envelope(Value, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
+Obstacle = Literal["tools", "forced_function", "choices", "no_question", "conversation", "background"]
+"""A reason why a form may not fit a request.
+
+``tools``: the reply may call tools. ``forced_function``: the reply calls a certain function, as structured output.
+``choices``: several replies. ``no_question``: the last turn is not a plain text of a user. ``conversation``: the
+upstream adds every call to a stored conversation. ``background``: the caller fetches the reply later.
+"""
+
+
 class Conversation(Envelope, frozen=True, kw_only=True):
     """A request with instructions and a question: it can belong to a task, and rules can be injected."""
 
+    content_fields: ClassVar[tuple[str, ...]]
+    """Fields with the instructions and the turns."""
     reply_only: ClassVar[tuple[str, ...]]
-    """Fields that shape, end or measure the caller's reply; a hidden pass is sent without them."""
+    """Fields that shape, end, measure or file the caller's reply; a hidden pass is sent without them."""
     limits: ClassVar[tuple[str, ...]]
-    """Fields that bound the output tokens; the first is the one to set."""
+    """Fields that bound the output tokens."""
 
     def system_text(self) -> str | None:
         """Return the text of the instructions, if there are any."""
@@ -78,21 +90,41 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         """Return the first message of a user in this conversation, as it came; where no user spoke, the first one."""
         raise NotImplementedError
 
-    def with_system(self, text: str) -> Changes:
-        """Append ``text`` to the instructions, which keep their bytes. An empty text changes nothing."""
+    def question(self) -> str | None:
+        """Return the text of the last turn; ``None`` unless it is a user's and nothing but text."""
         raise NotImplementedError
 
-    def with_question(self, text: str) -> Changes:
-        """Append ``text`` to the question, the last user message."""
-        raise NotImplementedError
-
-    def supports_scratchpad(self) -> bool:
-        """Decide whether the model may work before its reply: a single answer to a plain text, without tools."""
+    def obstacles(self) -> Sequence[Obstacle]:
+        """Return the reasons why a form may not fit; none for a plain question with a single answer."""
         raise NotImplementedError
 
     def supports_tags(self) -> bool:
         """Decide whether the reply may hold working between tags: it has no format, stop sequence or measure."""
         raise NotImplementedError
+
+    def with_system(self, text: str) -> Changes:
+        """Append ``text`` to the instructions, which keep their bytes. An empty text changes nothing."""
+        raise NotImplementedError
+
+    def with_question(self, text: str) -> Self:
+        """Append ``text`` to the question, or to the instructions where the upstream stores the question."""
+        raise NotImplementedError
+
+    def with_turns(self, turns: Sequence[tuple[str, str]]) -> Self:
+        """Insert questions and answers between the instructions and the conversation.
+
+        They join the instructions as text where the upstream stores the turns.
+        """
+        raise NotImplementedError
+
+    def content(self) -> Changes:
+        """Return instructions and turns as changes to the caller's request."""
+        return {name: self.fields[name] for name in self.content_fields if name in self.fields}
+
+    def hidden(self, tokens: int) -> Changes:
+        """Return the changes of a hidden pass: plain text, a limit of its own, and no trace at the upstream."""
+        limit = next((name for name in self.limits if self.value(name) is not None), self.limits[0])
+        return {**dict.fromkeys(self.reply_only), limit: raw(tokens)}
 
 
 def decode_object(body: bytes) -> dict[str, Raw]:

@@ -1,6 +1,6 @@
 """``/completions`` and ``/embeddings``: requests without a conversation; nothing is injected into them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -9,7 +9,7 @@ from gateway.formats.chat import CompletionRequest, wants_usage
 from gateway.formats.envelope import Envelope, model_of, stream_of
 from gateway.formats.field_names import request_fields
 from gateway.formats.reply import from_upstream
-from gateway.formats.usage import UsageFields
+from gateway.formats.usage import counted
 
 
 class TextRequest(CompletionRequest, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class EmbeddingsRequest(Envelope, frozen=True, kw_only=True):
 
     def open_reply(self, body: bytes) -> "Embeddings":
         with from_upstream("a list of embeddings"):
-            return Embeddings(body=body, usage=_embeddings.decode(body).usage.counted())
+            return Embeddings(body=body, usage=counted(_embeddings.decode(body).usage))
 
 
 def open_embeddings(body: bytes) -> EmbeddingsRequest:
@@ -48,7 +48,7 @@ def open_embeddings(body: bytes) -> EmbeddingsRequest:
 
 class _EmbeddingsBody(msgspec.Struct):
     data: msgspec.Raw
-    usage: UsageFields = msgspec.field(default_factory=UsageFields)
+    usage: Any = None
 
 
 _embeddings = msgspec.json.Decoder(_EmbeddingsBody)

@@ -4,15 +4,25 @@ Requests reach the upstream in this very form, so its features (stored responses
 the endpoint. Replies keep the upstream's id, because later requests refer to it.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
+import msgspec
 from msgspec import Raw
 
 from gateway.errors import BadRequest
-from gateway.formats.chat import first_user_message, only_text, text_of
+from gateway.formats.chat import (
+    encoded_turns,
+    first_user_message,
+    forces_function,
+    only_text,
+    role_of,
+    text_of,
+)
 from gateway.formats.envelope import (
     Changes,
     Conversation,
+    Obstacle,
     decode_object,
     decoded,
     extended,
@@ -26,6 +36,7 @@ from gateway.formats.responses_reply import Response, ResponsesReader, open_resp
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 
+_LEADING = (b"system", b"developer")
 _TEXT = ("input_text", "output_text", "text")
 
 
@@ -33,8 +44,10 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     """A request to create a response."""
 
     path: ClassVar[str] = "/responses"
+    content_fields: ClassVar[tuple[str, ...]] = ("instructions", "input")
     reply_only: ClassVar[tuple[str, ...]] = (
-        "stream", "stream_options", "text", "top_logprobs", "include", "max_output_tokens", "background",
+        "stream", "stream_options", "text", "top_logprobs", "include", "max_output_tokens", "background", "metadata",
+        "tools", "tool_choice", "parallel_tool_calls", "max_tool_calls",
     )  # fmt: skip
     limits: ClassVar[tuple[str, ...]] = ("max_output_tokens",)
 
@@ -55,30 +68,67 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
             return self.fields.get("input", b"")
         return first_user_message(self.items)
 
-    def with_system(self, text: str) -> Changes:
-        if not text:
-            return {}
-        instructions = self.fields.get("instructions")
-        return {"instructions": extended(instructions, "\n\n" + text, part="input_text")}
-
-    def with_question(self, text: str) -> Changes:
+    def question(self) -> str | None:
         if self.items is None:
-            return {"input": extended(self.fields.get("input"), text, part="input_text")}
-        last = decode_object(bytes(self.items[-1]))
-        changed = {**last, "content": extended(last.get("content"), text, part="input_text")}
-        return {"input": raw([*self.items[:-1], changed])}
-
-    def supports_scratchpad(self) -> bool:
-        if self.value("tools") or self.value("background"):
-            return False
-        if self.items is None:
-            return isinstance(self.value("input"), str)
+            given = self.value("input")
+            return given if isinstance(given, str) else None
         last = decoded(self.items[-1]) if self.items else None
-        return isinstance(last, dict) and last.get("role") == "user" and only_text(last.get("content"), _TEXT)
+        if not isinstance(last, dict) or last.get("role") != "user" or not only_text(last.get("content"), _TEXT):
+            return None
+        return text_of(last.get("content"), _TEXT)
+
+    def obstacles(self) -> Sequence[Obstacle]:
+        reasons: list[Obstacle] = []
+        tools = self.value("tools")
+        if tools:
+            reasons.append("forced_function" if forces_function(tools, self.value("tool_choice")) else "tools")
+        if self.question() is None:
+            reasons.append("no_question")
+        if self.value("conversation"):
+            reasons.append("conversation")
+        if self.value("background"):
+            reasons.append("background")
+        return reasons
 
     def supports_tags(self) -> bool:
         # Events of a response name positions in its text, so nothing can be cut out of a stream.
         return False
+
+    def with_system(self, text: str) -> Changes:
+        if not text:
+            return {}
+        leading = self.items and role_of(self.items[0]) in _LEADING
+        if self.items and leading and not self.value("instructions") and not self._is_stored():
+            return {"input": raw([_extended_item(self.items[0], "\n\n" + text), *self.items[1:]])}
+        instructions = self.fields.get("instructions")
+        return {"instructions": extended(instructions, "\n\n" + text, part="input_text")}
+
+    def with_question(self, text: str) -> Self:
+        if self._is_stored():
+            return self._with(self.with_system(text.lstrip("\n")), self.items)
+        if self.items is None:
+            return self._with({"input": extended(self.fields.get("input"), text, part="input_text")}, None)
+        items = (*self.items[:-1], _extended_item(self.items[-1], text))
+        return self._with({"input": raw(items)}, items)
+
+    def with_turns(self, turns: Sequence[tuple[str, str]]) -> Self:
+        if self._is_stored():
+            return self._with(self.with_system(examples_text(turns)), self.items)
+        given = self.items if self.items is not None else (raw({"role": "user", "content": self.value("input")}),)
+        leading = next((at for at, item in enumerate(given) if role_of(item) not in _LEADING), 0)
+        items = (*given[:leading], *encoded_turns(turns), *given[leading:])
+        return self._with({"input": raw(items)}, items)
+
+    def hidden(self, tokens: int) -> Changes:
+        return {**super().hidden(tokens), "store": raw(False)}
+
+    def _is_stored(self) -> bool:
+        """Decide whether the upstream keeps the turns of this request: later requests may build on them."""
+        return self.value("store") is not False or bool(self.value("conversation"))
+
+    def _with(self, changes: Changes, items: tuple[Raw, ...] | None) -> Self:
+        fields = {**self.fields, **{name: value for name, value in changes.items() if value is not None}}
+        return msgspec.structs.replace(self, fields=fields, items=items)
 
     def open_reply(self, body: bytes) -> Response:
         return open_response(body)
@@ -105,3 +155,13 @@ def open_responses(body: bytes) -> ResponsesRequest:
         stream=stream_of(fields),
         items=tuple(given) if isinstance(given, list) else None,
     )
+
+
+def _extended_item(item: Raw, text: str) -> Raw:
+    fields = decode_object(bytes(item))
+    return raw({**fields, "content": extended(fields.get("content"), text, part="input_text")})
+
+
+def examples_text(turns: Sequence[tuple[str, str]]) -> str:
+    """Return questions and answers as a part of the instructions."""
+    return "\n\n".join(["Examples:", *(f"Question: {question}\nAnswer: {answer}" for question, answer in turns)])

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Raw
 
 from gateway.domain import ToolCall, Usage, Value
-from gateway.errors import UpstreamGarbage
 from gateway.formats import sse
 from gateway.formats.envelope import decode_object, raw
 from gateway.formats.reply import broken, decoded, from_upstream
 from gateway.formats.transcript import Transcript
+from gateway.formats.usage import counted, recounted
 
+_PROMPT, _OUTPUT = "input_tokens", "output_tokens"
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -30,11 +31,6 @@ class _Item(msgspec.Struct):
     content: list[_OutputPart] | None = None
 
 
-class _Usage(msgspec.Struct):
-    input_tokens: int | None = 0
-    output_tokens: int | None = 0
-
-
 class _Why(msgspec.Struct):
     reason: str | None = None
 
@@ -44,7 +40,7 @@ class _Response(msgspec.Struct):
     output: list[_Item] | None = None
     status: str | None = None
     incomplete_details: _Why | None = None
-    usage: _Usage | None = None
+    usage: Any = None
 
     def text(self) -> str:
         return "".join(
@@ -68,8 +64,7 @@ class _Response(msgspec.Struct):
         return {"completed": "stop", "max_output_tokens": "length"}.get(why or self.status or "", why or self.status)
 
     def counted(self) -> Usage:
-        usage = self.usage or _Usage()
-        return Usage(prompt_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
+        return counted(self.usage, prompt=_PROMPT, output=_OUTPUT)
 
 
 class _Event(msgspec.Struct):
@@ -151,17 +146,7 @@ class ResponsesReader:
 
 
 def _recounted(response: Raw, usage: Usage) -> Raw:
-    """Replace the usage of a response with the count of every pass; the upstream's details stay."""
+    """Replace the usage of a response with the count of every pass; the upstream's other details stay."""
     fields = decode_object(bytes(response))
-    reported = msgspec.json.decode(fields["usage"]) if "usage" in fields else None
-    if reported is not None and not isinstance(reported, dict):
-        raise UpstreamGarbage("the upstream sent a usage that is no object")
-    fields["usage"] = raw(
-        {
-            **(reported or {}),
-            "input_tokens": usage.prompt_tokens,
-            "output_tokens": usage.output_tokens,
-            "total_tokens": usage.prompt_tokens + usage.output_tokens,
-        }
-    )
+    fields["usage"] = raw(recounted(fields.get("usage"), usage, prompt=_PROMPT, output=_OUTPUT))
     return raw(fields)

@@ -2,6 +2,8 @@
 
 OPEN_TAG = "<working>"
 CLOSE_TAG = "</working>"
+_ANSWER = 200
+"""Characters of a complete answer without tags at most; a longer text is working that forgot its tags."""
 
 
 class TagFilter:
@@ -32,3 +34,11 @@ class TagFilter:
             piece = piece.lstrip()
             self.replied = bool(piece)
         return piece
+
+    def end(self) -> str:
+        """Return an answer without any tag at its end: a short line is a reply, not a working."""
+        answer = self._before.strip()
+        if self._closed or OPEN_TAG in answer or "\n" in answer or len(answer) > _ANSWER:
+            return ""
+        self.replied = bool(answer)
+        return answer

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from gateway.domain import Scratchpad
 from gateway.forms.base import UNCHANGED, Form, Pass
+from gateway.forms.guidance import Guidance, compile_rule_text
 from gateway.forms.none import NONE
 from gateway.forms.tags import TAGS
 from gateway.forms.two_pass import TWO_PASS
 
-__all__ = ["FORMS", "NONE", "UNCHANGED", "Form", "Pass"]
+__all__ = ["FORMS", "NONE", "UNCHANGED", "Form", "Guidance", "Pass", "compile_rule_text"]
 
 FORMS: Mapping[Scratchpad, Form] = {"none": NONE, "tags": TAGS, "two_pass": TWO_PASS}
 """Every form by its name, the cheapest first."""

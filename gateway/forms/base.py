@@ -1,11 +1,12 @@
 """The interface of a form: the passes that answer one request. Pure: a form sends nothing itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
-from gateway.domain import Scratchpad, Value
-from gateway.formats.envelope import Changes, Conversation
+from gateway.domain import Value
+from gateway.formats.envelope import Changes, Conversation, Obstacle
 from gateway.formats.tags import TagFilter
+from gateway.forms.guidance import Guidance
 
 
 class Pass(Value, frozen=True):
@@ -25,6 +26,12 @@ class Pass(Value, frozen=True):
 
     ``None`` here or as its result: this answer is the reply.
     """
+    optional: tuple[str, ...] = ()
+    """Fields among the changes to be left out where the model refuses them."""
+    without_answer: "Callable[[], Pass] | None" = None
+    """Returns the next pass if the model refuses a hidden pass; ``None``: the caller gets the refusal."""
+    why: str = ""
+    """The reason for sending a pass without the version's parts; empty: it holds them."""
 
     def following(self, hidden: str = "") -> "Pass | None":
         """Return the next pass after an answer; ``None`` if that answer was the reply."""
@@ -39,7 +46,7 @@ class Form(Protocol):
     """A way of working. Rules are sent in the form of their verification or not at all."""
 
     @property
-    def name(self) -> Scratchpad:
+    def name(self) -> str:
         """The name in rule sets, files and metrics."""
 
     @property
@@ -54,11 +61,16 @@ class Form(Protocol):
     def works(self) -> bool:
         """True if the model works before it replies, at a cost in time and output tokens even without rules."""
 
-    def for_request(self, request: Conversation) -> "Form | None":
-        """Return the form for this request: this form or its substitute.
+    def obstacle(self, request: Conversation) -> Obstacle | None:
+        """Return the reason why the form does not fit a request: it is sent without the rules. ``None`` if it fits."""
 
-        ``None``: the request has no room for any working, so it is sent without the rules.
-        """
+    def for_request(self, request: Conversation) -> "Form":
+        """Return the form for a fitting request: this form or its substitute."""
 
-    def first_pass(self, request: Conversation, instructions: str) -> Pass:
-        """Return the first pass of a request; an empty text stands for no rules."""
+    def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
+        """Return the first pass of a fitting request."""
+
+
+def first_of(obstacles: Sequence[Obstacle], among: Container[Obstacle]) -> Obstacle | None:
+    """Return the first obstacle of a kind that concerns a form."""
+    return next((obstacle for obstacle in obstacles if obstacle in among), None)

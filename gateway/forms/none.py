@@ -1,8 +1,9 @@
-"""The form ``none``: one pass with the rules in the system message. Every request has room for it."""
+"""The form ``none``: one pass with the rules in the system message. It fits every request."""
 
 from gateway.domain import Scratchpad
-from gateway.formats.envelope import Conversation
+from gateway.formats.envelope import Conversation, Obstacle
 from gateway.forms.base import Form, Pass
+from gateway.forms.guidance import Guidance
 
 
 class NoWorking:
@@ -13,11 +14,14 @@ class NoWorking:
     most_passes = 1
     works = False
 
-    def for_request(self, request: Conversation) -> Form | None:
+    def obstacle(self, request: Conversation) -> Obstacle | None:
+        return None
+
+    def for_request(self, request: Conversation) -> Form:
         return self
 
-    def first_pass(self, request: Conversation, instructions: str) -> Pass:
-        return Pass(changes=request.with_system(instructions))
+    def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
+        return Pass(changes={**request.content(), **request.with_system(guidance.instructions)})
 
 
 NONE = NoWorking()

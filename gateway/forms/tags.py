@@ -1,13 +1,15 @@
 """The form ``tags``: the model works between tags in one call; the gateway cuts the tags and the working out.
 
 An answer that never closes its tags, or ends behind them, becomes the working of a second pass: working is never handed
-on as a reply. A request whose reply cannot hold tags is answered in two passes from the start.
+on as a reply. A short line without any tag is a reply. A request whose reply cannot hold tags, or whose limit leaves no
+room for a working, is answered in two passes from the start.
 """
 
 from gateway.domain import Scratchpad
-from gateway.formats.envelope import Changes, Conversation, raw
+from gateway.formats.envelope import Conversation, Obstacle
 from gateway.formats.tags import CLOSE_TAG, OPEN_TAG, TagFilter
 from gateway.forms.base import Form, Pass
+from gateway.forms.guidance import Guidance
 from gateway.forms.two_pass import STEP_BY_STEP, TWO_PASS, WORKING_TOKENS, reply_pass
 
 _TAGS = (
@@ -24,15 +26,17 @@ class Tags:
     most_passes = 2
     works = True
 
-    def for_request(self, request: Conversation) -> Form | None:
-        if not request.supports_scratchpad():
-            return None
-        return self if request.supports_tags() else TWO_PASS
+    def obstacle(self, request: Conversation) -> Obstacle | None:
+        return TWO_PASS.obstacle(request)
 
-    def first_pass(self, request: Conversation, instructions: str) -> Pass:
+    def for_request(self, request: Conversation) -> Form:
+        return self if request.supports_tags() and _has_room(request) else TWO_PASS
+
+    def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
         cut = TagFilter()
+        text = f"{guidance.instructions or STEP_BY_STEP}\n\n{_TAGS}"
         return Pass(
-            changes=_tagged(request, instructions),
+            changes={**request.content(), **request.with_system(text)},
             cut=cut,
             then=lambda _: None if cut.replied else reply_pass(request, cut.working),
         )
@@ -41,10 +45,7 @@ class Tags:
 TAGS = Tags()
 
 
-def _tagged(request: Conversation, instructions: str) -> Changes:
-    """Ask for working between tags; the caller's limits grow by the tokens of the working."""
-    given = {name: request.value(name) for name in request.limits}
-    return {
-        **request.with_system(f"{instructions or STEP_BY_STEP}\n\n{_TAGS}"),
-        **{name: raw(limit + WORKING_TOKENS) for name, limit in given.items() if isinstance(limit, int)},
-    }
+def _has_room(request: Conversation) -> bool:
+    """Decide whether working and reply fit into the caller's limit together: the limit is sent as it came."""
+    limits = [request.value(name) for name in request.limits]
+    return all(not isinstance(limit, int) or limit >= 2 * WORKING_TOKENS for limit in limits)

@@ -5,13 +5,17 @@ question, so the caller's prompt decides the shape of the reply.
 """
 
 from gateway.domain import Scratchpad
-from gateway.formats.envelope import Changes, Conversation, raw
-from gateway.forms.base import Form, Pass
+from gateway.formats.envelope import Conversation, Obstacle
+from gateway.forms.base import Form, Pass, first_of
+from gateway.forms.guidance import Guidance
 
 WORKING_TOKENS = 1024
 """Output tokens that the working may have."""
 STEP_BY_STEP = "Work through the question step by step. Do not skip a step."
 """The instructions of a working without rules."""
+
+OBSTACLES: frozenset[Obstacle] = frozenset({"tools", "choices", "no_question", "conversation", "background"})
+"""Obstacles to any working. A forced function is none: the second pass is the caller's own request."""
 
 # On 9 word problems of two to four steps, Qwen2.5-Coder-1.5B (Q4): one rule 105 -> 59 output tokens, 6 -> 5 right;
 # eight rules 176 -> 68 tokens, 6 -> 4 right (docs/experiments.md). Without rules nothing is shortened.
@@ -26,12 +30,17 @@ class TwoPass:
     most_passes = 2
     works = True
 
-    def for_request(self, request: Conversation) -> Form | None:
-        return self if request.supports_scratchpad() else None
+    def obstacle(self, request: Conversation) -> Obstacle | None:
+        return first_of(request.obstacles(), OBSTACLES)
 
-    def first_pass(self, request: Conversation, instructions: str) -> Pass:
+    def for_request(self, request: Conversation) -> Form:
+        return self
+
+    def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
+        rules = guidance.instructions
+        text = f"{rules}\n{_DRAFT}" if rules else STEP_BY_STEP
         return Pass(
-            changes=_working(request, instructions),
+            changes={**request.content(), **request.with_system(text), **request.hidden(WORKING_TOKENS)},
             shown=False,
             then=lambda working: reply_pass(request, working),
         )
@@ -40,16 +49,6 @@ class TwoPass:
 TWO_PASS = TwoPass()
 
 
-def _working(request: Conversation, instructions: str) -> Changes:
-    """Turn the request into the first pass: plain text under the rules, with a limit of its own."""
-    text = f"{instructions}\n{_DRAFT}" if instructions else STEP_BY_STEP
-    return {
-        **dict.fromkeys(request.reply_only),
-        **request.with_system(text),
-        request.limits[0]: raw(WORKING_TOKENS),
-    }
-
-
 def reply_pass(request: Conversation, working: str) -> Pass:
     """Return the second pass: the caller's request with the working appended to the question."""
-    return Pass(changes=request.with_question("\n\nWorking:\n" + working))
+    return Pass(changes=request.with_question("\n\nWorking:\n" + working).content())

@@ -31,6 +31,7 @@ class Telemetry(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._ended: dict[tuple[str, str, str], _Ended] = defaultdict(_Ended)
+        self._left_out: dict[tuple[str, str], int] = defaultdict(int)
         self._overhead = _Times(_OVERHEAD_S)
         self._upstream_events = Counter(
             "preceptor_upstream_events",
@@ -61,6 +62,10 @@ class Telemetry(Collector):
         ended.output_tokens += usage.output_tokens
         ended.latency.add(exchange.latency_ms / 1000)
         self._overhead.add(overhead_s)
+
+    def rules_left_out(self, task: str | None, why: str) -> None:
+        """Count an exchange without the rules of its task, or without a part of them."""
+        self._left_out[task or "", why] += 1
 
     def upstream_event(self, upstream: str, event: str) -> None:
         self._upstream_events.labels(upstream, event).inc()
@@ -106,7 +111,14 @@ class Telemetry(Collector):
             labels=[],
         )
         overhead.add_metric([], self._overhead.buckets(), self._overhead.total)
-        return exchanges, tokens, latency, overhead
+        left_out = CounterMetricFamily(
+            "preceptor_rules_left_out",
+            "Exchanges without the rules of their task, or without a part of them, by reason.",
+            labels=["task", "why"],
+        )
+        for reason, count in self._left_out.items():
+            left_out.add_metric(reason, count)
+        return exchanges, tokens, latency, overhead, left_out
 
 
 class _Ended:

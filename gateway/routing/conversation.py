@@ -6,6 +6,8 @@ grows, and upstreams' prompt caches keep hitting. Nothing is stored: the bucket 
 
 import functools
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 from gateway.formats.envelope import Conversation
 
@@ -31,6 +33,21 @@ def conversation_key(envelope: Conversation) -> bytes:
 def cluster_of(envelope: Conversation) -> str:
     """Return the conversation's key as 16 hex digits, which say nothing of its text."""
     return hashlib.blake2b(conversation_key(envelope), digest_size=8).hexdigest()
+
+
+def tenant_of(envelope: Conversation) -> str | None:
+    """Return 16 hex digits for the end user on whose behalf a client asks; ``None`` if the client names nobody."""
+    metadata = envelope.value("metadata")
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    return tenant_digest([envelope.value("safety_identifier"), envelope.value("user"), user])
+
+
+def tenant_digest(names: Sequence[Any]) -> str | None:
+    """Return the digest of the first name that is a text; ``None`` without any."""
+    first = next((name for name in names if isinstance(name, str) and name), None)
+    if first is None:
+        return None
+    return hashlib.sha256(b"tenant\n" + first.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def bucket(key: bytes, salt: str) -> float:

@@ -1,25 +1,47 @@
-"""A rule set as the weak model reads it.
+"""A rule set as the weak model reads it, compiled once for many requests.
 
-The text is computed once per rule set. Every request gets equal bytes behind the caller's own system text, so the
-upstream's prompt cache keeps hitting.
+Rules follow the caller's own system text. Requests under the same true conditions get equal bytes in the same place, so
+the upstream's prompt cache keeps hitting.
 """
 
 from gateway.domain import RuleSet, Value
-
-_HEADING = "Rules. Where they conflict with the text above, these rules win."
+from gateway.formats.envelope import Conversation
+from gateway.forms import FORMS, Form, Guidance, compile_rule_text
+from gateway.routing.conversation import tenant_of
 
 
 class Injection(Value, frozen=True):
-    """A rule set, ready to be spliced."""
+    """A rule set, ready to be sent."""
 
     rule_set: RuleSet
-    text: str
-    """The block for the system message; empty for a rule set without rules."""
+    form: Form
+    common: Guidance
+    """The guidance of every request; complete unless it depends on the request."""
+    personal: bool = False
+    """True if some examples are for their own tenant only."""
+
+    @property
+    def text(self) -> str:
+        """All rules, as they stand in the system message."""
+        return self.common.rules.text
+
+    def guidance(self, request: Conversation, key: str | None) -> Guidance:
+        """Return the guidance for a request of a key."""
+        if not (self.personal or self.common.rules.conditional):
+            return self.common
+        return Guidance(
+            rules=self.common.rules,
+            facts={"text": request.question() or ""} if self.common.rules.conditional else {},
+            key=key,
+            tenant=tenant_of(request) if self.personal else None,
+        )
 
 
 def compile_rules(rule_set: RuleSet) -> Injection:
-    """Render a rule set for injection."""
-    if not rule_set.rules:
-        return Injection(rule_set=rule_set, text="")
-    lines = [_HEADING, *(f"{number}. {rule.text}" for number, rule in enumerate(rule_set.rules, start=1))]
-    return Injection(rule_set=rule_set, text="\n".join(lines))
+    """Compile a rule set. Raises ``BadCondition``."""
+    return Injection(
+        rule_set=rule_set,
+        form=FORMS[rule_set.scratchpad],
+        common=Guidance(rules=compile_rule_text(rule_set.rules)),
+        personal=any(not example.shared for example in rule_set.examples),
+    )

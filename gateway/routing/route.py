@@ -1,14 +1,22 @@
 """The route of a request: its model, its rule set and its form. Every decision is a single look-up."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from gateway.domain import Arm, Value
 from gateway.errors import ModelNotFound
-from gateway.formats.envelope import Conversation, Envelope
-from gateway.forms import FORMS, NONE, Form
+from gateway.formats.envelope import Conversation, Envelope, Obstacle
+from gateway.forms import NONE, Form, Guidance
 from gateway.routing.conversation import bucket, conversation_key
 from gateway.routing.inject import Injection
 from gateway.settings import Settings, Task
+
+Why = Literal["", "switched_off", "worksheet"] | Obstacle
+"""A reason for sending a request without its task's rules.
+
+``switched_off``: injection is switched off. ``worksheet``: the model could not fill in the form. Else an obstacle.
+"""
+_NO_GUIDANCE = Guidance()
 
 
 class RoutePlan(Value, frozen=True):
@@ -25,6 +33,9 @@ class RoutePlan(Value, frozen=True):
     injection: Injection | None = None
     form: Form = NONE
     """The form in which the rules are sent."""
+    guidance: Guidance = _NO_GUIDANCE
+    why: Why = ""
+    """The reason for sending a request without the rules of its task; empty if there are none."""
     fallbacks: "tuple[RoutePlan, ...]" = ()
     """Plans that are tried in turn if this plan gets no answer; never after the first byte of a reply."""
 
@@ -56,17 +67,22 @@ class RuleSnapshot(Value, frozen=True):
 _NO_RULES = CompiledSplit()
 
 
-def route(envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings: Settings) -> RoutePlan:
-    """Decide about a request. Raises ``ModelNotFound`` for an unknown model."""
+def route(
+    envelope: Envelope, task: str | None, snapshot: RuleSnapshot, settings: Settings, *, key: str | None = None
+) -> RoutePlan:
+    """Decide about a request of a key. Raises ``ModelNotFound`` for an unknown model."""
     if task is not None:
         assert isinstance(envelope, Conversation), "only conversations have a task"
         section = settings.tasks[task]
         arm, injection = choose_arm(envelope, task, section, snapshot.splits.get(task, _NO_RULES))
-        if not (settings.injection and snapshot.injecting):
-            injection = None
+        why: Why = ""
+        if injection is not None and not (settings.injection and snapshot.injecting):
+            injection, why = None, "switched_off"
         fallbacks = tuple(plan_for(envelope, other, settings, task=task, arm="fallback") for other in section.fallback)
         name = section.strong if arm == "strong" else section.weak
-        return plan_for(envelope, name, settings, task=task, arm=arm, injection=injection, fallbacks=fallbacks)
+        return plan_for(
+            envelope, name, settings, task=task, arm=arm, injection=injection, why=why, key=key, fallbacks=fallbacks
+        )
     if envelope.model in settings.models:
         return plan_for(envelope, envelope.model, settings)
     if settings.server.default_upstream is None:
@@ -111,17 +127,24 @@ def plan_for(
     task: str | None = None,
     arm: Arm = "direct",
     injection: Injection | None = None,
+    why: Why = "",
+    key: str | None = None,
     fallbacks: tuple[RoutePlan, ...] = (),
 ) -> RoutePlan:
     """Return a plan for a configured model.
 
     Rules are sent in their own form or not at all: without its scratchpad a rule would ask for working in the open.
     """
-    form: Form | None = None
+    model = settings.models[name]
+    form: Form = NONE
+    guidance = _NO_GUIDANCE
     if injection is not None:
         assert isinstance(envelope, Conversation), "rules are injected into conversations only"
-        form = FORMS[injection.rule_set.scratchpad].for_request(envelope)
-    model = settings.models[name]
+        obstacle = injection.form.obstacle(envelope)
+        if obstacle is not None:
+            injection, why = None, obstacle
+        else:
+            form, guidance = injection.form.for_request(envelope), injection.guidance(envelope, key)
     return RoutePlan(
         envelope=envelope,
         task=task,
@@ -129,7 +152,9 @@ def plan_for(
         model=name,
         upstream=model.upstream,
         upstream_model=model.model,
-        injection=injection if form is not None else None,
-        form=form if form is not None else NONE,
+        injection=injection,
+        form=form,
+        guidance=guidance,
+        why=why,
         fallbacks=fallbacks,
     )

@@ -15,7 +15,7 @@ from gateway.domain import ToolCall, Value
 from gateway.errors import BadRequest
 from gateway.formats.chat import open_chat, text_of
 from gateway.formats.responses import open_responses
-from gateway.routing.conversation import conversation_key
+from gateway.routing.conversation import conversation_key, tenant_digest
 
 Api = Literal["chat", "responses", "completions", "unknown"]
 """The shape of a body; a request to ``/messages`` is recorded as a chat."""
@@ -262,9 +262,7 @@ def _wants_json(body: Mapping[str, Any]) -> bool:
 
 
 def _tenant(body: Mapping[str, Any]) -> str | None:
-    named = [body.get("safety_identifier"), body.get("user"), _named(body, "user_id")]
-    first = next((name for name in named if isinstance(name, str) and name), None)
-    return digest("tenant", first) if first else None
+    return tenant_digest([body.get("safety_identifier"), body.get("user"), _named(body, "user_id")])
 
 
 def _named(body: Mapping[str, Any], name: str) -> str | None:

@@ -65,7 +65,7 @@ def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
     if rule_set is None:
         return None
     asked = open_chat(msgspec.json.encode({**parse_object(item.request), "model": rule_set.task}))
-    return rule_set if FORMS[rule_set.scratchpad].for_request(asked) is not None else None
+    return rule_set if FORMS[rule_set.scratchpad].obstacle(asked) is None else None
 
 
 def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | None, now: float) -> Exchange:
