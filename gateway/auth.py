@@ -29,6 +29,8 @@ class Holder(Value, frozen=True):
     models: frozenset[str] | None = None
     fields: frozenset[str] = frozenset()
     """Request fields allowed besides the standard ones, for a key with limits."""
+    any_feedback: bool = False
+    """Allowed to judge the replies to every key."""
 
     @property
     def limited(self) -> bool:
@@ -67,6 +69,7 @@ class Keyring:
                 tasks=None if key.tasks is None else frozenset(key.tasks),
                 models=None if key.models is None else frozenset(key.models),
                 fields=frozenset(key.fields),
+                any_feedback=key.feedback == "any",
             )
             for name, key in keys.items()
         }

@@ -31,7 +31,7 @@ Source = Literal["label", "client", "shadow", "outcome"]
 SOURCES: tuple[Source, ...] = ("label", "client", "shadow", "outcome")
 """Every source, in the order of precedence."""
 
-Decision = Literal["live", "canary", "share", "audit", "injection"]
+Decision = Literal["live", "canary", "share", "audit", "redaction", "injection"]
 """The subject of an entry in a task's history; see ``Activation``."""
 
 ALL_TASKS = "*"
@@ -235,6 +235,8 @@ class Exchange(Value, frozen=True):
     """Name of the key that the client showed; ``None`` where nobody is asked for one."""
     ref: str | None = None
     """The client's own name for the request (``x-client-request-id``)."""
+    tenant: str | None = None
+    """A hash of the client's name for its end user (``routing.conversation``); ``None`` if it names nobody."""
     cluster: str | None = None
     """A hash of the conversation's key (``routing.conversation``): exchanges with equal clusters depend on each other.
 
@@ -291,6 +293,29 @@ def judged(correct: bool | None, score: float | None, verdict: float | None) -> 
     return None if share is None else share >= 0.5
 
 
+MAX_DEPTH = 50
+"""Levels of lists and objects in an expected answer."""
+MAX_NUMBER = 1e300
+"""Largest magnitude of a number in an expected answer: a float holds it, and its sums with tolerances."""
+
+
+def excess(expected: Any) -> str:
+    """Return the bound that an expected answer, as decoded from JSON, exceeds; empty for none."""
+    level = [expected]
+    for _ in range(MAX_DEPTH + 1):
+        if any(isinstance(value, int | float) and not abs(value) <= MAX_NUMBER for value in level):
+            return f"numbers must lie between -{MAX_NUMBER:g} and {MAX_NUMBER:g}"
+        level = [
+            inner
+            for value in level
+            if isinstance(value, list | dict)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return ""
+    return f"lists and objects may be nested {MAX_DEPTH} deep"
+
+
 class Activation(Value, frozen=True):
     """An entry of a task's history: a decision about its rule sets, its time, its author and its reason.
 
@@ -298,6 +323,7 @@ class Activation(Value, frozen=True):
     ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
     ``share``: if both models serve a task, the weak one gets ``share`` of the conversations.
     ``audit``: ``share`` of the exchanges is drawn into the audit sample, where the configuration names no share.
+    ``redaction``: examples of deleted exchanges were taken out of ``version``.
     ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.
     """
 

@@ -1,4 +1,4 @@
-"""The parts of an exchange's record that no reply waits for: its cluster and the draw of the audit sample.
+"""The parts of an exchange's record that no reply waits for: tenant, cluster and the draw of the audit sample.
 
 The writer's thread calls ``Recorder.completed``; the outcome of the exchange has no part in it.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.domain import Exchange
 from gateway.formats.envelope import Conversation, Envelope
-from gateway.routing.conversation import cluster_of
+from gateway.routing.conversation import cluster_of, tenant_of
 from gateway.routing.route import RuleSnapshot
 from gateway.settings import Settings
 
@@ -38,10 +38,12 @@ class Recorder:
         self._secret = secret
 
     def completed(self, exchange: Exchange, envelope: Envelope, rate: float) -> Exchange:
-        """Return the exchange with its cluster and, if the draw with probability ``rate`` takes it, its audit rate."""
-        cluster = cluster_of(envelope) if isinstance(envelope, Conversation) else None
+        """Return the exchange with tenant, cluster and audit rate: ``rate`` if the draw takes it, else 0."""
         return msgspec.structs.replace(
-            exchange, cluster=cluster, audit_rate=rate if self.draws(exchange.id, rate) else 0.0
+            exchange,
+            tenant=tenant_of(envelope),
+            cluster=cluster_of(envelope) if isinstance(envelope, Conversation) else None,
+            audit_rate=rate if self.draws(exchange.id, rate) else 0.0,
         )
 
     def draws(self, exchange_id: str, rate: float) -> bool:

@@ -35,7 +35,7 @@ async def test_an_error_has_status_and_shape_of_openai(case: str) -> None:
 class Defective(MemoryStore):
     """A store with a bug."""
 
-    def add_feedback(self, feedback: object) -> bool:
+    def find(self, address: object) -> str | None:
         raise RuntimeError("a secret from the inside")
 
 

@@ -51,6 +51,42 @@ async def test_feedback_says_with_which_key_it_came() -> None:
     assert (reply.status_code, graded.feedback.key, graded.feedback.labeller) == (200, "team-a", "")
 
 
+KEYS = "".join(
+    f'[keys.{name}]\nhash = "sha256:{hashlib.sha256(name.encode()).hexdigest()}"\n{more}\n'
+    for name, more in (("team-a", ""), ("team-b", ""), ("labels", 'feedback = "any"'))
+)
+
+
+async def test_a_key_judges_its_own_replies_only() -> None:
+    """Another key learns nothing of the exchange; a key for people who label may judge any."""
+    async with served(FakeUpstream(lambda body: "4"), CONFIG + KEYS) as gateway:
+        gateway.client.headers["authorization"] = "Bearer team-a"
+        exchange_id = await answered(gateway)
+        statuses = []
+        for key in ("team-a", "team-b", "labels"):
+            gateway.client.headers["authorization"] = f"Bearer {key}"
+            reply = await gateway.client.post(PATH, json={"id": exchange_id, "correct": True, "labeller": "ann"})
+            statuses.append(reply.status_code)
+        (graded,) = gateway.services.store.graded("arithmetic", limit=9)
+    assert statuses == [200, 404, 200]
+    assert (graded.feedback.key, graded.feedback.labeller) == ("labels", "ann")
+
+
+async def test_feedback_finds_a_reply_by_the_client_s_own_name() -> None:
+    """``ref`` is the request's ``x-client-request-id``; the answer says the exchange's id."""
+    async with served(FakeUpstream(lambda body: "4"), CONFIG + KEYS) as gateway:
+        gateway.client.headers["authorization"] = "Bearer team-a"
+        named = {"x-client-request-id": "order-17"}
+        asked_ = await gateway.client.post("/v1/chat/completions", json=asked(), headers=named)
+        reply = await gateway.client.post(PATH, json={"ref": "order-17", "expected": 4})
+        unknown = await gateway.client.post(PATH, json={"ref": "order-18", "expected": 4})
+        gateway.client.headers["authorization"] = "Bearer team-b"
+        foreign = await gateway.client.post(PATH, json={"ref": "order-17", "expected": 4})
+    assert reply.json() == {"id": asked_.json()["id"], "object": "feedback", "stored": True}
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "ref")
+    assert foreign.status_code == 404
+
+
 async def test_an_unknown_id_is_404() -> None:
     """An id that no exchange has names itself as the parameter."""
     async with served(FakeUpstream(lambda body: "4")) as gateway:
@@ -94,6 +130,14 @@ WRONG: dict[str, tuple[bytes, str | None]] = {
     "an infinite number": (b'{"id":"a","expected":1e999}', "expected"),
     "a misspelt key": (b'{"id":"a","corect":true}', "corect"),
     "no opinion": (b'{"id":"a","comment":"hm"}', None),
+    "a huge number": (b'{"id":"a","expected":1' + b"0" * 400 + b"}", "expected"),
+    "a huge number inside": (b'{"id":"a","expected":{"x":[1e305]}}', "expected"),
+    "not a number": (b'{"id":"a","expected":NaN}', None),
+    "nesting": (b'{"id":"a","expected":' + b"[" * 60 + b"]" * 60 + b"}", "expected"),
+    "no exchange": (b'{"correct":true}', "id"),
+    "two exchanges": (b'{"id":"a","ref":"b","correct":true}', "id"),
+    "a long comment": (b'{"id":"a","correct":true,"comment":"' + b"x" * 20_001 + b'"}', "comment"),
+    "a long name": (b'{"id":"a","correct":true,"labeller":"' + b"x" * 201 + b'"}', "labeller"),
     "deep nesting": (b'{"id":"a","expected":' + b"[" * 20_000 + b"]" * 20_000 + b"}", None),
 }
 

@@ -1,12 +1,14 @@
 """The values of the domain: what is derived from them, and that they stay as they were made."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from gateway.domain import Rule, RuleSet, Usage
+from gateway.domain import MAX_DEPTH, Feedback, Rule, RuleSet, Usage, excess
 from gateway.teaching import DecisionRule, Example, Worksheet
 
 USAGES = st.builds(Usage, prompt_tokens=st.integers(0, 10**9), output_tokens=st.integers(0, 10**9))
@@ -102,3 +104,40 @@ def test_a_rule_is_known_by_its_text() -> None:
     assert Rule(text="Work.", reason="a").id == Rule(text="Work.").id == "bc92a1db5e32"
     assert Rule(text="Work!").id != Rule(text="Work.").id
     assert Rule(text="Work.", when="text != ''").id != Rule(text="Work.").id
+
+
+@pytest.mark.parametrize(
+    ("correct", "score", "verdict", "is_correct", "contradictory"),
+    [
+        (None, None, None, None, False), (True, 0.0, 1.0, True, False), (True, None, 0.0, True, True),
+        (False, None, 1.0, False, True), (None, 0.5, 0.0, True, False), (None, 0.4, None, False, False),
+        (None, None, 0.5, True, False), (None, None, 0.2, False, False),
+    ],
+)  # fmt: skip
+def test_a_judgement_is_yes_or_no(
+    correct: bool | None, score: float | None, verdict: float | None, is_correct: bool | None, contradictory: bool
+) -> None:
+    """The client's own word first, then its score, then the grader; a verdict against its word is a contradiction."""
+    feedback = Feedback(exchange_id="a", created=1.0, correct=correct, score=score, verdict=verdict)
+    assert (feedback.is_correct, feedback.is_contradictory) == (is_correct, contradictory)
+
+
+@pytest.mark.parametrize(
+    ("expected", "within"),
+    [
+        (4, True), ("4" * 10**5, True), ({"a": [1, None, True]}, True), (-1e300, True), (10**300, True),
+        (10**400, False), ([[-(10**400)]], False), (float("nan"), False), (float("inf"), False), ({"a": 1e301}, False),
+    ],
+)  # fmt: skip
+def test_expected_answers_have_bounds(expected: Any, within: bool) -> None:
+    """Numbers that a grader can compute with, and no deep nesting."""
+    assert (excess(expected) == "") == within
+
+
+def test_expected_answers_are_not_nested_too_deep() -> None:
+    """At most so many levels."""
+    nested: Any = 1
+    for _ in range(MAX_DEPTH):
+        nested = [nested]
+    assert excess(nested) == ""
+    assert "nested" in excess([nested])

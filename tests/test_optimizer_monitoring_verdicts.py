@@ -58,13 +58,24 @@ async def test_an_expected_answer_gets_a_verdict_that_every_reader_sees(store: S
     assert UNDER_WAY.read(store) == {}
 
 
-async def test_a_judgement_that_says_right_or_wrong_is_left_alone(store: Store, tmp_path: Path) -> None:
-    """The grader is asked only where a client left it open."""
+async def test_a_judgement_that_contradicts_itself_is_seen_and_its_own_word_counts(
+    store: Store, tmp_path: Path
+) -> None:
+    """A reply that is called right beside another expected answer; no judge is asked for that."""
     store.record([exchange(1)])
     say(store, 1, -1, correct=True)
     await graded(store, tmp_path, live())
-    assert verdicts(store) == {"x1": None}
+    assert verdicts(store) == {"x1": 0.0}
     assert [row.correct for row in store.observed(TASK, since=0, limit=9)] == [True]
+    assert [one.exchange_id for one in store.disputed(TASK, limit=9)] == ["x1"]
+
+
+async def test_no_judge_is_asked_where_a_client_says_right_or_wrong(store: Store, tmp_path: Path) -> None:
+    """Judges cost money."""
+    store.record([exchange(1)])
+    say(store, 1, -1, correct=True)
+    await graded(store, tmp_path, live(grader='{ kind = "judge" }'))
+    assert verdicts(store) == {"x1": None} and store.ungraded(limit=9) == []
 
 
 @pytest.mark.parametrize("name", ["fails", "dawdles"])

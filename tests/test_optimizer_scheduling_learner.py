@@ -24,6 +24,19 @@ from optimizer.statistics.alpha_spending import ScheduledTest, next_level
 from tests.fakes import CONFIG, FakeUpstream, services, settings
 from tests.learning import EXTRA, STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
 
+
+class PlanKeeper(MemoryStore):
+    """A store that remembers the plans of ended cycles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plans: list[bytes] = []
+
+    def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
+        self.plans.append(bytes(plan))
+        return super().begin_cycle(task, started, plan)
+
+
 OTHER_TASK = """
 [tasks.other]
 weak = "small"
@@ -247,14 +260,14 @@ async def test_nothing_new_is_learnt_while_a_rule_set_is_on_trial(
 
 async def test_signs_of_failure_begin_a_cycle_and_measure_nothing(tmp_path: Path) -> None:
     """What no one labelled is learnt from; the items of the cycle are those that somebody labelled."""
-    store = MemoryStore()
+    store = PlanKeeper()
     fill(store, 60)
     services_ = made(FakeUpstream(script(strong="I refuse.")), store, learning_settings(data_dir=str(tmp_path)))
     async with learner_on(services_) as learner:
         assert await learner.learn("arithmetic") is not None
         complain(store, 5, now=1001.0, correct=False, source="outcome", comment="empty")
         assert await learner.learn("arithmetic") is not None
-    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.plans[-1])
     assert len(plan.items) == 60 and len(plan.unlabelled) == 5
 
 
@@ -279,7 +292,7 @@ async def test_a_new_model_under_the_weak_ones_name_begins_one_cycle_without_the
     tmp_path: Path,
 ) -> None:
     """Labels stay; what the old model replied says nothing of the new one."""
-    store, upstream = MemoryStore(), FakeUpstream(script(strong="I refuse."))
+    store, upstream = PlanKeeper(), FakeUpstream(script(strong="I refuse."))
     fill(store, 60)
     configured = learning_settings(data_dir=str(tmp_path))
     async with learner_on(made(upstream, store, configured)) as learner:
@@ -289,7 +302,7 @@ async def test_a_new_model_under_the_weak_ones_name_begins_one_cycle_without_the
     async with learner_on(moved(upstream, store, changed, 2000.0)) as learner:
         assert await learner.learn("arithmetic") is not None
         assert await learner.learn("arithmetic") is None
-    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.plans[-1])
     assert len(plan.items) == 60 and plan.seen == {} and plan.unlabelled == ()
 
 
@@ -305,7 +318,7 @@ async def test_expected_answers_alone_begin_a_cycle_where_a_judge_grades(tmp_pat
 
 async def test_a_tenant_that_floods_gets_its_share_of_the_plan(tmp_path: Path) -> None:
     """And the plan remembers who asked what, so that the lint can tell one voice from many."""
-    store = MemoryStore()
+    store = PlanKeeper()
     people = ["ann", "bob", "cid", "dan"]
     for number in range(200):
         text, expected = sums(number)
@@ -320,7 +333,7 @@ async def test_a_tenant_that_floods_gets_its_share_of_the_plan(tmp_path: Path) -
         store.add_feedback(Feedback(exchange_id=f"x{number}", created=1.0, expected=expected))
     async with learner_on(made(FakeUpstream(script()), store, learning_settings(data_dir=str(tmp_path)))) as learner:
         await learner.learn("arithmetic")
-    plan = CyclePlan.decoded(store.cycles("arithmetic", limit=1)[0].plan)
+    plan = CyclePlan.decoded(store.plans[-1])
     asked = Counter(plan.tenants[item.id] for item in plan.items)
     assert len(plan.items) == 80 and sorted(asked.values()) == [20, 20, 20, 20]
 

@@ -8,19 +8,20 @@ import pytest
 from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings
 from gateway.recording import UNKNOWN_RATE, Recorder, audit_rate
-from gateway.routing.conversation import cluster_of
+from gateway.routing.conversation import cluster_of, tenant_digest
 from gateway.routing.route import CompiledSplit, RuleSnapshot
 from tests.fakes import CONFIG, settings
 from tests.test_store_sql import EXCHANGE
 
-CHAT = open_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).encode())
+CHAT = open_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}], "user": "ann"}).encode())
 
 
 def test_a_record_gets_its_cluster_and_the_rate_at_which_it_was_drawn() -> None:
     """An exchange that is not drawn says 0; a request that is no conversation has no cluster."""
     recorder = Recorder(b"secret")
     completed = recorder.completed(EXCHANGE, CHAT, 1.0)
-    assert completed == msgspec.structs.replace(EXCHANGE, cluster=cluster_of(CHAT), audit_rate=1.0)
+    tenant = tenant_digest(["ann"])
+    assert completed == msgspec.structs.replace(EXCHANGE, tenant=tenant, cluster=cluster_of(CHAT), audit_rate=1.0)
     assert recorder.completed(EXCHANGE, CHAT, 0.0).audit_rate == 0.0
     plain = open_embeddings(b'{"model":"m","input":"x"}')
     assert recorder.completed(EXCHANGE, plain, 0.0).cluster is None

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation
 from gateway.formats.responses import open_responses
-from gateway.routing.conversation import bucket, cluster_of, conversation_key
+from gateway.routing.conversation import (
+    bucket,
+    cluster_of,
+    conversation_key,
+    tenant_digest,
+    tenant_in,
+    tenant_of,
+)
+from optimizer.dataset.recorded_request import read_request
 
 FIRST = {"role": "user", "content": "What is 2 + 2?"}
 LATER = [FIRST, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3 + 3?"}]
@@ -57,6 +65,29 @@ def test_a_cluster_is_a_hash_of_the_key() -> None:
     """Equal for the turns of a conversation, short, and without its words."""
     assert cluster_of(chat([FIRST])) == cluster_of(chat(LATER)) != cluster_of(chat(LATER[2:]))
     assert len(cluster_of(chat([FIRST]))) == 16 and int(cluster_of(chat([FIRST])), 16) >= 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "user"),
+    [
+        ({"user": "ann"}, "ann"),
+        ({"safety_identifier": "ann", "user": "bob"}, "ann"),
+        ({"safety_identifier": "", "user": "bob", "metadata": {"user_id": "cat"}}, "bob"),
+        ({"user": 7, "metadata": {"user_id": "cat"}}, "cat"),
+        ({}, None), ({"user": None}, None), ({"metadata": 7}, None), ({"metadata": {"user_id": 7}}, None),
+    ],
+)  # fmt: skip
+def test_the_tenant_is_a_hash_of_the_first_name_given(fields: dict[str, Any], user: str | None) -> None:
+    """Odd values name nobody."""
+    expected = tenant_digest([user]) if user is not None else None
+    assert tenant_of(chat([FIRST], **fields)) == expected
+    assert tenant_in(json.dumps(fields).encode()) == expected
+    assert read_request(json.dumps({"messages": [FIRST], **fields}).encode()).tenant == expected
+
+
+def test_an_unreadable_request_has_no_tenant() -> None:
+    """As recorded by an earlier version, or by nobody."""
+    assert tenant_in(b"") is tenant_in(b"[]") is tenant_in(b"\xff") is None
 
 
 @pytest.mark.parametrize("field", ["prompt_cache_key", "conversation", "previous_response_id"])

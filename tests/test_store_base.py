@@ -20,7 +20,10 @@ from gateway.domain import (
     Usage,
 )
 from gateway.errors import Conflict, NotFound
-from gateway.store.base import MAX_FEEDBACK, Audited, Graded, Store, TaskCounts
+from gateway.routing.conversation import tenant_digest
+from gateway.store.base import MAX_FEEDBACK, MAX_FEEDBACK_OF_ALL, Audited, Disputed, Graded, Store, TaskCounts
+from gateway.store.selection import Address, Selection
+from gateway.teaching import Example
 
 
 def exchange(id_: str, **changes: Any) -> Exchange:
@@ -59,6 +62,7 @@ FULL = exchange(
     first_byte_ms=3.25,
     key="team-a",
     ref="order-17",
+    tenant="0123456789abcdef",
     cluster="00ff00ff00ff00ff",
     cost_usd=0.0125,
     audit_rate=0.02,
@@ -142,19 +146,42 @@ def test_feedback_comes_back_as_it_was_given(
 
 
 def test_graded_is_newest_first_and_limited(store: Store) -> None:
-    """The order is that of the requests, not that of the feedback."""
-    store.record([exchange("old", created=1.0), exchange("new", created=3.0), exchange("middle", created=2.0)])
-    for id_ in ("new", "middle", "old"):
+    """In the order of recording; beyond the limit the exchanges stay out whose feedback came first."""
+    store.record([exchange("a", created=1.0), exchange("b", created=3.0), exchange("c", created=2.0)])
+    for id_ in ("b", "c", "a"):
         store.add_feedback(feedback(id_))
-    assert [graded.exchange.id for graded in store.graded("sums", limit=2)] == ["new", "middle"]
+    assert [graded.exchange.id for graded in store.graded("sums", limit=9)] == ["c", "b", "a"]
+    assert [graded.exchange.id for graded in store.graded("sums", limit=2)] == ["c", "a"]
 
 
 def test_graded_holds_the_latest_feedback_once(store: Store) -> None:
-    """Of several feedbacks the newest counts; of two with the same time, the one that came later."""
-    store.record([exchange("a", created=2.0), exchange("b", created=1.0)])
-    for id_, created, comment in [("a", 5.0, "newest"), ("a", 4.0, "older"), ("b", 4.0, "first"), ("b", 4.0, "second")]:
+    """Of several feedbacks the last to arrive counts, whatever the clock said."""
+    store.record([exchange("a"), exchange("b")])
+    for id_, created, comment in [("a", 5.0, "first"), ("a", 4.0, "last"), ("b", 4.0, "first"), ("b", 4.0, "second")]:
         store.add_feedback(feedback(id_, created=created, comment=comment))
-    assert [graded.feedback.comment for graded in store.graded("sums", limit=10)] == ["newest", "second"]
+    assert [graded.feedback.comment for graded in store.graded("sums", limit=10)] == ["second", "last"]
+
+
+YEAR_S = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("jump", [YEAR_S, -YEAR_S], ids=["forward", "back"])
+def test_a_clock_that_jumps_hides_no_exchange(store: Store, jump: float) -> None:
+    """Five exchanges are dated a year off; every reader sees them among their neighbours, and the later ones too."""
+    now = 2 * YEAR_S
+    for number in range(15):
+        off = jump if 5 <= number < 10 else 0.0
+        store.record([exchange(f"x{number:02}", created=now + number + off, audit_rate=1.0)])
+        store.add_feedback(feedback(f"x{number:02}", created=now + number + off))
+    ids = [f"x{number:02}" for number in range(15)]
+    assert [one.id for one in store.observed("sums", since=now, limit=20)] == ids
+    assert [one.exchange.id for one in store.audited("sums", since=now, limit=20)] == ids[::-1]
+    for limit in (4, 12):
+        assert [one.id for one in store.observed("sums", since=now, limit=limit)] == ids[-limit:]
+        assert [one.exchange.id for one in store.audited("sums", since=now, limit=limit)] == ids[::-1][:limit]
+        assert [one.exchange.id for one in store.graded("sums", limit=limit)] == ids[::-1][:limit]
+        assert [one.id for one in store.answered("sums", arm="weak", limit=limit)] == ids[::-1][:limit]
+    assert [one.id for one in store.recorded(0, limit=20)[0]] == ids
 
 
 def test_graded_leaves_out_what_nothing_can_be_learnt_from(store: Store) -> None:
@@ -179,8 +206,8 @@ def test_the_answers_of_an_arm_are_newest_first_and_whole(store: Store) -> None:
     store.record(
         [
             exchange("old", arm="strong", created=1.0),
-            exchange("new", arm="strong", created=3.0, reply="4"),
             exchange("middle", arm="strong", created=2.0),
+            exchange("new", arm="strong", created=3.0, reply="4"),
             exchange("weak"),
             exchange("failed", arm="strong", status="error"),
             exchange("other", arm="strong", task="other"),
@@ -291,13 +318,14 @@ def test_tasks_are_activated_apart(store: Store) -> None:
 
 
 def test_a_cycle_is_open_until_it_ends(store: Store) -> None:
-    """It comes back with its plan, and with its outcome once it has one."""
+    """It comes back with its plan, and with its outcome in place of it once it has ended."""
     begun = store.begin_cycle("sums", 1.0, msgspec.Raw(b'{"items":3}'))
     assert (begun.task, begun.started, begun.plan, begun.ended) == ("sums", 1.0, b'{"items":3}', None)
     assert store.open_cycle("sums") == begun
     store.end_cycle(begun.id, 2.0, b'{"verdict":"better"}')
     assert store.open_cycle("sums") is None
-    assert store.cycles("sums", limit=5) == [msgspec.structs.replace(begun, ended=2.0, outcome=b'{"verdict":"better"}')]
+    (ended,) = store.cycles("sums", limit=5)
+    assert ended == msgspec.structs.replace(begun, ended=2.0, outcome=b'{"verdict":"better"}', plan=b"{}")
 
 
 def test_cycles_are_newest_first_and_per_task(store: Store) -> None:
@@ -333,8 +361,9 @@ def test_a_client_s_word_counts_before_a_shadow_s_and_that_before_an_outcome_s(s
         feedback("a", created=2.0, correct=False),
     ):
         assert store.add_feedback(said)
-        counts = feedback("a", created=3.0, correct=True) if said.created < 3.0 else said
-        assert store.graded("sums", limit=10)[0].feedback == counts
+        assert store.graded("sums", limit=10)[0].feedback == said
+    assert store.add_feedback(feedback("a", created=9.0, source="outcome"))
+    assert store.graded("sums", limit=10)[0].feedback == feedback("a", created=2.0, correct=False)
 
 
 @pytest.mark.parametrize("source", ["shadow", "outcome"])
@@ -431,19 +460,17 @@ def test_forgetting_moves_no_position(store: Store) -> None:
 
 
 def test_what_waits_for_the_grader_is_oldest_first_and_of_every_task(store: Store) -> None:
-    """Feedback that gives only the expected answer; a client's yes, no or score needs no grader."""
+    """Expected answers of people, also beside a yes or no: only the verdict shows a contradiction."""
     store.record([exchange("a"), exchange("b", task="other", created=3.0), exchange("c")])
-    waiting = [feedback("a", correct=None, expected=5), feedback("b", created=3.0, correct=None, expected={"x": [1]})]
-    for given_ in (
-        *waiting,
-        feedback("c", created=4.0, correct=None, expected=4),
-        feedback("c", correct=False, expected=5),
-        feedback("c", correct=None, score=0.5, expected=5),
-        feedback("c"),
-    ):
+    waiting = [
+        feedback("a", created=9.0, correct=None, expected=5),
+        feedback("b", correct=None, expected={"x": [1]}),
+        feedback("c", correct=True, expected=5, source="label"),
+    ]
+    for given_ in (*waiting, feedback("c"), feedback("c", expected=5, source="shadow")):
         assert store.add_feedback(given_)
-    assert [graded.feedback for graded in store.ungraded(limit=2)] == waiting
-    assert [graded.exchange.id for graded in store.ungraded(limit=9)] == ["a", "b", "c"]
+    assert [graded.feedback for graded in store.ungraded(limit=2)] == waiting[:2]
+    assert [graded.feedback for graded in store.ungraded(limit=9)] == waiting
     assert store.ungraded(limit=9)[1].exchange == exchange("b", task="other", created=3.0)
 
 
@@ -452,7 +479,7 @@ def test_a_verdict_is_stored_beside_the_feedback(store: Store, verdict: float | 
     """With its time, for every judgement with that expected answer; and nothing waits for the grader twice."""
     store.record([exchange("a"), exchange("b")])
     given_ = feedback("a", correct=None, expected={"x": 5.5})
-    for other in (given_, feedback("a", created=3.0, expected={"x": 5.5}), feedback("a", correct=None, expected=6)):
+    for other in (feedback("a", correct=None, expected=6), feedback("a", created=3.0, expected={"x": 5.5}), given_):
         store.add_feedback(other)
     store.add_feedback(feedback("b", correct=None, expected={"x": 5.5}))
     assert store.put_verdict(given_, verdict, at=7.0)
@@ -466,7 +493,7 @@ def test_a_verdict_is_stored_beside_the_feedback(store: Store, verdict: float | 
 
 def test_a_verdict_is_what_is_observed_of_a_mere_correction(store: Store) -> None:
     """A client that says only what would have been right is heard as one that says wrong."""
-    facts = {"cluster": "c1", "key": "team-a", "cost_usd": 0.5, "audit_rate": 0.1}
+    facts = {"cluster": "c1", "key": "team-a", "tenant": "t1", "cost_usd": 0.5, "audit_rate": 0.1}
     store.record([exchange("a", **facts)])
     store.add_feedback(feedback("a", correct=None, expected=5, key="team-b", labeller="ann"))
     (before,) = store.observed("sums", since=0.0, limit=9)
@@ -502,7 +529,144 @@ def test_the_audit_sample_comes_back_newest_first_labelled_or_not(store: Store) 
     assert [len(one.feedback) for one in store.audited("sums", since=1.0, limit=9)] == [0, 0, 1, 0]
 
 
-def test_lanes_are_what_the_histories_come_to(store: Store) -> None:
+def test_contradictory_judgements_are_shown(store: Store) -> None:
+    """Of two people, and of one with itself; a shadow or an outcome contradicts nobody."""
+    store.record([exchange(id_) for id_ in ("two", "itself", "agreed", "machine")])
+    two = [feedback("two", correct=True, key="a"), feedback("two", correct=False, key="b", source="label")]
+    itself = feedback("itself", correct=True, expected=5)
+    for given_ in (
+        *two, itself,
+        feedback("agreed", correct=False), feedback("agreed", correct=None, score=0.2),
+        feedback("machine", correct=True), feedback("machine", correct=False, source="outcome"),
+    ):  # fmt: skip
+        assert store.add_feedback(given_)
+    assert store.disputed("sums", limit=9) == [Disputed(exchange_id="two", feedback=tuple(two))]
+    store.put_verdict(itself, 0.0, at=3.0)
+    assert [one.exchange_id for one in store.disputed("sums", limit=9)] == ["itself", "two"]
+    assert [one.exchange_id for one in store.disputed("sums", limit=1)] == ["itself"]
+    assert store.disputed("other", limit=9) == []
+
+
+def test_an_exchange_is_found_by_id_or_by_the_client_s_own_name(store: Store) -> None:
+    """By its own key; of several with one name the newest; never a shadow."""
+    store.record([
+        exchange("a", key="team-a", ref="r"), exchange("b", key="team-b", ref="r"),
+        exchange("a2", key="team-a", ref="r"), exchange("free", ref="free"),
+        exchange("shadow-a", key="team-a", arm="shadow", ref="r"),
+    ])  # fmt: skip
+    assert store.find(Address(id="a", key="team-a")) == "a"
+    assert store.find(Address(id="a", key="team-b")) is store.find(Address(id="a")) is None
+    assert store.find(Address(id="a", key="team-b", any_key=True)) == "a"
+    assert store.find(Address(ref="r", key="team-a")) == "a2"
+    assert store.find(Address(ref="r", key="team-b")) == "b"
+    assert store.find(Address(ref="free", key="team-b")) == "free"
+    assert store.find(Address(id="shadow-a", key="team-a")) is None
+    assert store.find(Address(ref="x")) is store.find(Address(id="x")) is store.find(Address()) is None
+
+
+def test_senders_are_counted_apart(store: Store) -> None:
+    """A key or a labeller that floods an exchange leaves room for others, up to a bound for all of them."""
+    store.record([exchange("a")])
+    for _ in range(MAX_FEEDBACK):
+        store.add_feedback(feedback("a", key="noisy"))
+    with pytest.raises(Conflict):
+        store.add_feedback(feedback("a", key="noisy"))
+    assert store.add_feedback(feedback("a", key="noisy", labeller="ann"))
+    assert store.add_feedback(feedback("a", key="calm"))
+    for number in range(MAX_FEEDBACK_OF_ALL - MAX_FEEDBACK - 2):
+        store.add_feedback(feedback("a", labeller=f"l{number}"))
+    with pytest.raises(Conflict):
+        store.add_feedback(feedback("a", key="another"))
+
+
+NAMED = b'{"messages":[],"user":"ann"}'
+
+
+def test_exchanges_are_selected_by_id_key_or_end_user(store: Store) -> None:
+    """Also where an earlier version recorded no tenant, however the name was written; in pages."""
+    store.record([
+        exchange("by id"), exchange("by key", key="team-a"), exchange("by tenant", tenant=tenant_digest(["ann"])),
+        exchange("old", request=NAMED), exchange("old too", request=b'{"user":"\\u00e9"}'),
+        exchange("said", request=b'{"messages":[{"content":"ann"}],"user":"bob"}'), exchange("other"),
+    ])  # fmt: skip
+
+    def selected(**chosen: Any) -> list[str]:
+        ids: list[str] = []
+        after = 0
+        while True:
+            page, position = store.select(Selection(**chosen), after, limit=1)
+            ids += [one.id for one in page]
+            if position == after:
+                return ids
+            after = position
+
+    assert selected(ids=frozenset({"by id", "nowhere"})) == ["by id"]
+    assert selected(key="team-a") == ["by key"]
+    assert selected(user="ann") == ["by tenant", "old"]
+    assert selected(user="é") == ["old too"]
+    assert selected(user="ann", key="team-a") == ["by key", "by tenant", "old"]
+    assert selected(user="nobody") == selected() == []
+
+
+def test_what_is_deleted_is_gone_with_feedback_and_shadow(store: Store) -> None:
+    """Of the exchange recorded last an empty row stays, so that no position is given twice."""
+    private = {"request": NAMED, "reply": "secret", "key": "k", "ref": "r", "tenant": "t", "cluster": "c"}
+    store.record([exchange("a", **private), exchange("shadow-a", arm="shadow", **private), exchange("b", **private)])
+    for id_ in ("a", "b"):
+        store.add_feedback(feedback(id_, expected="secret"))
+    store.add_feedback(feedback("shadow-a", source="shadow", expected="secret"))
+    _, end = store.recorded(0, limit=9)
+    assert store.delete(["a", "b", "nowhere"]) == 2
+    assert store.exchange("a") is store.exchange("shadow-a") is None
+    assert store.exchange("b") == exchange("b", request=b"{}", reply=None)
+    assert store.graded("sums", limit=9) == store.ungraded(limit=9) == []
+    store.record([exchange("c")])
+    assert [one.id for one in store.recorded(end, limit=9)[0]] == ["c"]
+    store.flush_deleted()
+
+
+def test_examples_are_taken_out_of_every_version(store: Store) -> None:
+    """The history says so, and the revision that gateways follow grows."""
+    example = Example(question="q", answer="a", origin="x1", key="team-a")
+    other = Example(question="q2", answer="a2", origin="x2")
+    first = store.publish(msgspec.structs.replace(RULES, examples=(example, other)))
+    second = store.publish(msgspec.structs.replace(RULES, examples=(other,)))
+    store.activate(Activation(task="sums", version=1, created=1.0, by="t"))
+    store.activate(Activation(task="sums", version=2, created=1.0, by="t", kind="canary", share=0.5))
+    before = store.revision()
+    (changed,) = store.redact(lambda one: one.origin == "x1", now=2.0, by="forget", why="asked for")
+    assert changed == msgspec.structs.replace(first, examples=(other,)) == store.rule_set("sums", 1)
+    assert store.rule_set("sums", 2) == second
+    assert store.history("sums")[-1] == Activation(
+        task="sums", version=1, created=2.0, by="forget", why="asked for", kind="redaction"
+    )
+    assert store.revision() > before
+    assert store.traffic_splits()["sums"] == TrafficSplit(live=changed, canary=second, canary_share=0.5)
+    assert store.redact(lambda one: one.origin == "x1", now=3.0, by="forget", why="") == []
+
+
+def test_cycles_lose_the_texts_of_requests(store: Store) -> None:
+    """A plan when its cycle ends; an outcome's examples when they are too old, and then an open cycle is ended."""
+    outcome = (
+        b'{"task":"sums","note":"better","spent":["i1"],"fixed_examples":[{"input":"secret"}],"broken_examples":[]}'
+    )
+    ended, young = (store.begin_cycle("sums", started, b'{"items":"secret"}') for started in (1.0, 9.0))
+    for cycle in (ended, young):
+        store.end_cycle(cycle.id, cycle.started + 1, outcome)
+    store.begin_cycle("sums", 3.0, b'{"items":"secret"}')
+    store.begin_cycle("other", 3.0, b'{"items":"secret"}')
+    assert {cycle.plan for cycle in store.cycles("sums", limit=9) if cycle.ended} == {b"{}"}
+    assert store.redact_cycles(5.0, tasks=["sums"]) == 2
+    assert store.open_cycle("sums") is None and store.open_cycle("other") is not None
+    redacted = {cycle.started: cycle for cycle in store.cycles("sums", limit=9)}
+    assert redacted[9.0].outcome == outcome
+    assert msgspec.json.decode(redacted[1.0].outcome or b"") == {"task": "sums", "note": "better", "spent": ["i1"]}
+    assert b"secret" not in (redacted[3.0].plan + (redacted[3.0].outcome or b""))
+    assert store.redact_cycles(5.0) == 1
+    assert store.redact_cycles(5.0) == 0
+
+
+def test_traffic_splits_are_what_the_histories_come_to(store: Store) -> None:
     """Live, on trial, and shares, for every task that has a history; the kill switch is no task."""
     for _ in range(2):
         store.publish(RULES)
@@ -565,8 +729,8 @@ def test_what_belongs_to_no_task_comes_back_newest_first(store: Store) -> None:
     store.record(
         [
             exchange("old", created=1.0, **plain),
-            exchange("new", created=3.0, **plain),
             exchange("mid", created=2.0, **plain),
+            exchange("new", created=3.0, **plain),
             exchange("failed", status="error", **plain),
             exchange("objected", task=None, request=b"{}"),
             exchange("claimed", request=body),

@@ -1,10 +1,24 @@
 """Values as rows, and back: nothing is lost on the way."""
 
+import json
+from typing import Any
+
 import msgspec
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage
-from gateway.store.rows import exchange_of, exchange_row, rule_set_of, rule_set_row
+from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage, excess
+from gateway.store.rows import (
+    decode_expected,
+    encode_expected,
+    exchange_of,
+    exchange_row,
+    json_texts,
+    rule_set_of,
+    rule_set_row,
+    stored_texts,
+)
 from gateway.store.schema import exchanges
 from gateway.teaching import DecisionRule, Example, Worksheet
 from tests.test_store_sql import EXCHANGE
@@ -20,6 +34,26 @@ def test_an_exchange_comes_back_from_its_row(exchange: Exchange) -> None:
     row = exchange_row(exchange)
     assert set(row) == set(exchanges.c.keys())
     assert exchange_of(row) == exchange
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 400, '{"x":[-1' + "0" * 400 + "]}", "[" * 60 + "]" * 60, "{", ""])
+def test_an_expected_answer_out_of_bounds_is_read_as_text(text: str) -> None:
+    """Earlier versions stored any number and any depth; no reader may fail on them."""
+    assert decode_expected(text) == text
+    assert text in stored_texts(text)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats(-1e300, 1e300) | st.text(), st.lists))
+def test_an_expected_answer_comes_back_from_its_text(expected: Any) -> None:
+    """Whatever it is, within the bounds."""
+    assume(not excess(expected))
+    assert decode_expected(encode_expected(expected)) == expected
+
+
+@pytest.mark.parametrize("text", ["ann", 'é"\n', "日本"])
+def test_json_texts_hold_every_way_to_write_a_string(text: str) -> None:
+    """With letters, and with escapes."""
+    assert {msgspec.json.encode(text), json.dumps(text).encode()} == json_texts(text)
 
 
 def test_a_rule_set_comes_back_with_its_version() -> None:

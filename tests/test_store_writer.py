@@ -14,6 +14,7 @@ import pytest
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
 from gateway.store.memory import MemoryStore
+from gateway.store.selection import Address
 from gateway.store.spool import Spool
 from gateway.store.sql import SqlStore
 from gateway.store.writer import Writer
@@ -233,16 +234,25 @@ async def test_feedback_follows_the_exchange_it_speaks_of(store: MoodyStore) -> 
         said = asyncio.create_task(writer.feedback(feedback("a")))
         await asyncio.sleep(0)
         writer.put(exchange("b"))
-        assert await said is True
+        assert await said == "a"
         assert await asyncio.to_thread(writer.flush, PATIENCE_S)
     assert store.asked == ["a", "feedback on a", "b"]
     assert [graded.feedback for graded in store.graded("sums", limit=9)] == [feedback("a")]
 
 
-async def test_feedback_on_an_unknown_exchange_is_false(store: MoodyStore) -> None:
+async def test_feedback_on_an_unknown_exchange_has_no_id(store: MoodyStore) -> None:
     """The store's answer comes through."""
     with writing(store) as writer:
-        assert await writer.feedback(feedback("nowhere")) is False
+        assert await writer.feedback(feedback("nowhere")) is None
+
+
+async def test_feedback_finds_the_exchange_by_the_client_s_own_name(store: MoodyStore) -> None:
+    """Behind everything queued before it; the answer is the exchange's id."""
+    with writing(store) as writer:
+        writer.put(exchange("a", ref="order-17"))
+        assert await writer.feedback(feedback(""), Address(ref="order-17")) == "a"
+        assert await writer.feedback(feedback(""), Address(ref="order-18")) is None
+    assert [graded.feedback for graded in store.graded("sums", limit=9)] == [feedback("a")]
 
 
 async def test_feedback_is_acknowledged_only_once_it_is_stored(store: MoodyStore) -> None:
@@ -258,7 +268,7 @@ async def test_feedback_is_acknowledged_only_once_it_is_stored(store: MoodyStore
         await asyncio.wait([said], timeout=0.02)
         assert not said.done()
         store.gate.set()
-        assert await said is True
+        assert await said == "a"
     assert len(store.graded("sums", limit=9)) == 1
 
 
@@ -271,7 +281,7 @@ async def test_feedback_survives_a_short_outage(store: MoodyStore) -> None:
         said = asyncio.create_task(writer.feedback(feedback("a")))
         assert await asyncio.to_thread(store.refused.wait, PATIENCE_S)
         store.down = False
-        assert await said is True
+        assert await said == "a"
     assert store.counts()["sums"].feedback == 1
 
 

@@ -1,4 +1,8 @@
-"""``POST /v1/feedback``: a client's judgement of a reply, by the reply's ``id``. Acknowledged once it is stored."""
+"""``POST /v1/feedback``: a client's judgement of a reply. Acknowledged once it is stored.
+
+The client names the reply by its ``id``, or by its own ``x-client-request-id``. A key judges its own replies only,
+unless its section says ``feedback = "any"``.
+"""
 
 import asyncio
 import re
@@ -7,12 +11,15 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
+from msgspec import Meta
 
 from gateway.api.gate import holder_of
-from gateway.domain import Feedback
-from gateway.errors import BadRequest, NotFound
+from gateway.auth import Holder
+from gateway.domain import Feedback, excess
+from gateway.errors import BadRequest, NotFound, shown
 from gateway.formats.json_values import ValueCount
 from gateway.services import Services
+from gateway.store.selection import Address
 
 _MAX_BODY = 10**6
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
@@ -20,13 +27,15 @@ _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
 
 
 class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body: ``id`` and at least one of ``correct``, ``score`` (0..1) and ``expected``."""
+    """The body: ``id`` or ``ref``, and at least one of ``correct``, ``score`` (0..1) and ``expected``."""
 
-    id: str
+    id: str | None = None
+    ref: str | None = None
     correct: bool | None = None
-    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    score: Annotated[float, Meta(ge=0, le=1)] | None = None
     expected: Any = msgspec.UNSET
-    comment: str | None = None
+    comment: Annotated[str, Meta(max_length=20_000)] | None = None
+    labeller: Annotated[str, Meta(max_length=200)] = ""
 
 
 _PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")
@@ -35,8 +44,8 @@ _PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")
 _body = msgspec.json.Decoder(FeedbackBody)
 
 
-def parse(body: bytes, created: float, key: str | None = None) -> Feedback:
-    """Decode feedback sent with the key named ``key``. Raises ``BadRequest`` with the wrong field."""
+def parse(body: bytes, created: float, holder: Holder | None = None) -> tuple[Feedback, Address]:
+    """Decode feedback by the holder of a key. Raises ``BadRequest`` with the wrong field."""
     try:
         given = _body.decode(body)
     except msgspec.ValidationError as error:
@@ -45,41 +54,57 @@ def parse(body: bytes, created: float, key: str | None = None) -> Feedback:
         raise BadRequest(message, param=place[1] if place else None) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"We could not parse the JSON body of your request: {error}") from None
-    if given.expected is None:
-        raise BadRequest("'expected' must not be null: leave it out if it is not known.", param="expected")
-    expected = None if given.expected is msgspec.UNSET else given.expected
-    if given.correct is None and given.score is None and expected is None:
-        raise BadRequest("Give at least one of 'correct', 'score' and 'expected'.")
-    return Feedback(
-        exchange_id=given.id,
+    if (given.id is None) == (given.ref is None):
+        raise BadRequest("Give either 'id' or 'ref'.", param="id")
+    key = holder.name if holder is not None else None
+    any_key = holder is None or holder.any_feedback
+    feedback = Feedback(
+        exchange_id=given.id or "",
         created=created,
         correct=given.correct,
         score=given.score,
-        expected=expected,
+        expected=_expected(given.expected),
         comment=given.comment,
         key=key,
+        labeller=given.labeller,
     )
+    if feedback.correct is None and feedback.score is None and feedback.expected is None:
+        raise BadRequest("Give at least one of 'correct', 'score' and 'expected'.")
+    return feedback, Address(id=given.id, ref=given.ref, key=key, any_key=any_key)
+
+
+def _expected(given: Any) -> Any:
+    """Return the expected answer; ``None`` for a missing one."""
+    if given is None:
+        raise BadRequest("'expected' must not be null: leave it out if it is not known.", param="expected")
+    if given is msgspec.UNSET:
+        return None
+    if exceeded := excess(given):
+        raise BadRequest(f"'expected' is out of bounds: {exceeded}.", param="expected")
+    return given
 
 
 @post("/v1/feedback", status_code=200, request_max_body_size=_MAX_BODY)
 async def give_feedback(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Response[dict[str, Any]]:
-    """Store feedback. Answers 404 for an unknown id."""
-    holder = holder_of(request.scope)
+    """Store feedback. Answers 404 for an unknown exchange, and for one of another key."""
     body = await request.body()
     ValueCount(services.settings.server.max_json_values).feed(body)
-    feedback = parse(body, services.wall_clock(), holder.name if holder is not None else None)
-    if not await _stored(services, feedback):
-        raise NotFound(f"There is no exchange {feedback.exchange_id!r}.", param="id", code="exchange_not_found")
-    return Response({"id": feedback.exchange_id, "object": "feedback", "stored": True})
+    feedback, address = parse(body, services.wall_clock(), holder_of(request.scope))
+    id_ = await _stored(services, feedback, address)
+    if id_ is None:
+        param, name = ("id", address.id) if address.id is not None else ("ref", address.ref)
+        raise NotFound(f"There is no exchange {shown(str(name))!r}.", param=param, code="exchange_not_found")
+    return Response({"id": id_, "object": "feedback", "stored": True})
 
 
-async def _stored(services: Services, feedback: Feedback) -> bool:
-    """Store feedback; return whether the exchange is known. Another worker may still be writing the exchange."""
+async def _stored(services: Services, feedback: Feedback, address: Address) -> str | None:
+    """Store feedback; return the exchange's id. Another worker may still be writing the exchange."""
     pauses = _PAUSES_S if services.settings.server.workers > 1 else ()
     for pause in pauses:
-        if await services.writer.feedback(feedback):
-            return True
+        id_ = await services.writer.feedback(feedback, address)
+        if id_ is not None:
+            return id_
         await asyncio.sleep(pause)
-    return await services.writer.feedback(feedback)
+    return await services.writer.feedback(feedback, address)

@@ -6,16 +6,33 @@ grows, and upstreams' prompt caches keep hitting. Nothing is stored: the bucket 
 
 import functools
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from gateway.formats.envelope import Conversation
+import msgspec
+from msgspec import Raw
+
+from gateway.errors import BadRequest
+from gateway.formats.envelope import Conversation, Envelope, decode_object
 
 _KEYS = ("prompt_cache_key", "conversation", "previous_response_id")
 """Fields by which a client itself says what belongs together; the last one at least keeps two turns together."""
+_USERS = ("safety_identifier", "user")
+"""Fields with the client's name for its end user; ``metadata.user_id`` is the third."""
 _HALF = 512
 """Bytes at each end of a first message that are looked at: instructions that many requests share, and then a text of
 each, or the other way round."""
+
+
+T = TypeVar("T")
+
+
+class _Metadata(msgspec.Struct):
+    user_id: Any = None
+
+
+_text = msgspec.json.Decoder(str)
+_metadata = msgspec.json.Decoder(_Metadata)
 
 
 def conversation_key(envelope: Conversation) -> bytes:
@@ -35,11 +52,20 @@ def cluster_of(envelope: Conversation) -> str:
     return hashlib.blake2b(conversation_key(envelope), digest_size=8).hexdigest()
 
 
-def tenant_of(envelope: Conversation) -> str | None:
-    """Return 16 hex digits for the end user on whose behalf a client asks; ``None`` if the client names nobody."""
-    metadata = envelope.value("metadata")
-    user = metadata.get("user_id") if isinstance(metadata, dict) else None
-    return tenant_digest([envelope.value("safety_identifier"), envelope.value("user"), user])
+def tenant_of(envelope: Envelope) -> str | None:
+    """Return 16 hex digits for the end user behind a request; ``None`` if the client names nobody.
+
+    Read from ``safety_identifier``, ``user`` or ``metadata.user_id``, in this order.
+    """
+    return _tenant(envelope.fields)
+
+
+def tenant_in(request: bytes) -> str | None:
+    """Return the tenant of a recorded request; ``None`` for an unreadable one."""
+    try:
+        return _tenant(decode_object(request))
+    except BadRequest:
+        return None
 
 
 def tenant_digest(names: Sequence[Any]) -> str | None:
@@ -48,6 +74,19 @@ def tenant_digest(names: Sequence[Any]) -> str | None:
     if first is None:
         return None
     return hashlib.sha256(b"tenant\n" + first.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _tenant(fields: Mapping[str, Raw]) -> str | None:
+    metadata = _decoded(_metadata, fields.get("metadata"))
+    named = [_decoded(_text, fields.get(name)) for name in _USERS]
+    return tenant_digest([*named, metadata.user_id if metadata is not None else None])
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], given: Raw | None) -> T | None:
+    try:
+        return None if given is None else decoder.decode(given)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def bucket(key: bytes, salt: str) -> float:

@@ -81,6 +81,8 @@ def describe(decision: Activation) -> str:
             return f"{version_name(decision.version)} is on trial with {decision.share:.0%} of the conversations"
         case "share":
             return f"the weak model gets {decision.share:.0%} of the conversations"
+        case "redaction":
+            return f"{version_name(decision.version)} lost the examples of deleted exchanges"
         case "audit":
             return f"{decision.share:.0%} of the exchanges are drawn into the audit sample"
     return f"injection is {'on' if decision.share else 'off'}"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 from msgspec.structs import force_setattr
@@ -46,6 +46,11 @@ class Key(Section, frozen=True):
             " `fallbacks`)."
         ),
     ] = ()
+
+    feedback: Annotated[
+        Literal["own", "any"],
+        doc("Replies that the key may judge (`POST /v1/feedback`): its `own`, or `any`, for people who label."),
+    ] = "own"
 
     def __post_init__(self) -> None:
         if self.key is not None:

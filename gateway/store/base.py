@@ -4,8 +4,8 @@ All methods block and may be called from any thread; callers on the event loop u
 Each raises ``StoreError`` where the database cannot be reached, is locked for long, or is full.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -22,12 +22,25 @@ from gateway.domain import (
     Usage,
     Value,
 )
+from gateway.store.selection import Address, Selection
+from gateway.teaching import Example
+
+T = TypeVar("T")
 
 MAX_FEEDBACK = 20
-"""Judgements of one exchange that are kept from each source."""
+"""Judgements of one exchange that are kept from each sender: a source, a key and a labeller."""
+MAX_FEEDBACK_OF_ALL = 100
+"""Judgements of one exchange that are kept from all senders."""
 AUTOMATIC: frozenset[Source] = frozenset({"shadow", "outcome"})
 """Sources that look at an exchange once: a second judgement repeats the first."""
 WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): no feedback on it is stored"
+
+
+class Disputed(Value, frozen=True):
+    """An exchange with judgements of people that contradict each other, or themselves, oldest first."""
+
+    exchange_id: str
+    feedback: tuple[Feedback, ...]
 
 
 class Graded(Value, frozen=True):
@@ -56,6 +69,7 @@ class Observed(Value, frozen=True):
     latency_ms: float
     usage: Usage
     key: str | None = None
+    tenant: str | None = None
     cluster: str | None = None
     cost_usd: float | None = None
     audit_rate: float = 0.0
@@ -77,6 +91,17 @@ class TaskCounts(Value, frozen=True):
     last_seen: float | None = None
 
 
+def since_then(rows: Sequence[T], since: float, created: Callable[[T], float]) -> Sequence[T]:
+    """Return the rows since a time, of rows in the order of recording, newest first.
+
+    Only the oldest rows are left out: a row dated too early by a wrong clock stays among its neighbours.
+    """
+    for index in range(len(rows), 0, -1):
+        if created(rows[index - 1]) >= since:
+            return rows[:index]
+    return rows[:0]
+
+
 class Store(Protocol):
     """Exchanges and feedback in, graded exchanges out; rule sets with one active version per task; cycles."""
 
@@ -87,22 +112,30 @@ class Store(Protocol):
         """Add feedback; returns ``False``, and writes nothing, for an unknown exchange. Clients do not know shadows.
 
         Of the sources ``AUTOMATIC`` the first judgement of an exchange is kept, later ones are skipped. Raises
-        ``Conflict`` for an exchange with ``MAX_FEEDBACK`` judgements of the source, and for an exchange kept out of
-        learning.
+        ``Conflict`` for an exchange with ``MAX_FEEDBACK`` judgements of the sender or ``MAX_FEEDBACK_OF_ALL``, and for
+        an exchange kept out of learning.
+        """
+
+    def find(self, address: Address) -> str | None:
+        """Return the id of the exchange at an address, the newest of several; ``None`` without one.
+
+        Shadows have no address.
         """
 
     def exchange(self, exchange_id: str) -> Exchange | None: ...
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
-        """Return the newest ``limit`` exchanges of a task with status ``ok`` and feedback, newest first.
+        """Return up to ``limit`` exchanges of a task with status ``ok`` and feedback, newest first.
 
-        Each comes with the feedback of highest precedence.
+        Each comes with the feedback of highest precedence (``SOURCES``), of several the last to arrive. Beyond
+        ``limit``, exchanges whose feedback arrived first are left out.
         """
 
     def ungraded(self, *, limit: int) -> list[Graded]:
-        """Return up to ``limit`` judgements of any task for the grader, oldest first.
+        """Return up to ``limit`` judgements of people for the grader, of any task, oldest first.
 
-        They have ``expected`` and neither ``correct`` nor ``score``, and the grader was not asked yet.
+        They have ``expected``, and the grader was not asked yet. Some have ``correct`` or ``score`` as well: their
+        verdict shows contradictions.
         """
 
     def put_verdict(self, feedback: Feedback, verdict: float | None, *, at: float) -> bool:
@@ -117,6 +150,9 @@ class Store(Protocol):
         The sample holds labelled and unlabelled exchanges of every status.
         """
 
+    def disputed(self, task: str, *, limit: int) -> list[Disputed]:
+        """Return up to ``limit`` exchanges of a task with contradictory judgements, the newest judgements first."""
+
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         """Return up to ``limit`` exchanges in the order of recording, and the position behind the last of them.
 
@@ -125,6 +161,9 @@ class Store(Protocol):
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
         """Return the newest ``limit`` exchanges of a task since a time, oldest first."""
+
+    def select(self, selection: Selection, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        """Return up to ``limit`` selected exchanges, read on from a position as ``recorded`` does."""
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         """Return the newest ``limit`` exchanges of a task's arm with status ``ok``, newest first."""
@@ -137,6 +176,12 @@ class Store(Protocol):
 
         Returns their number. The exchange recorded last stays at any age: positions are counted from it
         (``recorded``).
+        """
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete exchanges with their feedback and their shadows; returns the number of exchanges.
+
+        Of the exchange recorded last a row without content stays: positions are counted from it (``recorded``).
         """
 
     def counts(self) -> dict[str, TaskCounts]:
@@ -152,6 +197,9 @@ class Store(Protocol):
 
     def rule_sets(self, task: str) -> list[RuleSet]:
         """Return all versions of a task, oldest first."""
+
+    def redact(self, drops: Callable[[Example], bool], *, now: float, by: str, why: str) -> list[RuleSet]:
+        """Take examples out of every stored rule set, noted in its task's history; returns the changed rule sets."""
 
     def activate(self, activation: Activation, *, after: int | None = None) -> None:
         """Append a decision to a task's history in one transaction; it takes effect with that.
@@ -183,7 +231,17 @@ class Store(Protocol):
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         """Open a cycle. An older open cycle of the task stays open; the caller resumes it first."""
 
-    def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None: ...
+    def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
+        """Close a cycle. Its plan, which is full of requests, is deleted."""
+
+    def redact_cycles(self, before: float, *, tasks: Collection[str] | None = None) -> int:
+        """Delete the texts of requests and replies in cycles begun before a time; returns the number of changed cycles.
+
+        Outcomes keep their numbers and rules. An open cycle is ended without a result. ``tasks``: of these only.
+        """
+
+    def flush_deleted(self) -> None:
+        """Let no deleted text stay in the store's files, as far as readers at work permit."""
 
     def open_cycle(self, task: str) -> CycleRecord | None:
         """Return the newest cycle of a task without an end."""

@@ -89,6 +89,12 @@ class Database:
         assert isinstance(compiled, SQLCompiler)
         return compiled
 
+    def truncate_log(self) -> None:
+        """Write the write-ahead log into the database and empty it, unless another transaction is at work on it."""
+        with self._mapped(), self._reading.connect() as connection:
+            connection.exec_driver_sql("COMMIT")  # a checkpoint runs in no transaction
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
     def close(self) -> None:
         """Close the idle connections; a connection in use closes at the end of its transaction."""
         self._reading.dispose()
@@ -127,6 +133,7 @@ def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # deleted prompts are overwritten
 
     def begin(connection: sa.Connection) -> None:
         immediate = connection.get_execution_options().get("immediate")

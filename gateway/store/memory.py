@@ -1,42 +1,52 @@
 """A store in memory for tests, ours and users': the SQL store's contract, gone with the process."""
 
-import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import msgspec
 
 from gateway.domain import (
-    ALL_TASKS,
     SOURCES,
-    Activation,
     Arm,
-    CycleRecord,
     Exchange,
     Feedback,
-    RuleSet,
-    TrafficSplit,
 )
-from gateway.errors import Conflict, NotFound
-from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
-from gateway.store.history import active_decisions, traffic_split
-from gateway.store.rows import encode_expected
+from gateway.errors import Conflict
+from gateway.store.base import (
+    AUTOMATIC,
+    MAX_FEEDBACK,
+    MAX_FEEDBACK_OF_ALL,
+    WITHHELD,
+    Audited,
+    Disputed,
+    Graded,
+    Observed,
+    TaskCounts,
+    since_then,
+)
+from gateway.store.memory_rules import MemoryRules
+from gateway.store.rows import NO_CONTENT, encode_expected, exchange_of, exchange_row
+from gateway.store.selection import (
+    Address,
+    Selection,
+    selects,
+    shadow_id,
+)
 
 _created = attrgetter("created")
 
 
-class MemoryStore:
+class MemoryStore(MemoryRules):
     """``gateway.store.base.Store`` over dictionaries and lists, one lock around each method."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._exchanges: dict[str, Exchange] = {}
         self._positions: dict[str, int] = {}
-        self._feedback: dict[str, list[Feedback]] = {}
-        self._rule_sets: dict[str, list[RuleSet]] = {}
-        self._activations: list[Activation] = []
-        self._cycles: list[CycleRecord] = []
-        self._notes: dict[str, bytes] = {}
+        self._judgements: list[Feedback] = []
+        """In the order of arrival."""
+        self._feedback: dict[str, list[int]] = {}
+        """Indexes of an exchange's judgements."""
 
     def record(self, batch: Sequence[Exchange]) -> None:
         with self._lock:
@@ -46,7 +56,7 @@ class MemoryStore:
                     self._positions[exchange.id] = self._newest() + 1
 
     def _newest(self) -> int:
-        """The position of the exchange that was recorded last."""
+        """Return the position of the exchange recorded last."""
         return next(reversed(self._positions.values()), 0)
 
     def add_feedback(self, feedback: Feedback) -> bool:
@@ -58,14 +68,35 @@ class MemoryStore:
                 return False
             if exchange.reply is None and exchange.request == b"{}":
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
-            given = self._feedback.setdefault(feedback.exchange_id, [])
-            kept = sum(other.source == feedback.source for other in given)
-            if kept and feedback.source in AUTOMATIC:
+            given = self._given(feedback.exchange_id)
+            if feedback.source in AUTOMATIC and any(other.source == feedback.source for other in given):
                 return True
-            if kept >= MAX_FEEDBACK:
+            of_sender = sum(_sender(other) == _sender(feedback) for other in given)
+            if of_sender >= MAX_FEEDBACK or len(given) >= MAX_FEEDBACK_OF_ALL:
                 raise Conflict(f"exchange {feedback.exchange_id!r} has feedback enough", param="id")
-            given.append(feedback)
+            self._feedback.setdefault(feedback.exchange_id, []).append(len(self._judgements))
+            self._judgements.append(feedback)
             return True
+
+    def _given(self, exchange_id: str) -> list[Feedback]:
+        return [self._judgements[index] for index in self._feedback.get(exchange_id, ())]
+
+    def _counting(self, exchange_id: str) -> int:
+        """Return the index of the judgement with precedence: by source, then the last to arrive."""
+        return max(
+            self._feedback[exchange_id], key=lambda index: (-SOURCES.index(self._judgements[index].source), index)
+        )
+
+    def find(self, address: Address) -> str | None:
+        with self._lock:
+            ids = [
+                exchange.id
+                for exchange in self._exchanges.values()
+                if (exchange.id == address.id if address.id is not None else exchange.ref == address.ref is not None)
+                and exchange.arm != "shadow"
+                and (address.any_key or exchange.key in (None, address.key))
+            ]
+        return ids[-1] if ids else None
 
     def exchange(self, exchange_id: str) -> Exchange | None:
         with self._lock:
@@ -73,72 +104,93 @@ class MemoryStore:
 
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         with self._lock:
-            graded = [
-                Graded(exchange=exchange, feedback=_with_precedence(self._feedback[exchange.id]))
-                for exchange in self._exchanges.values()
-                if exchange.task == task and exchange.status == "ok" and exchange.id in self._feedback
+            counting = {
+                id_: self._counting(id_)
+                for id_ in self._feedback
+                if (self._exchanges[id_].task, self._exchanges[id_].status) == (task, "ok")
+            }
+            newest = sorted(counting, key=counting.__getitem__, reverse=True)[:limit]
+            return [
+                Graded(exchange=self._exchanges[id_], feedback=self._judgements[counting[id_]])
+                for id_ in sorted(newest, key=self._positions.__getitem__, reverse=True)
             ]
-        return sorted(graded, key=attrgetter("exchange.created"), reverse=True)[:limit]
 
     def ungraded(self, *, limit: int) -> list[Graded]:
         with self._lock:
             waiting = [
                 Graded(exchange=self._exchanges[feedback.exchange_id], feedback=feedback)
-                for given in self._feedback.values()
-                for feedback in given
-                if feedback.expected is not None
-                and (feedback.correct, feedback.score, feedback.verdict_at) == (None, None, None)
+                for feedback in self._judgements
+                if feedback.exchange_id in self._feedback
+                and feedback.source not in AUTOMATIC
+                and feedback.expected is not None
+                and feedback.verdict_at is None
             ]
-        return sorted(waiting, key=attrgetter("feedback.created"))[:limit]
+        return waiting[:limit]
 
     def put_verdict(self, feedback: Feedback, verdict: float | None, *, at: float) -> bool:
         expected = encode_expected(feedback.expected)
         with self._lock:
-            given = self._feedback.get(feedback.exchange_id, [])
             same = [
                 index
-                for index, other in enumerate(given)
-                if expected is not None and encode_expected(other.expected) == expected
+                for index in self._feedback.get(feedback.exchange_id, ())
+                if expected is not None and encode_expected(self._judgements[index].expected) == expected
             ]
             for index in same:
-                given[index] = msgspec.structs.replace(given[index], verdict=verdict, verdict_at=at)
+                graded = msgspec.structs.replace(self._judgements[index], verdict=verdict, verdict_at=at)
+                self._judgements[index] = graded
             return bool(same)
 
     def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
         with self._lock:
-            drawn = [
-                Audited(exchange=exchange, feedback=tuple(self._feedback.get(exchange.id, ())))
-                for exchange in self._exchanges.values()
-                if exchange.task == task and exchange.created >= since and exchange.audit_rate > 0
+            drawn = self._of(lambda exchange: exchange.task == task and exchange.audit_rate > 0)[::-1][:limit]
+            return [
+                Audited(exchange=exchange, feedback=tuple(self._given(exchange.id)))
+                for exchange in since_then(drawn, since, _created)
             ]
-        return sorted(drawn, key=attrgetter("exchange.created"), reverse=True)[:limit]
+
+    def disputed(self, task: str, *, limit: int) -> list[Disputed]:
+        with self._lock:
+            newest_first = sorted(self._feedback, key=lambda id_: self._feedback[id_][-1], reverse=True)
+            disputed = [
+                Disputed(exchange_id=id_, feedback=tuple(self._given(id_)))
+                for id_ in newest_first
+                if self._exchanges[id_].task == task and _is_disputed(self._given(id_))
+            ]
+        return disputed[:limit]
 
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        return self._read_on(lambda _: True, after, limit)
+
+    def select(self, selection: Selection, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        return self._read_on(lambda exchange: selects(selection, exchange), after, limit)
+
+    def _read_on(self, wanted: Callable[[Exchange], bool], after: int, limit: int) -> tuple[list[Exchange], int]:
         with self._lock:
-            ids = [id_ for id_, position in self._positions.items() if position > after][:limit]
-            return [self._exchanges[id_] for id_ in ids], self._positions[ids[-1]] if ids else after
+            page = self._of(lambda exchange: self._positions[exchange.id] > after and wanted(exchange))[:limit]
+            return page, self._positions[page[-1].id] if page else after
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
         with self._lock:
-            recent = sorted(
-                self._of(lambda exchange: exchange.task == task and exchange.created >= since), key=_created
-            )
-            given = {id_: _with_precedence(feedback) for id_, feedback in self._feedback.items()}
-        return [_observed(exchange, given.get(exchange.id)) for exchange in recent[-limit:]]
+            newest = self._of(lambda exchange: exchange.task == task)[::-1][:limit]
+            return [
+                _observed(exchange, self._judgements[self._counting(exchange.id)] if self._given(exchange.id) else None)
+                for exchange in reversed(since_then(newest, since, _created))
+            ]
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         with self._lock:
             answers = self._of(lambda exchange: (exchange.task, exchange.arm, exchange.status) == (task, arm, "ok"))
-        return sorted(answers, key=_created, reverse=True)[:limit]
+        return answers[::-1][:limit]
 
     def unclaimed(self, *, limit: int) -> list[Exchange]:
         with self._lock:
             learnable = self._of(
                 lambda exchange: (exchange.task, exchange.status) == (None, "ok") and exchange.request != b"{}"
             )
-        return sorted(learnable, key=_created, reverse=True)[:limit]
+        return learnable[::-1][:limit]
 
     def _of(self, wanted: Callable[[Exchange], bool]) -> list[Exchange]:
+        """Return exchanges in the order of recording."""
         return [exchange for exchange in self._exchanges.values() if wanted(exchange)]
 
     def forget(self, before: float, *, limit: int) -> int:
@@ -148,10 +200,31 @@ class MemoryStore:
                 self._of(lambda exchange: exchange.created < before and self._positions[exchange.id] < newest),
                 key=_created,
             )[:limit]
-            for exchange in old:
-                del self._exchanges[exchange.id], self._positions[exchange.id]
-                self._feedback.pop(exchange.id, None)
+            self._drop([exchange.id for exchange in old])
             return len(old)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        with self._lock:
+            known = [id_ for id_ in ids if id_ in self._exchanges]
+            meant = [id_ for id_ in [*ids, *map(shadow_id, ids)] if id_ in self._exchanges]
+            last = next((id_ for id_ in meant if self._positions[id_] == self._newest()), None)
+            if last is not None:
+                self._exchanges[last] = exchange_of({**exchange_row(self._exchanges[last]), **NO_CONTENT})
+                self._drop_feedback(last)
+            self._drop([id_ for id_ in meant if id_ != last])
+            return len(known)
+
+    def _drop(self, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            del self._exchanges[id_], self._positions[id_]
+            self._drop_feedback(id_)
+
+    def _drop_feedback(self, exchange_id: str) -> None:
+        for index in self._feedback.pop(exchange_id, ()):
+            self._judgements[index] = Feedback(exchange_id="", created=0.0)
+
+    def flush_deleted(self) -> None:
+        """Do nothing: there is no file."""
 
     def counts(self) -> dict[str, TaskCounts]:
         with self._lock:
@@ -162,100 +235,25 @@ class MemoryStore:
                     counts[exchange.task] = TaskCounts(
                         exchanges=before.exchanges + 1,
                         errors=before.errors + (exchange.status == "error"),
-                        feedback=before.feedback + len(self._feedback.get(exchange.id, ())),
+                        feedback=before.feedback + len(self._given(exchange.id)),
                         output_tokens=before.output_tokens + exchange.usage.output_tokens,
                         first_seen=min(before.first_seen or exchange.created, exchange.created),
                         last_seen=max(before.last_seen or exchange.created, exchange.created),
                     )
             return counts
 
-    def publish(self, rule_set: RuleSet) -> RuleSet:
-        with self._lock:
-            versions = self._rule_sets.setdefault(rule_set.task, [])
-            published = msgspec.structs.replace(rule_set, version=len(versions) + 1)
-            versions.append(published)
-            return published
-
-    def rule_set(self, task: str, version: int) -> RuleSet | None:
-        with self._lock:
-            versions = self._rule_sets.get(task, [])
-            return versions[version - 1] if 1 <= version <= len(versions) else None
-
-    def rule_sets(self, task: str) -> list[RuleSet]:
-        with self._lock:
-            return list(self._rule_sets.get(task, ()))
-
-    def activate(self, activation: Activation, *, after: int | None = None) -> None:
-        with self._lock:
-            version = activation.version
-            if version is not None and self.rule_set(activation.task, version) is None:
-                raise NotFound(f"task {activation.task!r} has no rule set {version}: see 'preceptor rules list'")
-            if after is not None and len(self.history(activation.task)) != after:
-                raise Conflict(f"somebody else decided about the rule sets of {activation.task!r} meanwhile")
-            self._activations.append(activation)
-
-    def active(self) -> dict[str, RuleSet]:
-        return {task: splits.live for task, splits in self.traffic_splits().items() if splits.live is not None}
-
-    def traffic_splits(self) -> dict[str, TrafficSplit]:
-        with self._lock:
-            tasks = {entry.task for entry in self._activations} - {ALL_TASKS}
-            return {
-                task: traffic_split(
-                    active_decisions(self.history(task)), {rules.version: rules for rules in self.rule_sets(task)}
-                )
-                for task in tasks
-            }
-
-    def injecting(self) -> bool:
-        switched = [entry.share for entry in self.history(ALL_TASKS) if entry.kind == "injection"]
-        return not switched or switched[-1] != 0.0
-
-    def history(self, task: str) -> list[Activation]:
-        with self._lock:
-            return [activation for activation in self._activations if activation.task == task]
-
-    def revision(self) -> int:
-        with self._lock:
-            return len(self._activations)
-
-    def note(self, key: str) -> bytes | None:
-        with self._lock:
-            return self._notes.get(key)
-
-    def put_note(self, key: str, value: bytes) -> None:
-        with self._lock:
-            self._notes[key] = value
-
-    def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
-        with self._lock:
-            cycle = CycleRecord(id=len(self._cycles) + 1, task=task, started=started, plan=bytes(plan))
-            self._cycles.append(cycle)
-            return cycle
-
-    def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
-        with self._lock:
-            if not 1 <= cycle_id <= len(self._cycles):
-                raise NotFound(f"there is no cycle {cycle_id}")
-            cycle = self._cycles[cycle_id - 1]
-            self._cycles[cycle_id - 1] = msgspec.structs.replace(cycle, ended=ended, outcome=outcome)
-
-    def open_cycle(self, task: str) -> CycleRecord | None:
-        with self._lock:
-            unended = (cycle for cycle in reversed(self._cycles) if cycle.task == task and cycle.ended is None)
-            return next(unended, None)
-
-    def cycles(self, task: str, *, limit: int) -> list[CycleRecord]:
-        with self._lock:
-            return [cycle for cycle in reversed(self._cycles) if cycle.task == task][:limit]
-
     def close(self) -> None:
         """Do nothing: the content stays readable."""
 
 
-def _with_precedence(given: Sequence[Feedback]) -> Feedback:
-    """Return the feedback with precedence: by source, then time, then order of arrival."""
-    return max(reversed(given), key=lambda feedback: (-SOURCES.index(feedback.source), feedback.created))
+def _sender(feedback: Feedback) -> tuple[str, str | None, str]:
+    return feedback.source, feedback.key, feedback.labeller
+
+
+def _is_disputed(given: Sequence[Feedback]) -> bool:
+    of_people = [feedback for feedback in given if feedback.source not in AUTOMATIC]
+    verdicts = {feedback.is_correct for feedback in of_people} - {None}
+    return len(verdicts) > 1 or any(feedback.is_contradictory for feedback in of_people)
 
 
 def _observed(exchange: Exchange, given: Feedback | None) -> Observed:

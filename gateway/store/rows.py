@@ -1,11 +1,12 @@
 """Values as rows of the tables in ``schema``, and back. Does no I/O."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value
+from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value, excess
 from gateway.teaching import Example, ExamplesMode, Worksheet
 
 
@@ -20,6 +21,11 @@ class RuleSetBody(Value, frozen=True):
     worksheet: Worksheet | None = None
 
 
+NO_CONTENT: Mapping[str, Any] = {
+    "request": b"{}", "reply": None, "tool_calls": None, "error": None, "key": None, "ref": None, "tenant": None,
+    "cluster": None,
+}  # fmt: skip
+"""The columns of an exchange whose content was deleted."""
 _NESTED = ("usage", "tool_calls")
 _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
 
@@ -55,9 +61,31 @@ def encode_expected(expected: Any) -> str | None:
 def feedback_of(row: Mapping[Any, Any]) -> Feedback:
     """Return the feedback of a joined row: its columns carry the prefix ``feedback_``."""
     values = {name: row[f"feedback_{name}"] for name in Feedback.__struct_fields__}
-    if values["expected"] is not None:
-        values["expected"] = msgspec.json.decode(values["expected"])
-    return Feedback(**values)
+    return Feedback(**values | {"expected": decode_expected(values["expected"])})
+
+
+def decode_expected(text: str | None) -> Any:
+    """Return an expected answer from its JSON text. An answer out of bounds, of an earlier version, stays text."""
+    if text is None:
+        return None
+    try:
+        expected = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return text if excess(expected) else expected
+
+
+def stored_texts(expected: Any) -> list[str]:
+    """Return the JSON texts that ``decode_expected`` reads as an expected answer."""
+    texts = [encode_expected(expected) or "null"]
+    if isinstance(expected, str) and decode_expected(expected) is expected:
+        texts.append(expected)
+    return texts
+
+
+def json_texts(text: str) -> set[bytes]:
+    """Return a string as JSON encoders write it: with its letters as they are, or with escapes."""
+    return {msgspec.json.encode(text), json.dumps(text).encode()}
 
 
 def rule_set_row(rule_set: RuleSet, version: int) -> dict[str, Any]:

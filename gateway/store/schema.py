@@ -24,9 +24,9 @@ HEAD = "0005"
 """The newest migration. A database at this revision is opened without loading Alembic."""
 
 AUDITED = text("audit_rate > 0")
-"""The condition of a partial index: a query must hold it in the same words."""
-UNGRADED = text("expected IS NOT NULL AND correct IS NULL AND score IS NULL AND verdict_at IS NULL")
-"""The condition of another, for feedback that waits for the grader."""
+NAMED = text("ref IS NOT NULL")
+UNGRADED = text("expected IS NOT NULL AND verdict_at IS NULL AND source IN ('client', 'label')")
+"""Conditions of partial indexes: a query must hold them in the same words."""
 
 metadata = MetaData()
 
@@ -50,6 +50,7 @@ exchanges = Table(
     Column("first_byte_ms", Double),
     Column("key", Text),
     Column("ref", Text),
+    Column("tenant", Text),
     Column("cluster", Text),
     Column("cost_usd", Double),
     Column("audit_rate", Double, nullable=False, server_default="0"),
@@ -59,9 +60,10 @@ exchanges = Table(
     Column("tool_calls", Text),
     # For retention: rows recorded together lie together, so a batch of them is quick to delete.
     Index("exchanges_created", "created"),
-    Index("exchanges_task_created", "task", "created"),
-    Index("exchanges_audited", "task", "created", sqlite_where=AUDITED, postgresql_where=AUDITED),
-    Index("exchanges_ref", "ref", sqlite_where=text("ref IS NOT NULL"), postgresql_where=text("ref IS NOT NULL")),
+    # SQLite keeps rows with an equal key in the order of recording. The clock may jump, that order does not.
+    Index("exchanges_task", "task"),
+    Index("exchanges_audited", "task", sqlite_where=AUDITED, postgresql_where=AUDITED),
+    Index("exchanges_ref", "ref", sqlite_where=NAMED, postgresql_where=NAMED),
 )
 
 task_counts = Table(
@@ -95,8 +97,8 @@ feedback = Table(
     Column("verdict", Double),
     Column("verdict_at", Double),
     Index("feedback_exchange", "exchange_id"),
-    # The last two columns let the feedback of a task be counted from the index alone.
-    Index("feedback_task_created", "task", "exchange_created", "source", "exchange_id"),
+    # In the order of arrival; the last two columns let the feedback of a task be counted from the index alone.
+    Index("feedback_task", "task", "id", "source", "exchange_id"),
     Index("feedback_ungraded", "id", sqlite_where=UNGRADED, postgresql_where=UNGRADED),
 )
 

@@ -23,6 +23,10 @@ class SqlStore(SqlExchanges, SqlRules):
         """
         return cls(Database.open(data_dir, busy_timeout_s))
 
+    def flush_deleted(self) -> None:
+        """Empty the write-ahead log; the database overwrites deleted rows by itself."""
+        self._database.truncate_log()
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

@@ -4,7 +4,7 @@ Each public method is one transaction.
 """
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,17 +12,49 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
 from gateway.domain import SOURCES, Arm, Exchange, Feedback, Usage, judged
 from gateway.errors import Conflict
-from gateway.store.base import AUTOMATIC, MAX_FEEDBACK, WITHHELD, Audited, Graded, Observed, TaskCounts
+from gateway.routing.conversation import tenant_digest
+from gateway.store.base import (
+    AUTOMATIC,
+    MAX_FEEDBACK,
+    MAX_FEEDBACK_OF_ALL,
+    WITHHELD,
+    Audited,
+    Disputed,
+    Graded,
+    Observed,
+    TaskCounts,
+    since_then,
+)
 from gateway.store.database import Database
-from gateway.store.rows import encode_expected, exchange_of, exchange_row, feedback_of, feedback_row
+from gateway.store.rows import (
+    NO_CONTENT,
+    exchange_of,
+    exchange_row,
+    feedback_of,
+    feedback_row,
+    json_texts,
+    stored_texts,
+)
 from gateway.store.schema import AUDITED, UNGRADED, exchanges, feedback, task_counts
+from gateway.store.selection import (
+    Address,
+    Selection,
+    selects,
+    shadow_id,
+)
 
 _POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
 """In the order of recording. SQLite's own; another database needs a column for it."""
 _OBSERVED = (
     "id", "created", "model", "arm", "rules", "status", "latency_ms", "prompt_tokens", "output_tokens",
-    "key", "cluster", "cost_usd", "audit_rate",
+    "key", "tenant", "cluster", "cost_usd", "audit_rate",
 )  # fmt: skip
+_CORRECT: sa.ColumnElement[bool] = sa.func.coalesce(
+    feedback.c.correct, feedback.c.score >= 0.5, feedback.c.verdict >= 0.5
+)
+"""``Feedback.is_correct``."""
+_RECENT = 10_000
+"""Newest judgements of a task among which contradictions are looked for."""
 
 
 class SqlExchanges:
@@ -47,23 +79,42 @@ class SqlExchanges:
         withheld = sa.and_(exchanges.c.reply.is_(None), exchanges.c.request == b"{}").label("withheld")
         about = (exchanges.c.task, exchanges.c.created, exchanges.c.arm, withheld)
         known = sa.select(*about).where(exchanges.c.id == given.exchange_id)
-        same = sa.select(sa.func.count()).where(
-            feedback.c.exchange_id == given.exchange_id, feedback.c.source == given.source
+        same_sender = sa.and_(
+            feedback.c.source == given.source,
+            feedback.c.key.is_not_distinct_from(given.key),
+            feedback.c.labeller == given.labeller,
         )
+        kept = sa.select(
+            sa.func.count().label("of_all"),
+            sa.func.count().filter(feedback.c.source == given.source).label("of_source"),
+            sa.func.count().filter(same_sender).label("of_sender"),
+        ).where(feedback.c.exchange_id == given.exchange_id)
         with self._database.write() as connection:
             exchange = connection.execute(known).one_or_none()
             if exchange is None or (exchange.arm == "shadow" and given.source == "client"):
                 return False
             if exchange.withheld:
                 raise Conflict(WITHHELD, param="id", code="exchange_withheld")
-            kept = connection.execute(same).scalar_one()
-            if kept and given.source in AUTOMATIC:
+            counts = connection.execute(kept).one()
+            if counts.of_source and given.source in AUTOMATIC:
                 return True
-            if kept >= MAX_FEEDBACK:
+            if counts.of_sender >= MAX_FEEDBACK or counts.of_all >= MAX_FEEDBACK_OF_ALL:
                 raise Conflict(f"exchange {given.exchange_id!r} has feedback enough", param="id")
             values = feedback_row(given) | {"task": exchange.task, "exchange_created": exchange.created}
             connection.execute(sa.insert(feedback), values)
             return True
+
+    def find(self, address: Address) -> str | None:
+        column, wanted = (exchanges.c.id, address.id) if address.id is not None else (exchanges.c.ref, address.ref)
+        allowed = sa.true() if address.any_key else sa.or_(exchanges.c.key.is_(None), exchanges.c.key == address.key)
+        statement = (
+            sa.select(exchanges.c.id)
+            .where(column.is_not(None), column == wanted, exchanges.c.arm != "shadow", allowed)
+            .order_by(_POSITION.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            return connection.execute(statement).scalar_one_or_none()
 
     def exchange(self, exchange_id: str) -> Exchange | None:
         statement = sa.select(exchanges).where(exchanges.c.id == exchange_id)
@@ -75,11 +126,11 @@ class SqlExchanges:
         statement = (
             _graded()
             .where(feedback.c.task == task, exchanges.c.status == "ok", _has_precedence())
-            .order_by(feedback.c.exchange_created.desc())
+            .order_by(feedback.c.id.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
-            rows = connection.execute(statement).mappings().all()
+            rows = sorted(connection.execute(statement).mappings(), key=itemgetter("position"), reverse=True)
         return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
 
     def ungraded(self, *, limit: int) -> list[Graded]:
@@ -93,8 +144,7 @@ class SqlExchanges:
             sa.update(feedback)
             .where(
                 feedback.c.exchange_id == given.exchange_id,
-                feedback.c.expected.is_not(None),
-                feedback.c.expected == encode_expected(given.expected),
+                feedback.c.expected.in_(stored_texts(given.expected)),
             )
             .values(verdict=verdict, verdict_at=at)
         )
@@ -102,23 +152,60 @@ class SqlExchanges:
             return connection.execute(statement).rowcount > 0
 
     def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
-        drawn = (
-            sa.select(exchanges)
-            .where(exchanges.c.task == task, exchanges.c.created >= since, AUDITED)
-            .order_by(exchanges.c.created.desc())
-            .limit(limit)
-        )
+        drawn = sa.select(exchanges).where(exchanges.c.task == task, AUDITED).order_by(_POSITION.desc()).limit(limit)
         about = sa.select(*_prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
         given: dict[str, list[Feedback]] = {}
         with self._database.read() as connection:
-            rows = connection.execute(drawn).mappings().all()
+            rows = since_then(connection.execute(drawn).mappings().all(), since, itemgetter("created"))
             for row in sorted(connection.execute(about).mappings(), key=itemgetter("feedback_id")):
                 given.setdefault(row["feedback_exchange_id"], []).append(feedback_of(row))
         return [Audited(exchange=exchange_of(row), feedback=tuple(given.get(row["id"], ()))) for row in rows]
 
-    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+    def disputed(self, task: str, *, limit: int) -> list[Disputed]:
+        recent = (
+            sa.select(feedback.c.id, feedback.c.exchange_id, feedback.c.correct, feedback.c.verdict)
+            .add_columns(_CORRECT.label("right"))
+            .where(feedback.c.task == task, feedback.c.source.in_(("label", "client")))
+            .order_by(feedback.c.id.desc())
+            .limit(_RECENT)
+            .subquery()
+        )
+        with_itself = sa.and_(recent.c.correct.is_not(None), recent.c.correct != (recent.c.verdict >= 0.5))
         statement = (
-            sa.select(exchanges, _POSITION.label("position")).where(after < _POSITION).order_by(_POSITION).limit(limit)
+            sa.select(recent.c.exchange_id)
+            .group_by(recent.c.exchange_id)
+            .having(sa.or_(sa.func.min(recent.c.right) != sa.func.max(recent.c.right), sa.func.max(with_itself) == 1))
+            .order_by(sa.func.max(recent.c.id).desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            given: dict[str, list[Feedback]] = {id_: [] for id_ in connection.execute(statement).scalars()}
+            about = sa.select(*_prefixed()).where(feedback.c.exchange_id.in_(given)).order_by(feedback.c.id)
+            for row in connection.execute(about).mappings():
+                given[row["feedback_exchange_id"]].append(feedback_of(row))
+        return [Disputed(exchange_id=id_, feedback=tuple(judgements)) for id_, judgements in given.items()]
+
+    def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        return self._read_on(after, limit)
+
+    def select(self, selection: Selection, after: int, *, limit: int) -> tuple[list[Exchange], int]:
+        wanted: list[sa.ColumnElement[bool]] = [exchanges.c.id.in_(selection.ids)]
+        if selection.key is not None:
+            wanted.append(exchanges.c.key == selection.key)
+        if selection.user is not None:
+            wanted.append(exchanges.c.tenant == tenant_digest([selection.user]))
+            # Earlier versions recorded no tenant: their requests are searched for the name, and then read.
+            named = (sa.func.instr(exchanges.c.request, text) > 0 for text in json_texts(selection.user))
+            wanted.append(sa.and_(exchanges.c.tenant.is_(None), sa.or_(*named)))
+        page, position = self._read_on(after, limit, sa.or_(*wanted))
+        return [exchange for exchange in page if selects(selection, exchange)], position
+
+    def _read_on(self, after: int, limit: int, *wanted: sa.ColumnElement[bool]) -> tuple[list[Exchange], int]:
+        statement = (
+            sa.select(exchanges, _POSITION.label("position"))
+            .where(after < _POSITION, *wanted)
+            .order_by(_POSITION)
+            .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(statement).mappings().all()
@@ -130,19 +217,19 @@ class SqlExchanges:
             sa.select(*(exchanges.c[name] for name in _OBSERVED), *given)
             .select_from(exchanges)
             .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _has_precedence()))
-            .where(exchanges.c.task == task, exchanges.c.created >= since)
-            .order_by(exchanges.c.created.desc())
+            .where(exchanges.c.task == task)
+            .order_by(_POSITION.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
-            rows = connection.execute(statement).all()
+            rows = since_then(connection.execute(statement).all(), since, attrgetter("created"))
         return [_observed(row) for row in reversed(rows)]
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         statement = (
             sa.select(exchanges)
             .where(exchanges.c.task == task, exchanges.c.arm == arm, exchanges.c.status == "ok")
-            .order_by(exchanges.c.created.desc())
+            .order_by(_POSITION.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -152,7 +239,7 @@ class SqlExchanges:
         statement = (
             sa.select(exchanges)
             .where(exchanges.c.task.is_(None), exchanges.c.status == "ok", exchanges.c.request != b"{}")
-            .order_by(exchanges.c.created.desc())
+            .order_by(_POSITION.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -173,6 +260,17 @@ class SqlExchanges:
                 connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_(ids)))
                 connection.execute(sa.delete(exchanges).where(exchanges.c.id.in_(ids)))
         return len(ids)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        newest = sa.select(sa.func.max(_POSITION)).select_from(exchanges).scalar_subquery()
+        meant = exchanges.c.id.in_([*ids, *map(shadow_id, ids)])
+        known = sa.select(sa.func.count()).where(exchanges.c.id.in_(ids))
+        with self._database.write() as connection:
+            number: int = connection.execute(known).scalar_one()
+            connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_([*ids, *map(shadow_id, ids)])))
+            connection.execute(sa.delete(exchanges).where(meant, newest > _POSITION))
+            connection.execute(sa.update(exchanges).where(meant).values(NO_CONTENT))
+        return number
 
     def counts(self) -> dict[str, TaskCounts]:
         # Only shadows have feedback of this source on their own reply: few exchanges have to be looked up.
@@ -199,7 +297,9 @@ class SqlExchanges:
 
 
 def _graded() -> sa.Select[Any]:
-    return sa.select(exchanges, *_prefixed()).join(feedback, feedback.c.exchange_id == exchanges.c.id)
+    return sa.select(exchanges, _POSITION.label("position"), *_prefixed()).join(
+        feedback, feedback.c.exchange_id == exchanges.c.id
+    )
 
 
 def _prefixed() -> list[sa.ColumnElement[Any]]:
@@ -218,6 +318,7 @@ def _observed(row: sa.Row[Any]) -> Observed:
         latency_ms=row.latency_ms,
         usage=Usage(prompt_tokens=row.prompt_tokens, output_tokens=row.output_tokens),
         key=row.key,
+        tenant=row.tenant,
         cluster=row.cluster,
         cost_usd=row.cost_usd,
         audit_rate=row.audit_rate,
@@ -230,10 +331,7 @@ def _observed(row: sa.Row[Any]) -> Observed:
 def _has_precedence() -> sa.ColumnElement[bool]:
     """Return the condition for the feedback with precedence among all of its exchange."""
     other = feedback.alias()
-    newer = sa.or_(
-        other.c.created > feedback.c.created,
-        sa.and_(other.c.created == feedback.c.created, other.c.id > feedback.c.id),
-    )
+    newer = other.c.id > feedback.c.id
     return ~sa.exists().where(
         other.c.exchange_id == feedback.c.exchange_id,
         sa.or_(_rank(other) < _rank(feedback), sa.and_(_rank(other) == _rank(feedback), newer)),

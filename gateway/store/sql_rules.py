@@ -3,7 +3,7 @@
 Each public method is one transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -14,8 +14,13 @@ from gateway.domain import ALL_TASKS, Activation, CycleRecord, RuleSet, TrafficS
 from gateway.errors import Conflict, NotFound
 from gateway.store.database import Database
 from gateway.store.history import active_decisions, traffic_split
+from gateway.store.redaction import (
+    redacted_cycle,
+    redaction,
+)
 from gateway.store.rows import rule_set_of, rule_set_row
 from gateway.store.schema import activations, cycles, notes, rule_sets
+from gateway.teaching import Example
 
 
 class SqlRules:
@@ -43,6 +48,26 @@ class SqlRules:
         statement = sa.select(rule_sets).where(rule_sets.c.task == task).order_by(rule_sets.c.version)
         with self._database.read() as connection:
             return [rule_set_of(row) for row in connection.execute(statement).mappings()]
+
+    def redact(self, drops: Callable[[Example], bool], *, now: float, by: str, why: str) -> list[RuleSet]:
+        redacted: list[RuleSet] = []
+        with self._database.write() as connection:
+            for row in connection.execute(sa.select(rule_sets)).mappings().all():
+                rule_set = rule_set_of(row)
+                kept = tuple(example for example in rule_set.examples if not drops(example))
+                if len(kept) == len(rule_set.examples):
+                    continue
+                rule_set = msgspec.structs.replace(rule_set, examples=kept)
+                values = {name: rule_set_row(rule_set, rule_set.version)[name] for name in ("body", "hash")}
+                connection.execute(
+                    sa.update(rule_sets)
+                    .where(rule_sets.c.task == rule_set.task, rule_sets.c.version == rule_set.version)
+                    .values(values)
+                )
+                entry = redaction(rule_set, now=now, by=by, why=why)
+                connection.execute(sa.insert(activations), msgspec.structs.asdict(entry))
+                redacted.append(rule_set)
+        return redacted
 
     def activate(self, activation: Activation, *, after: int | None = None) -> None:
         entries = sa.select(sa.func.count()).where(activations.c.task == activation.task)
@@ -107,10 +132,25 @@ class SqlRules:
         return CycleRecord(id=cycle_id, task=task, started=started, plan=bytes(plan))
 
     def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
-        statement = sa.update(cycles).where(cycles.c.id == cycle_id).values(ended=ended, outcome=outcome)
+        values = {"ended": ended, "outcome": outcome, "plan": b"{}"}
+        statement = sa.update(cycles).where(cycles.c.id == cycle_id).values(values)
         with self._database.write() as connection:
             if connection.execute(statement).rowcount == 0:
                 raise NotFound(f"there is no cycle {cycle_id}")
+
+    def redact_cycles(self, before: float, *, tasks: Collection[str] | None = None) -> int:
+        wanted = [cycles.c.started < before]
+        if tasks is not None:
+            wanted.append(cycles.c.task.in_(tasks))
+        changed = 0
+        with self._database.write() as connection:
+            for row in connection.execute(sa.select(cycles).where(*wanted)).mappings().all():
+                redacted = redacted_cycle(CycleRecord(**row))
+                if redacted is not None:
+                    values = {"plan": redacted.plan, "ended": redacted.ended, "outcome": redacted.outcome}
+                    connection.execute(sa.update(cycles).where(cycles.c.id == row["id"]).values(values))
+                    changed += 1
+        return changed
 
     def open_cycle(self, task: str) -> CycleRecord | None:
         newest = self._cycles(cycles.c.task == task, cycles.c.ended.is_(None), limit=1)

@@ -13,9 +13,12 @@ from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
 from gateway.store.base import Store
+from gateway.store.selection import Address
 from gateway.store.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -27,12 +30,13 @@ JOIN_S = 1.0
 class _Ticket:
     """Feedback on its way, and the answer for its sender."""
 
-    def __init__(self, feedback: Feedback) -> None:
+    def __init__(self, feedback: Feedback, address: Address | None) -> None:
         self.feedback: Feedback | None = feedback
+        self.address = address
         """``None`` once the sender has given up: then it must not be written."""
         self.attempting = False
         """The store is at work on it: only the store's answer decides."""
-        self.answer: Future[bool | Exception] = Future()
+        self.answer: Future[str | Exception | None] = Future()
 
 
 class _Record:
@@ -128,13 +132,15 @@ class Writer:
                 self._idle = False
                 self._changed.notify_all()
 
-    async def feedback(self, feedback: Feedback) -> bool:
-        """Store feedback behind everything queued before it. Returns ``False`` for an unknown exchange.
+    async def feedback(self, feedback: Feedback, address: Address | None = None) -> str | None:
+        """Store feedback behind everything queued before it. Returns the exchange's id, ``None`` for an unknown one.
+
+        With an address the thread finds the exchange, once it is written.
 
         Raises ``StoreError`` if it could not be stored within the deadline (an attempt under way is waited for),
         the queue is full, or the writer is closed; then it is not stored later either.
         """
-        ticket = _Ticket(feedback)
+        ticket = _Ticket(feedback, address)
         with self._lock:
             if self._stopped or len(self._queue) >= self._max_rows:
                 raise StoreError(f"feedback cannot be queued now: {self.error or 'the queue is full'}; send it again")
@@ -262,9 +268,9 @@ class Writer:
             if feedback is None:
                 return
             ticket.attempting = True
-        answer: bool | Exception
+        answer: str | Exception | None
         try:
-            answer = self._store.add_feedback(feedback)
+            answer = self._add(feedback, ticket.address)
         except StoreError:
             with self._lock:
                 ticket.attempting = False
@@ -275,6 +281,13 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - its sender hears of it, and the thread must live on
             answer = error
         ticket.answer.set_result(answer)
+
+    def _add(self, feedback: Feedback, address: Address | None) -> str | None:
+        """Store feedback on the exchange at an address; returns the exchange's id."""
+        id_ = feedback.exchange_id if address is None else self._store.find(address)
+        if id_ is None or not self._store.add_feedback(msgspec.structs.replace(feedback, exchange_id=id_)):
+            return None
+        return id_
 
     def _replay(self, spool: Spool) -> None:
         try:

@@ -96,6 +96,8 @@ class Verdicts:
             return None
         if section is None or exchange.status != "ok" or exchange.reply is None:
             return None
+        if entry.feedback.is_correct is not None and not grader_for(section.grader).grades_records:
+            return None  # a contradiction is not worth a judge's call
         try:
             return await asyncio.wait_for(_score(section, exchange, entry, evaluator), self._slow_s)
         except (GraderFailed, Ungradable) as error:

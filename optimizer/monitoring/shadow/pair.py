@@ -14,6 +14,7 @@ from gateway.formats.chat import only_text, open_chat
 from gateway.forms import FORMS
 from gateway.routing.conversation import bucket
 from gateway.settings import Task
+from gateway.store.selection import shadow_id
 from optimizer.dataset.items import Item, item_of_request, parse_object
 from optimizer.evaluation.evaluator import Answer, Evaluator
 from optimizer.evaluation.reference_answers import with_label
@@ -23,11 +24,6 @@ _WEAK: frozenset[Arm] = frozenset({"weak", "canary", "holdback"})
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
 """Ends of a reply that its caller fetches later: the record has only its beginning."""
 _EMPTY: tuple[Any, ...] = (None, "", [])
-
-
-def shadow_id(exchange_id: str) -> str:
-    """Return the id of the background answer to an exchange's request: there is one at most."""
-    return f"shadow-{exchange_id}"
 
 
 def other_model(exchange: Exchange, section: Task) -> str | None:
@@ -88,6 +84,7 @@ def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | No
         latency_ms=answer.latency_s * 1000,
         tool_calls=answer.tool_calls,
         key=exchange.key,
+        tenant=exchange.tenant,
         cluster=exchange.cluster,
     )
 

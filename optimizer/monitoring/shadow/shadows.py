@@ -15,6 +15,7 @@ from gateway.context import LearnerContext
 from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError, UpstreamRefused
 from gateway.settings import Task
+from gateway.store.selection import shadow_id
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.shadow.allowance import ACCOUNT, account_of
 from optimizer.monitoring.shadow.pair import (
@@ -23,7 +24,6 @@ from optimizer.monitoring.shadow.pair import (
     injectable,
     other_model,
     question,
-    shadow_id,
     shadow_of,
 )
 from optimizer.monitoring.shadow.spare_capacity import spare_capacity_of

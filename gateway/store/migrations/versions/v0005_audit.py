@@ -1,4 +1,6 @@
-"""The audit sample: conversation, cost, audit rate and the client's own name of an exchange; verdicts on feedback.
+"""The audit sample: tenant, conversation, cost, audit rate and name of an exchange; verdicts on feedback.
+
+Indexes follow the order of recording, because the clock may jump. The plans of ended cycles, full of requests, go.
 
 SQLite adds a column behind the large ones, so that reading it walks through a row's overflow pages. A table without
 rows, such as that of a new database, is therefore built anew with the large columns last.
@@ -10,7 +12,21 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
-_UNGRADED = "expected IS NOT NULL AND correct IS NULL AND score IS NULL AND verdict_at IS NULL"
+_UNGRADED = "expected IS NOT NULL AND verdict_at IS NULL AND source IN ('client', 'label')"
+_FORGOTTEN = """
+CREATE TRIGGER exchanges_forgotten AFTER DELETE ON exchanges
+WHEN OLD.task IS NOT NULL AND OLD.arm != 'shadow' BEGIN
+    UPDATE task_counts SET
+        exchanges = exchanges - 1,
+        errors = errors - (OLD.status = 'error'),
+        output_tokens = output_tokens - OLD.output_tokens,
+        first_seen = coalesce((
+            SELECT created FROM exchanges WHERE task = OLD.task AND arm != 'shadow' ORDER BY rowid LIMIT 1
+        ), first_seen)
+    WHERE task = OLD.task;
+    DELETE FROM task_counts WHERE task = OLD.task AND exchanges = 0;
+END
+"""
 
 
 def upgrade() -> None:
@@ -20,18 +36,26 @@ def upgrade() -> None:
     else:
         for column in _added():
             op.add_column("exchanges", column)
-    op.create_index("exchanges_audited", "exchanges", ["task", "created"], sqlite_where=sa.text("audit_rate > 0"))
+        op.drop_index("exchanges_task_created", "exchanges")
+        op.execute("DROP TRIGGER exchanges_forgotten")
+    op.execute(_FORGOTTEN)
+    op.create_index("exchanges_task", "exchanges", ["task"])
+    op.create_index("exchanges_audited", "exchanges", ["task"], sqlite_where=sa.text("audit_rate > 0"))
     op.create_index("exchanges_ref", "exchanges", ["ref"], sqlite_where=sa.text("ref IS NOT NULL"))
     op.add_column("feedback", sa.Column("key", sa.Text))
     op.add_column("feedback", sa.Column("labeller", sa.Text, nullable=False, server_default=""))
     op.add_column("feedback", sa.Column("verdict", sa.Double))
     op.add_column("feedback", sa.Column("verdict_at", sa.Double))
+    op.drop_index("feedback_task_created", "feedback")
+    op.create_index("feedback_task", "feedback", ["task", "id", "source", "exchange_id"])
     op.create_index("feedback_ungraded", "feedback", ["id"], sqlite_where=sa.text(_UNGRADED))
+    op.execute("UPDATE cycles SET plan = x'7b7d' WHERE ended IS NOT NULL")
 
 
 def _added() -> list[sa.Column[object]]:
     return [
         sa.Column("ref", sa.Text),
+        sa.Column("tenant", sa.Text),
         sa.Column("cluster", sa.Text),
         sa.Column("cost_usd", sa.Double),
         sa.Column("audit_rate", sa.Double, nullable=False, server_default="0"),
@@ -39,11 +63,8 @@ def _added() -> list[sa.Column[object]]:
 
 
 def _rebuild(connection: sa.Connection) -> None:
-    """Drop the empty table and create it with the new columns before the large ones; its triggers stay."""
-    triggers = connection.exec_driver_sql(
-        "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'exchanges'"
-    ).scalars()
-    kept = list(triggers)
+    """Drop the empty table and create it with the new columns before the large ones."""
+    counted = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'exchanges_counted'").scalar_one()
     op.drop_table("exchanges")
     op.create_table(
         "exchanges",
@@ -70,6 +91,4 @@ def _rebuild(connection: sa.Connection) -> None:
         sa.Column("tool_calls", sa.Text),
     )
     op.create_index("exchanges_created", "exchanges", ["created"])
-    op.create_index("exchanges_task_created", "exchanges", ["task", "created"])
-    for trigger in kept:
-        connection.exec_driver_sql(trigger)
+    connection.exec_driver_sql(counted)
