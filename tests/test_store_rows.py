@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage, excess
+from gateway.domain import Exchange, Rule, RuleSet, ToolCall, Usage
+from gateway.expected import excess
 from gateway.store.rows import (
     decode_expected,
     encode_expected,

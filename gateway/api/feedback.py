@@ -15,8 +15,9 @@ from msgspec import Meta
 
 from gateway.api.gate import holder_of
 from gateway.auth import Holder
-from gateway.domain import Feedback, excess
+from gateway.domain import Feedback
 from gateway.errors import BadRequest, NotFound, shown
+from gateway.expected import excess
 from gateway.formats.json_values import ValueCount
 from gateway.services import Services
 from gateway.store.selection import Address

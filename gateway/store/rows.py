@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value, excess
+from gateway.domain import Evidence, Exchange, Feedback, Rule, RuleSet, ToolCall, Usage, Value
+from gateway.expected import excess
 from gateway.teaching import Example, ExamplesMode, Worksheet
 
 
