@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 _BETWEEN_PASSES_S = 1.0
-_AT_START_ONLY = ("host", "port", "data_dir", "drain_s", "workers")
+_AT_START_ONLY = (
+    "host", "port", "data_dir", "drain_s", "workers", "max_connections", "silence_timeout_s", "head_timeout_s",
+    "body_timeout_s", "write_timeout_s", "keep_alive_s",
+)  # fmt: skip
 
 Build = Callable[[Settings, Serving], Serving]
 """Build the parts of a new configuration, with the unchanged upstreams of the old one."""

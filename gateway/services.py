@@ -9,6 +9,7 @@ from functools import cached_property
 
 from gateway.auth import Keyring
 from gateway.background import Background
+from gateway.body_memory import BodyMemory
 from gateway.completion import Completions
 from gateway.context import Configuration, LearnerContext
 from gateway.metrics.telemetry import Telemetry
@@ -77,6 +78,10 @@ class Services:
     background: Background = field(default_factory=Background)
     on_reload: list[Callable[[], None]] = field(default_factory=list)
     """Functions called after ``serving`` was replaced."""
+    bodies: BodyMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bodies = BodyMemory(lambda: self.settings.server.max_bodies_mb * 10**6)
 
     @property
     def settings(self) -> Settings:

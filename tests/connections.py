@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from gateway.http_server.connection import HttpProtocol
+from gateway.http_server.limits import ConnectionLimits, Cuts
 from gateway.http_server.listener import bind
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\n"
@@ -31,8 +33,11 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(protocol: type[HttpProtocol] = HttpProtocol, *, application: Any = echo) -> AsyncIterator[int]:
+async def serving(
+    limits: ConnectionLimits | None = None, *, application: Any = echo, cuts: Cuts | None = None
+) -> AsyncIterator[int]:
     listener = bind("127.0.0.1", 0)
+    protocol: Any = functools.partial(HttpProtocol, limits=limits or ConnectionLimits(), cuts=cuts)
     config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", access_log=False, log_config=None)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server._serve([listener]))
@@ -110,6 +115,9 @@ class Far(asyncio.Transport):
 
     def close(self) -> None:
         self.closed = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return self.closed

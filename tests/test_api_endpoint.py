@@ -15,6 +15,7 @@ from gateway.errors import UpstreamBroken, UpstreamTimeout
 from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.store.memory import MemoryStore
+from gateway.upstream.base import Call
 from gateway.upstream.http import HttpUpstream
 from tests import fakes
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, MoodyStore, asked, completion, events, served
@@ -160,6 +161,31 @@ WRONG: dict[str, tuple[bytes, int, str | None]] = {
     "an unknown task": (b'{"model":"task:nothing","messages":[{}]}', 404, "model"),
     "too large": (b" " * 1001 * 1000, 413, None),
 }
+
+
+async def test_all_bodies_together_have_a_bound() -> None:
+    """What does not fit beside the requests under way is a 503; what ended, however it did, leaves its room."""
+    text = CONFIG.replace("port = 0", "port = 0\nmax_bodies_mb = 0.5")
+    large = asked(user="x" * 400_000)
+    go_on, begun = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeUpstream):
+        async def send(self, call: Call) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await super().send(call)
+
+    async with served(Slow(lambda body: "4"), text) as gateway:
+        first = asyncio.create_task(gateway.client.post(PATH, json=large))
+        await begun.wait()
+        refused = await gateway.client.post(PATH, json=large)
+        small = asyncio.create_task(gateway.client.post(PATH, json=asked()))
+        go_on.set()
+        assert (await first).status_code == (await small).status_code == 200
+        assert (await gateway.client.post(PATH, json=large)).status_code == 200
+        assert (await gateway.client.post("/v1/files", json=large)).status_code == 404
+        assert gateway.services.bodies.held == 0
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_many_bodies")
 
 
 @pytest.mark.parametrize("case", WRONG)

@@ -13,7 +13,7 @@ from gateway.domain import Exchange
 from gateway.errors import UpstreamBroken
 from gateway.store.memory import MemoryStore
 from gateway.upstream.http import HttpUpstream
-from tests.fakes import Served, asked, completion, events, raw_server, read_request, served, settings
+from tests.fakes import CONFIG, Served, asked, completion, events, raw_server, read_request, served, settings
 
 GENERATING, GONE = "generating", "gone"
 
@@ -204,3 +204,50 @@ async def test_a_cancellation_from_elsewhere_stays_one() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+class Flooding:
+    """A model server that streams without end until its client goes, or answers at once if asked for that."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, _, body = await read_request(reader)
+            if b"answer now" in body:
+                reply = completion("4")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(reply), reply))
+                continue
+            writer.write(HEAD)
+            piece = chunked(events(["x" * 10_000])[1])
+            try:
+                while True:
+                    writer.write(piece)
+                    await writer.drain()
+            finally:
+                self.gone.set()
+
+
+async def test_a_client_that_does_not_read_gives_its_place_at_the_upstream_back() -> None:
+    """Those who wait for the place are served then."""
+    text = CONFIG.replace("port = 0", "port = 0\nwrite_timeout_s = 0.3").replace(
+        'base_url = "http://127.0.0.1:9/v1"', 'base_url = "http://127.0.0.1:9/v1"\nmax_connections = 1'
+    )
+    flooding = Flooding()
+    async with raw_server(flooding) as url:
+        upstream = HttpUpstream("mock", settings(text).upstreams["mock"], base_url=url, api_key=None)
+        async with served(upstream, text) as gateway:
+            host, _, port = gateway.url.removeprefix("http://").partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+            body = json.dumps(asked(stream=True)).encode()
+            writer.write(
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+                + body
+            )
+            await reader.readexactly(1)
+            after = await gateway.client.post("/v1/chat/completions", json=asked(user="answer now"))
+            async with asyncio.timeout(10):
+                await flooding.gone.wait()
+            writer.close()
+    assert after.status_code == 200

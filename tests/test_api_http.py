@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.api.hangup import ClientGone
 from gateway.api.http import error_headers, header, header_value, read_body, respond
+from gateway.body_memory import BodyMemory
 from gateway.errors import BadRequest, BodyTooLarge, UpstreamRefused
 
 
@@ -29,15 +30,31 @@ def receiving(*pieces: bytes, gone: bool = False) -> Any:
     return receive
 
 
+def memory() -> BodyMemory:
+    """Room for every body of these tests."""
+    return BodyMemory(lambda: 10_000)
+
+
+async def test_a_body_that_is_refused_is_held_no_longer() -> None:
+    """A body that arrived is held until its request ends, which is for the caller to say."""
+    held = memory()
+    await read_body(scope(), receiving(b"abc"), 10, held)
+    assert held.held == 3
+    for body, gone in (([b"x" * 11], False), ([b"xyz"], True)):
+        with pytest.raises((BodyTooLarge, ClientGone)):
+            await read_body(scope(), receiving(*body, gone=gone), 10, held)
+    assert held.held == 3
+
+
 @given(st.lists(st.binary(max_size=20), min_size=1), st.integers(0, 100))
 async def test_a_body_is_the_sum_of_its_pieces_within_the_limit(pieces: list[bytes], limit: int) -> None:
     """However it was cut, a body up to the limit arrives whole; one byte more is refused."""
     whole = b"".join(pieces)
     if len(whole) <= limit:
-        assert await read_body(scope(), receiving(*pieces), limit) == whole
+        assert await read_body(scope(), receiving(*pieces), limit, memory()) == whole
     else:
         with pytest.raises(BodyTooLarge):
-            await read_body(scope(), receiving(*pieces), limit)
+            await read_body(scope(), receiving(*pieces), limit, memory())
 
 
 async def test_a_body_that_is_declared_too_large_is_not_read() -> None:
@@ -47,28 +64,28 @@ async def test_a_body_that_is_declared_too_large_is_not_read() -> None:
         raise AssertionError("it was read")
 
     with pytest.raises(BodyTooLarge, match="has 11 bytes; at most 10"):
-        await read_body(scope((b"content-length", b"11")), receive, 10)
+        await read_body(scope((b"content-length", b"11")), receive, 10, memory())
 
 
 async def test_a_body_with_too_many_values_is_not_read_to_its_end() -> None:
     """It is refused at the piece that brings them."""
     pieces = [b"[0,0,0,0,0,0,0", b",0,0,0,0,0,0,0,0,0,0"]
     with pytest.raises(BodyTooLarge, match="JSON values"):
-        await read_body(scope(), receiving(*pieces, gone=True), 100, values=10)
-    assert await read_body(scope(), receiving(*pieces), 100, values=17) == b"".join(pieces)
-    assert await read_body(scope(), receiving(*pieces), 100, values=2, numbers=False) == b"".join(pieces)
-    assert await read_body(scope(), receiving(*pieces), 100) == b"".join(pieces)
+        await read_body(scope(), receiving(*pieces, gone=True), 100, memory(), values=10)
+    assert await read_body(scope(), receiving(*pieces), 100, memory(), values=17) == b"".join(pieces)
+    assert await read_body(scope(), receiving(*pieces), 100, memory(), values=2, numbers=False) == b"".join(pieces)
+    assert await read_body(scope(), receiving(*pieces), 100, memory()) == b"".join(pieces)
 
 
 async def test_a_length_that_is_no_number_is_not_believed() -> None:
     """What is read counts."""
-    assert await read_body(scope((b"content-length", "²".encode("latin-1"))), receiving(b"ab"), 10) == b"ab"
+    assert await read_body(scope((b"content-length", "²".encode("latin-1"))), receiving(b"ab"), 10, memory()) == b"ab"
 
 
 async def test_a_client_that_goes_in_the_middle_of_its_body_is_gone() -> None:
     """Half a body is no request."""
     with pytest.raises(ClientGone):
-        await read_body(scope(), receiving(b"half", gone=True), 10)
+        await read_body(scope(), receiving(b"half", gone=True), 10, memory())
 
 
 def test_a_header_is_found_by_its_lower_case_name() -> None:

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from gateway.http_server.connection import MAX_HEAD, HttpProtocol
+from gateway.http_server.connection import MAX_HEAD
+from gateway.http_server.limits import TAKEN_BYTES, ConnectionLimits, Cuts, Reason
+from gateway.http_server.request_response import TRANSACTION
 from tests.connections import GET, HEAD, LAST, bodies, measured, path_of, refusal, said, serving
 
 CHUNKED = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
 
 
-class Impatient(HttpProtocol):
-    """Waits for a silent client as long as a test can."""
-
-    silence_s = 0.1
+IMPATIENT = ConnectionLimits(silence_s=0.1)
+"""Waits for a silent client as long as a test can."""
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ class Impatient(HttpProtocol):
 )
 async def test_a_client_that_falls_silent_is_not_waited_for(sent: bytes) -> None:
     """Its connection would hold memory, and the shutdown, for ever."""
-    async with serving(Impatient) as port:
+    async with serving(IMPATIENT) as port:
         assert refusal(await said(port, sent))[0] == 408
 
 
 async def test_a_slow_client_is_waited_for() -> None:
     """What counts is silence, not the whole time."""
     body = [bytes([letter]) for letter in b"slowly does it"]
-    async with serving(Impatient) as port:
+    async with serving(IMPATIENT) as port:
         head = HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         assert (await said(port, head, *body, pause_s=0.02)).endswith(b"\r\n\r\n14")
 
@@ -103,16 +103,13 @@ async def test_a_client_that_hangs_up_is_told_of_while_it_is_answered() -> None:
             await heard.wait()
 
 
-class Forgetful(HttpProtocol):
-    """Keeps a connection as long as a test can wait."""
-
-    silence_s = 0.05
-    kept_s = 0.1
+FORGETFUL = ConnectionLimits(silence_s=0.05, kept_s=0.1)
+"""Keeps a connection as long as a test can wait."""
 
 
 async def test_a_connection_that_nobody_uses_is_closed() -> None:
     """Without a word: the client owes nothing."""
-    async with serving(Forgetful, application=path_of) as port:
+    async with serving(FORGETFUL, application=path_of) as port:
         assert bodies(await said(port, GET % b"1")) == [b"/1"]
 
 
@@ -123,13 +120,13 @@ async def test_a_client_is_not_called_silent_while_it_waits_for_its_answer() -> 
         await asyncio.sleep(0.3)
         await path_of(scope, receive, send)
 
-    async with serving(Forgetful, application=application) as port:
+    async with serving(FORGETFUL, application=application) as port:
         assert bodies(await said(port, LAST % b"1")) == [b"/1"]
 
 
 async def test_an_answer_that_comes_before_the_end_of_the_request_is_not_followed_by_a_refusal() -> None:
     """The rest of the body is ignored, and the client's silence ends the connection."""
-    async with serving(Impatient, application=path_of) as port:
+    async with serving(IMPATIENT, application=path_of) as port:
         assert bodies(await said(port, b"POST /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")) == [b"/1"]
 
 
@@ -153,3 +150,195 @@ async def test_trailers_have_a_bound(line: bytes) -> None:
         with contextlib.suppress(ConnectionError):
             answer = await said(port, CHUNKED + b"x: ", *[line * 1000] * 100)
             assert not answer or refusal(answer)[0] == 431
+
+
+async def drip(port: int, start: bytes, step: bytes) -> bytes:
+    """All that the server says to a client that never falls silent and never comes to an end; nothing if it is cut."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = asyncio.create_task(reader.read())
+    try:
+        writer.write(start)
+        async with asyncio.timeout(10):
+            while not answer.done():
+                writer.write(step)
+                await asyncio.sleep(0.01)
+            return await answer
+    except ConnectionError:  # it wrote to a closed connection before it read the answer
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "reason"),
+    [
+        (HEAD, b"x: y\r\n", "slow head"),
+        (HEAD + b"content-length: 999999\r\n\r\n", b"x", "slow body"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "slow body"),
+    ],
+    ids=["head", "body", "chunks"],
+)
+async def test_a_dripping_client_is_not_waited_for(start: bytes, step: bytes, reason: Reason) -> None:
+    """The whole time counts, besides the silence."""
+    cut: list[Reason] = []
+    limits = ConnectionLimits(head_s=0.2, body_s=0.2)
+    async with serving(limits, cuts=Cuts(cut.append)) as port:
+        answer = await drip(port, start, step)
+    assert not answer or refusal(answer)[0] == 408
+    assert cut == [reason]
+
+
+class Pouring:
+    """An application that answers with more than any buffer holds, in one piece or in many."""
+
+    def __init__(self, pieces: int, size: int) -> None:
+        self._pieces, self._size = pieces, size
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for left in range(self._pieces, 0, -1):
+                await send({"type": "http.response.body", "body": b"x" * self._size, "more_body": left > 1})
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize(("pieces", "size"), [(1000, 100_000), (1, 50_000_000)], ids=["stream", "whole"])
+async def test_a_client_that_does_not_read_is_cut_off(pieces: int, size: int) -> None:
+    """Its answer would hold memory, and a place at the upstream."""
+    cut: list[Reason] = []
+    application = Pouring(pieces, size)
+    async with serving(ConnectionLimits(write_s=0.2), application=application, cuts=Cuts(cut.append)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(GET % b"1")
+        async with asyncio.timeout(10):
+            await application.ended.wait()
+            while not cut:
+                await asyncio.sleep(0.01)
+            received = 0
+            with contextlib.suppress(ConnectionError):
+                while piece := await reader.read(1 << 20):
+                    received += len(piece)
+        writer.close()
+    assert cut == ["slow reader"] and received < pieces * size
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_its_answer() -> None:
+    """It takes its share in time."""
+    size, pieces = 8 * TAKEN_BYTES, 20
+    async with serving(ConnectionLimits(write_s=0.5), application=Pouring(pieces, size)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(LAST % b"1")
+        received = 0
+        async with asyncio.timeout(30):
+            while piece := await reader.read(4 * TAKEN_BYTES):
+                received += len(piece)
+                await asyncio.sleep(0.02)
+        writer.close()
+    assert received > pieces * size
+
+
+async def test_a_reader_is_not_slower_than_the_upstream_may_be() -> None:
+    """However steadily it reads: a transaction may have a time by which the answer must be taken."""
+    cut: list[Reason] = []
+    pouring = Pouring(10_000, 100_000)
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        scope[TRANSACTION].due = asyncio.get_running_loop().time() + 0.3
+        await pouring(scope, receive, send)
+
+    limits = ConnectionLimits(silence_s=0.1)
+    async with serving(limits, application=application, cuts=Cuts(cut.append)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(GET % b"1")
+        async with asyncio.timeout(20):
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(200_000):
+                    await asyncio.sleep(0.01)
+            await pouring.ended.wait()
+        writer.close()
+    assert cut == ["slow reader"]
+
+
+async def test_a_full_house_makes_room_for_a_newcomer() -> None:
+    """Half-heads and idle connections go, the longest idle first; requests under way stay."""
+    go_on = asyncio.Event()
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            await go_on.wait()
+        await path_of(scope, receive, send)
+
+    cut: list[Reason] = []
+    limits = ConnectionLimits(connections=3)
+    async with serving(limits, application=application, cuts=Cuts(cut.append)) as port:
+        slow = await asyncio.open_connection("127.0.0.1", port)
+        slow[1].write(LAST % b"slow")
+        halves = []
+        for _ in range(2):
+            halves.append(await asyncio.open_connection("127.0.0.1", port))
+            halves[-1][1].write(HEAD)
+            await halves[-1][1].drain()
+            await asyncio.sleep(0.05)
+        assert bodies(await said(port, LAST % b"1")) == [b"/1"]
+        assert await halves[0][0].read() == b""
+        go_on.set()
+        assert bodies(await slow[0].read()) == [b"/slow"]
+        for _, writer in (slow, *halves):
+            writer.close()
+    assert cut == ["crowded out"]
+
+
+async def test_a_house_full_of_requests_refuses_a_newcomer() -> None:
+    """503 in OpenAI's shape, at once; whoever is served already is served on."""
+    go_on = asyncio.Event()
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await path_of(scope, receive, send)
+
+    cut: list[Reason] = []
+    async with serving(ConnectionLimits(connections=1), application=application, cuts=Cuts(cut.append)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(LAST % b"1")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        status, error = refusal(await said(port))
+        go_on.set()
+        assert bodies(await reader.read()) == [b"/1"]
+        writer.close()
+    assert (status, error["code"], cut) == (503, "too_many_connections", ["no room"])
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nHOST: a\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505),
+        (b"GET / HTTP/0.9\r\nhost: a\r\n\r\n", 505),
+        (b"GET /\r\n\r\n", 505),
+        (b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    ],
+)
+async def test_an_ambiguous_head_is_refused(head: bytes, status: int) -> None:
+    """Another server in the chain could read it in another way."""
+    seen: list[str] = []
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+
+    async with serving(application=application) as port:
+        assert refusal(await said(port, head))[0] in (400, status)
+    assert seen == []
+
+
+async def test_an_early_answer_to_a_client_that_waits_to_send_its_body_ends_the_connection() -> None:
+    """What follows may be the body or another request."""
+    request = b"POST /1 HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 44\r\n\r\n"
+    async with serving(application=path_of) as port:
+        answer = await said(port, request + LAST % b"2")
+    assert answer.count(b"HTTP/1.1") == 1 and b"connection: close" in answer

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.http_server.request_response import Header, Scope, Transaction
+from gateway.http_server.request_head import Header, Scope
+from gateway.http_server.request_response import Transaction
 
 OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 

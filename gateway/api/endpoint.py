@@ -13,7 +13,7 @@ from functools import lru_cache
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.gate import holder_of
-from gateway.api.hangup import ClientGone, HangUp
+from gateway.api.hangup import ClientGone, HangUp, limit_answer
 from gateway.api.http import EVENTS, LONGEST, error_headers, header, header_value, piece, read_body, respond, start
 from gateway.auth import Holder
 from gateway.completion import CompletionTrace
@@ -22,7 +22,7 @@ from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
 from gateway.formats.field_names import restricted
-from gateway.http_server.request_response import Header
+from gateway.http_server.request_head import Header
 from gateway.prices import cost_usd
 from gateway.recording import audit_rate
 from gateway.routing.route import RoutePlan, route
@@ -70,12 +70,15 @@ class Endpoint:
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         exchange = Running(self._services, self._services.new_id(self._prefix), holder_of(scope))
+        body = b""
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
             serving = self._services.serving
             values = serving.settings.server.max_json_values
-            body = await read_body(scope, receive, serving.body_limit, values=values, numbers=self._numbers)
+            body = await read_body(
+                scope, receive, serving.body_limit, self._services.bodies, values=values, numbers=self._numbers
+            )
             async with HangUp(scope, receive):
                 await self._serve(scope, body, exchange, send)
         except ClientGone:
@@ -89,6 +92,8 @@ class Endpoint:
             # The server stops and has waited long enough. The request's own task ends here: no caller awaits it.
             stopping = Overloaded("The gateway is stopping: send the request again.", code="stopping")
             await self._fail(exchange, stopping, send)
+        finally:
+            self._services.bodies.free(len(body))
 
     async def _serve(self, scope: HTTPScope, body: bytes, exchange: "Running", send: Send) -> None:
         services, serving = self._services, self._services.serving
@@ -115,6 +120,8 @@ class Endpoint:
                 # No 200 before the upstream has answered with its first event.
                 first = await anext(worded)
                 exchange.begin()
+                upstream = (exchange.plan or plan).upstream  # a fallback's, if that answers
+                limit_answer(scope, serving.settings.upstreams[upstream].total_timeout_s)
                 await start(send, 200, [EVENTS, (b"cache-control", b"no-cache"), *self.headers(exchange)])
                 exchange.streaming = True
                 await _relay(first, worded, send)

@@ -15,6 +15,16 @@ from litestar.types import HTTPScope, Receive
 from gateway.http_server.request_response import TRANSACTION, Transaction
 
 
+def limit_answer(scope: HTTPScope, seconds: float) -> None:
+    """Give a slow client so many seconds from now on to take its answer; then our own server cuts the connection.
+
+    While a client does not read, nothing reads from the upstream, and no time-out of the upstream runs.
+    """
+    transaction: Transaction | None = cast("Mapping[str, Any]", scope).get(TRANSACTION)
+    if transaction is not None:
+        transaction.due = asyncio.get_running_loop().time() + seconds
+
+
 class ClientGone(Exception):
     """The client hung up before the end of its answer."""
 

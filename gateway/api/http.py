@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.hangup import ClientGone
+from gateway.body_memory import BodyMemory
 from gateway.errors import BodyTooLarge, PreceptorError
 from gateway.formats.json_values import SMALLEST, ValueCount
-from gateway.http_server.request_response import Header
+from gateway.http_server.request_head import Header
 
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -19,11 +20,18 @@ _UNPRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
 async def read_body(
-    scope: HTTPScope, receive: Receive, limit: int, *, values: int | None = None, numbers: bool = True
+    scope: HTTPScope,
+    receive: Receive,
+    limit: int,
+    bodies: BodyMemory,
+    *,
+    values: int | None = None,
+    numbers: bool = True,
 ) -> bytes:
     """Read the request's body: at most ``limit`` bytes and ``values`` JSON values, see ``ValueCount``.
 
-    Raises ``BodyTooLarge`` as soon as the body exceeds a limit, or ``ClientGone``.
+    The caller frees the body's bytes in ``bodies`` when the request ends. Raises ``BodyTooLarge`` as soon as the body
+    exceeds a limit, ``Overloaded`` if all bodies together do, or ``ClientGone``.
     """
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
@@ -31,21 +39,27 @@ async def read_body(
     chunks: list[bytes] = []
     size = 0
     count: ValueCount | None = None
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        chunk = message["body"]
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
-        chunks.append(chunk)
-        if values is not None and size > values * SMALLEST:
-            if count is None:
-                count, chunk = ValueCount(values, numbers=numbers), b"".join(chunks)
-            count.feed(chunk)
-        if not message["more_body"]:
-            return b"".join(chunks)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            chunk = message["body"]
+            size += len(chunk)
+            bodies.take(len(chunk))
+            if size > limit:
+                raise BodyTooLarge(f"The body has more than {limit} bytes.")
+            chunks.append(chunk)
+            # A value has two bytes, such as "0,": most bodies are too short for too many values, and not counted.
+            if values is not None and size > values * SMALLEST:
+                if count is None:
+                    count, chunk = ValueCount(values, numbers=numbers), b"".join(chunks)
+                count.feed(chunk)
+            if not message["more_body"]:
+                return b"".join(chunks)
+    except BaseException:
+        bodies.free(size)
+        raise
 
 
 def header(scope: HTTPScope, name: bytes) -> str | None:

@@ -9,7 +9,7 @@ from gateway.formats import allowed_fields
 from gateway.formats.messages import MessagesRequest, open_messages
 from gateway.formats.messages_reply import MessageOptions, error_body, to_message
 from gateway.formats.messages_stream import MessageStream, error_event
-from gateway.http_server.request_response import Header
+from gateway.http_server.request_head import Header
 from gateway.services import Services
 
 

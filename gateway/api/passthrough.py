@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 from litestar.types import HTTPScope, Receive, Send
 
-from gateway.api.hangup import ClientGone, HangUp
+from gateway.api.hangup import ClientGone, HangUp, limit_answer
 from gateway.api.http import error_headers, header_value, piece, read_body, respond, start
 from gateway.completion import OWN_KEY_REFUSED, refusal
 from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
-from gateway.http_server.request_response import Header
+from gateway.http_server.request_head import Header
 from gateway.services import Services
 from gateway.upstream.base import Call, UpstreamReply
 
@@ -40,9 +40,13 @@ class PassThrough:
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         begun = False
+        body = b""
         try:
-            body = await read_body(scope, receive, self._services.serving.body_limit)
+            body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)
             async with HangUp(scope, receive), contextlib.aclosing(await self._send(scope, body)) as reply:
+                server = self._services.settings.server
+                if server.default_upstream is not None:
+                    limit_answer(scope, self._services.settings.upstreams[server.default_upstream].total_timeout_s)
                 await start(send, reply.status, _headers(reply))
                 begun = True
                 async for chunk in reply.chunks():
@@ -56,6 +60,8 @@ class PassThrough:
                 log.warning("an answer broke off: %s", error, extra={"action": "passthrough.broken"})
             else:
                 await respond(send, error.status, error.body(), error_headers(error))
+        finally:
+            self._services.bodies.free(len(body))
 
     async def _send(self, scope: HTTPScope, body: bytes) -> UpstreamReply:
         serving = self._services.serving

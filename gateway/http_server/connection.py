@@ -1,42 +1,45 @@
 """A client's HTTP/1.1 connection, parsed strictly by llhttp (httptools). uvicorn's server holds the connections.
 
-Bounds the size of a request's head and the wait for a silent client. Errors of the protocol are answered in OpenAI's
-shape. Answers requests in order, each in a ``Transaction``; one timer per connection, none per request. Does no TLS, no
-HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
+Bounds the size of a request's head and every wait for the client (``limits``). Errors of the protocol are answered in
+OpenAI's shape. Answers requests in order, each in a ``Transaction``; a timer per connection, none per request. Does no
+TLS, no HTTP/2 and no WebSockets: a reverse proxy does (``deploy/``).
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, cast
-from urllib.parse import unquote
+from typing import Any, Final, NoReturn, cast
 
 import uvicorn
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
-from gateway.errors import BadRequest
-from gateway.http_server.request_response import TRANSACTION, App, Header, Scope, Transaction, refusal
-from gateway.memo import remembered
+from gateway.errors import Overloaded, PreceptorError
+from gateway.http_server.crowding import make_room
+from gateway.http_server.limits import ConnectionLimits, Cuts, WriteProgress
+from gateway.http_server.request_head import (
+    FRAMING,
+    BadHead,
+    Header,
+    Scope,
+    expects_continue,
+    mistake_in,
+    new_scope,
+    without_upgrade,
+)
+from gateway.http_server.request_response import TRANSACTION, App, Transaction, refusal
 
 MAX_HEAD: Final = 65_536
 """Bytes of request line and headers."""
-SILENCE_S: Final = 30.0
-"""Seconds of silence in the middle of a request, before the connection is cut; twice that at most."""
-KEPT_S: Final = 75.0
-"""Seconds without a request before the connection is closed, ``SILENCE_S`` more at most. Clients should close first: a
-request on its way to a closing server is lost."""
-_TOO_LONG = "The head of the request is too long."
+_LIMITS: Final = ConnectionLimits()
 _IN_A_ROW = 8
 """Most requests of a connection that wait for their turn; then reading stops."""
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection. Implements ``request_response.ClientConnection``."""
+    """One connection. Implements ``request_response.ClientConnection`` and ``crowding.Guest``."""
 
-    silence_s = SILENCE_S
-    kept_s = KEPT_S
     transport: asyncio.Transport
 
     def __init__(
@@ -45,7 +48,12 @@ class HttpProtocol(asyncio.Protocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: ConnectionLimits = _LIMITS,
+        cuts: Cuts | None = None,
     ) -> None:
+        self._limits = limits
+        self._cuts = cuts or Cuts()
         self._app = cast("App", config.loaded_app)
         self._server = server_state
         self._app_state = app_state
@@ -56,6 +64,8 @@ class HttpProtocol(asyncio.Protocol):
         """The current request, or the last one while there is none."""
         self._renew()
         self._owed = True  # a client connects because it has a request
+        self._mistake: BadHead | None = None
+        """The mistake in the head that stopped the parser."""
         self._deaf = False
         """Ignore all further input. Reading goes on, because a hang-up shows only while reading."""
         self._reading = True
@@ -78,10 +88,19 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._server.connections.add(self)  # type: ignore[arg-type]  # uvicorn names its own protocols only
+        self._moved = self._request_began = self._loop.time()
+        self._progress = WriteProgress(self._moved)
+        self._watch = self._loop.call_later(self._limits.look_s, self._look)
+        others = cast("set[HttpProtocol]", self._server.connections)
+        full = len(others) >= self._limits.connections
+        has_room = not full or make_room(others)
+        others.add(self)
+        if not has_room:
+            self._deaf = True
+            self._cuts.note("no room")
+            self._refuse(Overloaded("Too many connections: try again later.", code="too_many_connections"))
+            return
         self._ends = get_local_addr(self.transport), get_remote_addr(self.transport)
-        self._moved = self._loop.time()
-        self._watch = self._loop.call_later(self.silence_s, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
@@ -111,17 +130,18 @@ class HttpProtocol(asyncio.Protocol):
             if not self._offered:
                 return None
             # Declined: the request is read as if there were no offer (RFC 9110, section 7.8).
-            head = self._without_offer()
+            parser = self._parser
+            version = parser.get_http_version().encode()
+            head = without_upgrade(parser.get_method(), self._url, version, self._headers)
             self._renew()
             self._parse(head)
             return memoryview(data)[offer.args[0] :]
         except HttpParserError:
-            too_long = not self._in_head and self._owed and self._head_bytes > MAX_HEAD
-            self._refuse(431, _TOO_LONG) if too_long else self._refuse(400, "This is not HTTP/1.1.")
+            self._refuse(self._mistake or BadHead(400, "This is not HTTP/1.1."))
         else:
             bare = self._head_bytes if self._in_head else self._bare_bytes
             if bare > MAX_HEAD and not self.transport.is_closing():
-                self._refuse(431, _TOO_LONG)
+                self._refuse(_too_long())
         return None
 
     def eof_received(self) -> None:
@@ -136,21 +156,42 @@ class HttpProtocol(asyncio.Protocol):
         self._drained.set()
 
     def _look(self) -> None:
-        """Close the connection if it waited too long for the rest of a request, or for a request."""
-        still_s = self._loop.time() - self._moved
-        if self._owed and self._reading and still_s >= self.silence_s:
-            self._refuse(408, "The rest of the request did not come in time.")
-        elif not self._owed and self._under_way is None and still_s >= self.kept_s:
+        """Cut the connection if a wait for the client took too long. Goes on until the connection is lost."""
+        now, limits = self._loop.time(), self._limits
+        self._watch = self._loop.call_later(limits.look_s, self._look)
+        if self._progress.stalled(self.transport.get_write_buffer_size(), now, limits.write_s) or self._is_late(now):
+            self._cuts.note("slow reader")
+            self.transport.abort()
+        elif self.transport.is_closing():
+            return
+        elif self._owed and self._reading:
+            reason = limits.too_slow(now - self._moved, now - self._request_began, in_head=self._in_head)
+            if reason is not None:
+                self._cuts.note(reason)
+                self._refuse(BadHead(408, "The rest of the request did not come in time."))
+        elif not self._owed and self._under_way is None and now - self._moved >= limits.kept_s:
             self.transport.close()
-        else:
-            self._watch = self._loop.call_later(self.silence_s, self._look)
+
+    def _is_late(self, now: float) -> bool:
+        """Decide whether a client reads so slowly that its answer takes longer than the upstream may take for it."""
+        answering = self._under_way
+        return self.held_up and answering is not None and answering.due is not None and now > answering.due
+
+    @property
+    def idle_since(self) -> float | None:
+        answering = self._under_way
+        return self._moved if answering is None or not answering.received else None
+
+    def evict(self) -> None:
+        self._cuts.note("crowded out")
+        self.transport.close()
 
     @property
     def _under_way(self) -> Transaction | None:
         """The request with an incomplete response."""
         return self._transaction if self._transaction is not None and not self._transaction.complete else None
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, error: PreceptorError) -> None:
         """Answer with an error and close. An error behind an unanswered request closes after that request's answer."""
         answering, transaction = self._under_way, self._transaction
         if answering is not None and answering is not self._arriving:
@@ -158,7 +199,7 @@ class HttpProtocol(asyncio.Protocol):
             self._deaf = True
             return
         if transaction is None or transaction is not self._arriving or not transaction.written:
-            self.transport.write(refusal(status, BadRequest(message)))
+            self.write(refusal(error))
         if transaction is not None and transaction is self._arriving:
             transaction.lose()  # its answer is written already
         self.transport.close()
@@ -167,9 +208,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._owed = True
+        self._request_began = self._moved
         self._url = b""
         self._headers: list[Header] = []
-        self._expects = False
+        self._framing: list[Header] = []
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -178,21 +220,9 @@ class HttpProtocol(asyncio.Protocol):
         if not self._in_head:
             return  # a trailer, not needed here: it must not be mistaken for a header (RFC 9110, section 6.5.1)
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self._expects = True
+        if name in FRAMING:
+            self._framing.append((name, value))
         self._headers.append((name, value))
-
-    def _without_offer(self) -> bytes:
-        """Return the head of the current request without its offer to upgrade."""
-        version = self._parser.get_http_version().encode()
-        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
-        for name, value in self._headers:
-            if name == b"connection":
-                others = (option for option in value.split(b",") if option.strip().lower() != b"upgrade")
-                lines.append(b"connection: " + b",".join(others))
-            elif name != b"upgrade":
-                lines.append(b"%s: %s" % (name, value))
-        return b"\r\n".join((*lines, b"\r\n"))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -202,35 +232,28 @@ class HttpProtocol(asyncio.Protocol):
         if self._offered:
             return  # the parser does not parse the bytes behind the head: see _parse
         if self._head_bytes > MAX_HEAD and sum(len(name) + len(value) for name, value in self._headers) > MAX_HEAD:
-            raise ValueError(_TOO_LONG)  # the parser turns it into HttpParserError
+            self._stop(_too_long())
         version = parser.get_http_version()
-        path, raw_path, query = _target(self._url)
-        server, client = self._ends
-        scope: Scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "server": server,
-            "client": client,
-            "scheme": "http",
-            "method": parser.get_method().decode("ascii"),
-            "root_path": "",
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-            "state": self._app_state.copy(),
-        }
+        mistake = mistake_in(version, self._framing)
+        if mistake is not None:
+            self._stop(mistake)
+        scope = new_scope(parser.get_method(), self._url, version, self._headers)
+        scope["server"], scope["client"] = self._ends
+        scope["state"] = self._app_state.copy()
         keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel
-        transaction = Transaction(
-            self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=self._expects
-        )
+        expects = len(self._framing) > 1 and expects_continue(self._framing)
+        transaction = Transaction(self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=expects)
         scope[TRANSACTION] = self._arriving = transaction
         if self._under_way is None:
             self._begin(transaction, scope)
         else:
             self._asked.append((transaction, scope))
             self.read_on(True)
+
+    def _stop(self, mistake: BadHead) -> NoReturn:
+        """Stop the parser: it turns the error into its own."""
+        self._mistake = mistake
+        raise mistake
 
     def on_body(self, body: bytes) -> None:
         assert self._arriving is not None
@@ -264,6 +287,7 @@ class HttpProtocol(asyncio.Protocol):
         return self._server.default_headers
 
     def write(self, data: bytes) -> None:
+        self._progress.written += len(data)
         self.transport.write(data)
 
     async def drained(self) -> None:
@@ -274,6 +298,7 @@ class HttpProtocol(asyncio.Protocol):
         wanted = wanted and len(self._asked) < _IN_A_ROW
         if wanted != self._reading and not self.transport.is_closing():
             self._reading = wanted
+            self._request_began = self._loop.time()  # a pause of ours is not the client's fault
             (self.transport.resume_reading if wanted else self.transport.pause_reading)()
 
     def responded(self, transaction: Transaction) -> None:
@@ -295,9 +320,5 @@ class HttpProtocol(asyncio.Protocol):
             answering.keep_alive = False
 
 
-@remembered
-def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Split a request's target into decoded path, raw path and query. The parser turns errors into its own."""
-    parsed = parse_url(url)
-    raw_path = parsed.path or b"/"
-    return unquote(raw_path.decode("ascii")), raw_path, parsed.query or b""
+def _too_long() -> BadHead:
+    return BadHead(431, "The head of the request is too long.")

@@ -11,12 +11,11 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from gateway.errors import PreceptorError
+from gateway.http_server.request_head import Header, Scope
 
 log = logging.getLogger(__name__)
 
-Header = tuple[bytes, bytes]
 Message = MutableMapping[str, Any]
-Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -32,11 +31,11 @@ _AHEAD_BYTES: Final = 65_536
 _BODILESS: Final = frozenset({204, 304})
 
 
-def refusal(status: int, error: PreceptorError) -> bytes:
+def refusal(error: PreceptorError) -> bytes:
     """Return an error response that closes the connection, for use without an application."""
     body = error.body()
     head = b"%s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-    return head % (STATUS_LINE[status], len(body)) + body
+    return head % (STATUS_LINE[error.status], len(body)) + body
 
 
 class ClientConnection(Protocol):
@@ -70,7 +69,8 @@ class Transaction:
 
     __slots__ = (
         "_bodiless", "_chunked", "_connection", "_expects", "_handed", "_head", "_held", "_left", "_news", "_old",
-        "_pieces", "_started", "_whole", "complete", "disconnected", "keep_alive", "on_lost", "task", "written",
+        "_pieces", "_started", "complete", "disconnected", "due", "keep_alive", "on_lost", "received", "task",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +88,10 @@ class Transaction:
         self.on_lost: Callable[[], None] | None = None
         """Called when the connection is lost before the response is complete; set by ``api.hangup``."""
         self.disconnected = False
+        self.received = False
+        """The whole request has arrived."""
+        self.due: float | None = None
+        """Time on the event loop's clock by which a slow client must have taken the response."""
         self.written = False
         """The head of the response is written."""
         self.complete = False
@@ -97,7 +101,6 @@ class Transaction:
         self._expects = expects
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in the pieces
-        self._whole = False  # the request has arrived completely
         self._handed = False  # the application has received all of it
         self._news: asyncio.Event | None = None
         self._started = False
@@ -122,7 +125,7 @@ class Transaction:
         if self.complete or self.disconnected:
             return
         if not self.written:
-            self._connection.write(refusal(500, PreceptorError("internal error")))
+            self._connection.write(refusal(PreceptorError("internal error")))
         self.keep_alive = False
         self._end()
 
@@ -138,7 +141,7 @@ class Transaction:
 
     def feed_end(self) -> None:
         """Note the end of the request."""
-        self._whole = True
+        self.received = True
         self._wake()
 
     def lose(self) -> None:
@@ -154,7 +157,7 @@ class Transaction:
             self._expects = False
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not (self.disconnected or self.complete):
-            if self._pieces or (self._whole and not self._handed):
+            if self._pieces or (self.received and not self._handed):
                 return self._request()
             if self._news is None:
                 self._news = asyncio.Event()
@@ -168,8 +171,8 @@ class Transaction:
         if self._held > _AHEAD_BYTES:
             self._connection.read_on(True)
         self._held = 0
-        self._handed = self._whole
-        return {"type": "http.request", "body": body, "more_body": not self._whole}
+        self._handed = self.received
+        return {"type": "http.request", "body": body, "more_body": not self.received}
 
     async def send(self, message: Message) -> None:
         """Write a message of the application. Raises ``RuntimeError`` for a message out of order."""
@@ -201,6 +204,8 @@ class Transaction:
             lines.append(b"transfer-encoding: chunked")
         elif left is None and not bodiless:
             keep_alive = False  # the body ends with the connection
+        if self._expects:
+            keep_alive = False  # the client may still send its body, or not: the next request could begin anywhere
         if not keep_alive:
             lines.append(b"connection: close")
         lines.append(b"\r\n")

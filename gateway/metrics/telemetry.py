@@ -42,6 +42,9 @@ class Telemetry(Collector):
             "preceptor_upstream_calls", "Calls under way, and calls that wait for their turn.", ["upstream", "state"],
             registry=self.registry,
         )  # fmt: skip
+        self._cuts = Counter(
+            "preceptor_connections_cut", "Client connections cut, by reason.", ["reason"], registry=self.registry
+        )
         self._loops = Gauge(
             "preceptor_background_running", "Background loops that run now: 1, or 0 before the next start.", ["loop"],
             registry=self.registry,
@@ -73,6 +76,9 @@ class Telemetry(Collector):
     def upstream_calls(self, upstream: str, *, in_flight: int, waiting: int) -> None:
         self._upstream_calls.labels(upstream, "in_flight").set(in_flight)
         self._upstream_calls.labels(upstream, "waiting").set(waiting)
+
+    def connection_cut(self, reason: str) -> None:
+        self._cuts.labels(reason).inc()
 
     def background_loop(self, loop: str, state: State) -> None:
         """Note a change in a loop's state."""

@@ -2,23 +2,30 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
+import logging
 import math
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from gateway.app import Application, build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
+from gateway.http_server.limits import ConnectionLimits, Cuts
 from gateway.plugins import Plugin
 from gateway.reload import Reloader
 from gateway.services import Serving
+from gateway.serving.file_limit import connection_cap, raise_file_limit
 from gateway.settings import Settings
 from gateway.store.sql import SqlStore
+
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -42,7 +49,12 @@ def serve(
             return build_serving(changed, services.telemetry, services.quirks, old)
 
         app = build_app(services, plugins, Reloader(path, read, services, build))
-        server = _Server(uvicorn_config(app, settings), ready)
+        cap = connection_cap(settings.server, raise_file_limit())
+        log.info("at most %d connections of clients", cap, extra={"action": "server.limits"})
+        cuts = Cuts(services.telemetry.connection_cut)
+        server = _Server(uvicorn_config(app, settings, cap, cuts), ready)
+        connections = server.server_state.connections
+        services.telemetry.gauge("preceptor_connections", "Open connections of clients.", lambda: len(connections))
         with (
             # uvicorn raises the signal again after it has stopped.
             contextlib.suppress(KeyboardInterrupt),
@@ -81,13 +93,25 @@ def _tune_memory() -> None:
     sys.setswitchinterval(0.001)  # seconds; the store's writer thread yields to the event loop sooner
 
 
-def uvicorn_config(app: Application, settings: Settings) -> uvicorn.Config:
+def uvicorn_config(
+    app: Application, settings: Settings, connections: int = 1_000, cuts: Cuts | None = None
+) -> uvicorn.Config:
     """Return uvicorn's configuration: uvloop, our protocol, bounded shutdown, no access log on the request path."""
+    server = settings.server
+    limits = ConnectionLimits(
+        silence_s=server.silence_timeout_s,
+        head_s=server.head_timeout_s,
+        body_s=server.body_timeout_s,
+        write_s=server.write_timeout_s,
+        kept_s=server.keep_alive_s,
+        connections=connections,
+    )
+    protocol: Any = functools.partial(HttpProtocol, limits=limits, cuts=cuts or Cuts())
     return uvicorn.Config(
         app,
         interface="asgi3",
         loop="uvloop",
-        http=HttpProtocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -31,6 +31,13 @@ class Server(Section, frozen=True):
         doc("Key of the admin API (`/admin`), at least 16 characters; write `${VAR}`, not the key. None: off."),
     ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
+    max_bodies_mb: Annotated[
+        Positive,
+        doc(
+            "All request bodies that a process holds at once, in MB (10^6 bytes); beyond that new ones get a 503"
+            " `too_many_bodies`."
+        ),
+    ] = 500.0
     max_json_values: Annotated[
         Count,
         doc(
@@ -38,6 +45,36 @@ class Server(Section, frozen=True):
             " do not count."
         ),
     ] = 50_000
+    max_connections: Annotated[
+        Count | None,
+        doc(
+            "Most client connections of a process. When all are taken, idle ones are closed for new ones. Default: half"
+            " of the open-file limit, 10,000 at most. Read at the start."
+        ),
+    ] = None
+    silence_timeout_s: Annotated[
+        Positive, doc("Seconds that a client may be silent in the middle of a request. Read at the start.")
+    ] = 30.0
+    head_timeout_s: Annotated[
+        Positive, doc("Seconds for a request's head to arrive, from its first byte on. Read at the start.")
+    ] = 30.0
+    body_timeout_s: Annotated[
+        Positive, doc("Seconds for a whole request to arrive, from its first byte on. Read at the start.")
+    ] = 120.0
+    write_timeout_s: Annotated[
+        Positive,
+        doc(
+            "Seconds in which a client must take 64 KiB of its answer, or all of it if less waits; otherwise its"
+            " connection is cut. Read at the start."
+        ),
+    ] = 30.0
+    keep_alive_s: Annotated[
+        Positive,
+        doc(
+            "Seconds that a connection is kept without a request. Longer than clients keep theirs, or requests on their"
+            " way get lost. Read at the start."
+        ),
+    ] = 75.0
     retention_days: Annotated[
         Positive | None,
         doc("Days until an exchange and its feedback are deleted; none: they are kept."),
