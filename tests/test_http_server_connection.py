@@ -317,10 +317,10 @@ async def test_a_house_full_of_requests_refuses_a_newcomer() -> None:
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nhost: a\r\nHOST: a\r\n\r\n", 400),
-        (b"GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505),
-        (b"GET / HTTP/0.9\r\nhost: a\r\n\r\n", 505),
-        (b"GET /\r\n\r\n", 505),
-        (b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"GET / HTTP/2.0\r\nhost: a\r\n\r\n", 400),
+        (b"GET / HTTP/0.9\r\nhost: a\r\n\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     ],
 )
@@ -332,7 +332,7 @@ async def test_an_ambiguous_head_is_refused(head: bytes, status: int) -> None:
         seen.append(scope["path"])
 
     async with serving(application=application) as port:
-        assert refusal(await said(port, head))[0] in (400, status)
+        assert refusal(await said(port, head))[0] == 400
     assert seen == []
 
 

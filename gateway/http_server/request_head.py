@@ -33,7 +33,7 @@ def mistake_in(version: str, framing: Sequence[Header]) -> BadHead | None:
     if version == "1.1" and len(framing) == 1 and framing[0][0] == b"host":
         return None  # nearly every request
     if version not in ("1.0", "1.1"):
-        return BadHead(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        return BadHead(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
     names = [name for name, _ in framing]
     hosts = names.count(b"host")
     if hosts > 1 or (hosts == 0 and version == "1.1"):
@@ -42,7 +42,7 @@ def mistake_in(version: str, framing: Sequence[Header]) -> BadHead | None:
     if codings and (version == "1.0" or len(codings) > 1):
         return BadHead(400, "A request has at most one Transfer-Encoding header, and none in HTTP/1.0.")
     if codings and codings != [b"chunked"]:
-        return BadHead(501, "The only transfer coding understood here is chunked.")
+        return BadHead(400, "The only transfer coding understood here is chunked.")
     return None
 
 
