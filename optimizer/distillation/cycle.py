@@ -146,11 +146,11 @@ class _CycleRun:
             selected = await search.best(sampled)
         finally:
             self._reject(*search.rejected)
-            self.outcome = msgspec.structs.replace(self.outcome, records=search.records)
+            self.outcome = msgspec.structs.replace(self.outcome, records=search.records, effects=search.effects)
         if selected is None:
             self.ended(search.note)
             return None
-        return await self._chosen(selected)
+        return await self._chosen(selected, search.note)
 
     async def _cheaper(self) -> RuleSet | None:
         """Look for a candidate as good as the incumbent on selection items for fewer tokens."""
@@ -217,17 +217,18 @@ class _CycleRun:
             unlabelled=self._plan.unlabelled,
         )
 
-    async def _chosen(self, selected: Selected) -> RuleSet | None:
-        """The best candidate, if it is ahead of the incumbent."""
+    async def _chosen(self, selected: Selected, note: str) -> RuleSet | None:
+        """The best candidate, if it is ahead of the incumbent; ``note`` is the search's."""
         best, incumbent = selected.best.measured, selected.incumbent.measured
         self._enter(selected)
         if best.accuracy > incumbent.accuracy:
             await self._listen(selected.incumbent.trials)
             return selected.best.rule_set
-        self.ended(
-            f"no rules helped: on {best.n} selection items the best candidate got {best.accuracy:.0%},"
+        scores = (
+            f"on {best.n} selection items the best candidate got {best.accuracy:.0%},"
             f" the incumbent {incumbent.accuracy:.0%}"
         )
+        self.ended(f"{note}; nothing else helped: {scores}" if note else f"no rules helped: {scores}")
         return None
 
     def _enter(self, selected: Selected) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain import Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
+from gateway.domain import Effect, Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
+from gateway.teaching import Worksheet
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.split import Split, split
@@ -134,6 +135,12 @@ class Outcome(Value, frozen=True):
     rules: tuple[Rule, ...] = ()
     """Of the candidate at the gate."""
     scratchpad: Scratchpad = "none"
+    examples: int = 0
+    """Solved examples of the candidate at the gate."""
+    worksheet: Worksheet | None = None
+    """Of the candidate at the gate."""
+    effects: Mapping[str, Effect] = msgspec.field(default_factory=dict)
+    """The effect of each part (room, rules, examples, worksheet) on selection items: the whole against the rest."""
     version: int | None = None
     """Of the published rule set."""
     activated: bool = False
@@ -212,6 +219,8 @@ class Tested(Value, frozen=True):
             after=measured(self.after),
             rules=self.candidate.rules,
             scratchpad=self.candidate.scratchpad,
+            examples=len(self.candidate.examples),
+            worksheet=self.candidate.worksheet,
             fixed_examples=self._examples(fixed=True),
             broken_examples=self._examples(fixed=False),
             spent=tuple(trial.item.id for trial in self.before),

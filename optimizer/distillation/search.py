@@ -5,16 +5,20 @@ Rounds are worth their calls only with a teacher other than the weak model itsel
 
 import asyncio
 
-from gateway.domain import RuleRecord, RuleSet
+from gateway.domain import Effect, RuleRecord, RuleSet
 from gateway.settings import Grader, Optimizer
 from optimizer.dataset.items import Mistake
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import conversation_names
 from optimizer.dataset.split import Split
 from optimizer.distillation.induction.induce import Induced, Rejected, Review, Teacher, induce
+from optimizer.distillation.induction.lens import labels
 from optimizer.distillation.induction.lint import Corpus, corpus
 from optimizer.distillation.induction.sample import Sample, sample
+from optimizer.distillation.induction.solved import solved_examples
+from optimizer.distillation.induction.worksheets import propose_worksheet
 from optimizer.distillation.outcome import CyclePlan
+from optimizer.distillation.selection.parts import effects_of_parts, with_examples, with_worksheet
 from optimizer.distillation.selection.race import Selected, Selection
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.grading.graders.ungradable import text_of
@@ -46,10 +50,63 @@ class RuleSearch:
         self._known: Corpus | None = None
         self.records: tuple[RuleRecord, ...] = ()
         self.rejected: tuple[Rejected, ...] = ()
+        self.effects: dict[str, Effect] = {}
+        """The effect of each part of the best candidate, on selection items."""
         self.note = ""
         """The reason for a search without a candidate."""
 
     async def best(self, sampled: Sample) -> Selected | None:
+        """Search for rules, then for examples and a worksheet beside them or in their place; measure what each brings.
+
+        A model that teaches itself has rules only. Raises the errors of ``induce`` and of ``Evaluator.trials``.
+        """
+        selected = await self._best_rules(sampled)
+        if self._strong.identity == self._weak.identity:
+            return selected
+        incumbent, selection = self._plan.incumbent, self._selection
+        if examples := solved_examples(self._parts.induction):
+            selected = await with_examples(selection, selected, incumbent, examples)
+        selected = await self._with_worksheet(sampled, selected)
+        if selected is not None and selected.best.measured.accuracy > selected.incumbent.measured.accuracy:
+            self.effects = await effects_of_parts(selection, selected.best)
+        return selected
+
+    async def _with_worksheet(self, sampled: Sample, selected: Selected | None) -> Selected | None:
+        """For a task with labels: have a worksheet designed, tried, and revised once by its remaining mistakes."""
+        mistakes, earlier = sampled.mistakes, None
+        if not labels([item.expected for item in self._parts.induction]):
+            return selected
+        for _ in range(min(2, self.rounds)):
+            proposed = await propose_worksheet(
+                self._evaluator,
+                self._strong,
+                mistakes=mistakes,
+                successes=sampled.successes,
+                items=self._parts.induction,
+                known=await self._texts(),
+                teacher=self._teacher(),
+                earlier=earlier,
+            )
+            if proposed.worksheet is None:
+                entry = Rejected(what="a worksheet", why=proposed.note)
+                self.rejected += () if entry in self.rejected else (entry,)
+                break
+            selected = await with_worksheet(self._selection, selected, self._plan.incumbent, proposed.worksheet)
+            if selected.best.rule_set.worksheet is None or selected.best.measured.accuracy == 1.0:
+                break
+            earlier = proposed.worksheet
+            mistakes = await self._remaining(selected.best.rule_set)
+            if not mistakes:
+                break
+        return selected
+
+    async def _texts(self) -> Corpus:
+        """The index of users' texts, built once."""
+        if self._known is None:
+            self._known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
+        return self._known
+
+    async def _best_rules(self, sampled: Sample) -> Selected | None:
         """Have rules proposed and tried, round by round, as long as a round gets further; return the best choice.
 
         A later round shows the mistakes left on induction items, and the refused rules. Raises the errors of ``induce``
@@ -105,23 +162,22 @@ class RuleSearch:
 
     async def _induce(self, sampled: Sample, review: Review | None) -> Induced:
         incumbent = self._plan.incumbent
-        if self._known is None:
-            self._known = await asyncio.to_thread(known_to_users, self._plan, self._settings.quote_conversations)
+        known = await self._texts()
         induced = await induce(
             self._evaluator,
             self._strong,
             mistakes=sampled.mistakes,
             successes=sampled.successes,
             existing=incumbent.rules if incumbent is not None else (),
-            known=self._known,
+            known=known,
             max_rules=self._settings.max_rules,
             teacher=self._teacher(),
             items=self._parts.induction,
             review=review,
         )
         self.rejected += tuple(entry for entry in induced.rejected if entry not in self.rejected)
-        known = {entry.id for entry in self.records}
-        self.records += tuple(entry for entry in induced.records if entry.id not in known)
+        entered = {entry.id for entry in self.records}
+        self.records += tuple(entry for entry in induced.records if entry.id not in entered)
         return induced
 
     def _teacher(self) -> Teacher:

@@ -89,7 +89,7 @@ def questions(
         ]
     room = teacher.characters
     blanks = {
-        "instruction": _instruction(mistakes[0], existing, room // 3, least=0),
+        "instruction": instruction_of(mistakes[0], existing, room // 3, least=0),
         "most": str(max_rules),
         "longest": str(LONGEST_ASKED),
         "form": FORM,
@@ -101,7 +101,7 @@ def questions(
         asked = {mistake.request for mistake in (*mistakes, *successes)}
         more = [exhibit.labelled_record(item) for item in items if item.request not in asked]
         blanks["records"] = exhibit.shown_records([*shown, *exhibit.by_label(more)], room)
-        blanks["labels"] = _labels(items)
+        blanks["labels"] = labels_of(items)
     elif lens == "boundary":
         confused = {answer for pair in confusions(mistakes) for answer in (pair.expected, pair.given)}
         more = [exhibit.labelled_record(item) for item in items if text_of(item.expected).strip() in confused]
@@ -118,7 +118,7 @@ def revision(review: Review, teacher: Teacher, max_rules: int) -> Question:
     refused = "\n".join(f"- {as_data(entry.what, 500)}: {entry.why}" for entry in review.refused)
     blanks = {
         "rules": exhibit.listing(review.rules) or "(none yet)",
-        "instruction": _instruction(review.mistakes[0], (), teacher.characters // 3, least=0),
+        "instruction": instruction_of(review.mistakes[0], (), teacher.characters // 3, least=0),
         "records": exhibit.shown_records(
             exhibit.clustered([record_of(mistake) for mistake in review.mistakes], ()), teacher.characters
         ),
@@ -158,7 +158,7 @@ def _procedure(prompt: prompts.Prompt, group: MistakeGroup, existing: Sequence[R
     room = teacher.characters // (len(group.mistakes) + len(group.successes) + 1)
     right = "\n".join(_example("success", success, room) for success in group.successes)
     return prompt.filled(
-        instruction=_instruction(group.mistakes[0], existing, room, least=INSTRUCTION_WORTH_SHOWING),
+        instruction=instruction_of(group.mistakes[0], existing, room, least=INSTRUCTION_WORTH_SHOWING),
         mistakes="\n\n".join(_example("mistake", mistake, room) for mistake in group.mistakes),
         manner=_AT_ONCE if all(len(mistake.reply) <= SHORT_REPLY for mistake in group.mistakes) else "",
         successes=f"\nTo these it replied rightly:\n\n{right}\n" if right else "",
@@ -166,8 +166,8 @@ def _procedure(prompt: prompts.Prompt, group: MistakeGroup, existing: Sequence[R
     )
 
 
-def _instruction(first: Mistake, existing: Sequence[Rule], room: int, *, least: int) -> str:
-    """The operator's instruction, if it has ``least`` characters, and the rules that the weak model has already."""
+def instruction_of(first: Mistake, existing: Sequence[Rule], room: int, *, least: int) -> str:
+    """Return the operator's instruction, if it has ``least`` characters, and the weak model's present rules."""
     system = read_request(first.request).instructions
     text = redacted(system.strip())[0] if len(system) >= least else ""
     if existing:
@@ -175,7 +175,8 @@ def _instruction(first: Mistake, existing: Sequence[Rule], room: int, *, least: 
     return f"\n<instruction>{as_data(text.strip(), room)}</instruction>\n" if text else ""
 
 
-def _labels(items: Sequence[Item]) -> str:
+def labels_of(items: Sequence[Item]) -> str:
+    """Return the labels of a task as data; empty for an open set of answers."""
     names = labels([item.expected for item in items])
     return f"<labels>{as_data('; '.join(redacted(*names)), 4000)}</labels>\n" if names else ""
 

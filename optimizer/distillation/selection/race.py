@@ -90,22 +90,22 @@ class Selection:
         has_room = incumbent is not None and len(incumbent.rules) < max_rules
         old = incumbent.rules if incumbent is not None and has_room and not revised else ()
         every = compatible((*old, *(ordered or rules)))[:max_rules]
-        base = await self._run(incumbent or self._candidate("none", ()), len(self._items))
+        base = await self.baseline(incumbent)
         best = _challenging(old, rules[0])
-        winner = (await self.race([self._candidate(form, some) for form in FORMS for some in (every, best)]))[0]
+        winner = (await self.race([self.candidate(form, some) for form in FORMS for some in (every, best)]))[0]
         form = winner.rule_set.scratchpad
         singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
         sets = (every, *(_challenging(old, rule) for rule in singles))
-        winner = (await self.race([self._candidate(form, some) for some in sets]))[0]
-        left = await ablated(winner, self._run_all, answers=self._spare)
-        return self._selected(left.score, base, left.effects | await self._against_bare_form(left.score))
+        winner = (await self.race([self.candidate(form, some) for some in sets]))[0]
+        left = await ablated(winner, self.run_all, answers=self._spare)
+        return self.chosen(left.score, base, left.effects | await self._against_bare_form(left.score))
 
     async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
         """The effect of the only rule of a winner within its form, by the rule's id."""
         form, rules = winner.rule_set.scratchpad, winner.rule_set.rules
         if not FORMS[form].works or len(rules) != 1:
             return {}
-        bare = await self._run_all(self._candidate(form, ()))
+        bare = await self.run_all(self.candidate(form, ()))
         pairs = paired_outcomes(bare.trials, winner.trials)
         return {rules[0].id: records.effect(pairs, tokens=winner.tokens - bare.tokens, alone=False)}
 
@@ -114,12 +114,12 @@ class Selection:
 
         TriedCandidate are its rules in the other forms, and in its own form without the rules of no effect.
         """
-        base = await self._run_all(incumbent)
-        forms = [self._candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
-        others = [await self._run_all(candidate) for candidate in forms]
-        left = await ablated(base, self._run_all, answers=self._spare)
+        base = await self.run_all(incumbent)
+        forms = [self.candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
+        others = [await self.run_all(candidate) for candidate in forms]
+        left = await ablated(base, self.run_all, answers=self._spare)
         as_good = [tried for tried in (*others, left.score) if tried.measured.accuracy >= base.measured.accuracy]
-        return self._selected(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
+        return self.chosen(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
 
     async def race(self, candidates: Sequence[RuleSet]) -> list[CandidateScore]:
         """Race to the end, best first: half of the candidates drop out after 6, 12, 24, ... items."""
@@ -140,18 +140,24 @@ class Selection:
         score = self._seen[rule_set.hash] = CandidateScore(rule_set=rule_set, trials=tuple(trials))
         return score
 
-    async def _run_all(self, rule_set: RuleSet) -> CandidateScore:
+    async def baseline(self, incumbent: RuleSet | None) -> CandidateScore:
+        """The incumbent, or no rules, on all items."""
+        return await self.run_all(incumbent or self.candidate("none", ()))
+
+    async def run_all(self, rule_set: RuleSet) -> CandidateScore:
+        """A rule set on all items."""
         return await self._run(rule_set, len(self._items))
 
     def with_all_tried(self, selected: Selected) -> Selected:
         """An earlier choice beside everything that has run since."""
-        return self._selected(selected.best, selected.incumbent, selected.effects)
+        return self.chosen(selected.best, selected.incumbent, selected.effects)
 
     def _can_try_alone(self, count: int) -> bool:
         """Tell if items are enough to tell rules apart, and answers even if no rule drops out early."""
         return len(self._items) >= MIN_ITEMS and count * len(self._items) <= self._spare
 
-    def _selected(self, best: CandidateScore, base: CandidateScore, left_out: dict[str, Effect]) -> Selected:
+    def chosen(self, best: CandidateScore, base: CandidateScore, left_out: dict[str, Effect]) -> Selected:
+        """A choice beside everything that has run, with the effects of single rules."""
         shown = (best.rule_set.hash, base.rule_set.hash)
         others = sorted((tried for key, tried in self._seen.items() if key not in shown), key=lambda tried: tried.rank)
         return Selected(best=best, incumbent=base, others=tuple(others), effects=self._effects(base) | left_out)
@@ -163,10 +169,11 @@ class Selection:
                 paired_outcomes(base.trials, tried.trials), tokens=tried.tokens - base.tokens, alone=True
             )
             for key, tried in self._seen.items()
-            if len(tried.rule_set.rules) == 1 and len(tried.trials) == len(base.trials) and key != base.rule_set.hash
+            if is_single_rule(tried.rule_set) and len(tried.trials) == len(base.trials) and key != base.rule_set.hash
         }
 
-    def _candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
+    def candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
+        """A rule set of this task, not yet published."""
         return RuleSet(task=self._task, scratchpad=form, rules=rules)
 
 
@@ -175,7 +182,16 @@ def _challenging(old: Sequence[Rule], rule: Rule) -> tuple[Rule, ...]:
     return (*(other for other in old if not opposite(other, rule)), rule)
 
 
+def is_single_rule(rule_set: RuleSet) -> bool:
+    """Tell if a rule set is nothing but a rule in some form."""
+    return len(rule_set.rules) == 1 and not rule_set.examples and rule_set.worksheet is None
+
+
 def summary(rule_set: RuleSet) -> str:
     """A candidate in a few words."""
-    rules = "; ".join(rule.text for rule in rule_set.rules) or "no rules"
-    return f"scratchpad {rule_set.scratchpad}: {rules}"
+    parts = ["; ".join(rule.text for rule in rule_set.rules) or "no rules"]
+    if rule_set.examples:
+        parts.append(f"{len(rule_set.examples)} examples ({rule_set.examples_mode})")
+    if rule_set.worksheet is not None:
+        parts.append(f"a worksheet with {len(rule_set.worksheet.decisions)} decisions")
+    return f"scratchpad {rule_set.scratchpad}: {', '.join(parts)}"
