@@ -206,7 +206,7 @@ async def test_a_strong_model_that_writes_no_rule_publishes_nothing_and_the_note
     outcome = await world.run(planned(questions(140)))
     assert unpublished(world, outcome) and outcome.verdict == "cannot tell"
     assert "no usable rule" in outcome.note and why in outcome.note
-    assert "selection" not in world.stages
+    assert "confirmation" not in world.stages
 
 
 async def test_rules_that_do_not_help_are_not_published(tmp_path: Path) -> None:
