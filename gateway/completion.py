@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 import msgspec
 
 from gateway.errors import (
+    NO_HEADERS,
     Overloaded,
     PreceptorError,
     UpstreamBroken,
@@ -24,6 +25,7 @@ from gateway.formats.envelope import Conversation, raw
 from gateway.formats.reply import WholeReply
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
+from gateway.formats.upstream_error import error_status, error_words, openai_error
 from gateway.forms import UNCHANGED, Pass
 from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Upstream, UpstreamReply
@@ -165,7 +167,7 @@ class Completions:
         reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=False))
         try:
             await _check(reply, plan)
-            opened = plan.envelope.open_reply(await trace.read(reply))
+            opened = _opened(plan, await trace.read(reply))
         finally:
             await reply.aclose()
         trace.usage += opened.usage
@@ -179,10 +181,8 @@ class Completions:
         reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=True))
         try:
             await _check(reply, plan)
-            if "text/event-stream" not in reply.headers.get("content-type", ""):
-                raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
             reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=step.cut)
-            async for data, event in _events(reply):
+            async for data, event in _events(reply, plan):
                 out = reader.read(data, event)
                 if out is not None:
                     yield out
@@ -236,11 +236,26 @@ def _body(plan: RoutePlan, step: Pass) -> bytes:
     return envelope.sealed({"model": raw(plan.upstream_model), **counting, **step.changes})
 
 
-async def _events(reply: UpstreamReply) -> AsyncIterator[tuple[bytes, bytes]]:
+def _opened(plan: RoutePlan, body: bytes) -> WholeReply:
+    """Open an unstreamed reply. Raises ``UpstreamRefused`` for an error under a good status, or ``UpstreamGarbage``."""
+    try:
+        return plan.envelope.open_reply(body)
+    except UpstreamGarbage:
+        status = error_status(body)
+        if status is None:
+            raise
+        raise UpstreamRefused(status, refusal_body(body, status, plan.upstream), NO_HEADERS) from None
+
+
+async def _events(reply: UpstreamReply, plan: RoutePlan) -> AsyncIterator[tuple[bytes, bytes]]:
     """Yield data and bytes of every event with data, up to ``[DONE]``."""
     events = sse.Events()
     pieces = reply.chunks()
+    is_stream = "text/event-stream" in reply.headers.get("content-type", "")
     async for piece in pieces:
+        if not is_stream and not sse.looks_like_events(piece):
+            raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
+        is_stream = True
         for event in events.feed(piece):
             data = sse.data_of(event)
             if data is not None:
@@ -288,13 +303,8 @@ def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
             "upstream_error", None, "upstream_key_refused",
         )  # fmt: skip
     kind = UpstreamError.type if status >= 500 else "invalid_request_error"
-    try:
-        error = msgspec.json.decode(payload).get("error")
-    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError):
-        error = None
-    if isinstance(error, str):
-        error = {"message": error}
-    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+    words = error_words(payload)
+    if words is None:
         return error_body(f"upstream {upstream!r} answered with status {status}", kind)
-    shape = {"message": None, "type": kind, "param": None, "code": None}
-    return msgspec.json.encode({"error": {**shape, **error}})
+    shape = {"message": words.message, "type": words.type or kind, "param": words.param, "code": words.code}
+    return msgspec.json.encode({"error": {**shape, **openai_error(payload)}})

@@ -444,6 +444,10 @@ def test_every_refusal_has_openais_shape(payload: bytes, status: int) -> None:
         (b'{"error":{"message":"m","type":"t"}}', 400, "m", "t"),
         (b"<html>", 502, "upstream 'mock' answered with status 502", "upstream_error"),
         (b"", 404, "upstream 'mock' answered with status 404", "invalid_request_error"),
+        (b'{"detail":"Not Found"}', 404, "Not Found", "invalid_request_error"),
+        (b'{"object":"error","message":"too long","type":"BadRequestError"}', 400, "too long", "BadRequestError"),
+        (b'[{"error":{"message":"quota"}}]', 429, "quota", "invalid_request_error"),
+        (b"maximum context length is 8192", 400, "maximum context length is 8192", "invalid_request_error"),
     ],
 )
 def test_what_an_upstream_said_is_kept_where_it_said_something(
@@ -453,6 +457,27 @@ def test_what_an_upstream_said_is_kept_where_it_said_something(
     assert json.loads(refusal_body(payload, status, "mock"))["error"] == {
         "message": message, "type": type_, "param": None, "code": None
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "status"), [(429, 429), ("rate_limit", 502), (200, 502)])
+async def test_an_error_under_a_good_status_is_a_refusal(code: object, status: int) -> None:
+    """With its words, and its own code as the status where it has one."""
+    body = json.dumps({"error": {"message": "slow down", "code": code}}).encode()
+    with pytest.raises(UpstreamRefused) as caught:
+        await ask(FakeUpstream(always(FakeReply(200, [body], {}))), plan(request(), "none"))
+    assert caught.value.status == status
+    assert json.loads(caught.value.body())["error"]["message"] == "slow down"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}, {"content-type": "application/x-ndjson"}])
+async def test_a_stream_is_known_by_its_bytes_where_its_type_does_not_tell(headers: dict[str, str]) -> None:
+    """The client's own SDK does not look at the type."""
+    outcome = await ask(
+        FakeUpstream(always(FakeReply(200, events(["4"]), headers))), plan(request(stream=True), "none")
+    )
+    assert outcome.text == "4"
+    with pytest.raises(UpstreamGarbage, match="did not answer with a stream"):
+        await ask(FakeUpstream(always(FakeReply(200, [completion("4")], headers))), plan(request(stream=True), "none"))
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -13,6 +13,7 @@ from gateway.domain import ToolCall, Usage, Value
 from gateway.errors import UpstreamGarbage
 from gateway.formats import sse
 from gateway.formats.envelope import decode_object, raw
+from gateway.formats.lenient import relaxed
 from gateway.formats.reply import UNREADABLE, broken, decoded, from_upstream, garbage, id_replaced
 from gateway.formats.tags import TagFilter
 from gateway.formats.tool_calls import CallPieces, whole_calls
@@ -58,6 +59,8 @@ class _Chunk(msgspec.Struct):
     choices: list[_CompletionChoice] | None = None
     usage: Any = None
     error: Any = None
+    object: Any = None
+    """``error`` in vLLM's bare error."""
 
 
 _completion = msgspec.json.Decoder(_Completion)
@@ -85,9 +88,9 @@ class WholeCompletion(Value, frozen=True):
             fields: dict[str, Raw] = {"id": raw(exchange_id), **decode_object(self.body)}
             fields["id"] = raw(exchange_id)
             if text is not None:
-                choices = msgspec.json.decode(fields["choices"])
+                choices = _choices(fields["choices"])
                 for choice in choices:
-                    if choice.get("index", 0) == 0:
+                    if choice["index"] == 0:
                         choice["message"]["content"] = text
                 fields["choices"] = raw(choices)
             if usage is not None:
@@ -108,7 +111,7 @@ def open_completion(body: bytes) -> WholeCompletion:
         body=body,
         own_id=completion.id,
         text=first.content() if first else None,
-        finish_reason=first.finish_reason if first else None,
+        finish_reason=(first.finish_reason or None) if first else None,
         usage=counted(completion.usage),
         tool_calls=first.calls() if first else (),
     )
@@ -132,12 +135,16 @@ class ChatReader:
         if data == sse.DONE_DATA:
             self.finished = True
             return None
+        if data == b"null":
+            return None
         try:  # not with from_upstream: this is done for every token
             chunk = decoded(_chunk, data)
         except UNREADABLE:
             raise garbage("a chunk of a chat completion") from None
         if chunk.error is not None:
             raise broken(chunk.error)
+        if chunk.choices is None and chunk.object == "error":
+            raise broken(msgspec.json.decode(data))
         if chunk.usage is not None:
             self._transcript.usage = self._before + counted(chunk.usage)
         if chunk.usage is not None and not chunk.choices:
@@ -160,7 +167,7 @@ class ChatReader:
         text = first.content() or ""
         if first.delta is not None and first.delta.tool_calls:
             self._calls.add(first.delta.tool_calls)
-        if first.finish_reason is not None:
+        if first.finish_reason:  # an empty one is no end
             self.finished = True
             self._transcript.tool_calls = self._calls.whole()
             self._transcript.finish_reason = first.finish_reason
@@ -171,7 +178,7 @@ class ChatReader:
         if first.finish_reason == "stop":
             piece = piece or self._tags.end()
         self._transcript.add_text(piece)
-        if first.finish_reason is not None:
+        if first.finish_reason:
             # A working without a reply is followed by a second pass, whose own end is the reply's.
             return with_text(data, piece) if self._tags.replied else None
         return (with_text(data, piece) if piece else None) if text else event
@@ -184,12 +191,18 @@ def _first(choices: "list[_CompletionChoice] | tuple[()]") -> _CompletionChoice 
     return None
 
 
+def _choices(choices: Raw) -> list[dict[str, Any]]:
+    """Decode choices as leniently as they were read, each with its index."""
+    decoded_choices: list[dict[str, Any]] = relaxed({"choices": msgspec.json.decode(choices)})["choices"]
+    return decoded_choices
+
+
 def with_text(data: bytes, text: str) -> bytes:
     """Replace the text of an event's first choice; everything else stays."""
     with from_upstream("a chunk of a chat completion"):
-        choices = msgspec.json.decode(decode_object(data)["choices"])
+        choices = _choices(decode_object(data)["choices"])
     for choice in choices:
-        if choice.get("index", 0) == 0 and isinstance(choice.get("delta"), dict):
+        if choice["index"] == 0 and isinstance(choice.get("delta"), dict):
             choice["delta"] = {**choice["delta"], "content": text}
     return sse.with_field(data, "choices", choices)
 

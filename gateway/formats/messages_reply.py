@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from gateway.domain import Value
 from gateway.errors import PreceptorError, UpstreamRefused
-from gateway.formats.reply import from_upstream
+from gateway.formats.reply import decoded, from_upstream
 
 _STOP_REASONS = {
     "stop": "end_turn",
@@ -122,7 +122,7 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 def to_message(chat_completion: bytes, *, message_id: str, options: MessageOptions) -> bytes:
     """Translate a whole reply. Raises ``UpstreamGarbage`` if it is no chat completion."""
     with from_upstream("a chat completion"):
-        completion = _completion.decode(chat_completion)
+        completion = decoded(_completion, chat_completion)
     choice = completion.first() or Choice()
     reply = choice.message or ReplyMessage()
     content: list[dict[str, Any]] = []

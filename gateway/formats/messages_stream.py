@@ -15,7 +15,7 @@ from msgspec import Raw
 from gateway.errors import PreceptorError
 from gateway.formats import messages_reply, sse
 from gateway.formats.messages_reply import ChatCompletion, Ending, MessageOptions, ToolCallPiece
-from gateway.formats.reply import from_upstream
+from gateway.formats.reply import decoded, from_upstream
 
 _chunk = msgspec.json.Decoder(ChatCompletion)
 _DELTAS = {
@@ -65,7 +65,7 @@ class MessageStream:
     def _read(self, data: bytes) -> None:
         """Put the pieces of a chunk into their blocks."""
         with from_upstream("a chunk of a chat completion"):
-            chunk = _chunk.decode(data)
+            chunk = decoded(_chunk, data)
         if chunk.usage is not None:
             self._counted = chunk
         choice = chunk.first()

@@ -1,7 +1,6 @@
 """The common interface of all replies: read as they pass by, and marked with the exchange's id."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,12 +10,12 @@ import msgspec
 
 from gateway.domain import ToolCall, Usage
 from gateway.errors import BadRequest, UpstreamBroken, UpstreamGarbage
+from gateway.formats.lenient import relaxed
 
 T = TypeVar("T")
 
 UNREADABLE = (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of reading an upstream's bytes."""
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STREAMS = 1024
 """Streams under way with a cached pair of ids, so that their events need not encode them again."""
 _LONGEST = 500
@@ -83,17 +82,15 @@ def _id_fields(upstream_id: str, exchange_id: str) -> tuple[tuple[bytes, bytes],
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    """Decode an upstream's bytes as a type. Half a surrogate pair passes, as it does in the clients' own readers.
+    """Decode an upstream's bytes as a type, as leniently as the clients' own readers.
 
-    Raises ``msgspec.DecodeError``.
+    Half a surrogate pair passes, and wrong accounting counts as missing. Raises ``msgspec.DecodeError``.
     """
     try:
         return decoder.decode(data)
     except msgspec.DecodeError:
-        if not _SURROGATE.search(data):
-            raise
         try:
-            return msgspec.convert(json.loads(data), decoder.type)
+            return msgspec.convert(relaxed(json.loads(data)), decoder.type)
         except (ValueError, RecursionError) as error:
             raise msgspec.DecodeError(str(error)) from error
 

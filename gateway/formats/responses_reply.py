@@ -130,7 +130,7 @@ class ResponsesReader:
         if not bytes(opened.response):
             return event
         with from_upstream("an event of a response"):
-            response = _response.decode(opened.response)
+            response = decoded(_response, bytes(opened.response))
         transcript.reply_id = response.id
         if opened.type not in _ENDS:
             return event

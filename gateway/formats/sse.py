@@ -13,6 +13,7 @@ from gateway.formats.reply import from_upstream, id_replaced
 
 DONE_DATA = b"[DONE]"
 DONE = b"data: [DONE]\n\n"
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which may stand in front of a stream and is no part of it."""
 MAX_EVENT = 16 * 10**6
@@ -47,6 +48,12 @@ class Events:
         """Return the rest of an ended stream: an event without its blank line, or nothing."""
         rest, self._rest = self._rest, b""
         return rest.removesuffix(b"\r")
+
+
+def looks_like_events(piece: bytes) -> bool:
+    """Decide by its beginning whether a body is a stream of events, where its content type does not tell."""
+    head = piece.removeprefix(_MARK).lstrip()
+    return any(head.startswith(field) or field.startswith(head) for field in _FIELDS)
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -24,6 +24,11 @@ class ErrorWords(Value, frozen=True):
     """The blamed fields of the request, such as ``stream_options.include_usage``."""
     code: str | int | None = None
 
+    @property
+    def param(self) -> str | None:
+        """The first blamed field."""
+        return self.params[0] if self.params else None
+
 
 def error_words(payload: bytes) -> ErrorWords | None:
     """Read the body of an error; ``None`` if it holds no words for a person (empty, HTML, binary)."""
@@ -32,6 +37,34 @@ def error_words(payload: bytes) -> ErrorWords | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _plain_words(payload)
     return _words(content)
+
+
+def openai_error(payload: bytes) -> dict[str, Any]:
+    """Return OpenAI's error object with all its fields, if the body is one; else nothing."""
+    try:
+        content = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    error = content.get("error") if isinstance(content, dict) else None
+    return error if isinstance(error, dict) and isinstance(error.get("message"), str) and error["message"] else {}
+
+
+def error_status(payload: bytes) -> int | None:
+    """Return the status of an error that was sent under a good status; ``None`` if the body is no error.
+
+    Its own ``code`` or ``status`` counts; without one it is 502.
+    """
+    try:
+        content = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    error = content.get("error") if isinstance(content, dict) else None
+    bare = isinstance(content, dict) and content.get("object") == "error"
+    if not error and not bare:
+        return None
+    inner = error if isinstance(error, dict) else content
+    codes = (inner.get("code"), inner.get("status"))
+    return next((code for code in codes if type(code) is int and 400 <= code < 600), 502)
 
 
 def _words(content: Any, depth: int = 3) -> ErrorWords | None:
