@@ -5,11 +5,27 @@ import pytest
 from gateway.errors import ConfigurationError
 from optimizer.prompts import Prompt, load
 
+LIMITS = ("most", "longest", "form")
 
-def test_the_shipped_prompts_have_the_blanks_that_induction_fills() -> None:
+
+@pytest.mark.parametrize(
+    ("name", "blanks"),
+    [
+        ("procedure", ("instruction", "mistakes", "manner", "successes", "form")),
+        ("conventions", ("instruction", "labels", "records", *LIMITS)),
+        ("boundary", ("instruction", "records", *LIMITS)),
+        ("tools", ("instruction", "tools", "records", *LIMITS)),
+        ("revise", ("rules", "instruction", "records", "refused", *LIMITS)),
+        ("repair", ("refused", "longest", "form")),
+        ("worksheet", ("instruction", "labels", "records", "fields")),
+        ("worksheet_revise", ("worksheet", "instruction", "labels", "records", "fields")),
+    ],
+)
+def test_the_shipped_prompts_have_the_blanks_that_induction_fills(name: str, blanks: tuple[str, ...]) -> None:
     """A renamed blank would drop the data silently."""
-    prompt = load("rules", "instruction", "mistakes", "manner", "successes", "form")
-    assert "{{" not in prompt.filled(instruction="i", mistakes="m", manner="m", successes="s", form="f")
+    filled = load(name, *blanks).filled(**{blank: f"<{blank}>" for blank in blanks})
+    assert all(f"<{blank}>" in filled for blank in blanks)
+    assert not [blank for blank in blanks if f"{{{{{blank}}}}}" in filled]
 
 
 def test_missing_and_unknown_blanks_are_all_named() -> None:
