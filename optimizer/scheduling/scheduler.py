@@ -18,6 +18,7 @@ from gateway.context import LearnerContext
 from gateway.errors import PreceptorError
 from gateway.settings import Settings
 from optimizer.monitoring.sweep import Sweep
+from optimizer.scheduling.audit_rate import AuditRates
 from optimizer.scheduling.leader import Leader
 from optimizer.scheduling.learner import Learner
 
@@ -61,6 +62,7 @@ class Scheduler:
         self._context = context
         self._learner = learner
         self._sweep = sweep or Sweep(context, evaluator=learner.evaluator, model=learner.model)
+        self._audit_rates = AuditRates(context)
         self._one_at_a_time = asyncio.Lock()
 
     async def sweep(self) -> None:
@@ -68,6 +70,8 @@ class Scheduler:
         try:
             if await asyncio.to_thread(self._leads):
                 await self._sweep.tick()
+                expressions = schedules(self._context.settings)
+                await self._audit_rates.tick({task: cron_trigger(cron) for task, cron in expressions.items()})
         except Exception:
             log.exception("sweep failed", extra={"action": "sweep.bug"})
 
