@@ -11,10 +11,12 @@ from typing import NoReturn
 import click
 
 from gateway import __version__
+from gateway.commands.check import check
+from gateway.commands.init import init
 from gateway.commands.keys import keys
 from gateway.commands.models import models
 from gateway.commands.rules import rules
-from gateway.commands.serve import check, init, serve
+from gateway.commands.serve import serve
 from gateway.commands.tasks import tasks
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.plugins import installed

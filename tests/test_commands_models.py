@@ -26,3 +26,13 @@ def test_an_unknown_model_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     """It says where the known ones are listed."""
     assert run(["models", "pull", "nonsense"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of whatever value ``PRECEPTOR_MODELS`` is."""
+    monkeypatch.setenv("PRECEPTOR_MODELS", "x" * 300)
+    for command in (["models", "list"], ["models", "pull", "smollm2-135m"]):
+        assert run(command) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1

@@ -16,7 +16,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from gateway.settings import example_file
+from gateway.settings.first_file import Surroundings, first_file
 from gateway.upstream.base import Call
 from optimizer.scheduling.process.messages import (
     Answered,
@@ -70,7 +70,7 @@ async def test_a_message_that_breaks_off_is_the_end(kept: int) -> None:
     assert await received(reader(frame(GiveUp(id=1))[:kept])) is None
 
 
-@pytest.mark.parametrize("text", [example_file(), CONFIG], ids=["example", "fakes"])
+@pytest.mark.parametrize("text", [first_file(Surroundings(ollama=("a", "b"))), CONFIG], ids=["example", "fakes"])
 async def test_a_configuration_arrives_whole(text: str) -> None:
     """But for its keys, it is the same one."""
     given = settings(text, OPENAI_API_KEY="k" * 16, PRECEPTOR_INJECTION="off")

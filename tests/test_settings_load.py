@@ -14,7 +14,6 @@ from gateway.settings import (
     DEFAULT_FILE,
     Audit,
     ExactGrader,
-    NumericGrader,
     Optimizer,
     Quirks,
     RegexGrader,
@@ -22,10 +21,11 @@ from gateway.settings import (
     Settings,
     child_environment,
     config_path,
-    example_file,
     load,
     models_dir,
+    ollama_address,
     parse,
+    set_variables,
 )
 from gateway.settings.graders import JudgeGrader
 from gateway.settings.upstreams import LlamaCppSettings, RemoteSettings
@@ -63,15 +63,6 @@ def mistakes(text: str, **environment: str) -> list[str]:
 def test_nothing_must_be_said() -> None:
     """An empty file is a configuration."""
     assert settings("") == Settings(server=Server(), optimizer=Optimizer())
-
-
-def test_the_example_is_a_configuration() -> None:
-    """What ``preceptor init`` writes can be served as it is, and so can its commented lines."""
-    assert settings(example_file()).tasks["arithmetic"].grader == NumericGrader()
-    everything = "\n".join(line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
-                           for line in example_file().splitlines() if "any of:" not in line)  # fmt: skip
-    full = settings(everything, PROVIDER_API_KEY="k")
-    assert key_of(full, "provider") == "k" and full.models["large"].price.output == 8.0
 
 
 def test_a_whole_configuration_is_read() -> None:
@@ -361,3 +352,22 @@ def sections(value: Any) -> list[msgspec.Struct]:
 def test_every_section_refuses_what_it_does_not_know() -> None:
     """A mistyped setting is never silently ignored, wherever it stands."""
     assert all(section.__struct_config__.forbid_unknown_fields for section in sections(settings()))
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("gpu-box", "http://gpu-box:11434"),
+        ("10.0.0.7:8080", "http://10.0.0.7:8080"),
+        ("https://ollama.example/", "https://ollama.example:11434"),
+    ],
+)
+def test_ollamas_own_variable_names_its_address(given: str, address: str) -> None:
+    """In the forms that Ollama's own command line takes."""
+    assert ollama_address({"OLLAMA_HOST": given}) == address
+
+
+def test_variables_with_a_value_are_known_by_name() -> None:
+    """Their values stay where they are."""
+    assert set_variables(["A", "B", "C"], {"A": "x", "B": ""}) == ("A",)

@@ -22,6 +22,7 @@ def list_() -> None:
     for model in CATALOG.values():
         mark = "*" if is_here(model, models_dir()) else " "
         click.echo(f"{mark} {model.name:<22} {model.size / 1e6:>7,.0f} MB  {model.about}")
+    click.echo('any other GGUF file works too: model = "/path/to/model.gguf"; so does Ollama: kind = "ollama"')
 
 
 @models.command(epilog="Example: preceptor models pull qwen2.5-coder-1.5b")

@@ -1,25 +1,19 @@
-"""``preceptor serve``, ``check`` and ``init``: write a configuration, check it, run a gateway on it."""
+"""``preceptor serve``: run a gateway."""
 
 import contextlib
 import functools
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from gateway import logs
 from gateway.commands.options import config_option
-from gateway.errors import ConfigurationError, PreceptorError
 from gateway.http_server.listener import bind
 from gateway.plugins import installed
-from gateway.serving.configuration import reader, usable_settings
-from gateway.settings import DEFAULT_FILE, LlamaCppSettings, Settings, config_path, example_file, models_dir
-from gateway.upstream.model_files import resolve
-
-if TYPE_CHECKING:
-    from gateway.litellm.conversion import Imported
+from gateway.serving.configuration import reader
+from gateway.settings import config_path
 
 
 @click.command(epilog="Example: preceptor serve -c preceptor.toml --port 8100")
@@ -52,66 +46,3 @@ def _serve(config: Path | None, given: Mapping[str, str | int]) -> None:
         from gateway.serving.server import serve as run
 
         run(settings, config_path(config), read, installed(), listener, ready)
-
-
-@click.command(epilog="Example: preceptor check -c preceptor.toml")
-@config_option
-def check(config: Path | None) -> None:
-    """Validate the configuration and print every mistake at once."""
-    settings = usable_settings(config)
-    missing = _missing_models(settings)
-    if missing:
-        raise ConfigurationError(str(config_path(config)), missing)
-    click.echo(
-        f"{config_path(config)}: fine; {len(settings.upstreams)} upstreams, {len(settings.models)} models,"
-        f" {len(settings.tasks)} tasks"
-    )
-
-
-def _missing_models(settings: Settings) -> list[str]:
-    """Return a line for every embedded model without a usable file."""
-    from gateway.app import llamacpp_models
-
-    lines = []
-    for name, upstream in settings.upstreams.items():
-        if isinstance(upstream, LlamaCppSettings):
-            for model in sorted(llamacpp_models(name, settings)):
-                try:
-                    resolve(model, models_dir())
-                except PreceptorError as error:
-                    lines.append(f"upstreams.{name}: {error}")
-    return lines
-
-
-@click.command(epilog="Example: preceptor init --from-litellm config.yaml")
-@click.option(
-    "-c", "--config", type=click.Path(dir_okay=False, path_type=Path), default=Path(DEFAULT_FILE),
-    show_default=True, help="File to write.",
-)  # fmt: skip
-@click.option(
-    "--from-litellm", "source", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Begin with the models of a LiteLLM proxy's YAML.",
-)  # fmt: skip
-def init(config: Path, source: Path | None) -> None:
-    """Write a commented preceptor.toml. Never overwrites a file."""
-    moved = _imported(source) if source else None
-    try:
-        with config.open("x", encoding="utf-8") as file:
-            file.write(moved.text if moved else example_file())
-    except FileExistsError:
-        raise PreceptorError(f"{config} is there already: remove it first, or name another with -c") from None
-    except OSError as error:
-        raise PreceptorError(f"cannot write {config}: {error.strerror}") from error
-    for line in moved.left_out if moved else ():
-        click.echo(f"preceptor: not carried over: {line}", err=True)
-    first = f"set {', '.join(moved.variables)}" if moved and moved.variables else "edit it"
-    click.echo(f"wrote {config}: {first}, then run 'preceptor check' and 'preceptor serve'")
-
-
-def _imported(source: Path) -> "Imported":
-    """Convert a LiteLLM configuration to ours."""
-    # Imported late: the other commands do not need YAML.
-    from gateway.litellm.conversion import imported
-    from gateway.litellm.source import read_source
-
-    return imported(read_source(source), source.name)

@@ -2,7 +2,16 @@
 
 from gateway.settings.graders import ExactGrader, Grader, NumericGrader, RegexGrader
 from gateway.settings.keys import Key
-from gateway.settings.load import DEFAULT_FILE, child_environment, config_path, example_file, load, models_dir, parse
+from gateway.settings.load import (
+    DEFAULT_FILE,
+    child_environment,
+    config_path,
+    load,
+    models_dir,
+    ollama_address,
+    parse,
+    set_variables,
+)
 from gateway.settings.quirks import Quirks
 from gateway.settings.rollout import Audit, Rollout, Shadow
 from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task
@@ -39,8 +48,9 @@ __all__ = [
     "UpstreamSettings",
     "child_environment",
     "config_path",
-    "example_file",
     "load",
     "models_dir",
+    "ollama_address",
     "parse",
+    "set_variables",
 ]

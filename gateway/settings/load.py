@@ -7,8 +7,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -159,9 +158,16 @@ def _check_reference(key: str, name: str, section: str, document: Mapping[str, A
         mistakes.note(key, f"there is no [{section}.{name}]{suggestion(name, known)}")
 
 
-def example_file() -> str:
-    """A commented configuration to begin with."""
-    return resources.files("gateway.settings").joinpath("example.toml").read_text(encoding="utf-8")
+def set_variables(names: Iterable[str], environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the environment variables among ``names`` that have a value."""
+    return tuple(name for name in names if environment.get(name))
+
+
+def ollama_address(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the root of the machine's Ollama: ``OLLAMA_HOST``, Ollama's own variable, else its default."""
+    given = environment.get("OLLAMA_HOST") or "127.0.0.1:11434"
+    address = given if "://" in given else f"http://{given}"
+    return address if re.search(r":\d+/?$", address) else f"{address.rstrip('/')}:11434"
 
 
 def models_dir(environment: Mapping[str, str] = os.environ) -> Path:

@@ -96,9 +96,16 @@ Progress = Callable[[int, int], None]
 
 
 def is_here(model: ModelFile, folder: Path) -> bool:
-    """Decide by its size whether the file is complete; the pull has checked its hash."""
+    """Decide by its size whether the file is complete; the pull has checked its hash.
+
+    Raises ``ConfigurationError`` for a folder that cannot be read.
+    """
     path = folder / model.file
-    return path.is_file() and path.stat().st_size == model.size
+    try:
+        return path.is_file() and path.stat().st_size == model.size
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigurationError(f"the folder of models {folder}", [f"cannot be read: {why}"]) from error
 
 
 def resolve(name_or_path: str, folder: Path) -> Path:

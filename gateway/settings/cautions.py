@@ -1,0 +1,65 @@
+"""Cautions about a valid configuration: settings that a user would regret. Pure."""
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.settings.sections import Model, Settings
+from gateway.settings.upstreams import RemoteSettings
+
+
+def cautions(settings: Settings) -> list[str]:
+    """Return a line for each caution, with the setting to change."""
+    return [*_open_address(settings), *_upstreams(settings), *_tasks(settings)]
+
+
+def _open_address(settings: Settings) -> Iterator[str]:
+    server = settings.server
+    if not settings.keys and not _is_own_machine(server.host):
+        yield (
+            f"server.host: everybody who reaches {server.host}:{server.port} can use your models: ask for keys"
+            " ('preceptor keys new NAME')"
+        )
+
+
+def _upstreams(settings: Settings) -> Iterator[str]:
+    used = {model.upstream for model in settings.models.values()} | {settings.server.default_upstream}
+    for name, upstream in settings.upstreams.items():
+        if name not in used:
+            yield f"upstreams.{name}: no model uses it, and it is not server.default_upstream"
+        if isinstance(upstream, RemoteSettings) and upstream.api_key is not None:
+            address = urlsplit(upstream.address)
+            if address.scheme == "http" and not _is_own_network(address.hostname or ""):
+                yield f"upstreams.{name}: its key travels unencrypted: use https"
+
+
+def _tasks(settings: Settings) -> Iterator[str]:
+    for name, task in settings.tasks.items():
+        weak, strong = settings.models[task.weak], settings.models[task.strong]
+        if (weak.upstream, weak.model) == (strong.upstream, strong.model):
+            yield f"tasks.{name}: its model teaches itself: name a stronger model as 'strong'"
+        elif _costs_more(weak, strong):
+            yield f"tasks.{name}: by their prices the weak model costs more than the strong one"
+        if task.match.model is None and not task.match.header and task.match.system_prompt is None:
+            yield f'tasks.{name}: without \'match\' it gets only requests that name it ("model": "task:{name}")'
+    if settings.tasks and not settings.optimizer.enabled:
+        yield "optimizer.enabled: nothing is learnt unless 'preceptor optimize' runs on the same data folder"
+
+
+def _costs_more(weak: Model, strong: Model) -> bool:
+    dearer = weak.price.input >= strong.price.input and weak.price.output >= strong.price.output
+    return dearer and weak.price != strong.price and bool(strong.price.input or strong.price.output)
+
+
+def _is_own_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_own_network(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
