@@ -25,7 +25,9 @@ Generated from `gateway/settings/` by `make docs`; do not edit.
 
 The configuration is one TOML file: the one given with `-c FILE`, else the one that `PRECEPTOR_CONFIG` names, else
 `preceptor.toml` in the current folder. `preceptor init` writes a commented one, `preceptor check` names every mistake
-in one at once. In every string `${VAR}` stands for the environment variable `VAR`; a missing one is an error.
+in one at once. In every string `${VAR}` stands for the environment variable `VAR`; a missing one is an error. A setting
+that holds a secret (`api_key`, `headers`, `admin_key`, `keys.NAME.key`) may name a file instead, such as
+`file:/run/secrets/NAME`, which is read whenever the configuration is read.
 
 | environment variable | meaning |
 |---|---|

@@ -32,7 +32,7 @@ class Key(Section, frozen=True):
     ] = None
     key: Annotated[
         str | None,
-        doc("Or the key itself, at least 16 characters; write `${VAR}`, not the key. Only its hash is kept."),
+        doc("Or the key itself, at least 16 characters; better `${VAR}` or `file:PATH`. Only its hash is kept."),
     ] = None
     tasks: Annotated[tuple[str, ...] | None, doc("Tasks open to the key.")] = None
     models: Annotated[

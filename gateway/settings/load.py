@@ -18,6 +18,7 @@ from gateway.linear_regex import LinearRegex
 from gateway.settings.base import fields_of
 from gateway.settings.document import Mistakes, check, convert, expanded, suggestion, texts
 from gateway.settings.keys import note_mistakes as note_mistakes_of_keys
+from gateway.settings.secret_files import with_secrets
 from gateway.settings.sections import Settings
 from gateway.settings.upstreams import UpstreamSettings
 
@@ -54,7 +55,7 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
     """Validate the text of a configuration; raises ``ConfigurationError`` with every mistake in it."""
     mistakes = Mistakes()
     try:
-        document = expanded(tomllib.loads(text), environment, mistakes)
+        document = with_secrets(expanded(tomllib.loads(text), environment, mistakes), mistakes)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(source, [f"not TOML: {error}"]) from error
     if "injection" in document:

@@ -28,7 +28,7 @@ class Server(Section, frozen=True):
     ] = None
     admin_key: Annotated[
         str | None,
-        doc("Key of the admin API (`/admin`), at least 16 characters; write `${VAR}`, not the key. None: off."),
+        doc("Key of the admin API (`/admin`), at least 16 characters; better `${VAR}` or `file:PATH`. None: off."),
     ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
     max_bodies_mb: Annotated[

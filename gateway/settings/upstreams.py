@@ -60,7 +60,9 @@ class UpstreamLimits(Section, frozen=True):
 class RemoteSettings(UpstreamLimits, frozen=True):
     """A server that may want a key."""
 
-    api_key: Annotated[str | None, doc("Sent as a bearer token. Write `${VAR}`, not the key.")] = None
+    api_key: Annotated[
+        str | None, doc("Sent as a bearer token. Write `${VAR}` or `file:/run/secrets/NAME`, not the key.")
+    ] = None
     api_key_header: Annotated[
         str | None, doc("Header that carries the key as it is, instead of a bearer token (Azure: `api-key`).")
     ] = None

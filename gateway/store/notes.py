@@ -9,6 +9,7 @@
 - ``watch/TASK``: the state of the roll-out's comparisons, ``optimizer.monitoring.rollout.state.STATE``
 - ``promises/TASK``: promised and measured gain by version, ``optimizer.monitoring.rollout.promises.PROMISES``
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
+- ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
 
 A note of another version in another form reads as if it were missing.
