@@ -10,7 +10,7 @@ from optimizer.dataset.items import Examples, Item, item_of
 from optimizer.distillation.induction.sample import sample
 from optimizer.distillation.outcome import plan_for
 from optimizer.distillation.search import RuleSearch
-from optimizer.distillation.selection.race import Selected, Selection
+from optimizer.distillation.selection.race import CandidateRace, Selected
 from tests.scripted import Counting, evaluator, optimizer
 
 DESKS = {"broken": "repairs", "late": "delivery", "refund": "money", "lost": "search"}
@@ -64,7 +64,7 @@ async def search(
     seen = await sample(desk, clerk, grader, parts.induction, incumbent=incumbent, seen={}, unlabelled=())
     under_way = RuleSearch(
         plan, parts, evaluator=desk, weak=clerk, strong=policy, grader=grader, settings=chosen,
-        selection=Selection(desk, clerk, grader, "t", parts.selection),
+        selection=CandidateRace(desk, clerk, grader, "t", parts.selection),
     )  # fmt: skip
     try:
         return await under_way.best(seen), under_way

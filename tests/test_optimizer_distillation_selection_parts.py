@@ -15,7 +15,7 @@ from optimizer.distillation.selection.parts import (
     with_worksheet,
     without,
 )
-from optimizer.distillation.selection.race import Selection
+from optimizer.distillation.selection.race import CandidateRace
 from tests.scripted import GRADER, Counting, evaluator, questions
 
 SHOT = Example(question="What is 1 plus twice 2?", answer="5", shared=True)
@@ -36,8 +36,8 @@ class Pupil(Counting):
         return str(int(words[2]) + int(words[-1]) * (2 if "twice" in words and cured else 1)), 4
 
 
-def selection(directory: Path, pupil: Pupil) -> Selection:
-    return Selection(evaluator(directory), pupil, GRADER, "t", questions(20))
+def selection(directory: Path, pupil: Pupil) -> CandidateRace:
+    return CandidateRace(evaluator(directory), pupil, GRADER, "t", questions(20))
 
 
 async def test_examples_that_help_replace_rules_that_do_not(tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from gateway.domain import Rule, RuleSet
-from optimizer.distillation.selection.race import Selected, Selection, paired_outcomes, summary
+from optimizer.distillation.selection.race import CandidateRace, Selected, paired_outcomes, summary
 from optimizer.statistics.paired_test import Pairs
 from tests.scripted import GOOD_RULE, GRADER, Weak, evaluator, questions
 
 GOOD, IDLE, BAD = Rule(text=GOOD_RULE), Rule(text="Be polite."), Rule(text="A harmful thing to say.")
 
 
-def selection(tmp_path: Path, weak: Weak, count: int = 20, *, spare: int = 0) -> Selection:
-    return Selection(evaluator(tmp_path), weak, GRADER, "t", questions(count), spare=spare)
+def selection(tmp_path: Path, weak: Weak, count: int = 20, *, spare: int = 0) -> CandidateRace:
+    return CandidateRace(evaluator(tmp_path), weak, GRADER, "t", questions(count), spare=spare)
 
 
 async def best_of(

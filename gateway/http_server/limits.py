@@ -53,7 +53,7 @@ class ConnectionLimits(Value, frozen=True):
 
 
 class WriteProgress:
-    """How a client takes its answers: in time, or too slowly."""
+    """The pace of a client in taking its answers: in time, or too slowly."""
 
     __slots__ = ("_since", "_taken", "written")
 

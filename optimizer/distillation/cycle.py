@@ -21,7 +21,7 @@ from optimizer.distillation.outcome import CyclePlan, Outcome, Tested, forecast
 from optimizer.distillation.publish import Published, publish
 from optimizer.distillation.rule_records import settled
 from optimizer.distillation.search import RuleSearch
-from optimizer.distillation.selection.race import MOST_RACED, Selected, Selection, summary
+from optimizer.distillation.selection.race import MOST_RACED, CandidateRace, Selected, summary
 from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.candidate_score import mean_tokens
@@ -32,7 +32,7 @@ from optimizer.statistics.paired_test import MINIMUM, Gate
 MIN_MISTAKES = 3
 """Mistakes among the induction items, needed for anything in common to explain."""
 MIN_SELECTION = 6
-"""Selection items needed to rank candidates."""
+"""CandidateRace items needed to rank candidates."""
 
 
 async def run_cycle(
@@ -96,7 +96,7 @@ class _CycleRun:
         self._settings = settings
         self._economy = False
         self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
-        self._selection = Selection(evaluator, weak, grader, plan.task, self._parts.selection, spare=self._spare())
+        self._selection = CandidateRace(evaluator, weak, grader, plan.task, self._parts.selection, spare=self._spare())
         self.outcome = Outcome(
             task=plan.task,
             note="not begun",

@@ -19,7 +19,7 @@ from optimizer.distillation.induction.solved import solved_examples
 from optimizer.distillation.induction.worksheets import propose_worksheet
 from optimizer.distillation.outcome import CyclePlan
 from optimizer.distillation.selection.parts import effects_of_parts, with_examples, with_worksheet
-from optimizer.distillation.selection.race import Selected, Selection
+from optimizer.distillation.selection.race import CandidateRace, Selected
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.grading.graders.ungradable import text_of
 
@@ -37,7 +37,7 @@ class RuleSearch:
         strong: ModelClient,
         grader: Grader,
         settings: Optimizer,
-        selection: Selection,
+        selection: CandidateRace,
     ) -> None:
         self._plan = plan
         self._parts = parts
@@ -72,7 +72,7 @@ class RuleSearch:
         return selected
 
     async def _with_worksheet(self, sampled: Sample, selected: Selected | None) -> Selected | None:
-        """For a task with labels: have a worksheet designed, tried, and revised once by its remaining mistakes."""
+        """Have a worksheet designed, tried, and revised once by its remaining mistakes, for a task with labels."""
         mistakes, earlier = sampled.mistakes, None
         if not labels([item.expected for item in self._parts.induction]):
             return selected

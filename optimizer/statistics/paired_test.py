@@ -81,7 +81,7 @@ class Pairs(Value, frozen=True):
         return paired_interval(self)
 
 
-class Comparison(Protocol):
+class PairedData(Protocol):
     """Both arms on the items so far: independent items (``Pairs``) or clusters (``cluster_sums.PairedSample``)."""
 
     @property
@@ -147,7 +147,7 @@ class Gate(Value, frozen=True):
         """The z below which look 1..4 ends the test; ``None`` where none does."""
         return FUTILE_BELOW if self.futility and 1 < look < len(BOUNDARIES) else None
 
-    def judge(self, look: int, seen: Comparison) -> Finding | None:
+    def judge(self, look: int, seen: PairedData) -> Finding | None:
         """Return the finding at look 1..4, or ``None`` to go on to the next look."""
         boundary, needed, z = BOUNDARIES[look - 1], self.needed(look), seen.z
         better = seen.p_better

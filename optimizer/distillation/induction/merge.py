@@ -93,7 +93,7 @@ def _core(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _turns(words: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
-    """Whether there is a negation, and the words with an opposite."""
+    """The presence of a negation, and the words with an opposite."""
     return bool(_NEGATIONS & set(words)), tuple(word for word in words if word in _FIRST_OF_PAIR)
 
 

@@ -12,7 +12,7 @@ import msgspec
 from gateway.domain import Effect, RuleSet
 from gateway.teaching import Example, Worksheet
 from optimizer.distillation import rule_records as records
-from optimizer.distillation.selection.race import Selected, Selection
+from optimizer.distillation.selection.race import CandidateRace, Selected
 from optimizer.evaluation.candidate_score import CandidateScore, paired_outcomes
 
 Part = Literal["room", "rules", "examples", "worksheet"]
@@ -42,18 +42,18 @@ def without(rule_set: RuleSet, part: Part) -> RuleSet:
 
 
 async def with_examples(
-    selection: Selection, selected: Selected | None, incumbent: RuleSet | None, examples: tuple[Example, ...]
+    selection: CandidateRace, selected: Selected | None, incumbent: RuleSet | None, examples: tuple[Example, ...]
 ) -> Selected:
     """Try examples alone and behind the best rules so far; return the best of all.
 
-    Raises the errors of ``Selection.race``.
+    Raises the errors of ``CandidateRace.race``.
     """
     base = msgspec.structs.replace(selection.candidate("none", ()), examples=examples)
     return await _best(selection, selected, incumbent, [base, *_added(selected, examples=examples)])
 
 
 async def with_worksheet(
-    selection: Selection, selected: Selected | None, incumbent: RuleSet | None, worksheet: Worksheet
+    selection: CandidateRace, selected: Selected | None, incumbent: RuleSet | None, worksheet: Worksheet
 ) -> Selected:
     """Try a worksheet alone, and beside the best examples so far; return the best of all."""
     base = msgspec.structs.replace(selection.candidate("none", ()), worksheet=worksheet)
@@ -65,7 +65,7 @@ async def with_worksheet(
     return await _best(selection, selected, incumbent, [base, *both])
 
 
-async def effects_of_parts(selection: Selection, best: CandidateScore) -> dict[str, Effect]:
+async def effects_of_parts(selection: CandidateRace, best: CandidateScore) -> dict[str, Effect]:
     """Measure each part of a candidate against the candidate without it; a part that stands alone against nothing."""
     effects: dict[str, Effect] = {}
     for part in parts_of(best.rule_set):
@@ -80,7 +80,7 @@ def _added(selected: Selected | None, **part: object) -> list[RuleSet]:
 
 
 async def _best(
-    selection: Selection, selected: Selected | None, incumbent: RuleSet | None, candidates: list[RuleSet]
+    selection: CandidateRace, selected: Selected | None, incumbent: RuleSet | None, candidates: list[RuleSet]
 ) -> Selected:
     """The best of the candidates and of the earlier choice, an earlier choice at a tie."""
     base = selected.incumbent if selected is not None else await selection.baseline(incumbent)

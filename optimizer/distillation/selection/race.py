@@ -18,7 +18,7 @@ from optimizer.distillation.selection.ablation import MIN_ITEMS, ablated
 from optimizer.evaluation.candidate_score import CandidateScore, TriedCandidate, compare_candidates, paired_outcomes
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
-__all__ = ["MOST_RACED", "Selected", "Selection", "paired_outcomes", "summary"]
+__all__ = ["MOST_RACED", "CandidateRace", "Selected", "paired_outcomes", "summary"]
 
 FIRST_ITEMS = 6
 """Items for every candidate, before the first drop out."""
@@ -43,7 +43,7 @@ class Selected(Value, frozen=True):
         return compare_candidates(self.incumbent, self.best, self.others)
 
 
-class Selection:
+class CandidateRace:
     """One search for the best candidate of a task.
 
     On top of the race of forms and ``SINGLES``, ``spare`` answers may be spent on trying more rules alone, and as many
