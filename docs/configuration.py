@@ -131,7 +131,7 @@ def _name(base: Any) -> str:
         names = [_type(part) for part in get_args(base) if part is not type(None)]
         return " or ".join(dict.fromkeys(names))
     if get_origin(base) is tuple:
-        return f"list of {_name(get_args(base)[0])}"
+        return f"list of {_name(_bare(get_args(base)[0])[0])}"
     return "table" if _is_section(base) or get_args(base) else PLAIN[base]
 
 

@@ -15,9 +15,10 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.api import failures
 from gateway.api.admin import admin
+from gateway.api.cors import answer_preflight, is_preflight, with_permission
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
-from gateway.api.gate import admit, refuse
+from gateway.api.gate import admit, check_origin, refuse
 from gateway.api.health import livez, metrics, readyz
 from gateway.api.messages import Messages
 from gateway.api.models import get_model, list_models
@@ -174,6 +175,11 @@ class Application:
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         if scope["type"] != "lifespan":
             try:
+                origin = check_origin(scope, self._services)
+                if origin is not None:
+                    send = with_permission(send, origin)
+                    if is_preflight(scope):
+                        return answer_preflight(scope, send)
                 admit(scope, self._services)
             except PreceptorError as error:
                 return refuse(error, scope, send)

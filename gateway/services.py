@@ -13,6 +13,7 @@ from gateway.body_memory import BodyMemory
 from gateway.completion import Completions
 from gateway.context import Configuration, LearnerContext
 from gateway.metrics.telemetry import Telemetry
+from gateway.origins import Origins
 from gateway.recording import Recorder
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
@@ -53,6 +54,11 @@ class Serving(Configuration):
     def keys(self) -> Keyring:
         """The client keys."""
         return Keyring(self.settings.keys)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """The allowed hosts and web pages."""
+        return Origins(self.settings.server, keyless=not self.settings.keys)
 
     @property
     def body_limit(self) -> int:

@@ -81,7 +81,7 @@ async def test_no_spelling_of_a_path_opens_the_gate(target: str) -> None:
     """The path counts as it came over the wire; whatever is not known as open is closed."""
     async with closed() as (gateway, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
-        writer.write(f"GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        writer.write(f"GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
     status = int(answer.split(b" ", 2)[1])

@@ -61,7 +61,7 @@ async def test_a_path_cannot_leave_the_upstreams_own(path: str) -> None:
     upstream = answering(b"{}")
     async with served(upstream, OPEN) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(gateway.url).port)
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
     assert b" 404 " in answer.splitlines()[0]

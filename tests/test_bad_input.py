@@ -182,7 +182,7 @@ class Answer(NamedTuple):
 
 def request(path: str, body: bytes, *headers: str, method: str = "POST", version: str = "1.1") -> bytes:
     """A request with a truthful length; a header that is given replaces the usual one of that name."""
-    usual = {"Host": "gateway", "Content-Type": "application/json", "Content-Length": str(len(body))}
+    usual = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body))}
     named = {header.partition(":")[0].lower() for header in headers}
     lines = [f"{name}: {value}" for name, value in usual.items() if name.lower() not in named]
     head = "\r\n".join([f"{method} {path} HTTP/{version}", *lines, *headers])
@@ -249,7 +249,7 @@ def fault(path: str, answer: Answer) -> dict[str, Any]:
     body = answer.json()
     if path in ANTHROPIC:
         assert body["type"] == "error" and body["error"].keys() >= {"type", "message"}
-        assert body["error"]["type"] in ("invalid_request_error", "not_found_error", "request_too_large")
+        assert body["error"]["type"] in ANTHROPIC_ERRORS
     else:
         assert body.keys() == {"error"} and body["error"].keys() == {"message", "type", "param", "code"}
         assert body["error"]["type"] == "invalid_request_error"
@@ -269,6 +269,7 @@ def body_of(path: str, **changes: Any) -> bytes:
     return json.dumps({**ENDPOINTS[path], **changes}).encode()
 
 
+ANTHROPIC_ERRORS = ("invalid_request_error", "not_found_error", "permission_error", "request_too_large")
 DEEP = 40_000
 """Below the limit on values, which would be another answer."""
 DEEPLY = {

@@ -28,6 +28,14 @@ everybody's tasks."""
 MODELS = b"/v1/models/"
 
 
+def check_origin(scope: HTTPScope, services: Services) -> bytes | None:
+    """Check a request's host and origin. Return the origin of an allowed web page. Raises ``Forbidden``."""
+    origins = services.serving.origins
+    if not origins or scope.get("raw_path", b"") in OPEN:
+        return None
+    return origins.check(scope["headers"])
+
+
 def admit(scope: HTTPScope, services: Services) -> None:
     """Check a request's key and put its ``Holder`` into the scope. Raises ``Unauthorized`` or ``Forbidden``."""
     keys = services.serving.keys

@@ -22,6 +22,21 @@ class Server(Section, frozen=True):
 
     host: Annotated[str, doc("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), doc("TCP port; 0 takes a free one.")] = 8100
+    allowed_hosts: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.:-]+)\Z")], ...],
+        doc(
+            "Names by which clients may call the gateway, without a port; `*.example.com` for every name below it, `*`"
+            " for any. Without client keys, `localhost`, addresses and `host` are always allowed, and no other name"
+            " unless it is listed; with keys, every name is allowed unless there is a list."
+        ),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s]+)\Z")], ...],
+        doc(
+            "Origins of web pages that may use the gateway from a browser, such as `https://app.example.com`; `*` for"
+            " any. Without client keys, requests from other pages are refused."
+        ),
+    ] = ()
     data_dir: Annotated[Path, doc("Folder for the database and the caches; created if missing.")] = Path("./data")
     default_upstream: Annotated[
         str | None, doc("Upstream for unknown model names, which pass through untouched; without it they get a 404.")
