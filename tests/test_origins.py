@@ -74,7 +74,7 @@ def test_a_page_of_another_site_is_refused_without_keys(headers: dict[str, str])
 )
 def test_programs_and_the_gateway_s_own_pages_pass(headers: dict[str, str]) -> None:
     """They need no permission for their replies either."""
-    assert checked(headers) is None  # type: ignore[arg-type]  # headers only
+    assert checked(headers) is None
 
 
 @pytest.mark.parametrize("pages", [("https://app.example.com",), ("https://APP.example.com", "https://b"), ("*",)])
