@@ -96,15 +96,16 @@ def test_init_from_litellm_writes_a_configuration_that_check_likes(
     source.write_text(LITELLM)
     assert run(["init", "-c", str(file), "--from-litellm", str(source)]) == 0
     shown = capsys.readouterr()
-    assert "set GROQ_API_KEY, then run 'preceptor check --connect'" in shown.out
+    assert "set GROQ_API_KEY, LITELLM_MASTER_KEY, then run 'preceptor check --connect'" in shown.out
     assert [line.partition(": not carried over: ")[2] for line in shown.err.splitlines()] == [
         "model_list[0] (fast): rpm",
-        "general_settings.master_key: clients are not asked for a key: let only those reach the gateway who may use it",
+        "general_settings.master_key: it is too short here; clients show the new key of $LITELLM_MASTER_KEY",
     ]
     assert not {"gsk-literal", "sk-1234"} & set(file.read_text().split('"'))
     assert run(["check", "-c", str(file)]) == 1
     assert "environment variable not set: GROQ_API_KEY" in capsys.readouterr().err
     monkeypatch.setenv("GROQ_API_KEY", "gsk-literal")
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "a-key-of-our-choice")
     assert run(["check", "-c", str(file)]) == 0
 
 

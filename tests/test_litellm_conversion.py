@@ -134,8 +134,8 @@ def test_what_has_no_place_here_is_listed() -> None:
     assert made.left_out == (
         "model_list[0] (a): rpm, model_info.mode, more",
         "model_list[1] (b): provider bedrock is not one that speaks OpenAI's API or Ollama's",
+        "general_settings.master_key: it is too short here; clients show the new key of $LITELLM_MASTER_KEY",
         "litellm_settings.callbacks",
-        "general_settings.master_key: clients are not asked for a key: let only those reach the gateway who may use it",
         "environment_variables: set them in the environment of the gateway",
         "guardrails",
     )
@@ -152,6 +152,42 @@ def test_a_secret_in_the_file_becomes_a_variable_that_is_explained() -> None:
     }
     assert "#   GROQ_API_KEY_2: the value of model_list[0].litellm_params.api_key\n" in made.text
     assert "sk-secret" not in made.text
+
+
+@pytest.mark.parametrize(
+    ("given", "variable"),
+    [
+        ("sk-0123456789abcdef", "LITELLM_MASTER_KEY"),
+        ("os.environ/OUR_KEY", "OUR_KEY"),
+        ("sk-1234", "LITELLM_MASTER_KEY"),
+    ],
+)
+def test_a_master_key_keeps_the_gateway_closed(given: str, variable: str) -> None:
+    """Clients show the key of before; in place of a short one, a new one. It is never written down."""
+    made = moved(entry("a", "groq/1"), general_settings={"master_key": given})
+    assert list(loaded(made).keys) == ["litellm"] and variable in made.variables
+    assert f'key = "${{{variable}}}"' in made.text and "sk-" not in made.text
+    assert ("no master_key" in made.text) is False
+
+
+def test_a_file_without_a_master_key_says_that_clients_need_no_key() -> None:
+    """LiteLLM may take it from its environment."""
+    assert "# The file names no master_key, so clients need no key" in moved(entry("a", "groq/1")).text
+
+
+def test_a_task_with_a_fallback_does_not_teach_itself() -> None:
+    """The first other model teaches, should anybody turn learning on."""
+    settings = loaded(
+        moved(
+            entry("a", "groq/1"),
+            entry("a", "openai/1"),
+            entry("b", "xai/2"),
+            litellm_settings={
+                "fallbacks": [{"a": ["b"]}],
+            },
+        )
+    )
+    assert (settings.tasks["a"].weak, settings.tasks["a"].strong) == ("a", "b")
 
 
 def test_nothing_is_learnt_until_somebody_says_so() -> None:
@@ -240,7 +276,7 @@ def test_whatever_comes_out_loads(configuration: dict[str, Any]) -> None:
     made = moved(*configuration["model_list"], **{k: v for k, v in configuration.items() if k != "model_list"})
     settings = loaded(made)
     assert SECRET not in made.text + " ".join([*made.left_out, *made.variables.values()])
-    assert set(tomllib.loads(made.text)) <= {"server", "upstreams", "models", "tasks", "optimizer"}
+    assert set(tomllib.loads(made.text)) <= {"server", "upstreams", "models", "tasks", "keys", "optimizer"}
     assert settings.server.port == 8100
     answered = {*settings.models, *(task.match.model for task in settings.tasks.values())}
     for index, item in enumerate(configuration["model_list"]):

@@ -75,6 +75,23 @@ AZURE = "https://eu.openai.azure.com"
              "api_key": "${AZURE_API_KEY}", "api_key_header": "api-key"},
         ),
         (
+            {"model": "azure/a", "api_base": f"{AZURE}/openai/deployments/b/chat/completions?api-version=2024-10-21"},
+            {"kind": "openai", "base_url": f"{AZURE}/openai/deployments/b?api-version=2024-10-21",
+             "api_key": "${AZURE_API_KEY}", "api_key_header": "api-key"},
+        ),
+        (
+            {"model": "openai/x", "api_base": "http://gpu1:8000/v1/chat/completions", "api_key": "none"},
+            {"kind": "openai", "base_url": "http://gpu1:8000/v1", "api_key": "${OPENAI_API_KEY}"},
+        ),
+        (
+            {"model": "moonshot/kimi-k2"},
+            {"kind": "openai", "base_url": "https://api.moonshot.ai/v1", "api_key": "${MOONSHOT_API_KEY}"},
+        ),
+        (
+            {"model": "newcomer/x", "api_base": "https://api.newcomer.example/v1", "api_key": "os.environ/KEY"},
+            {"kind": "openai", "base_url": "https://api.newcomer.example/v1", "api_key": "${KEY}"},
+        ),
+        (
             {"model": "azure/a", "api_base": AZURE, "api_version": "preview"},
             {"kind": "openai", "base_url": f"{AZURE}/openai/v1?api-version=preview",
              "api_key": "${AZURE_API_KEY}", "api_key_header": "api-key"},
@@ -112,6 +129,8 @@ def test_an_upstream_says_the_same(params: dict[str, Any], expected: dict[str, A
     [
         ({"model": "bedrock/amazon.titan"}, "provider bedrock is not one"),
         ({"model": "mystery"}, "provider of 'mystery' is not one"),
+        ({"model": "newcomer/x"}, "provider newcomer is not one"),
+        ({"model": "cohere/command-r", "api_base": "https://proxy/v1"}, "provider cohere is not one"),
         ({"model": "llamafile/x"}, "it names no api_base"),
         ({"model": "anthropic/claude", "api_base": "https://proxy/anthropic"}, "in the provider's own API"),
         *(
@@ -145,6 +164,10 @@ def test_what_has_no_place_here_says_why(params: dict[str, Any], why: str) -> No
         ({"model": "ollama/x", "think": "high"}, ("think (not true or false)",)),
         ({"model": "groq/x", "temperature": 0.5}, ("temperature",)),
         ({"model": "groq/x", "info": {"mode": "chat", 5: 6}}, ("model_info.mode", "model_info.5")),
+        (
+            {"model": "newcomer/x", "api_base": "http://gpu1/v1"},
+            ("provider newcomer: its address is taken as OpenAI-compatible",),
+        ),
         (
             {"model": "openai/x", "api_base": "http://gpu1/v1"},
             ("api_key is not given: LiteLLM may send OPENAI_API_KEY there, this gateway sends none",),

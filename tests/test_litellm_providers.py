@@ -11,6 +11,7 @@ from gateway.litellm.providers import PROVIDERS, provider_of
         ({"model": "openai/gpt-4.1"}, ("openai", "gpt-4.1")),
         ({"model": "gpt-4.1"}, ("openai", "gpt-4.1")),
         ({"model": "o3"}, ("openai", "o3")),
+        ({"model": "openai/responses/gpt-5.1"}, ("openai", "gpt-5.1")),
         ({"model": "o3-mini"}, ("openai", "o3-mini")),
         ({"model": "claude-sonnet-4"}, ("anthropic", "claude-sonnet-4")),
         ({"model": "openrouter/openai/gpt-4.1"}, ("openrouter", "openai/gpt-4.1")),

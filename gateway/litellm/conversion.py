@@ -20,12 +20,14 @@ from gateway.settings import Match, Model, Task, UpstreamSettings
 _Entry = tuple[str, Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]
 """Name, parameters, information, and the rest."""
 
+_MASTER_KEY = "LITELLM_MASTER_KEY"
+_SHORTEST_KEY = 16
+"""Characters of a client key at least."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _ANY = "*"
 
 _INSTEAD = {
     "environment_variables": "set them in the environment of the gateway",
-    "general_settings.master_key": "clients are not asked for a key: let only those reach the gateway who may use it",
     "litellm_settings.drop_params": "parameters go to the upstream as the client sent them",
     "router_settings.routing_strategy": "the first deployment of a name answers, the others are its fallbacks",
     "router_settings.allowed_fails": "see breaker_failures of an upstream",
@@ -53,6 +55,7 @@ def imported(settings: Mapping[str, Any], source: str) -> Imported:
     conversion.read_models()
     conversion.read_aliases()
     conversion.read_fallbacks()
+    conversion.read_master_key()
     conversion.note_the_rest()
     return conversion.result()
 
@@ -77,6 +80,8 @@ class _Conversion:
         self._groups: dict[str, list[str]] = {}
         self._aliases: dict[str, str] = {}
         self._tasks: dict[str, Task] = {}
+        self._keys: dict[str, str] = {}
+        """Client keys by name, as variables."""
         self._default_upstream: str | None = None
 
     def _mapping(self, value: object, place: str) -> Mapping[str, Any]:
@@ -199,7 +204,28 @@ class _Conversion:
             turns = dict.fromkeys([*others, *chains.get(self._aliases.get(group, group), chains.get(_ANY, last))])
             turns.pop(first, None)
             if turns or first != group:
-                self._tasks[first] = Task(weak=first, strong=first, match=Match(model=group), fallback=tuple(turns))
+                task = Task(
+                    weak=first, strong=self._teacher(first, turns), match=Match(model=group), fallback=tuple(turns)
+                )
+                self._tasks[first] = task
+
+    def _teacher(self, first: str, turns: Iterable[str]) -> str:
+        """Return the first other model among fallbacks; the model itself if there is none."""
+        own = self._models[first].model
+        return next((name for name in turns if self._models[name].model != own), first)
+
+    def read_master_key(self) -> None:
+        """Keep the gateway closed: LiteLLM's master key is the key of every client."""
+        given = self._setting("general_settings.master_key")
+        if given is None:
+            return
+        place = "general_settings.master_key"
+        if referred(given) is None and len(str(given)) < _SHORTEST_KEY:
+            value = self._variables.known(_MASTER_KEY, f"a key of your choice, of at least {_SHORTEST_KEY} characters")
+            self._left_out.append(f"{place}: it is too short here; clients show the new key of ${_MASTER_KEY}")
+        else:
+            value = self._variables.holding(given, _MASTER_KEY, place)
+        self._keys["litellm"] = value
 
     def _targets(self, place: str, given: object) -> list[str]:
         models: list[str] = []
@@ -232,6 +258,9 @@ class _Conversion:
         parts += _tables("upstreams", "Servers that answer for models.", self._upstreams)
         parts += _tables("models", 'What clients may name as "model", and where it is.', self._models)
         parts += _tables("tasks", "Where a request goes when its first model cannot answer.", self._tasks)
+        if self._keys:
+            tables = [toml.table(("keys", name), {"key": value}) for name, value in self._keys.items()]
+            parts += [toml.comment("The keys that clients show.") + tables[0], *tables[1:]]
         variables = self._variables.in_text("\n".join(parts))
         left_out = tuple(map(toml.printable, self._left_out))
         parts = [_comments(self._introduction(variables)), *parts, _OPTIMIZER]
@@ -241,6 +270,8 @@ class _Conversion:
 
     def _introduction(self, variables: Mapping[str, str]) -> list[str]:
         lines = [f"Preceptor, imported from {self._source}. Every setting: docs/configuration.md."]
+        if not self._keys:
+            lines.append("The file names no master_key, so clients need no key: see 'preceptor keys new NAME'.")
         if variables:
             lines.append("It needs these environment variables:")
             lines += [f"  {name}: {what}" for name, what in variables.items()]
@@ -248,7 +279,7 @@ class _Conversion:
 
 
 _OPTIMIZER = """\
-# Tasks say which requests belong together. To let a small model learn one: name it as weak and a strong one beside it,
+# The tasks here only name fallbacks. To let a small model learn a task: name it as weak and a strong model beside it,
 # choose a grader (numeric | exact | regex), and turn the optimizer on.
 [optimizer]
 enabled = false

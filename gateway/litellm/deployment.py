@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from gateway.domain import Value
-from gateway.litellm.providers import PROVIDERS, Provider, provider_of
+from gateway.litellm.providers import OWN_PROTOCOL, PROVIDERS, UNKNOWN, Provider, provider_of
 from gateway.litellm.variables import Variables, referred
 from gateway.settings import OllamaSettings, OpenAISettings, Price
 
@@ -46,9 +46,13 @@ def read_deployment(
     """
     name, model = provider_of(params)
     provider = PROVIDERS.get(name)
-    if provider is None:
+    taken = provider is None and name not in OWN_PROTOCOL and bool(params.get("api_base") or params.get("base_url"))
+    if provider is None and not taken:
         raise Unusable(f"provider {name or 'of ' + repr(model)} is not one that speaks OpenAI's API or Ollama's")
-    entry = _Entry(name, provider, model, params, place, variables)
+    provider = provider or UNKNOWN
+    entry = _Entry(name or "openai", provider, model, params, place, variables)
+    if taken:
+        entry.notes.append(f"provider {name or 'not named'}: its address is taken as OpenAI-compatible")
     kind, extra = (OllamaSettings, entry.ollama()) if provider.kind == "ollama" else (OpenAISettings, {})
     upstream = kind(
         base_url=entry.address(),
@@ -79,6 +83,8 @@ class _Entry:
         self._read = {"model", "custom_llm_provider"}
         self.notes: list[str] = []
         self.label = name
+        self._version: str | None = None
+        """Azure's version, from the address."""
 
     def _take(self, key: str) -> Any:
         self._read.add(key)
@@ -128,15 +134,20 @@ class _Entry:
             raise Unusable("its api_base is not an address") from None
         if port == 0 or parts.fragment or parts.hostname is None or re.search(r"\s", given):
             raise Unusable("its api_base is not an address")
-        if parts.username is not None or parts.query:
+        version = re.fullmatch(r"api-version=([A-Za-z0-9.-]+)", parts.query) if self._name == "azure" else None
+        if parts.username is not None or (parts.query and version is None):
             # A password or a key may stand there.
             return self._variable(given, "API_BASE", "api_base")
         self.label = self._name if self._name == "azure" else parts.hostname
-        return given.rstrip("/")
+        if version is not None:
+            self._version = version[1]
+        address = given.partition("?")[0].rstrip("/")
+        # LiteLLM takes the address of an endpoint, too.
+        return re.sub(r"/(?:chat/completions|completions|embeddings|responses)\Z", "", address)
 
     def _azure(self, base: str) -> str:
         """Return Azure's address: a path per deployment, with the version in the query."""
-        version = self._take("api_version")
+        version = self._take("api_version") or self._version
         if version in ("v1", "latest", "preview") or base.endswith("/openai/v1"):
             path = base if base.endswith("/openai/v1") else f"{base}/openai/v1"
             return f"{path}?api-version=preview" if version == "preview" else path
