@@ -141,7 +141,11 @@ async def running(
         follow_rules = functools.partial(watch, services.store, services.rules)
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
         retention = functools.partial(
-            keep_clear, services.store, lambda: services.settings.server.retention_days, services.wall_clock
+            keep_clear,
+            services.store,
+            lambda: services.settings.server.retention_days,
+            services.wall_clock,
+            others=services.on_retention,
         )
         await stack.enter_async_context(background.running("store.retention", retention))
         keep_quirks = functools.partial(services.quirks.keep, services.store)

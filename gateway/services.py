@@ -82,6 +82,8 @@ class Services:
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[str], str] = new_exchange_id
     background: Background = field(default_factory=Background)
+    on_retention: list[Callable[[float], int]] = field(default_factory=list)
+    """Functions that delete texts from before a time outside the store, and return the number of texts."""
     on_reload: list[Callable[[], None]] = field(default_factory=list)
     """Functions called after ``serving`` was replaced."""
     bodies: BodyMemory = field(init=False)

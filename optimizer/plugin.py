@@ -1,6 +1,7 @@
 """Join the optimizer to the gateway: the object behind the entry point ``gateway.plugins``."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Sequence
 
 import click
@@ -13,7 +14,7 @@ class OptimizerPlugin:
     """Implements ``gateway.plugins.Plugin``."""
 
     def commands(self) -> Sequence[click.Command]:
-        """Return ``distill``, ``migrate``, ``eval``, ``verify``, ``optimize``, ``demo``, and more of ``tasks``."""
+        """Return ``distill``, ``migrate``, ``eval``, ``verify``, ``forget`` and others, and more of ``tasks``."""
         from optimizer.commands import COMMANDS
 
         return COMMANDS
@@ -35,7 +36,10 @@ class OptimizerPlugin:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:
-        """Run sweeps and cycles in a process of their own, if the configuration wants them."""
+        """Run sweeps and cycles in a process of their own, if the configuration wants them; clear old answers."""
+        from optimizer.evaluation.answer_cache import FOLDER, forget_answers
+
+        services.on_retention.append(functools.partial(forget_answers, services.settings.server.data_dir / FOLDER))
         if not services.settings.optimizer.enabled:
             yield
             return

@@ -7,7 +7,7 @@ they read the same rows, and the second deletes nothing. The file does not shrin
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway.errors import StoreError
 from gateway.store.base import Store
@@ -35,20 +35,40 @@ async def clear(store: Store, before: float) -> int:
         await asyncio.sleep(REST * (time.perf_counter() - began))
 
 
-async def keep_clear(
-    store: Store, days: Callable[[], float | None], clock: Callable[[], float], *, interval_s: float = INTERVAL_S
-) -> None:
-    """Delete exchanges older than ``days()``, look by look until cancelled; none while it returns ``None``.
+def clear_copies(store: Store, before: float, others: Iterable[Callable[[float], int]]) -> int:
+    """Delete the copies of texts from before a time: in cycles, and in ``others``; returns the number of copies.
 
-    ``clock`` is in seconds since the epoch. After a failure of the store the next look tries again.
+    Blocks; raises ``StoreError``.
+    """
+    done = store.redact_cycles(before) + sum(clear_other(before) for clear_other in others)
+    store.flush_deleted()
+    return done
+
+
+async def keep_clear(
+    store: Store,
+    days: Callable[[], float | None],
+    clock: Callable[[], float],
+    *,
+    others: Sequence[Callable[[float], int]] = (),
+    interval_s: float = INTERVAL_S,
+) -> None:
+    """Delete exchanges older than ``days()`` and copies of their texts, look by look until cancelled.
+
+    Nothing is deleted while ``days`` returns ``None``. ``clock`` is in seconds since the epoch. Each of ``others``
+    deletes texts from before a time elsewhere. After a failure of the store the next look tries again.
     """
     down = False
     while True:
         kept = days()
         try:
-            done = 0 if kept is None else await clear(store, clock() - kept * DAY_S)
-            if done:
-                log.info("%d old exchanges deleted", done, extra={"action": "retention.done"})
+            if kept is not None:
+                before = clock() - kept * DAY_S
+                done = await clear(store, before)
+                copies = await asyncio.to_thread(clear_copies, store, before, others)
+                if done or copies:
+                    fields = {"action": "retention.done"}
+                    log.info("%d old exchanges deleted, and %d copies of texts", done, copies, extra=fields)
             down = False
         except StoreError as error:
             if not down:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,11 @@ from gateway.errors import StoreError
 
 SIZE_LIMIT = 2**30
 """Bytes that the cache may take on disk before it drops its oldest answers."""
+
+FOLDER = "evaluations"
+"""Folder of the cache below ``server.data_dir``."""
+_BUSY_S = 5.0
+"""Seconds that a deletion waits for another writer."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +94,25 @@ def key_of_pass(identity: str, path: str, body: bytes) -> bytes:
     """Return the key of a call: everything that reaches the upstream."""
     head = msgspec.json.encode([__version__, "pass", identity, path])
     return hashlib.sha256(head + b"\n" + body).digest()
+
+
+def forget_answers(directory: Path, before: float = math.inf) -> int:
+    """Delete the answers stored before a time, by default all of them; returns their number. Blocks.
+
+    Raises ``StoreError`` if the cache cannot be written. A folder without a cache has none to delete.
+    """
+    file = directory / "cache.db"
+    if not file.is_file():
+        return 0
+    try:
+        with contextlib.closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as connection:
+            connection.execute("PRAGMA secure_delete=ON")  # the texts of replies are overwritten
+            deleted = connection.execute("DELETE FROM Cache WHERE store_time < ?", (before,)).rowcount
+            if deleted:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"old answers in {file} cannot be deleted: {error}") from error
+    return deleted
 
 
 class AnswerCache:

@@ -23,7 +23,7 @@ from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
-from optimizer.evaluation.answer_cache import AnswerCache
+from optimizer.evaluation.answer_cache import FOLDER, AnswerCache
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluation.gateway_model import GatewayModelClient
@@ -272,7 +272,7 @@ class _TestNote(Value, frozen=True):
 @contextlib.asynccontextmanager
 async def open_learner(context: LearnerContext, *, pace_s: float = 0.0) -> AsyncIterator[Learner]:
     """A learner with its cache of answers in the data folder; ``pace_s`` is the evaluator's. Raises ``StoreError``."""
-    evaluations = AnswerCache(context.settings.server.data_dir / "evaluations")
+    evaluations = AnswerCache(context.settings.server.data_dir / FOLDER)
     try:
         yield Learner(context, evaluations, pace_s)
     finally:
