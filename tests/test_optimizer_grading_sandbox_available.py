@@ -1,12 +1,11 @@
 """Which sandboxes are used: those that passed the battery, each asked once."""
 
 import logging
-from collections.abc import Sequence
 
 import pytest
 
 from optimizer.grading.sandbox.available import KINDS, sandboxes
-from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun
+from optimizer.grading.sandbox.base import NoSandbox, SandboxJob, SandboxLimits, SandboxRun
 
 
 class Good:
@@ -14,8 +13,8 @@ class Good:
 
     name = "good"
 
-    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
-        passed = any("assert double(2) == 4" in part for part in parts)
+    def run(self, job: SandboxJob, limits: SandboxLimits) -> SandboxRun:
+        passed = "2 * number" in job.code and job.tests == ("assert double(2) == 4",)
         return SandboxRun(outcome="passed" if passed else "failed")
 
 
@@ -24,7 +23,7 @@ class Bad(Good):
 
     name = "bad"
 
-    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
+    def run(self, job: SandboxJob, limits: SandboxLimits) -> SandboxRun:
         return SandboxRun(outcome="passed")
 
 

@@ -1,14 +1,15 @@
 """The battery finds what a sandbox does not hold. The sandboxes here are made to leak, without running anything."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from optimizer.grading.sandbox.base import NoSandbox, SandboxLimits, SandboxRun
+from optimizer.grading.sandbox.base import NoSandbox, SandboxJob, SandboxLimits, SandboxRun
 from optimizer.grading.sandbox.battery import attempts, weaknesses
 
 PASSED, FAILED = SandboxRun(outcome="passed"), SandboxRun(outcome="failed", note="no")
+RIGHT = SandboxJob(code="def double(number):\n    return 2 * number", tests=("assert double(2) == 4",))
 Leak = Callable[[str], SandboxRun | None]
 
 
@@ -20,9 +21,9 @@ class Leaking:
     def __init__(self, leak: Leak) -> None:
         self.leak = leak
 
-    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
-        program = "\n".join(parts)
-        if "assert double(2) == 4" in program:
+    def run(self, job: SandboxJob, limits: SandboxLimits) -> SandboxRun:
+        program = "\n".join((job.code, *job.tests))
+        if job == RIGHT:
             return PASSED
         return self.leak(program) or FAILED
 
@@ -41,7 +42,7 @@ def test_a_sandbox_that_runs_nothing_is_none() -> None:
     """It would call every reply wrong."""
 
     class Dead(Leaking):
-        def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
+        def run(self, job: SandboxJob, limits: SandboxLimits) -> SandboxRun:
             return FAILED
 
     assert weaknesses(Dead(lambda program: None)) == ["runs: a correct program does not pass"]
@@ -49,9 +50,9 @@ def test_a_sandbox_that_runs_nothing_is_none() -> None:
 
 def test_every_attempt_that_passes_is_named() -> None:
     """All of them, each once."""
-    every = {what for what, _ in attempts(Path("secret"), 1, 2)}
+    every = {aim for aim, _ in attempts(Path("secret"), 1, 2)}
     assert set(found_with(lambda program: PASSED)) == every
-    kinds = {what.partition(":")[0] for what in every}
+    kinds = {aim.partition(":")[0] for aim in every}
     assert kinds == {
         "verdict", "state", "files", "environment", "network", "parent", "processes", "time", "memory", "output",
     }  # fmt: skip
@@ -62,7 +63,8 @@ def test_every_attempt_that_passes_is_named() -> None:
     [
         ("os.fork()", "processes: one can be made"),
         ("os.environ", "environment: it can be read"),
-        ("sys.exit(0)", "verdict: a program that leaves before the tests passes"),
+        ("sys._getframe(1)", "verdict: the code reaches its tests"),
+        ("sys.exit(0)", "verdict: the code reaches its tests"),
         ("create_connection", "network: loopback can be reached"),
     ],
 )

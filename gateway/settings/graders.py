@@ -59,9 +59,11 @@ class ToolCallGrader(Section, frozen=True, tag_field="kind", tag="tool_call"):
 
 
 class PythonTestsGrader(Section, frozen=True, tag_field="kind", tag="python_tests"):
-    """Right if the expected tests pass on the reply's code: its last fenced block, or all of it.
-    `expected` is Python text with assertions, or `{"test": ..., "entry_point": ..., "prompt": ...}` as in HumanEval.
-    Code runs in a sandbox only: `pydantic-monty` (install `preceptor[code]`), then bubblewrap (`bwrap`)."""
+    """Right if the expected tests pass on the reply's code: its last fenced block of Python with a definition, or all
+    of it. `expected` is Python text (assertions, test functions and classes as pytest runs them, or `unittest`), a list
+    of such texts, or a mapping in the form of HumanEval (`test`, `entry_point`, `prompt`) or MBPP (`test_list`). Code
+    and tests run in two sandboxes, so that a reply cannot change its tests: `pydantic-monty` (install
+    `preceptor[code]`), then bubblewrap (`bwrap`), which alone runs test classes and tests that exchange objects."""
 
     timeout_s: Annotated[Positive, doc("Time limit of code and tests together, in seconds.")] = 5.0
     memory_mb: Annotated[int, Meta(ge=64), doc("Memory limit of code and tests, in MB (10^6 bytes).")] = 256

@@ -1,21 +1,27 @@
 """The grader ``python_tests``: right if the expected tests pass on the reply's code, inside ``grading.sandbox``.
 
-A reply may be a bare function, or prose with code. The last fenced block counts; without a fence, the whole reply.
+A reply may be a bare function, or prose with code in fenced blocks.
 """
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+import msgspec
 
 from gateway.settings.graders import PythonTestsGrader
 from optimizer.grading.graders.base import ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from optimizer.grading.sandbox.available import sandboxes
-from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxLimits
+from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxJob, SandboxLimits
 
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})", re.MULTILINE)
-_WANTED = 'a text of Python tests, or {"test": ..., "entry_point": ..., "prompt": ...}'
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*\{?\.?([\w+#-]*)")
+_PYTHON = ("", "python", "py", "python3", "py3")
+"""Languages of a block that may be Python."""
+_DEFINITION = r"^(?:async\s+def|def|class)\s"
+_CHECK, _CHECK_CALL = re.compile(r"^def check\(", re.MULTILINE), re.compile(r"^check\(", re.MULTILINE)
+_WANTED = 'a text of Python tests, a list of them, or {"test": ..., "entry_point": ..., "prompt": ...}'
 
 
 class PythonTests(ReplyGrader):
@@ -33,10 +39,11 @@ class PythonTests(ReplyGrader):
 
         Raises ``NoSandbox`` on a machine without any, ``GraderFailed`` for code that none supports.
         """
-        before, after = parts_of(expected)
+        job = job_of(expected)
+        job = msgspec.structs.replace(job, code=code_of(submission.text, job.entry_point))
         note = ""
         for sandbox in self._available():
-            run = sandbox.run([*before, code_of(submission.text), *after], self._limits)
+            run = sandbox.run(job, self._limits)
             if run.outcome != "unsupported":
                 return float(run.outcome == "passed")
             note = f"{sandbox.name}: {run.note}"
@@ -44,7 +51,7 @@ class PythonTests(ReplyGrader):
 
     def examine(self, expected: Any) -> None:
         """Raise ``Ungradable`` for a value that holds no tests. Runs nothing."""
-        parts_of(expected)
+        job_of(expected)
 
     def mistakes(self) -> list[str]:
         try:
@@ -54,33 +61,70 @@ class PythonTests(ReplyGrader):
         return []
 
 
-def parts_of(expected: Any) -> tuple[list[str], list[str]]:
-    """Return the programs to run before and after the reply's code. Raises ``Ungradable``."""
-    case = {"test": expected} if isinstance(expected, str) else expected
-    if not isinstance(case, dict) or not all(isinstance(case.get(key, ""), str) for key in ("entry_point", "prompt")):
+def job_of(expected: Any) -> SandboxJob:
+    """Return the tests of an expected value, without the code. Raises ``Ungradable``.
+
+    A text, a list of texts, or a mapping in HumanEval's form (``test``, ``entry_point``, ``prompt``) or in MBPP's
+    (``test_list``, ``test_setup_code`` or ``test_imports``).
+    """
+    case = expected if isinstance(expected, dict) else {"test": expected}
+    names = ("entry_point", "prompt", "test_setup_code")
+    if not all(isinstance(case.get(name, ""), str) for name in names):
         raise Ungradable(expected, _WANTED)
-    test, entry_point, prompt = case.get("test"), case.get("entry_point", ""), case.get("prompt", "")
-    if not isinstance(test, str) or not test.strip() or not (entry_point.isidentifier() or not entry_point):
+    setup = [case.get("test_setup_code", ""), *_texts(case.get("test_imports", []), expected)]
+    tests = _texts(case.get("test", case.get("test_list")), expected)
+    entry_point, prompt = case.get("entry_point", ""), case.get("prompt", "")
+    if not any(map(str.strip, tests)) or not (entry_point.isidentifier() or not entry_point):
         raise Ungradable(expected, _WANTED)
-    defines_check = re.search(r"^def check\(", test, re.MULTILINE) is not None
-    if defines_check and not entry_point and re.search(r"^check\(", test, re.MULTILINE) is None:
-        raise Ungradable(expected, "tests that call their own check(): name the function in 'entry_point'")
-    called = [f"check({entry_point})"] if defines_check and entry_point else []
-    return [prompt] if prompt else [], [test, *called]
+    if any(map(_CHECK.search, tests)) and not any(map(_CHECK_CALL.search, tests)):
+        if not entry_point:
+            raise Ungradable(expected, "tests that call their own check(): name the function in 'entry_point'")
+        tests = [*tests, f"check({entry_point})"]
+    if prompt and not entry_point and "test_list" in case:
+        prompt = ""  # MBPP's prompt is a sentence
+    return SandboxJob(
+        code="", tests=tuple(part for part in (*setup, *tests) if part), prompt=prompt, entry_point=entry_point
+    )
 
 
-def code_of(reply: str) -> str:
-    """Return the last fenced block, even an unclosed one; without a fence, the whole reply."""
-    block: list[str] = []
-    last: list[str] | None = None
-    fence = ""
+def code_of(reply: str, entry_point: str = "") -> str:
+    """Return the Python in a reply; without a fence, the whole reply.
+
+    Of several fenced blocks the last that defines the entry point counts, else the last with a definition, else the
+    last. Blocks of another language count only without one of Python, and an unclosed block is a block.
+    """
+    blocks = list(_blocks(reply))
+    if not blocks:
+        return reply
+    python = [block for language, block in blocks if language in _PYTHON] or [block for _, block in blocks]
+    defining = rf"^(?:async\s+def|def|class)\s+{re.escape(entry_point)}\b" if entry_point else _DEFINITION
+    for pattern in (defining, _DEFINITION):
+        suited = [block for block in python if re.search(pattern, block, re.MULTILINE)]
+        if suited:
+            return suited[-1]
+    return python[-1]
+
+
+def _blocks(reply: str) -> Iterator[tuple[str, str]]:
+    """Yield the fenced blocks of a reply with their languages."""
+    lines: list[str] = []
+    fence = language = ""
     for line in reply.splitlines():
         mark = _FENCE.match(line)
-        if fence and mark and mark[1].startswith(fence) and not line.strip(" \t`~"):
+        if fence and mark and mark[1].startswith(fence) and not mark[2]:
+            yield language, textwrap.dedent("\n".join(lines))
             fence = ""
         elif fence:
-            block.append(line)
+            lines.append(line)
         elif mark:
-            fence, block = mark[1], []
-            last = block
-    return textwrap.dedent("\n".join(last)) if last is not None else reply
+            fence, language, lines = mark[1], mark[2].casefold(), []
+    if fence:
+        yield language, textwrap.dedent("\n".join(lines))
+
+
+def _texts(value: Any, expected: Any) -> list[str]:
+    """Return a text, or a list of texts, as a list."""
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise Ungradable(expected, _WANTED)
+    return texts

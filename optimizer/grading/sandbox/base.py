@@ -1,6 +1,5 @@
-"""The contract of a sandbox: parts of a program in, an outcome out."""
+"""The contract of a sandbox: code and its tests in, an outcome out."""
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from gateway.domain import Value
@@ -18,12 +17,27 @@ class SandboxLimits(Value, frozen=True):
     """Bytes."""
 
 
+class SandboxJob(Value, frozen=True):
+    """A reply's code and the tests on it."""
+
+    code: str
+    tests: tuple[str, ...] = ()
+    """Programs to run in order; then every test that they define."""
+    prompt: str = ""
+    """A program of the tests' author with helpers for both, such as the beginning of the function to complete."""
+    entry_point: str = ""
+    """The name of the function under test, if it is known."""
+
+
+Outcome = Literal["passed", "failed", "unsupported"]
+
+
 class SandboxRun(Value, frozen=True):
     """The end of a program."""
 
-    outcome: Literal["passed", "failed", "unsupported"]
-    """``passed``: every part ran to its end. ``unsupported``: the sandbox lacks a feature of the program, so that the
-    program may be right all the same."""
+    outcome: Outcome
+    """``passed``: the code and every test ran to its end. ``unsupported``: the sandbox lacks a feature of the program,
+    so that the program may be right all the same."""
     note: str = ""
     """The error in one line, at most ``NOTE`` characters; the program may have written it."""
 
@@ -38,8 +52,8 @@ class Sandbox(Protocol):
     @property
     def name(self) -> str: ...
 
-    def run(self, parts: Sequence[str], limits: SandboxLimits) -> SandboxRun:
-        """Run the parts of a program in order, in a common namespace; the first error ends it.
+    def run(self, job: SandboxJob, limits: SandboxLimits) -> SandboxRun:
+        """Run the code, and the tests out of its reach; the first error ends both.
 
         Raises ``NoSandbox`` for a sandbox out of order.
         """

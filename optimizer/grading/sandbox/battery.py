@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from optimizer.grading.sandbox.base import NOTE, NoSandbox, Sandbox, SandboxLimits, SandboxRun
+from optimizer.grading.sandbox.base import NOTE, NoSandbox, Sandbox, SandboxJob, SandboxLimits, SandboxRun
 
 LIMITS = SandboxLimits(seconds=0.5, memory=128_000_000)
-PATIENCE_S = 15.0
+AT_ONCE = 4
+"""Attempts under way at once: most of them wait for their end."""
+PATIENCE_S = 30.0
 """Seconds after which a run without an end counts as unbounded."""
 _SECRET = "a secret of the machine"  # noqa: S105  # planted, so that it may be looked for
 _FUNCTION = "def double(number):\n    return 2 * number"
@@ -24,7 +27,7 @@ _FUNCTION = "def double(number):\n    return 2 * number"
 
 def weaknesses(sandbox: Sandbox) -> list[str]:
     """Return the weaknesses of a sandbox in a few words each; none for a safe sandbox. Raises ``NoSandbox``."""
-    if sandbox.run((_FUNCTION, "assert double(2) == 4"), LIMITS).outcome != "passed":
+    if sandbox.run(SandboxJob(code=_FUNCTION, tests=("assert double(2) == 4",)), LIMITS).outcome != "passed":
         return ["runs: a correct program does not pass"]
     weak = []
     with (
@@ -34,8 +37,10 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
     ):
         secret = Path(folder, "secret")
         secret.write_text(_SECRET, encoding="utf-8")
-        for aim, parts in attempts(secret, listener.getsockname()[1], decoy.pid):
-            run = _bounded(sandbox, parts)
+        jobs = list(attempts(secret, listener.getsockname()[1], decoy.pid))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            runs = list(pool.map(lambda job: _bounded(sandbox, job), [job for _, job in jobs]))
+        for (aim, _), run in zip(jobs, runs, strict=True):
             if run is None or run.outcome == "passed" or len(run.note) > NOTE or _SECRET in run.note:
                 weak.append(aim)
         if secret.read_text(encoding="utf-8") != _SECRET or [file.name for file in Path(folder).iterdir()] != [
@@ -51,42 +56,63 @@ def weaknesses(sandbox: Sandbox) -> list[str]:
     return list(dict.fromkeys(weak))
 
 
-def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield programs that must not pass, each after its aim."""
-    yield "verdict: a wrong program passes", (_FUNCTION, "assert double(2) == 5")
+def attempts(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, SandboxJob]]:
+    """Yield jobs that must not pass, each after its aim; hostile programs as code and as tests."""
+    for code, test in _tampering():
+        yield "verdict: the code reaches its tests", SandboxJob(code=code, tests=(test,))
+    for aim, program in _programs(secret, port, decoy):
+        yield aim, SandboxJob(code=program)
+        yield aim, SandboxJob(code=_FUNCTION, tests=(program,))
+
+
+def _tampering() -> Iterator[tuple[str, str]]:
+    """Yield code that is wrong, and a test of it that must fail."""
+    test = "assert double(2) == 4"
+    yield "def double(number):\n    return 2 + number + 1", test
     for leave in ("import os\nos._exit(0)", "import sys\nsys.exit(0)", "raise SystemExit(0)"):
-        yield "verdict: a program that leaves before the tests passes", (leave, "pass")
-    yield "verdict: a program says itself that it passed", (_forged(), "pass")
-    yield "state: one program sees another's names", ("double(1)",)
-
-    yield "files: one can be read", (f"open({str(secret)!r}).read()",)
-    yield "files: one can be shown", (f"raise ValueError(open({str(secret)!r}).read())",)
-    yield "files: one can be written", (f"open({str(secret)!r}, 'w').write('x')",)
-    yield "files: one can be made", (_made(secret.parent),)
-    yield "files: the system's users can be read", ("open('/etc/passwd').read()",)
-    yield "environment: it can be read", ("import os\nassert set(os.environ) - {'PWD', 'LC_CTYPE'}",)
-    yield "network: loopback can be reached", (f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)",)
-    yield "network: a socket can be made", ("import socket\nsocket.socket(socket.AF_UNIX)",)
-    yield "parent: another process can be ended", (f"import os\nos.kill({decoy}, 9)",)
-    yield "parent: its memory can be read", ("open('/proc/1/environ').read()",)
-
-    yield "processes: one can be made", ("import os\nos.fork()",)
-    yield "processes: a command can be run", ("import subprocess\nsubprocess.run(['true'])",)
-    yield "time: working for ever is possible", ("while True:\n    pass",)
-    yield "time: waiting for ever is possible", ("import time\nwhile True:\n    time.sleep(100)",)
-    yield "memory: more than the limit at once", (f"text = 'a' * {2 * LIMITS.memory}",)
-    yield "memory: more than the limit bit by bit", ("texts = []\nwhile True:\n    texts.append('a' * 1000000)",)
-    yield "output: printing for ever is possible", ("while True:\n    print('x' * 100000)",)
-    yield "output: an error may be of any length", ("raise ValueError('x' * 10000000)",)
+        yield leave, "pass"
+    yield "import sys\nsys._getframe(1).f_locals['sources'][:] = []", test
+    yield "import sys\nsys._getframe(1).f_locals['parts'][1:] = []", test
+    yield "import builtins\nbuiltins.compile = lambda *given: 'pass'\nbuiltins.exec = print", test
+    yield "class Any:\n    def __eq__(self, other):\n        return True\ndef double(number):\n    return Any()", test
+    yield "def all(values):\n    return True\ndef double(number):\n    return 5", "assert all([double(2) == 4])"
+    yield "class Five(int):\n    def __eq__(self, other):\n        return True\ndouble = Five", test
+    yield _forged(), "pass"
+    yield "import gc\n[held.clear() for held in gc.get_objects() if isinstance(held, list)]\ndouble = print", test
 
 
-def _bounded(sandbox: Sandbox, parts: Sequence[str]) -> SandboxRun | None:
+def _programs(secret: Path, port: int, decoy: int) -> Iterator[tuple[str, str]]:
+    yield "verdict: a program fails and passes", "assert False"
+    yield "state: one program sees another's names", "triple(1)"
+
+    yield "files: one can be read", f"open({str(secret)!r}).read()"
+    yield "files: one can be shown", f"raise ValueError(open({str(secret)!r}).read())"
+    yield "files: one can be written", f"open({str(secret)!r}, 'w').write('x')"
+    yield "files: one can be made", _made(secret.parent)
+    yield "files: the system's users can be read", "open('/etc/passwd').read()"
+    yield "environment: it can be read", "import os\nassert set(os.environ) - {'PWD', 'LC_CTYPE'}"
+    yield "network: loopback can be reached", f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)"
+    yield "network: a socket can be made", "import socket\nsocket.socket(socket.AF_UNIX)"
+    yield "parent: another process can be ended", f"import os\nos.kill({decoy}, 9)"
+    yield "parent: its memory can be read", "open('/proc/1/environ').read()"
+
+    yield "processes: one can be made", "import os\nos.fork()"
+    yield "processes: a command can be run", "import subprocess\nsubprocess.run(['true'])"
+    yield "time: working for ever is possible", "while True:\n    pass"
+    yield "time: waiting for ever is possible", "import time\nwhile True:\n    time.sleep(100)"
+    yield "memory: more than the limit at once", f"text = 'a' * {2 * LIMITS.memory}"
+    yield "memory: more than the limit bit by bit", "texts = []\nwhile True:\n    texts.append('a' * 1000000)"
+    yield "output: printing for ever is possible", "while True:\n    print('x' * 100000)"
+    yield "output: an error may be of any length", "raise ValueError('x' * 10000000)"
+
+
+def _bounded(sandbox: Sandbox, job: SandboxJob) -> SandboxRun | None:
     """Return the end of a program; ``None`` if the sandbox lets it run on, or broke."""
     ended: list[SandboxRun] = []
 
     def work() -> None:
         with contextlib.suppress(NoSandbox):
-            ended.append(sandbox.run(parts, LIMITS))
+            ended.append(sandbox.run(job, LIMITS))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
