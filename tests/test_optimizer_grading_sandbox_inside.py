@@ -75,11 +75,11 @@ def test_an_early_end_is_the_error_of_a_program(
 def test_output_of_a_program_is_no_verdict() -> None:
     """It goes nowhere, and leaving without a verdict is a failure of the tests."""
     assert verdict('print(\'["t0", "passed", ""]\')', "assert False") == ["t0", "failed", "AssertionError"]
-    assert verdict("import os\nos._exit(0)", "pass") == ["t0", "failed", "Ended: the reply's code has ended"]
+    assert verdict("import os\nos._exit(0)", "pass") == ["t0", "failed", "LineEnded: the reply's code has ended"]
     assert verdict("def f():\n    import os\n    os._exit(0)", "f()") == [
         "t0",
         "failed",
-        "Ended: the reply's code has ended",
+        "LineEnded: the reply's code has ended",
     ]
     assert verdict("pass", "import os\nos._exit(0)") is None
 
@@ -104,4 +104,8 @@ def test_the_code_does_not_reach_its_tests(code: str) -> None:
 def test_a_program_that_works_for_ever_is_ended() -> None:
     """By its own limit of processor time, if nobody comes before."""
     assert verdict("pass", "while True:\n    pass", seconds=0) is None
-    assert verdict("while True:\n    pass", "pass", seconds=0) == ["t0", "failed", "Ended: the reply's code has ended"]
+    assert verdict("while True:\n    pass", "pass", seconds=0) == [
+        "t0",
+        "failed",
+        "LineEnded: the reply's code has ended",
+    ]

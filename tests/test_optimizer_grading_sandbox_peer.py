@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from optimizer.grading.sandbox.peer import Peer
-from optimizer.grading.sandbox.remote import Ended, Remote
+from optimizer.grading.sandbox.remote import LineEnded, Remote
 
 CODE = """
 class Point:
@@ -128,5 +128,5 @@ def test_a_line_that_ends_is_an_error() -> None:
     """And no wait."""
     reads, writes = os.pipe()
     os.close(writes)
-    with os.fdopen(reads, "rb") as reader, pytest.raises(Ended):
+    with os.fdopen(reads, "rb") as reader, pytest.raises(LineEnded):
         Peer(reader, io.BytesIO(), trusted=True).announced()

@@ -55,7 +55,7 @@ class Monty:
             max_total_sleep_secs=limits.seconds,
         )
         pool = monty.Monty(min_processes=2, max_processes=2, request_timeout=limits.seconds + _GRACE_S)
-        calls = _Calls(time.monotonic() + limits.seconds)
+        calls = _CodeCalls(time.monotonic() + limits.seconds)
         try:
             with (
                 pool,
@@ -78,7 +78,7 @@ class Monty:
         return SandboxRun(outcome="passed")
 
 
-class _Calls:
+class _CodeCalls:
     """Calls of the code by its tests, until a time on the monotonic clock."""
 
     def __init__(self, until: float) -> None:

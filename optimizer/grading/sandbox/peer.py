@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from typing import Any
 
-from optimizer.grading.sandbox.remote import OPERATIONS, Ended, Remote, Unsupported
+from optimizer.grading.sandbox.remote import OPERATIONS, LineEnded, Remote, Unsupported
 from optimizer.grading.sandbox.values import Values
 
 _INTROSPECTION = ("gi_", "cr_", "ag_", "f_", "tb_", "co_")
@@ -57,7 +57,7 @@ class Peer:
         while True:
             try:
                 message = self._receive()
-            except Ended:
+            except LineEnded:
                 return
             self._serve(message)
 
@@ -73,7 +73,7 @@ class Peer:
             self._values.mutable = []
             states = [json.dumps(self._values.encode(value)) for value in received]
             outcome = ["ok", self._values.encode(self._perform(str(operation), *given))]
-        except (Ended, Unsupported):
+        except (LineEnded, Unsupported):
             raise
         except BaseException as error:  # noqa: BLE001  # an exit is the reply's error, too
             outcome = ["raise", self._values.encode_error(error)]
@@ -100,12 +100,12 @@ class Peer:
             self._writer.write(json.dumps(message).encode() + b"\n")
             self._writer.flush()
         except BrokenPipeError:
-            raise Ended("the reply's code has ended") from None
+            raise LineEnded("the reply's code has ended") from None
 
     def _receive(self) -> list[Any]:
         line = self._reader.readline()
         if not line:
-            raise Ended("the reply's code has ended")
+            raise LineEnded("the reply's code has ended")
         message: list[Any] = json.loads(line)
         return message
 

@@ -17,7 +17,7 @@ class Unsupported(BaseException):
     """The tests use an object of the reply's in a way that does not reach across two processes."""
 
 
-class Ended(BaseException):
+class LineEnded(BaseException):
     """The other process has ended."""
 
 

@@ -14,7 +14,7 @@ import unittest
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from optimizer.grading.sandbox.remote import Ended, Unsupported
+from optimizer.grading.sandbox.remote import LineEnded, Unsupported
 
 
 def run_tests(sources: Sequence[str], namespace: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ class _Result(unittest.TestResult):
     """Results of a ``TestCase``, without those that are no failure."""
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802  # unittest's own name
-        if isinstance(err[1], Unsupported | Ended):
+        if isinstance(err[1], Unsupported | LineEnded):
             raise err[1]
         super().addError(test, err)
 
