@@ -62,8 +62,8 @@ class PythonTestsGrader(Section, frozen=True, tag_field="kind", tag="python_test
     """Right if the expected tests pass on the reply's code: its last fenced block of Python with a definition, or all
     of it. `expected` is Python text (assertions, test functions and classes as pytest runs them, or `unittest`), a list
     of such texts, or a mapping in the form of HumanEval (`test`, `entry_point`, `prompt`) or MBPP (`test_list`). Code
-    and tests run in two sandboxes, so that a reply cannot change its tests: `pydantic-monty` (install
-    `preceptor[code]`), then bubblewrap (`bwrap`), which alone runs test classes and tests that exchange objects."""
+    and tests run in two sandboxes: a reply cannot change its tests. The sandboxes are `pydantic-monty` (install
+    `preceptor[code]`) and, for test classes and tests with objects, bubblewrap (`bwrap`)."""
 
     timeout_s: Annotated[Positive, doc("Time limit of code and tests together, in seconds.")] = 5.0
     memory_mb: Annotated[int, Meta(ge=64), doc("Memory limit of code and tests, in MB (10^6 bytes).")] = 256
