@@ -55,9 +55,9 @@ class Forgotten(Value, frozen=True):
 def forget(
     config: Path | None, as_json: bool, ids: tuple[str, ...], key: str | None, user: str | None, yes: bool
 ) -> None:
-    """Delete exchanges with their feedback and every copy of their texts.
+    """Delete exchanges and copies of their texts.
 
-    Copies are in spool files, in examples of rule sets, in plans and outcomes of cycles, and in the cache of answers,
+    Feedback goes with its exchange. Copies are in spool files, in examples of rule sets, in plans and outcomes of cycles, and in the cache of answers,
     which is emptied. Rules that were written from the deleted exchanges are listed and stay. Requests that a running
     gateway still works on come later: run the command again.
     """
