@@ -57,9 +57,9 @@ def forget(
 ) -> None:
     """Delete exchanges and copies of their texts.
 
-    Feedback goes with its exchange. Copies are in spool files, in examples of rule sets, in plans and outcomes of cycles, and in the cache of answers,
-    which is emptied. Rules that were written from the deleted exchanges are listed and stay. Requests that a running
-    gateway still works on come later: run the command again.
+    Feedback goes with its exchange. Copies are in spool files, in examples of rule sets, in plans and outcomes of
+    cycles, and in the cache of answers, which is emptied. Rules that were written from the deleted exchanges are listed
+    and stay. Requests that a running gateway still works on come later: run the command again.
     """
     selection = Selection(ids=frozenset(ids), key=key, user=user)
     if selection == Selection():
