@@ -1,7 +1,7 @@
 """Reload of the configuration file, after a change or on SIGHUP: read and checked as a whole, swapped at once.
 
-After a mistake the old configuration stays, and the log says why. Requests under way keep their configuration; a
-removed upstream is closed after its last request.
+After a mistake the old configuration stays, and the log says why. No reload takes the last client key away. Requests
+under way keep their configuration; a removed upstream is closed after its last request.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.errors import PreceptorError
+from gateway.errors import ConfigurationError, PreceptorError
 from gateway.services import Services, Serving
 from gateway.settings import Settings
 from gateway.upstream.base import Upstream
@@ -23,6 +23,12 @@ from gateway.upstream.guarded import Guarded
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+SETTLED_S = 0.5
+"""Seconds without a change, after which a file counts as written completely."""
+_NO_KEYS = (
+    "has no client key any more, so that everybody with access to the port could use the gateway: stop the gateway and"
+    " start it again if that is meant"
+)
 _BETWEEN_PASSES_S = 1.0
 _AT_START_ONLY = (
     "host", "port", "data_dir", "drain_s", "workers", "max_connections", "silence_timeout_s", "head_timeout_s",
@@ -62,11 +68,23 @@ class Reloader:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asked.wait(), INTERVAL_S)
-            seen = self._fingerprint()
-            if asked.is_set() or seen != self._seen:
+            if asked.is_set() or self._fingerprint() != self._seen:
                 asked.clear()
-                self._seen = seen
+                self._seen = await self._settled()
                 await self.reload()
+
+    async def _settled(self) -> tuple[int, int, int] | None:
+        """Wait until nothing has written to the file for ``SETTLED_S``; return its fingerprint.
+
+        A writer may be in the middle: a file cut off before ``[keys]`` is valid, and would open the gateway.
+        """
+        seen = self._fingerprint()
+        while True:
+            await asyncio.sleep(SETTLED_S)
+            now = self._fingerprint()
+            if now == seen:
+                return seen
+            seen = now
 
     async def reload(self) -> bool:
         """Read the configuration and put it into effect; ``False`` after a mistake: the old one stays."""
@@ -75,18 +93,14 @@ class Reloader:
             settings = self._fixed(await asyncio.to_thread(self._read))
             if settings == old.settings:
                 return True
+            if old.settings.keys and not settings.keys:
+                raise ConfigurationError(str(self._path), [_NO_KEYS])
             new = self._build(settings, old)
             await _open([upstream for upstream in new.upstreams.values() if upstream not in old.upstreams.values()])
         except PreceptorError as error:
             log.error("the configuration stays as it was: %s", error, extra={"action": "reload.refused"})
             return False
         services.serving = new
-        if old.settings.keys and not settings.keys:
-            log.warning(
-                "the last client key is gone from the configuration: from now on requests need no key, and everybody"
-                " with access to the port may use the gateway",
-                extra={"action": "reload.opened"},
-            )
         for call in services.on_reload:
             call()
         for upstream in old.upstreams.values():

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.errors import ConfigurationError
-from gateway.reload import Reloader
+from gateway.reload import SETTLED_S, Reloader
 from gateway.services import Services, Serving
 from gateway.settings import Settings, load
 from tests.fakes import CONFIG, FakeUpstream, services, settings
@@ -125,23 +125,34 @@ async def test_what_only_a_start_can_change_stays_and_is_said(tmp_path: Path, ca
     assert "server.port" in caplog.text
 
 
-async def test_a_gateway_that_opens_to_everybody_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once the last key is gone, and at no other change of the keys."""
-
-    def opened() -> list[str]:
-        return [one.levelname for one in caplog.records if getattr(one, "action", "") == "reload.opened"]
-
-    one, other = (f'[keys.{name}]\nkey = "{name}-0123456789abcdef"\n' for name in ("ann", "bob"))
+async def test_a_reload_never_takes_the_last_key_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that was cut off before its keys would open the gateway to everybody; keys may change otherwise."""
+    ann, bob = (f'[keys.{name}]\nkey = "{name}-0123456789abcdef"\n' for name in ("ann", "bob"))
     async with followed(tmp_path) as file:
-        for keys in (one + other, other, one):
+        for keys in (ann + bob, bob, ann):
             file.write(CONFIG + keys)
             assert await file.reloader.reload()
-        assert opened() == []
-        for text in (CONFIG, TWO_TASKS):
+        before = file.services.serving
+        for text in (CONFIG, TWO_TASKS, ""):
             file.write(text)
-            assert await file.reloader.reload()
-        assert opened() == ["WARNING"]
-    assert "requests need no key" in caplog.text
+            assert not await file.reloader.reload()
+        assert file.services.serving is before and before.keys
+    assert "no client key any more" in caplog.text and "is empty" in caplog.text
+
+
+async def test_a_file_is_read_when_its_writer_has_finished(tmp_path: Path) -> None:
+    """Half of it may be valid, and mean something else."""
+    reads: list[str] = []
+    async with followed(tmp_path) as file:
+        file.services.on_reload.append(lambda: reads.append(",".join(file.services.settings.tasks)))
+        third = TWO_TASKS + '[tasks.more]\nweak = "small"\nstrong = "large"\n'
+        for end in (len(CONFIG) - 60, len(TWO_TASKS) - 20, len(TWO_TASKS), len(third)):
+            file.write(third[:end])
+            await asyncio.sleep(SETTLED_S / 3)
+        async with asyncio.timeout(10):
+            while not reads:
+                await asyncio.sleep(0.01)
+    assert reads == ["arithmetic,words,more"]
 
 
 async def test_whoever_wants_to_know_is_told(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WORKER: Final = (sys.executable, "-m", "gateway.serving.worker")
+WORKER: Final = (sys.executable, "-P", "-m", "gateway.serving.worker")
 _AFTER_DRAIN_S = 10.0
 """Seconds that a worker gets for its last writes after its requests have ended."""
 _STEADY_S = 10.0

@@ -48,6 +48,8 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         raise ConfigurationError(str(path), ["no such file: write one with 'preceptor init'"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), [f"cannot be read: {error}"]) from error
+    if not text.strip():
+        raise ConfigurationError(str(path), ["is empty: write one with 'preceptor init'"])
     return parse(text, source=str(path), environment=environment)
 
 

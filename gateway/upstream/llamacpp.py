@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Connect = Callable[[str, str], Upstream]
 """Makes the upstream for a base URL (up to and including ``/v1``) and an API key."""
 
-CHILD: Sequence[str] = (sys.executable, "-m", "gateway.upstream.llamacpp_child")
+CHILD: Sequence[str] = (sys.executable, "-P", "-m", "gateway.upstream.llamacpp_child")
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0

