@@ -75,7 +75,8 @@ class HttpReply:
             yield await self.read()
             return
         left = self._bounds.answer_bytes
-        while piece := await self._piece():
+        next_piece = self._received if self._coding is None else self._decompressed
+        while piece := await next_piece():
             left -= len(piece)
             if left < 0 and self._bounded:
                 raise self._too_large(self._bounds.answer_bytes)
@@ -86,21 +87,18 @@ class HttpReply:
 
     async def _whole(self, most: int) -> bytes:
         pieces, size = [], 0
-        while piece := await self._piece():
+        next_piece = self._received if self._coding is None else self._decompressed
+        while piece := await next_piece():
             pieces.append(piece)
             size += len(piece)
             if size > most:
                 raise self._too_large(most)
         return b"".join(pieces)
 
-    async def _piece(self) -> bytes:
-        """Return the next piece of the body, decompressed; empty at its end."""
-        return await self._received() if self._coding is None else await self._decompressed(self._coding)
-
-    async def _decompressed(self, coding: str) -> bytes:
+    async def _decompressed(self) -> bytes:
         try:
             if self._decompressor is None:
-                self._decompressor = Decompressor(coding)
+                self._decompressor = Decompressor(self._coding or "")
             while True:
                 received = b"" if self._decompressor.pending else await self._received()
                 piece = self._decompressor.feed(received)
