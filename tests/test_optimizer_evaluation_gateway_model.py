@@ -20,7 +20,7 @@ from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator
 from optimizer.evaluation.gateway_model import GatewayModelClient
-from tests.fakes import Answer, FakeReply, FakeUpstream, completion, settings
+from tests.fakes import CONFIG, Answer, FakeReply, FakeUpstream, completion, settings
 from tests.learning import made
 
 REQUEST = json.dumps({"messages": [{"role": "user", "content": "What is 2 plus 2?"}], "temperature": 0}).encode()
@@ -123,3 +123,29 @@ async def test_a_model_that_refuses_fields_is_evaluated_as_it_would_serve(evalua
     assert all(trial.correct for trial in trials)
     answered = [body for body in upstream.bodies if not {"temperature", "max_tokens"} & set(body)]
     assert [body["max_completion_tokens"] for body in answered] == [256] * 12
+
+
+OLLAMA = CONFIG.replace('kind = "openai"\nbase_url = "http://127.0.0.1:9/v1"', 'kind = "ollama"')
+
+
+@pytest.mark.parametrize(
+    ("config", "changed"),
+    [
+        (OLLAMA, OLLAMA.replace('"ollama"', '"ollama"\nthink = false')),
+        (OLLAMA, OLLAMA.replace('"ollama"', '"ollama"\noptions = { num_ctx = 8192 }')),
+        (CONFIG, CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nquirks = { without = ["temperature"] }')),
+    ],
+    ids=["think", "options", "quirks"],
+)
+async def test_a_setting_that_shapes_answers_makes_another_model(
+    evaluations: AnswerCache, config: str, changed: str
+) -> None:
+    """Old answers are not reported for it; other settings, and none, leave the identity as it was."""
+
+    def identity(text: str) -> str:
+        made_ = made(FakeUpstream(lambda body: ""), MemoryStore(), settings(text))
+        return GatewayModelClient("small", made_.learner_context(), evaluations).identity
+
+    assert identity(config) != identity(changed)
+    assert identity(CONFIG) == identity(CONFIG + '[upstreams.other]\nkind = "ollama"\n')
+    assert identity(CONFIG) == "openai http://127.0.0.1:9/v1 tiny-1b"

@@ -52,6 +52,11 @@ class UpstreamLimits(Section, frozen=True):
     at_home: ClassVar[bool] = False
     """The models run on hardware of one's own: they cost nothing unless they have a price."""
 
+    @property
+    def shaping(self) -> Mapping[str, Any]:
+        """The settings that shape answers: another value, and a cached answer is another model's."""
+        return {}
+
     def without_secrets(self) -> Self:
         """A copy that another process may see."""
         return self
@@ -109,6 +114,12 @@ class OllamaSettings(RemoteSettings, frozen=True, kw_only=True, tag_field="kind"
 
     kind: ClassVar[str] = "ollama"
     at_home: ClassVar[bool] = True
+
+    @property
+    def shaping(self) -> Mapping[str, Any]:
+        """The model's options and its thinking, as far as they are set."""
+        given = {"options": dict(self.options) or None, "think": self.think}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def address(self) -> str:

@@ -18,7 +18,7 @@ from gateway.formats.chat import open_chat
 from gateway.formats.envelope import decode_object, raw
 from gateway.routing.inject import compile_rules
 from gateway.routing.route import plan_for
-from gateway.settings import Settings
+from gateway.settings import Quirks, Settings
 from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, StoredPass, key_of_pass
 
@@ -61,12 +61,19 @@ class GatewayModelClient:
 
 
 def _identity(name: str, settings: Settings) -> str:
-    """Return the identity of a configured model. Raises ``ModelNotFound``."""
+    """Return the identity of a configured model: server, name, and the settings that shape its answers.
+
+    Raises ``ModelNotFound``.
+    """
     model = settings.models.get(name)
     if model is None:
         raise ModelNotFound(name)
     upstream = settings.upstreams[model.upstream]
-    return f"{upstream.kind} {upstream.address} {model.model}"
+    shaping = dict(upstream.shaping)
+    if model.quirks != Quirks():
+        shaping["quirks"] = model.quirks
+    identity = f"{upstream.kind} {upstream.address} {model.model}"
+    return f"{identity} {msgspec.json.encode(shaping, order='sorted').decode()}" if shaping else identity
 
 
 class _Passes:
