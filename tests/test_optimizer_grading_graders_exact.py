@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.settings import ExactGrader
-from optimizer.grading.graders import Ungradable
+from optimizer.grading.graders import Ungradable, grader_for
 from tests.grading import grade, label
 
 STRICT, LOOSE = ExactGrader(), ExactGrader(ignore_case=True)
@@ -35,3 +35,23 @@ def test_nothing_cannot_be_expected() -> None:
     with pytest.raises(Ungradable):
         label(STRICT, "  ")
     assert label(STRICT, " Paris ") == "Paris"
+
+
+def test_any_text_of_a_list_is_accepted() -> None:
+    """So is the list itself, as JSON; numbers in it are texts as well."""
+    for reply in ("Paris", "paris, France", "7", '["Paris", "paris, France", 7]'):
+        assert grade(STRICT, reply, ["Paris", "paris, France", 7])
+    assert not grade(STRICT, "Rome", ["Paris"])
+    with pytest.raises(Ungradable, match="accepted texts"):
+        grade(STRICT, "Rome", [])
+
+
+def test_a_composed_accent_equals_one_of_two_characters() -> None:
+    """NFC and NFD look the same."""
+    assert grade(STRICT, "caf\u00e9", "cafe\u0301") and grade(LOOSE, "CAFE\u0301", "caf\u00e9")
+
+
+def test_lists_with_a_common_text_do_not_contradict_each_other() -> None:
+    """One of two accepted answers may be all that another person knows."""
+    exact = grader_for(STRICT)
+    assert not exact.contradict(["Paris", "Lutetia"], "Paris") and exact.contradict(["Paris"], "Rome")

@@ -125,7 +125,6 @@ def test_a_clear_verdict_is_read_however_it_is_written(written: str, verdict: st
     [
         "",
         "I cannot compare these.",
-        "Verdict: a tie",
         '{"verdict": "C"}',
         '{"verdict": null}',
         '{"verdict": ["A"]}',
@@ -170,3 +169,20 @@ def test_a_right_reply_is_a_reference_for_others() -> None:
             judge.examine(nothing)
     with pytest.raises(Ungradable, match="reference"):
         judge.label(Submission(text="\n"))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["Verdict: a tie", "Verdict: tie.", '{"verdict": "Tie"}', '{"verdict": "equal"}', "Both are fine. [[C]]", "[[tie]]",
+     '{"verdict": "equally good"}', "The verdict is equal"],
+)  # fmt: skip
+def test_a_tie_is_as_good_by_any_name(written: str) -> None:
+    """Judges were trained on other words than ours."""
+    assert parse_verdict(written, reply_first=True) and parse_verdict(written, reply_first=False)
+
+
+def test_verdicts_in_double_brackets_are_understood() -> None:
+    """As MT-Bench asks for them; two that differ are none."""
+    assert parse_verdict("Better is [[A]]", reply_first=True) and not parse_verdict("[[B]]", reply_first=True)
+    with pytest.raises(GraderFailed):
+        parse_verdict("[[A]] or [[B]]", reply_first=True)

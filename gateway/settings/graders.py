@@ -19,10 +19,18 @@ class NumericGrader(Section, frozen=True, tag_field="kind", tag="numeric"):
             " counts. `last`: the last number counts."
         ),
     ] = "only"
+    decimal: Annotated[
+        Literal[".", ","],
+        doc(
+            "The decimal sign where a number can be read in two ways: `1.234` is a little more than one with `.`, and"
+            " more than a thousand with `,`. Numbers such as `1.234,50` are read by their form."
+        ),
+    ] = "."
 
 
 class ExactGrader(Section, frozen=True, tag_field="kind", tag="exact"):
-    """Right if the reply equals the expected text, surrounding white space aside."""
+    """Right if the reply equals the expected text, or a text of the list in `expected`, surrounding white space and
+    composition of accents aside."""
 
     ignore_case: Annotated[bool, doc("Compare without regard to case.")] = False
 

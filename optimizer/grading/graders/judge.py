@@ -41,11 +41,15 @@ RESPONSE_FORMAT = {
 _DIGITS = 16
 """Hexadecimal digits of the digest: a text with its own digest inside would take 2^64 attempts."""
 _SHOWN = 80  # characters of a judge's reply in a message
-_VERDICTS = {"a": "A", "b": "B", "same": "same"}
+_SAME = ("same", "tie", "tied", "equal", "equally good", "both", "both are equally good", "draw")
+_VERDICTS = {"a": "A", "b": "B"} | dict.fromkeys(_SAME, "same")
 # In broken JSON and in prose; "A" and "B" in capitals with nothing behind them, for "a tie" is no verdict for A.
 _SPOKEN = re.compile(
-    r"\b(?i:verdict)\b\W{0,8}(?i:is\b\W{1,4})?(?i:answer\W{1,4})?(?P<verdict>A|B|(?i:same))\b(?![ \t]*\w)"
+    r"\b(?i:verdict)\b\W{0,8}(?i:is\b\W{1,4})?(?i:answer\W{1,4}|an?[ \t]+(?=tie|draw))?"
+    r"(?P<verdict>A|B|(?i:same|tie|tied|equal|draw))\b(?![ \t]*\w)"
 )
+_BRACKETED = re.compile(r"\[\[\s*(\w{1,5})\s*\]\]")
+"""The verdict in the form of MT-Bench: ``[[A]]``, ``[[B]]``, and ``[[C]]`` or ``[[tie]]`` for equally good answers."""
 _DECORATION = " \t\n.*_`\"'"
 
 
@@ -145,13 +149,19 @@ def parse_verdict(written: str, *, reply_first: bool) -> bool:
 
 def _verdicts(written: str) -> Iterator[str]:
     """Yield every verdict in a judge's words, from JSON objects or else from prose; an unknown verdict is empty."""
-    values = [value["verdict"] for value in _objects(written) if "verdict" in value]
+    values = [value["verdict"] for value in _objects(written) if "verdict" in value] or list(_bracketed(written))
     if values:
         yield from (_VERDICTS.get(str(value).strip(_DECORATION).casefold(), "") for value in values)
     elif (bare := written.strip(_DECORATION).casefold().removeprefix("answer ")) in _VERDICTS:
         yield _VERDICTS[bare]
     else:
         yield from (_VERDICTS[match["verdict"].casefold()] for match in _SPOKEN.finditer(written))
+
+
+def _bracketed(written: str) -> Iterator[str]:
+    """Yield the verdicts in double brackets."""
+    for verdict in _BRACKETED.findall(written):
+        yield "same" if verdict.casefold() == "c" else verdict
 
 
 def _objects(written: str) -> Iterator[dict[str, Any]]:

@@ -1,29 +1,18 @@
-"""The grader ``numeric``: right if the reply states the expected number. Reads numbers as people write them.
-
-``12-5`` holds 12 and 5; ``-5`` holds -5; ``1,000`` and ``1e3`` are a thousand, ``1, 2`` are two numbers; ``3.`` is 3;
-``$``, ``%`` and units that follow are ignored; digits inside a word (``x2``) or a version (``1.2.3``) are no number.
-"""
+"""The grader ``numeric``: right if the reply states the expected number, read by ``numbers``."""
 
 import math
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from gateway.settings import NumericGrader
 from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.numbers import LONGEST, plain_text, stated
 from optimizer.grading.graders.ungradable import Ungradable
 
-_MINUS = "-\u2212\u2013"
-"""Hyphen, minus sign, en dash."""
-_AMOUNT = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
-_EXPONENT = r"(?:[eE][+-]?\d{1,3}(?![\w]))?"
-# A sign belongs to a number only where nothing that could be an operand stands before it.
-_NUMBER = re.compile(
-    rf"(?:(?<![\w)\].%])(?P<sign>[+{_MINUS}]))?[$\u20ac\u00a3\u00a5]?"
-    rf"(?<![\w.])(?P<value>(?:{_AMOUNT}){_EXPONENT})(?!\d|\.\d)"
-)
-_EXPECTED = re.compile(rf"[+{_MINUS}]?\s*[$\u20ac\u00a3\u00a5]?\s*[+{_MINUS}]?(?:{_AMOUNT}){_EXPONENT}\s*%?\.?")
-_LATEX_COMMAS = re.compile(r"\{,\}|\\,(?=\d{3})")
+_AROUND = re.compile(r"[\s$\u20ac\u00a3\u00a5%+\u2212\u2013-]*\.?")
+"""Writing around a lone number: currencies, percent, an end of a sentence."""
+_MINUS = re.compile(r"[\u2212\u2013-]\s*[$\u20ac\u00a3\u00a5]?\s*$")
 
 
 class StatedNumber(ReplyGrader):
@@ -34,42 +23,55 @@ class StatedNumber(ReplyGrader):
 
     def grade(self, submission: Submission, expected: Any) -> float:
         """Return 1.0 for the expected number."""
-        wanted = _wanted(expected)
+        wanted = self._wanted(expected)
         given = self._answer(submission.text)
-        return float(given is not None and abs(given - wanted) <= Decimal(str(self._settings.tolerance)))
+        return float(given is not None and abs(given - wanted) <= Fraction(str(self._settings.tolerance)))
 
     def label(self, submission: Submission) -> str:
         """Return the reply's number. Raises ``Ungradable`` for a reply with none or with several."""
         given = self._answer(submission.text)
         if given is None:
             raise Ungradable(submission.text, "a reply that states one number")
-        return format(given, "f")
+        return _written(given)
 
-    def _answer(self, reply: str) -> Decimal | None:
-        stated = numbers(reply)
-        if not stated or (self._settings.take == "only" and len(set(stated)) > 1):
+    def contradict(self, first: Any, second: Any) -> bool:
+        """Decide whether two expected answers are different numbers."""
+        return abs(self._wanted(first) - self._wanted(second)) > Fraction(str(self._settings.tolerance))
+
+    def _answer(self, reply: str) -> Fraction | None:
+        values = [number.value for number in stated(reply, decimal_comma=self._settings.decimal == ",")]
+        if not values or (self._settings.take == "only" and len(set(values)) > 1):
             return None
-        return stated[-1]
+        return values[-1]
+
+    def _wanted(self, expected: Any) -> Fraction:
+        """Return a number, or the number in a text; in a worked solution (``... #### 42``) that after the mark."""
+        if isinstance(expected, int) and not isinstance(expected, bool) and abs(expected) < 10**LONGEST:
+            return Fraction(expected)
+        if isinstance(expected, float) and math.isfinite(expected):
+            return Fraction(str(expected))
+        if isinstance(expected, str):
+            text = plain_text(expected.rpartition("####")[2].strip())
+            numbers = stated(text, decimal_comma=self._settings.decimal == ",")
+            number = numbers[0] if len(numbers) == 1 else None
+            if number is not None and number.value is not None:
+                before, after = text[: number.start], text[number.end :]
+                if _AROUND.fullmatch(before) and _AROUND.fullmatch(after):
+                    return -abs(number.value) if _MINUS.search(before) else number.value
+        raise Ungradable(expected, f"a number of at most {LONGEST} digits")
 
 
-def numbers(text: str) -> list[Decimal]:
-    """Return every number in a text, in order."""
-    plain = _LATEX_COMMAS.sub(",", text)
-    return [_decimal(match["sign"], match["value"]) for match in _NUMBER.finditer(plain)]
-
-
-def _decimal(sign: str | None, value: str) -> Decimal:
-    number = Decimal(value.replace(",", ""))
-    return -number if sign and sign in _MINUS else number
-
-
-def _wanted(expected: Any) -> Decimal:
-    """Return a number, or the number in a text; in a worked solution (``... #### 42``) the number after the mark."""
-    if isinstance(expected, int | float) and not isinstance(expected, bool) and math.isfinite(expected):
-        return Decimal(str(expected))
-    if isinstance(expected, str):
-        text = expected.rpartition("####")[2].strip()
-        stated = numbers(text)
-        if len(stated) == 1 and _EXPECTED.fullmatch(text):
-            return stated[0]
-    raise Ungradable(expected, "a number")
+def _written(value: Fraction) -> str:
+    """Return a number as decimal digits or, if they never end, as a fraction."""
+    rest = value.denominator
+    for factor in (2, 5):
+        while rest % factor == 0:
+            rest //= factor
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(0, value.denominator.bit_length())
+    while places and (value * 10 ** (places - 1)).denominator == 1:
+        places -= 1
+    digits = str(abs(value.numerator * 10**places // value.denominator)).rjust(places + 1, "0")
+    sign = "-" if value < 0 else ""
+    return sign + (f"{digits[:-places]}.{digits[-places:]}" if places else digits)
