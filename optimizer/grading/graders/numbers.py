@@ -47,8 +47,8 @@ class Stated(Value, frozen=True):
 def stated(text: str, *, decimal_comma: bool = False) -> list[Stated]:
     """Return every number in a text, in order. ``decimal_comma``: ``1.234`` is thousands, and ``1,234`` is 1.234."""
     plain = plain_text(text)
-    found = [number for match in _NUMBER.finditer(plain) for number in _numbers(match, decimal_comma)]
-    return list(_fractions(found, plain))
+    singles = [number for match in _NUMBER.finditer(plain) for number in _numbers(match, decimal_comma)]
+    return list(_fractions(singles, plain))
 
 
 def plain_text(text: str) -> str:
