@@ -19,7 +19,7 @@ from gateway.api.cors import answer_preflight, is_preflight, with_permission
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
 from gateway.api.gate import admit, check_origin, refuse
-from gateway.api.health import livez, metrics, readyz
+from gateway.api.health import livez, metrics, readyz, welcome
 from gateway.api.messages import Messages
 from gateway.api.models import get_model, list_models
 from gateway.api.passthrough import PassThrough
@@ -217,6 +217,7 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
             list_models,
             get_model,
             give_feedback,
+            welcome,
             livez,
             readyz,
             metrics,

@@ -30,6 +30,14 @@ async def test_a_gateway_that_runs_is_alive_and_ready() -> None:
     assert ready.json() == {"status": "ok", "upstreams": {}, "store": None, "background": {}}
 
 
+async def test_a_visitor_learns_where_clients_go() -> None:
+    """Without a word about this gateway."""
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        page = await gateway.client.get("/")
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/plain")
+    assert "/v1" in page.text and "arithmetic" not in page.text
+
+
 async def test_it_is_not_ready_while_an_upstream_is_not_there() -> None:
     """503 with the upstream and the reason; alive all the same; ready when the upstream is."""
     upstream = Waking()

@@ -52,6 +52,22 @@ def test_an_export_can_be_imported_again(config: str, tmp_path: Path, capsys: py
     assert capsys.readouterr().out == "version 1 and version 2 are the same\n"
 
 
+def test_plain_text_goes_out_and_comes_in(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The injected text, and a file with a rule on each line."""
+    imported(config, tmp_path)
+    capsys.readouterr()
+    assert run(["rules", "export", "-c", config, "arithmetic", "1", "--text"]) == 0
+    text = capsys.readouterr().out
+    assert text.endswith("1. Add carefully.\n") and text.startswith("Rules.")
+    file = tmp_path / "rules.txt"
+    file.write_text(text + "- Subtract carefully.\n")
+    assert run(["rules", "import", "-c", config, "arithmetic", str(file)]) == 0
+    capsys.readouterr()
+    assert run(["rules", "export", "-c", config, "arithmetic", "2"]) == 0
+    rules = json.loads(capsys.readouterr().out)["rules"]
+    assert [rule["text"] for rule in rules] == ["Add carefully.", "Subtract carefully."]
+
+
 def test_show_and_diff_say_what_a_version_holds(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

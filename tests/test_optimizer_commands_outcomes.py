@@ -23,7 +23,7 @@ def test_for_scripts_it_is_one_object(capsys: pytest.CaptureFixture[str]) -> Non
     """With every field of the outcome."""
     print_outcome(OUTCOME, as_json=True)
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == set(Outcome.__struct_fields__)
+    assert set(result) == {*Outcome.__struct_fields__, "form"} and result["form"] == "none"
 
 
 def test_for_people_it_says_what_was_taken_and_what_was_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from gateway.domain import Measured, VerdictName
+from gateway.domain import Effect, Measured, VerdictName
 from optimizer.distillation.outcome import Outcome
-from optimizer.report.summary import headline, statistics
+from optimizer.report.summary import effects, headline, statistics
 
 TESTED = Outcome(
     task="sums", note="no rule set published: look 4 of 4, 40 items: neither a gain nor a loss is shown", fixed=3,
@@ -45,3 +45,10 @@ def test_without_a_test_the_note_is_the_headline() -> None:
     """A cycle with too little to go on has no numbers."""
     outcome = Outcome(task="sums", note="too few mistakes to learn from: 1 in 3 examples, 4 are needed")
     assert headline(outcome) == outcome.note and statistics(outcome) == []
+
+
+def test_the_effect_of_each_part_is_a_few_words() -> None:
+    """In points with their interval; nothing where nothing was measured by itself."""
+    effect = Effect(change=0.4, interval=(0.2, 0.6), tokens=80, items=20, against="the set without it")
+    outcome = msgspec.structs.replace(TESTED, effects={"examples": effect})
+    assert effects(outcome) == "examples +40 points (+20 to +60)" and effects(TESTED) == ""

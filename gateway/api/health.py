@@ -12,6 +12,19 @@ from gateway.upstream.guarded import Guarded
 
 _METHODS: Final = [HttpMethod.GET, HttpMethod.HEAD]
 """Many load balancers send HEAD."""
+_WELCOME = """\
+This is Preceptor, an OpenAI-compatible gateway.
+
+Point a client at this address with /v1 behind it: OPENAI_BASE_URL, or base_url in OpenAI's client.
+GET /v1/models lists the models, POST /v1/chat/completions asks one, POST /v1/feedback tells about a reply.
+GET /livez and GET /readyz tell whether it runs; GET /metrics is for Prometheus.
+"""
+
+
+@route("/", http_method=_METHODS, media_type=MediaType.TEXT)
+async def welcome() -> str:
+    """Tell a visitor where clients go. Says nothing about this gateway."""
+    return _WELCOME
 
 
 @route("/livez", http_method=_METHODS)

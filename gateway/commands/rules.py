@@ -17,6 +17,7 @@ from gateway.rules.decisions import (
     version_name,
 )
 from gateway.rules.files import read_rule_set, to_dict
+from gateway.rules.plain_text import injected_text
 from gateway.rules.versions import difference, gain, get_version
 
 _BY = "command line"
@@ -88,7 +89,10 @@ def diff(config: Path | None, task: str, a: int, b: int) -> None:
 @click.argument("task")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(config: Path | None, task: str, file: Path) -> None:
-    """Store a rule set from a JSON file as the next version. Does not activate it."""
+    """Store a rule set from a file as the next version.
+
+    From JSON, or from plain text (.txt, .md) with a rule on each line. Does not activate it.
+    """
     settings = settings_of(config)
     rule_set = read_rule_set(file, known_task(settings, task))
     with store_of(settings) as store:
@@ -105,11 +109,21 @@ def import_(config: Path | None, task: str, file: Path) -> None:
 @config_option
 @click.argument("task")
 @click.argument("version", type=int, required=False)
-def export(config: Path | None, task: str, version: int | None) -> None:
-    """Write a version (default: the active one) as JSON to stdout."""
+@click.option("--text", "as_text", is_flag=True, help="Write the text that is injected, instead of JSON.")
+def export(config: Path | None, task: str, version: int | None, as_text: bool) -> None:
+    """Write a version as JSON or text.
+
+    Without a version: the active one.
+    """
     settings = settings_of(config)
     with store_of(settings) as store:
         rule_set = get_version(store, known_task(settings, task), version)
+    if as_text:
+        click.echo(injected_text(rule_set))
+        conditional = sum(bool(rule.when) for rule in rule_set.rules)
+        if conditional:
+            click.echo(f"preceptor: {conditional} of these rules are sent under their condition only", err=True)
+        return
     click.echo(msgspec.json.format(msgspec.json.encode(to_dict(rule_set)), indent=2))
 
 

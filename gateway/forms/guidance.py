@@ -7,7 +7,7 @@ from gateway.domain import Rule, Value
 from gateway.forms.cel import Condition, parse_condition
 from gateway.forms.cel_nodes import Facts
 
-_HEADING = "Rules. Where they conflict with the text above, these rules win."
+HEADING = "Rules. Where they conflict with the text above, these rules win."
 
 
 class RuleText(Value, frozen=True):
@@ -38,7 +38,7 @@ def rendered(texts: Sequence[str]) -> str:
     """Return numbered rules under a heading that puts them first; empty without any."""
     if not texts:
         return ""
-    return "\n".join([_HEADING, *(f"{number}. {text}" for number, text in enumerate(texts, start=1))])
+    return "\n".join([HEADING, *(f"{number}. {text}" for number, text in enumerate(texts, start=1))])
 
 
 class Guidance(Value, frozen=True):

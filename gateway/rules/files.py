@@ -7,7 +7,11 @@ import msgspec
 
 from gateway.domain import Rule, RuleSet, Scratchpad
 from gateway.errors import BadRequest
+from gateway.rules.plain_text import rules_from_lines
 from gateway.teaching import MOST_NEAREST, Example, ExamplesMode, Worksheet
+
+PLAIN = (".txt", ".md")
+"""Suffixes of files with a rule on each line."""
 
 
 class FileExample(msgspec.Struct):
@@ -43,9 +47,15 @@ _file = msgspec.json.Decoder(RuleFile)
 
 
 def read_rule_set(path: Path, task: str) -> RuleSet:
-    """Return an unpublished rule set for ``task``. Raises ``BadRequest`` with the mistake in the file."""
+    """Return an unpublished rule set for ``task``, from JSON or from plain text (``.txt``, ``.md``).
+
+    Raises ``BadRequest`` with the mistake in the file.
+    """
     try:
-        read = _file.decode(path.read_bytes())
+        content = path.read_bytes()
+        if path.suffix in PLAIN:
+            return rules_from_lines(content.decode(), task)
+        read = _file.decode(content)
     except OSError as error:
         raise BadRequest(f"cannot read {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -3,12 +3,13 @@
 from typing import NoReturn
 
 import click
+import msgspec
 
 from gateway.commands.options import print_json
 from gateway.forms import FORMS
 from optimizer.commands.workbench import unfinished
 from optimizer.distillation.outcome import Outcome
-from optimizer.report.summary import headline, statistics
+from optimizer.report.summary import effects, headline, statistics
 
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show the statistics behind the plain words.")
 
@@ -16,7 +17,7 @@ verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show the st
 def print_outcome(outcome: Outcome, as_json: bool, *, verbose: bool = False) -> None:
     """Print the outcome of a distillation or a verification."""
     if as_json:
-        print_json(outcome)
+        print_json({**msgspec.to_builtins(outcome), "form": outcome.scratchpad})
         return
     click.echo(f"{outcome.task}: {headline(outcome)}")
     if outcome.items_used:
@@ -25,6 +26,8 @@ def print_outcome(outcome: Outcome, as_json: bool, *, verbose: bool = False) -> 
             f"  the true change lies between {100 * low:+.0f} and {100 * high:+.0f} points (95% interval);"
             f" {outcome.before.output_tokens:.0f} -> {outcome.after.output_tokens:.0f} output tokens per reply"
         )
+    if parts := effects(outcome):
+        click.echo(f"  by part: {parts}")
     for line in statistics(outcome) if verbose else ():
         click.echo(f"  {line}")
     click.echo(f"  {len(outcome.rules)} rules, {FORMS[outcome.scratchpad].description}; {outcome.calls} calls paid")

@@ -37,6 +37,14 @@ def _conclusion(outcome: Outcome) -> str:
     return _MEANING[outcome.verdict]
 
 
+def effects(outcome: Outcome) -> str:
+    """Return the effect of each part on ranking items, such as ``examples +40 points (+20 to +60)``; empty for none."""
+    return ", ".join(
+        f"{name} {100 * effect.change:+.0f} points ({100 * effect.interval[0]:+.0f} to {100 * effect.interval[1]:+.0f})"
+        for name, effect in outcome.effects.items()
+    )
+
+
 def statistics(outcome: Outcome) -> list[str]:
     """Return the statistics behind the headline, one line each; empty without a test."""
     if not outcome.items_used:
