@@ -149,8 +149,8 @@ async def test_no_route_but_the_documented_ones_exists() -> None:
         "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages",
     }  # fmt: skip
     assert {route.path for route in app.rest.routes} == {
-        "/", "/v1", "/v1/models", "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics", "/admin/tasks",
-        "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history", "/admin/rules/activate",
+        "/", "/v1", "/v1/models", "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics",
+        "/admin/tasks", "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history", "/admin/rules/activate",
         "/admin/rules/rollback", "/admin/rules/share", "/admin/injection",
     }  # fmt: skip
     assert not app.rest.debug
