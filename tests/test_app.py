@@ -150,7 +150,7 @@ async def test_no_route_but_the_documented_ones_exists() -> None:
     }  # fmt: skip
     assert {route.path for route in app.rest.routes} == {
         "/", "/v1", "/v1/models", "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics",
-        "/admin/tasks", "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history", "/admin/rules/activate",
-        "/admin/rules/rollback", "/admin/rules/share", "/admin/injection",
+        "/admin/tasks", "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history",
+        "/admin/rules/activate", "/admin/rules/rollback", "/admin/rules/share", "/admin/injection",
     }  # fmt: skip
     assert not app.rest.debug
