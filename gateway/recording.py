@@ -3,8 +3,6 @@
 The writer's thread calls ``Recorder.completed``; the outcome of the exchange has no part in it.
 """
 
-import hashlib
-
 import msgspec
 
 from gateway.domain import Exchange
@@ -13,6 +11,7 @@ from gateway.routing.conversation import cluster_of, tenant_of
 from gateway.routing.route import RuleSnapshot
 from gateway.settings import Settings
 
+_MASK = 2**60 - 1
 UNKNOWN_RATE = 1.0
 """Audit rate of a task whose traffic nobody has counted yet: with little traffic every exchange is needed."""
 
@@ -35,7 +34,7 @@ class Recorder:
     """Completes records. ``secret`` keeps the draw unknown to clients, who know the ids of their exchanges."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._secret = secret.hex()
 
     def completed(self, exchange: Exchange, envelope: Envelope, rate: float) -> Exchange:
         """Return the exchange with tenant, cluster and audit rate: ``rate`` if the draw takes it, else 0."""
@@ -50,5 +49,5 @@ class Recorder:
         """Decide whether the audit sample takes an exchange: always the same answer for one id and rate."""
         if not 0.0 < rate < 1.0:
             return rate >= 1.0
-        digest = hashlib.blake2b(exchange_id.encode("utf-8", "surrogatepass"), digest_size=8, key=self._secret).digest()
-        return int.from_bytes(digest, "big") / 2**64 < rate
+        # Python's keyed hash of texts (SipHash): a tenth of the time of a cryptographic one, on every request.
+        return (hash(self._secret + exchange_id) & _MASK) / (_MASK + 1) < rate

@@ -19,6 +19,7 @@ from gateway.store.rows import (
     rule_set_of,
     rule_set_row,
     stored_texts,
+    values_of,
 )
 from gateway.store.schema import exchanges
 from gateway.teaching import DecisionRule, Example, Worksheet
@@ -55,6 +56,13 @@ def test_an_expected_answer_comes_back_from_its_text(expected: Any) -> None:
 def test_json_texts_hold_every_way_to_write_a_string(text: str) -> None:
     """With letters, and with escapes."""
     assert {msgspec.json.encode(text), json.dumps(text).encode()} == json_texts(text)
+
+
+@pytest.mark.parametrize("exchange", [EXCHANGE, CALLED], ids=["plain", "full"])
+def test_values_are_those_of_the_row(exchange: Exchange) -> None:
+    """In the order of the columns."""
+    columns = exchanges.c.keys()
+    assert dict(zip(columns, values_of(columns)(exchange), strict=True)) == exchange_row(exchange)
 
 
 def test_a_rule_set_comes_back_with_its_version() -> None:

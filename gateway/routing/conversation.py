@@ -77,14 +77,16 @@ def tenant_digest(names: Sequence[Any]) -> str | None:
 
 
 def _tenant(fields: Mapping[str, Raw]) -> str | None:
-    metadata = _decoded(_metadata, fields.get("metadata"))
-    named = [_decoded(_text, fields.get(name)) for name in _USERS]
-    return tenant_digest([*named, metadata.user_id if metadata is not None else None])
+    named = [_decoded(_text, fields[name]) for name in _USERS if name in fields]
+    if "metadata" in fields:
+        metadata = _decoded(_metadata, fields["metadata"])
+        named.append(metadata.user_id if metadata is not None else None)
+    return tenant_digest(named) if named else None
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], given: Raw | None) -> T | None:
+def _decoded(decoder: msgspec.json.Decoder[T], given: Raw) -> T | None:
     try:
-        return None if given is None else decoder.decode(given)
+        return decoder.decode(given)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

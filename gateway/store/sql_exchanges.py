@@ -29,11 +29,11 @@ from gateway.store.database import Database
 from gateway.store.rows import (
     NO_CONTENT,
     exchange_of,
-    exchange_row,
     feedback_of,
     feedback_row,
     json_texts,
     stored_texts,
+    values_of,
 )
 from gateway.store.schema import AUDITED, UNGRADED, exchanges, feedback, task_counts
 from gateway.store.selection import (
@@ -64,15 +64,16 @@ class SqlExchanges:
         self._database = database
         # The one construct that Postgres imports from elsewhere; its SQL is the same there.
         insert = database.compiled(insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"]))
-        self._insert, self._inserted = insert.string, insert.positiontup or ()
+        self._insert, self._values = insert.string, values_of(insert.positiontup or ())
 
     def record(self, batch: Sequence[Exchange]) -> None:
         if not batch:
             return
-        rows = [exchange_row(exchange) for exchange in batch]
+        rows = [self._values(exchange) for exchange in batch]
         with self._database.write() as connection:
-            # What SQLAlchemy does for each row of a statement takes as long as writing it.
-            connection.exec_driver_sql(self._insert, [tuple([row[name] for name in self._inserted]) for row in rows])
+            connection.exec_driver_sql(
+                self._insert, rows
+            )  # SQLAlchemy's own way with each row takes as long as writing
 
     def add_feedback(self, given: Feedback) -> bool:
         # An exchange kept out of learning has no text in the store.
