@@ -29,6 +29,7 @@ from gateway.upstream.base import Call, Upstream
 CONFIG = """
 [server]
 port = 0
+arm_headers = true
 [upstreams.mock]
 kind = "openai"
 base_url = "http://127.0.0.1:9/v1"

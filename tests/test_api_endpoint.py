@@ -163,6 +163,19 @@ WRONG: dict[str, tuple[bytes, int, str | None]] = {
 }
 
 
+async def test_clients_are_not_told_the_arm_unless_the_operator_wants_it() -> None:
+    """Whoever knew it could label the replies of a trial alone as wrong."""
+    telling = {"x-preceptor-rules", "x-preceptor-arm", "x-preceptor-model"}
+    for text, expected in ((CONFIG.replace("arm_headers = true", ""), set()), (CONFIG, telling)):
+        async with served(four(), text) as gateway:
+            replies = [await gateway.client.post(PATH, json=asked(stream=stream)) for stream in (False, True)]
+            refused = await gateway.client.post(PATH, json=asked("small", n="x"))
+        for reply in replies:
+            assert reply.headers["x-preceptor-task"] == "arithmetic"
+            assert telling & reply.headers.keys() == expected
+        assert not telling & refused.headers.keys() or expected
+
+
 async def test_all_bodies_together_have_a_bound() -> None:
     """What does not fit beside the requests under way is a 503; what ended, however it did, leaves its room."""
     text = CONFIG.replace("port = 0", "port = 0\nmax_bodies_mb = 0.5")

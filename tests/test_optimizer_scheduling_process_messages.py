@@ -84,7 +84,7 @@ async def test_a_configuration_arrives_whole(text: str) -> None:
 
 def test_no_secret_of_the_configuration_is_sent() -> None:
     """The child asks nobody but the gateway, and nobody asks the child."""
-    given = settings(CONFIG.replace("[server]\nport = 0\n", "") + SECRETS)
+    given = settings(CONFIG.replace("[server]\nport = 0\narm_headers = true\n", "") + SECRETS)
     assert b"secret" not in frame(configured(given))
     assert msgspec.structs.asdict(given.upstreams["other"])["api_key"] is not None
 

@@ -31,6 +31,7 @@ LIMIT_S = 90
 
 CONFIG = """
 [server]
+arm_headers = true
 port = 0
 data_dir = "DATA"
 workers = 2

@@ -168,14 +168,21 @@ async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None
 
 
 @lru_cache(_PLANS)
-def _plan_headers(task: str | None, rules: int | None, arm: Arm, model: str, why: str) -> tuple[Header, ...]:
-    """Return the headers about a plan. Callers shorten ``model``: it may be a client's text, and results are kept."""
+def _plan_headers(task: str | None, why: str) -> tuple[Header, ...]:
+    """Return the headers about a plan for every client."""
     return (
         (b"x-preceptor-task", (task or "none").encode()),
+        *([(b"x-preceptor-why", why.encode())] if why else []),
+    )
+
+
+@lru_cache(_PLANS)
+def _arm_headers(rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
+    """Return the headers about a plan's arm. Callers shorten ``model``: it may be a client's text, and is kept."""
+    return (
         (b"x-preceptor-rules", str(rules or "none").encode()),
         (b"x-preceptor-arm", arm.encode()),
         (b"x-preceptor-model", header_value(model)),
-        *([(b"x-preceptor-why", why.encode())] if why else []),
     )
 
 
@@ -218,7 +225,9 @@ class Running:
         headers = [(b"x-request-id", self.id.encode())]
         plan = self.plan
         if plan is not None:
-            headers += _plan_headers(plan.task, plan.rules_version, plan.arm, plan.model[:LONGEST], self.why)
+            headers += _plan_headers(plan.task, self.why)
+            if self._services.settings.server.arm_headers:
+                headers += _arm_headers(plan.rules_version, plan.arm, plan.model[:LONGEST])
             headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
         return headers
 

@@ -37,6 +37,14 @@ class Server(Section, frozen=True):
             " any. Without client keys, requests from other pages are refused."
         ),
     ] = ()
+    arm_headers: Annotated[
+        bool,
+        doc(
+            "Tell clients the model, the rule set and the arm behind each reply (`x-preceptor-model`, `-rules`, `-arm`)."
+            " A client that knows the arm could label the replies of a trial as wrong and those of the live rules as"
+            " right: switch it on where all clients are trusted."
+        ),
+    ] = False
     data_dir: Annotated[Path, doc("Folder for the database and the caches; created if missing.")] = Path("./data")
     default_upstream: Annotated[
         str | None, doc("Upstream for unknown model names, which pass through untouched; without it they get a 404.")

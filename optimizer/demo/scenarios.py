@@ -24,6 +24,7 @@ context = 2048
 """
 _CONFIG = """\
 [server]
+arm_headers = true
 data_dir = "{data_dir}"
 
 [upstreams.local]

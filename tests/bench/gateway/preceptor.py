@@ -49,7 +49,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 
 def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> str:
     """The TOML of a variant: an upstream, a model and a task for each of the benchmark's models."""
-    lines = ["[server]", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    lines = ["[server]", "arm_headers = true", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
     if not variant.models:
         lines.append('default_upstream = "fixed"')
     lines += ["[optimizer]", "enabled = false"]
