@@ -40,7 +40,7 @@ class Server(Section, frozen=True):
     arm_headers: Annotated[
         bool,
         doc(
-            "Tell clients the model, the rule set and the arm behind each reply (`x-preceptor-model`, `-rules`, `-arm`)."
+            "Tell clients the model, the rule set and the arm of each reply (`x-preceptor-model`, `-rules`, `-arm`)."
             " A client that knows the arm could label the replies of a trial as wrong and those of the live rules as"
             " right: switch it on where all clients are trusted."
         ),
