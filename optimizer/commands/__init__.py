@@ -8,6 +8,7 @@ import click
 from optimizer.commands.demo import demo
 from optimizer.commands.discover import adopt, discover
 from optimizer.commands.distill import distill
+from optimizer.commands.export import export
 from optimizer.commands.forget import forget
 from optimizer.commands.label import label
 from optimizer.commands.measure import evaluate
@@ -19,4 +20,4 @@ from optimizer.commands.verify import verify
 
 tasks = click.Group("tasks", commands=[show, discover, adopt])
 """Joins the gateway's group of the same name."""
-COMMANDS = (distill, migrate, evaluate, verify, label, forget, promises, optimize, demo, tasks)
+COMMANDS = (distill, migrate, evaluate, verify, label, export, forget, promises, optimize, demo, tasks)
