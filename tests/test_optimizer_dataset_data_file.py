@@ -150,3 +150,21 @@ def test_a_line_may_say_what_its_example_belongs_to(tmp_path: Path) -> None:
     assert [item.audit_rate for item in examples.items] == [1.0, 0.0, 1.0]
     assert third.tenant == digest("tenant", "u1")
     assert [complaint.split(":")[0] for complaint in examples.complaints] == ["line 4", "line 5"]
+
+
+def test_sampling_settings_of_a_line_are_kept(tmp_path: Path) -> None:
+    """The model is asked as the line says."""
+    path = written(
+        tmp_path, {"input": "a", "expected": 1, "temperature": 0.7, "seed": 5, "max_tokens": 9, "model": "m"}
+    )
+    (item,) = load_examples(path, GRADER).items
+    assert json.loads(item.request) == {
+        "messages": [{"role": "user", "content": "a"}], "temperature": 0.7, "seed": 5, "max_tokens": 9,
+    }  # fmt: skip
+
+
+def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """As a spreadsheet writes it."""
+    path = tmp_path / "data.csv"
+    path.write_bytes("question;answer\nWhat is 1?;1\nWhat is 2?;2\n".encode("utf-8-sig"))
+    assert [item.expected for item in load_examples(path, GRADER).items] == ["1", "2"]

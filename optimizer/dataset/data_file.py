@@ -1,4 +1,4 @@
-"""Examples from a data file: JSON lines with ``input`` or ``messages``, and ``expected``."""
+"""Examples from a data file in any format of ``data_formats``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +9,17 @@ import msgspec
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from optimizer.dataset.clusters import with_clusters
-from optimizer.dataset.items import BadData, Examples, Item, item_of, parse_object, reconciled
+from optimizer.dataset.data_formats import example_in, records_in
+from optimizer.dataset.items import BadData, Examples, Item, item_of, reconciled
 from optimizer.dataset.recorded_request import digest
 from optimizer.grading.graders import grader_for
 
 _QUESTION = (
     "messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format",
+    "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "stop", "presence_penalty",
+    "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity",
 )  # fmt: skip
-"""Keys of an example that belong to its question."""
+"""Keys of an example that belong to its question; the sampling settings are sent as they stand."""
 
 Parsed = TypeVar("Parsed")
 
@@ -26,7 +29,7 @@ def load_examples(path: Path, section: Grader, *, labelled: bool = True) -> Exam
 
     Examples without ``expected`` are usable unless they must be ``labelled`` (``evaluation.reference_answers``).
     """
-    sources, complaints = read_lines(path, lambda line: example_of(line, section, labelled=labelled))
+    sources, complaints = read_records(path, lambda record: example_of(record, section, labelled=labelled))
     items = reconciled(sources, complaints, section)
     if not items:
         why = f"; {complaints[0]}" if complaints else ""
@@ -34,36 +37,30 @@ def load_examples(path: Path, section: Grader, *, labelled: bool = True) -> Exam
     return Examples(items=with_clusters(items), complaints=tuple(complaints))
 
 
-def read_lines(path: Path, parse: Callable[[bytes], Parsed]) -> tuple[list[tuple[str, Parsed]], list[str]]:
-    """Return the parsed lines of a data file, each after its place, and a complaint about every unusable line.
+def read_records(path: Path, parse: Callable[[bytes], Parsed]) -> tuple[list[tuple[str, Parsed]], list[str]]:
+    """Return the parsed examples of a data file, each after its place, and a complaint about every unusable example.
 
     Raises ``BadData`` for an unreadable file.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        records = list(records_in(path.read_bytes()))
     except OSError as error:
         raise BadData(f"{path} cannot be read: {error.strerror}") from error
     parsed: list[tuple[str, Parsed]] = []
     complaints: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                parsed.append((f"line {number}", parse(line)))
-            except PreceptorError as error:
-                complaints.append(f"line {number}: {error}")
+    for place, record in records:
+        try:
+            parsed.append((place, parse(record)))
+        except PreceptorError as error:
+            complaints.append(f"{place}: {error}")
     return parsed, complaints
 
 
-def example_of(line: bytes, section: Grader, *, labelled: bool = True) -> Item:
-    """Return the item of a line. Raises ``BadData`` and, for an unusable ``expected``, ``Ungradable``."""
-    body = parse_object(line)
+def example_of(record: bytes, section: Grader, *, labelled: bool = True) -> Item:
+    """Return the item of an example. Raises ``BadData`` and, for an unusable ``expected``, ``Ungradable``."""
+    body = example_in(record)
     if labelled and "expected" not in body:
         raise BadData("'expected' is missing")
-    text = body.get("input")
-    if isinstance(text, str):
-        body = {**body, "messages": [{"role": "user", "content": text}]}
-    elif "messages" not in body:
-        raise BadData("'input' (a text) or 'messages' is missing")
     item = item_of({name: body[name] for name in _QUESTION if name in body}, body.get("expected"))
     item = msgspec.structs.replace(
         item,

@@ -9,7 +9,7 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings.graders import JudgeGrader
 from gateway.store.base import Graded
-from optimizer.dataset.data_file import example_of, read_lines
+from optimizer.dataset.data_file import example_of, read_records
 from optimizer.dataset.graded_exchanges import correctness
 from optimizer.dataset.items import BadData, Item, item_of_request, parse_object
 from optimizer.evaluation.evaluator import Evaluator
@@ -93,7 +93,7 @@ def load_ratings(path: Path, grader: JudgeGrader) -> Ratings:
             raise BadData("'reply' (a text) and 'correct' (true or false) are needed")
         return RatedReply(item=example_of(line, grader), reply=reply, correct=correct)
 
-    parsed, complaints = read_lines(path, read)
+    parsed, complaints = read_records(path, read)
     return Ratings(rated=tuple(rated for _, rated in parsed), complaints=tuple(complaints))
 
 
