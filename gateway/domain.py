@@ -181,6 +181,15 @@ class RuleSet(Value, frozen=True):
     """Examples that a request gets in the mode ``nearest``."""
     worksheet: Worksheet | None = None
 
+    def seen_by(self, key: str | None, tenant: str | None) -> "RuleSet":
+        """Return the rule set as a tenant sees it: with the visible examples only, and without their owners."""
+        visible = tuple(
+            msgspec.structs.replace(example, shared=True, key=None, tenant=None)
+            for example in self.examples
+            if example.visible_to(key, tenant)
+        )
+        return msgspec.structs.replace(self, examples=visible)
+
     @property
     def hash(self) -> str:
         """SHA-256 over the content for the model, 64 hex digits. Provenance and evidence are left out."""

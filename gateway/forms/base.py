@@ -61,6 +61,9 @@ class Form(Protocol):
     def works(self) -> bool:
         """True if the model works before it replies, at a cost in time and output tokens even without rules."""
 
+    def prepare(self) -> None:
+        """Do the slow work before the first request, in a thread beside the requests."""
+
     def obstacle(self, request: Conversation) -> Obstacle | None:
         """Return the reason why the form does not fit a request: it is sent without the rules. ``None`` if it fits."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from gateway.domain import Rule, Value
+from gateway.formats.envelope import Conversation
 from gateway.forms.cel import Condition, parse_condition
 from gateway.forms.cel_nodes import Facts
 
@@ -47,6 +48,8 @@ class Guidance(Value, frozen=True):
     rules: RuleText = RuleText()
     facts: Facts = MappingProxyType({})
     """Facts for conditions: ``text``, the question, and later the fields of a worksheet."""
+    turns: Sequence[tuple[str, str]] = ()
+    """Solved examples: questions and answers, to stand before the conversation wherever the caller's reply is asked."""
     key: str | None = None
     """Name of the caller's key."""
     tenant: str | None = None
@@ -56,3 +59,7 @@ class Guidance(Value, frozen=True):
     def instructions(self) -> str:
         """The rules for this request; empty for none."""
         return self.rules.under(self.facts) if self.rules.conditional else self.rules.text
+
+    def shown(self, request: Conversation) -> Conversation:
+        """Return the request with the examples."""
+        return request.with_turns(self.turns) if self.turns else request

@@ -14,6 +14,9 @@ class NoWorking:
     most_passes = 1
     works = False
 
+    def prepare(self) -> None:
+        """Do nothing."""
+
     def obstacle(self, request: Conversation) -> Obstacle | None:
         return None
 
@@ -21,7 +24,8 @@ class NoWorking:
         return self
 
     def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
-        return Pass(changes={**request.content(), **request.with_system(guidance.instructions)})
+        shown = guidance.shown(request)
+        return Pass(changes={**shown.content(), **shown.with_system(guidance.instructions)})
 
 
 NONE = NoWorking()

@@ -26,6 +26,9 @@ class Tags:
     most_passes = 2
     works = True
 
+    def prepare(self) -> None:
+        """Do nothing."""
+
     def obstacle(self, request: Conversation) -> Obstacle | None:
         return TWO_PASS.obstacle(request)
 
@@ -38,7 +41,7 @@ class Tags:
         return Pass(
             changes={**request.content(), **request.with_system(text)},
             cut=cut,
-            then=lambda _: None if cut.replied else reply_pass(request, cut.working),
+            then=lambda _: None if cut.replied else reply_pass(request, guidance, cut.working),
         )
 
 

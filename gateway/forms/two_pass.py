@@ -30,6 +30,9 @@ class TwoPass:
     most_passes = 2
     works = True
 
+    def prepare(self) -> None:
+        """Do nothing."""
+
     def obstacle(self, request: Conversation) -> Obstacle | None:
         return first_of(request.obstacles(), OBSTACLES)
 
@@ -42,13 +45,16 @@ class TwoPass:
         return Pass(
             changes={**request.content(), **request.with_system(text), **request.hidden(WORKING_TOKENS)},
             shown=False,
-            then=lambda working: reply_pass(request, working),
+            then=lambda working: reply_pass(request, guidance, working),
         )
 
 
 TWO_PASS = TwoPass()
 
 
-def reply_pass(request: Conversation, working: str) -> Pass:
-    """Return the second pass: the caller's request with the working appended to the question."""
-    return Pass(changes=request.with_question("\n\nWorking:\n" + working).content())
+def reply_pass(request: Conversation, guidance: Guidance, working: str) -> Pass:
+    """Return the second pass: the caller's request with the working appended to the question.
+
+    Examples stand in this pass only: their bare answers would teach the model to skip the working.
+    """
+    return Pass(changes=guidance.shown(request).with_question("\n\nWorking:\n" + working).content())

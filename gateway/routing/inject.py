@@ -6,7 +6,7 @@ the upstream's prompt cache keeps hitting.
 
 from gateway.domain import RuleSet, Value
 from gateway.formats.envelope import Conversation
-from gateway.forms import FORMS, Form, Guidance, compile_rule_text
+from gateway.forms import Form, Guidance, compile_rule_text, composed
 from gateway.routing.conversation import tenant_of
 
 
@@ -38,10 +38,12 @@ class Injection(Value, frozen=True):
 
 
 def compile_rules(rule_set: RuleSet) -> Injection:
-    """Compile a rule set. Raises ``BadCondition``."""
+    """Compile a rule set; with thousands of examples that takes a second or two. Raises ``BadCondition``."""
+    form = composed(rule_set)
+    form.prepare()
     return Injection(
         rule_set=rule_set,
-        form=FORMS[rule_set.scratchpad],
+        form=form,
         common=Guidance(rules=compile_rule_text(rule_set.rules)),
         personal=any(not example.shared for example in rule_set.examples),
     )

@@ -1,10 +1,14 @@
 """The rule sets as requests see them. A request reads ``current`` once and keeps that state to its end."""
 
+import logging
 from collections.abc import Mapping
 
 from gateway.domain import RuleSet, TrafficSplit
+from gateway.errors import BadRequest
 from gateway.routing.inject import Injection, compile_rules
 from gateway.routing.route import CompiledSplit, RuleSnapshot
+
+log = logging.getLogger(__name__)
 
 
 class LiveRules:
@@ -26,7 +30,15 @@ class LiveRules:
             if rule_set is None:
                 return None
             old = known.get((rule_set.task, rule_set.version))
-            return old if old is not None and old.rule_set == rule_set else compile_rules(rule_set)
+            if old is not None and old.rule_set == rule_set:
+                return old
+            try:
+                return compile_rules(rule_set)
+            except BadRequest as error:
+                version = rule_set.version
+                log.error("rules %s of %s cannot serve: %s", version, rule_set.task, error, extra={
+                    "action": "rules.unreadable", "task": rule_set.task, "version": version})  # fmt: skip
+                return None
 
         self.current = RuleSnapshot(
             splits={

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.domain import Rule, RuleSet, Scratchpad
 from gateway.errors import BadRequest
+from gateway.forms import check_parts
 from gateway.rules.plain_text import rules_from_lines
 from gateway.teaching import MOST_NEAREST, Example, ExamplesMode, Worksheet
 
@@ -64,7 +65,7 @@ def read_rule_set(path: Path, task: str) -> RuleSet:
         raise BadRequest(f"{path} holds rules for task {read.task!r}, not {task!r}")
     if any(not rule.text.strip() for rule in read.rules):
         raise BadRequest(f"{path} holds a rule without text")
-    return RuleSet(
+    rule_set = RuleSet(
         task=task,
         scratchpad=read.scratchpad,
         rules=tuple(read.rules),
@@ -73,6 +74,11 @@ def read_rule_set(path: Path, task: str) -> RuleSet:
         nearest=read.nearest,
         worksheet=read.worksheet,
     )
+    try:
+        check_parts(rule_set)
+    except BadRequest as error:
+        raise BadRequest(f"{path}: {error.message}") from error
+    return rule_set
 
 
 def to_dict(rule_set: RuleSet) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.forms import FORMS
+from gateway.forms import composed
 from optimizer.demo.play import MeasuredReplies, Played
 from optimizer.report.summary import headline, statistics
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
@@ -97,7 +97,7 @@ def _decision(played: Played) -> list[str]:
     lines = [f"The cycle: {headline(outcome)}.", *(f"  {line}" for line in statistics(outcome))]
     if rule_set is None:
         return lines
-    lines.append(f"Rule set {rule_set.version}, {FORMS[rule_set.scratchpad].description}:")
+    lines.append(f"Rule set {rule_set.version}, {composed(rule_set).description}:")
     for rule in rule_set.rules:
         lines += [f"  - {rule.text}", f"      because: {rule.reason}"]
     refused = [record for record in outcome.records if record.status != "kept"]

@@ -23,7 +23,7 @@ from gateway.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
-from gateway.forms import FORMS
+from gateway.forms import FORMS, composed
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
@@ -244,7 +244,7 @@ class Evaluator:
 
     async def _pay(self, model: ModelClient, body: bytes, rules: RuleSet | None) -> Answer:
         """Have the model answer, with pauses and further tries as its upstream asks for them."""
-        passes = FORMS[rules.scratchpad].most_passes if rules is not None else 1
+        passes = composed(rules).most_passes if rules is not None else 1
         failures = 0
         while True:
             await self._patience.wait(model.identity)
@@ -267,8 +267,15 @@ class Evaluator:
         return msgspec.json.encode(body)
 
     def _worst_case(self, body: bytes, rules: RuleSet | None, passes: int) -> int:
-        injected = sum(len(rule.text) for rule in rules.rules) if rules else 0
+        injected = _longest_injection(rules) if rules is not None else 0
         return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
+
+
+def _longest_injection(rules: RuleSet) -> int:
+    """Return the most characters that a rule set adds to a request."""
+    examples = sorted((len(example.question) + len(example.answer) for example in rules.examples), reverse=True)
+    shown = examples[: rules.nearest] if rules.examples_mode == "nearest" else examples
+    return sum(len(rule.text) for rule in rules.rules) + sum(shown)
 
 
 def changes_anything(rule_set: RuleSet) -> bool:

@@ -16,13 +16,15 @@ from gateway.domain import RuleSet
 from gateway.errors import ModelNotFound, PreceptorError
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import decode_object, raw
-from gateway.routing.inject import compile_rules
+from gateway.routing.inject import Injection, compile_rules
 from gateway.routing.route import plan_for
 from gateway.settings import Quirks, Settings
 from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, StoredPass, key_of_pass
 
 _EXCHANGE_ID = "chatcmpl-evaluation"
+_COMPILED = 8
+"""Compiled rule sets in memory: the candidates of a race take turns."""
 
 
 class GatewayModelClient:
@@ -33,13 +35,15 @@ class GatewayModelClient:
         self.identity = _identity(name, context.settings)
         self._context = context
         self._evaluations = evaluations
+        self._injections: list[Injection] = []
+        self._compiling = asyncio.Lock()
 
     async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
         context = self._context
         if _identity(self.name, context.settings) != self.identity:
             raise PreceptorError(f"model {self.name!r} is another one since the configuration was read again")
         body = msgspec.json.encode({**decode_object(request), "model": raw(self.name)})
-        injection = compile_rules(rule_set) if rule_set is not None else None
+        injection = await self._compiled(rule_set) if rule_set is not None else None
         plan = plan_for(open_chat(body), self.name, context.settings, injection=injection)
         passes = _Passes(
             context.upstreams[plan.upstream], self._evaluations, self.identity,
@@ -58,6 +62,16 @@ class GatewayModelClient:
             tool_calls=trace.tool_calls,
             calls=passes.paid,
         )
+
+    async def _compiled(self, rule_set: RuleSet) -> Injection:
+        """Return the compiled rule set. The last few are kept: an index of examples takes up to two seconds."""
+        async with self._compiling:
+            for kept in self._injections:
+                if kept.rule_set is rule_set:
+                    return kept
+            compiled = await asyncio.to_thread(compile_rules, rule_set)
+            self._injections = [compiled, *self._injections[: _COMPILED - 1]]
+            return compiled
 
 
 def _identity(name: str, settings: Settings) -> str:

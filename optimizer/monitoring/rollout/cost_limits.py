@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gateway.domain import RuleSet
-from gateway.forms import FORMS
+from gateway.forms import composed
 from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.comparison import CostLimits
 
@@ -39,7 +39,7 @@ def relative_cost(version: int | None, known: RuleSetLookup) -> tuple[float | No
         rules = known(version)
         if rules is None:
             return None, None
-        free = not FORMS[rules.scratchpad].works
+        free = not composed(rules).works
         evidence = rules.evidence
         if evidence is None:
             return (latency, tokens) if free else (None, None)

@@ -11,7 +11,7 @@ import msgspec
 from gateway.domain import Arm, Exchange, Feedback, RuleSet
 from gateway.errors import PreceptorError
 from gateway.formats.chat import only_text, open_chat
-from gateway.forms import FORMS
+from gateway.forms import composed
 from gateway.routing.conversation import bucket
 from gateway.settings import Task
 from gateway.store.selection import shadow_id
@@ -61,7 +61,7 @@ def injectable(rule_set: RuleSet | None, item: Item) -> RuleSet | None:
     if rule_set is None:
         return None
     asked = open_chat(msgspec.json.encode({**parse_object(item.request), "model": rule_set.task}))
-    return rule_set if FORMS[rule_set.scratchpad].obstacle(asked) is None else None
+    return rule_set if composed(rule_set).obstacle(asked) is None else None
 
 
 def shadow_of(exchange: Exchange, answer: Answer, *, model: str, rules: int | None, now: float) -> Exchange:
