@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
 from gateway.teaching import Example, ExamplesMode, Worksheet
 
 Scratchpad = Literal["none", "tags", "two_pass"]
@@ -157,6 +158,15 @@ class Evidence(Value, frozen=True):
     note: str = ""
     rules: tuple[RuleRecord, ...] = ()
     """Where each rule came from and what it changed; empty where nobody measured."""
+    clusters: int = 0
+    """Independent units among the items; 0 in older evidence."""
+    promised: PromisedGain | None = None
+    """The gain to expect: ``interval`` and the accuracies are the raw numbers."""
+    claim: str = ""
+    """The meaning of *right* in these numbers, such as ``right by people's labels`` or ``agreement with gpt-4o``."""
+    labels: LabelSources | None = None
+    main_effects: tuple[MainEffect, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
 
 
 class RuleSet(Value, frozen=True):

@@ -18,15 +18,22 @@ IDLE = RuleSet(task="t", version=4, rules=(Rule(text="Be polite."),))
 
 async def verified(tmp_path: Path, items: list[Item], candidate: RuleSet, incumbent: RuleSet | None = None) -> Outcome:
     return await verify(
-        evaluator(tmp_path), Weak(), GRADER, items, task="t", incumbent=incumbent, candidate=candidate, margin=0.05
-    )
+        evaluator(tmp_path), Weak(), GRADER, items, task="t", incumbent=incumbent, candidate=candidate,
+        margin=0.05, group_margin=0.05,
+    )  # fmt: skip
 
 
 async def test_a_clear_gain_needs_no_more_than_two_looks(tmp_path: Path) -> None:
     """Both arms answer the same twenty items, no others."""
     weak = Weak()
     tested = await confirm(
-        evaluator(tmp_path), weak, GRADER, Gate(planned=40, margin=0.05), questions(40), incumbent=None, candidate=GOOD
+        evaluator(tmp_path),
+        weak,
+        GRADER,
+        Gate(planned=40, margin=0.05),
+        questions(40),
+        incumbent=None,
+        candidate=GOOD,
     )
     assert tested.finding.verdict == "better" and tested.finding.look == 2
     assert [trial.item for trial in tested.before] == [trial.item for trial in tested.after] == questions(40)[:20]

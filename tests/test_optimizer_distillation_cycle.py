@@ -13,8 +13,10 @@ from gateway.errors import StoreError, UpstreamTimeout
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.distillation.cycle import run_cycle
-from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import CyclePlan, plan_for
 from optimizer.evaluation.evaluator import Evaluator
+from optimizer.statistics.alpha_spending import stage_level
 from tests.scripted import FOUND, GOOD_RULE, GRADER, Strong, Weak, evaluator, optimizer, questions
 
 NONSENSE = "the of banana qux and and wobble"
@@ -128,7 +130,7 @@ async def test_a_stricter_level_is_held_to(tmp_path: Path) -> None:
     """A plan of a scheduler that has tested much: the same gain is no longer enough."""
     world = World(tmp_path, weak=Weak())
     outcome = await world.run(planned(questions(140), level=1e-9))
-    assert unpublished(world, outcome) and outcome.level == 1e-9
+    assert unpublished(world, outcome) and outcome.level == stage_level(1e-9, 0)
     assert outcome.fixed > 10 and "of all scheduled ones" in outcome.note
 
 
@@ -255,10 +257,12 @@ async def test_recorded_replies_are_learnt_from_without_calls(tmp_path: Path) ->
 
 
 async def test_the_incumbent_is_improved_upon(tmp_path: Path) -> None:
-    """The new version is its child, and holds its rules as well."""
+    """The new version is its child. The first rule adds nothing to its form, so the form is published alone."""
     world = World(tmp_path, strong=Strong('["Please be polite to everyone."]'), weak=Weak(forms_that_cure=["tags"]))
     first = await world.run(planned(questions(140)))
-    assert (first.version, first.scratchpad, len(first.rules)) == (1, "tags", 1)
+    assert (first.version, first.scratchpad, first.rules) == (1, "tags", ())
+    assert [(effect.part, effect.change > 0.3) for effect in first.main_effects] == [("form", True), ("rules", False)]
+    assert "the form alone" in first.note
     world.weak.forms_that_cure, world.strong.rules = (), FOUND
     (tmp_path / "later").mkdir()
     world.directory = tmp_path / "later"

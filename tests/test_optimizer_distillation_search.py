@@ -8,7 +8,7 @@ from gateway.domain import Rule, RuleSet
 from gateway.settings import ExactGrader
 from optimizer.dataset.items import Examples, Item, item_of
 from optimizer.distillation.induction.sample import sample
-from optimizer.distillation.outcome import plan_for
+from optimizer.distillation.plan import plan_for
 from optimizer.distillation.search import RuleSearch
 from optimizer.distillation.selection.race import CandidateRace, Selected
 from tests.scripted import Counting, evaluator, optimizer

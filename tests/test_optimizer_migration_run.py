@@ -13,7 +13,8 @@ from gateway.errors import UpstreamUnreachable
 from gateway.settings import Model
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import BadData, Examples
-from optimizer.distillation.outcome import Outcome, plan_for
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import plan_for
 from optimizer.migration.run import Migrating, Migration, migrate, set_out
 from optimizer.migration.source import ExampleSource, from_log
 from tests.fakes import CONFIG, settings

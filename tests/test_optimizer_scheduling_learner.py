@@ -18,9 +18,9 @@ from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import item_of
-from optimizer.distillation.outcome import CyclePlan
+from optimizer.distillation.plan import CyclePlan
 from optimizer.scheduling.learner import GIVE_UP_S, Learner, first_share, open_learner
-from optimizer.statistics.alpha_spending import ScheduledTest, next_level
+from optimizer.statistics.alpha_spending import ScheduledTest, next_level, stage_level
 from tests.fakes import CONFIG, FakeUpstream, services, settings
 from tests.learning import EXTRA, STRONG, WEAK, fill, learning_settings, made, script, sums, weak_reply
 
@@ -201,7 +201,7 @@ async def test_scheduled_tests_that_adopt_nothing_make_the_next_one_stricter(tmp
     assert outcome is not None
     first = next_level("arithmetic", [])
     made_before = [ScheduledTest(task="arithmetic", level=first, adopted=False)]
-    assert outcome.level == next_level("arithmetic", made_before) < first
+    assert outcome.level == stage_level(next_level("arithmetic", made_before), 0) < stage_level(first, 0)
     assert outcome.adopted and outcome.by == "cycle"
 
 

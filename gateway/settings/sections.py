@@ -229,6 +229,11 @@ class Optimizer(Section, frozen=True):
     margin: Annotated[float, Meta(gt=0, lt=1), doc("Largest loss of accuracy (0..1) for a non-inferior candidate.")] = (
         0.05
     )
+    group_margin: Annotated[
+        float,
+        Meta(gt=0, lt=1),
+        doc("Largest loss of accuracy (0..1) for a group: a class, a tenant, a language, short or long questions."),
+    ] = 0.05
     budget_calls: Annotated[Count, doc("Largest number of paid model calls in a cycle.")] = 5000
     budget_tokens: Annotated[
         Count, doc("Largest number of paid tokens (prompt and output, both models) in a cycle.")

@@ -16,8 +16,10 @@ from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
 from optimizer.dataset.data_file import load_examples
 from optimizer.dataset.items import Examples
-from optimizer.distillation.lineage import decided
+from optimizer.distillation.lineage import decided, items_tested_by_hand, level_for
+from optimizer.distillation.plan import CyclePlan
 from optimizer.grading.graders import grader_for
+from optimizer.statistics.paired_test import LEVEL
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -63,6 +65,8 @@ class TaskHistory(Value, frozen=True):
     decided: tuple[str, ...]
     """Ids of the items that confirmed the live rules."""
     counts: TaskCounts
+    tested: tuple[tuple[str, ...], ...] = ()
+    """Ids of the items of each earlier test by hand."""
 
 
 def history_of(settings: Settings, task: str) -> TaskHistory:
@@ -71,9 +75,26 @@ def history_of(settings: Settings, task: str) -> TaskHistory:
     def read(store: Store) -> TaskHistory:
         live = store.active().get(task)
         counts = store.counts().get(task, TaskCounts())
-        return TaskHistory(live=live, decided=tuple(decided(store, task, live)), counts=counts)
+        return TaskHistory(
+            live=live,
+            decided=tuple(decided(store, task, live)),
+            counts=counts,
+            tested=tuple(items_tested_by_hand(store, task)),
+        )
 
     return with_store(settings, read)
+
+
+def at_its_level(plan: CyclePlan, history: TaskHistory, settings: Settings) -> CyclePlan:
+    """Hold a plan to the level that earlier tests on its confirmation items left over, and say so."""
+    section = settings.optimizer
+    parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
+    level = level_for(parts.confirmation, history.tested)
+    if level < LEVEL:
+        say(
+            f"these examples were tested before: a useless change may now pass in {level:.2%} of cases, not {LEVEL:.0%}"
+        )
+    return msgspec.structs.replace(plan, level=level)
 
 
 def chosen(store: Store, task: str, wanted: str, option: str) -> RuleSet | None:

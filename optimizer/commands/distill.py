@@ -6,6 +6,7 @@ import click
 
 from gateway.commands.options import config_option, json_option, settings_of
 from optimizer.commands.arguments import (
+    at_its_level,
     data_option,
     history_of,
     loaded,
@@ -20,7 +21,8 @@ from optimizer.commands.progress import on_terminal
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.lineage import ANY_TIME
-from optimizer.distillation.outcome import Outcome, plan_for
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import plan_for
 from optimizer.evaluation.budget import Stopped
 
 
@@ -46,9 +48,10 @@ def distill(
 
     history, section = history_of(settings, task), settings.optimizer
     plan = plan_for(task, examples, incumbent=history.live, started=ANY_TIME, by="distill", spent=history.decided)
+    plan = at_its_level(plan, history, settings)
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
     ask = not as_json and on_terminal()
-    announce(settings, task, parts, given=len(plan.items), counts=history.counts, ask=ask)
+    announce(settings, task, parts, given=len(plan.items), counts=history.counts, level=plan.level, ask=ask)
 
     async def work(workbench: Workbench) -> Outcome:
         store, now = workbench.services.store, workbench.services.wall_clock

@@ -9,9 +9,10 @@ from gateway.store.base import TaskCounts
 from optimizer.commands.progress import say
 from optimizer.dataset.items import Item
 from optimizer.dataset.split import Split
+from optimizer.distillation.plan import forecast
 from optimizer.migration.forecast import excludable, expected
 from optimizer.migration.money import usd
-from optimizer.statistics.paired_test import smallest_detectable
+from optimizer.statistics.paired_test import LEVEL
 
 ASK_FROM_USD = 1.0
 """Expected cost in USD from which a run on a terminal asks for a confirmation."""
@@ -27,6 +28,7 @@ def announce(
     untouched: Sequence[Item] = (),
     strong: Sequence[Item] = (),
     unlabelled: int = 0,
+    level: float = LEVEL,
     ask: bool,
 ) -> None:
     """Print the resolution and the cost of a run; with ``ask``, request a confirmation for an expensive run.
@@ -37,7 +39,7 @@ def announce(
     say(
         f"{given} examples: {len(parts.induction)} to learn from, {len(parts.selection)} to rank on,"
         f" {len(parts.confirmation)} to confirm on{compared}; gains from"
-        f" {smallest_detectable(len(parts.confirmation)) if parts.confirmation else 1.0:.0%} up can be shown"
+        f" {forecast(parts, level).detectable:.0%} up can be shown"
     )
     if untouched:
         say(

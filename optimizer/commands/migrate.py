@@ -8,14 +8,24 @@ import click
 from gateway.commands.options import config_option, json_option, settings_of
 from gateway.settings import Settings
 from gateway.store.base import Store
-from optimizer.commands.arguments import FORM, history_of, narrowed, report_option, with_store, writable, write_report
+from optimizer.commands.arguments import (
+    FORM,
+    at_its_level,
+    history_of,
+    narrowed,
+    report_option,
+    with_store,
+    writable,
+    write_report,
+)
 from optimizer.commands.estimate import announce
 from optimizer.commands.outcomes import cut_short, verbose_option
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.lineage import ANY_TIME
-from optimizer.distillation.outcome import Outcome, plan_for
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import plan_for
 from optimizer.evaluation.budget import Stopped
 from optimizer.evaluation.reference_answers import describe_labels
 from optimizer.migration.money import monthly
@@ -67,7 +77,7 @@ def migrate(
     plan = plan_for(
         task, source.examples, incumbent=history.live, started=ANY_TIME, by="migrate", spent=history.decided
     )
-    counts = history.counts
+    plan, counts = at_its_level(plan, history, settings), history.counts
     setting = set_out(
         source, plan, settings.optimizer,
         calls_per_month=calls_per_month or monthly(counts.exchanges, counts.first_seen, counts.last_seen),
@@ -75,7 +85,7 @@ def migrate(
     announce(
         settings, task, setting.parts, given=len(plan.items), untouched=setting.reserve, counts=counts,
         strong=setting.asked_of_strong(settings.tasks[task]), unlabelled=len(setting.unlabelled),
-        ask=not as_json and on_terminal(),
+        level=plan.level, ask=not as_json and on_terminal(),
     )  # fmt: skip
 
     async def work(workbench: Workbench) -> Migration | Outcome:

@@ -36,7 +36,7 @@ def verify(config: Path | None, as_json: bool, data: Path, verbose: bool, rules:
         return await put_to_the_gate(
             workbench.evaluator, workbench.learner.model(section.weak), section.grader, examples.items,
             task=task, incumbent=incumbent, candidate=candidate or RuleSet(task=task),
-            margin=settings.optimizer.margin,
+            margin=settings.optimizer.margin, group_margin=settings.optimizer.group_margin,
         )  # fmt: skip
 
     print_outcome(work_on(settings, work).result, as_json, verbose=verbose)

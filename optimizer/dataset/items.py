@@ -27,6 +27,13 @@ class BadData(PreceptorError):
     type = "invalid_request_error"
 
 
+class ModelLabel(Value, frozen=True):
+    """The answer that a model expects, kept where a person says what is right."""
+
+    model: str
+    expected: Any
+
+
 class Item(Value, frozen=True):
     """A question with its expected answer. ``request`` is a chat body without model and delivery."""
 
@@ -47,6 +54,11 @@ class Item(Value, frozen=True):
     """Name of the client's key behind the question."""
     tenant: str | None = None
     """16 hex digits for the end user behind the question."""
+    weight: float = 1.0
+    """Audited requests that the item stands for (``statistics.label_weights``)."""
+    asked: bool = True
+    """False for a label of a user's own accord, mostly given to a wrong reply."""
+    model_label: ModelLabel | None = None
 
     @property
     def is_audited(self) -> bool:

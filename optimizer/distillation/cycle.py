@@ -14,20 +14,20 @@ from gateway.domain import RuleRecord, RuleSet
 from gateway.errors import PreceptorError
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
-from optimizer.distillation.confirmation import confirm
+from optimizer.distillation.audit_sample import sentence
+from optimizer.distillation.examination import examine
 from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
-from optimizer.distillation.outcome import CyclePlan, Outcome, Tested, forecast
+from optimizer.distillation.outcome import Outcome, Tested
+from optimizer.distillation.plan import CyclePlan, forecast
 from optimizer.distillation.publish import Published, publish
 from optimizer.distillation.rule_records import settled
 from optimizer.distillation.search import RuleSearch
 from optimizer.distillation.selection.race import MOST_RACED, CandidateRace, Selected, summary
-from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.budget import BudgetSpent
-from optimizer.evaluation.candidate_score import mean_tokens
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.evaluation.noise import ITEMS, detectable, is_random, noise_floor
-from optimizer.statistics.paired_test import MINIMUM, Gate
+from optimizer.statistics.paired_test import MINIMUM
 
 MIN_MISTAKES = 3
 """Mistakes among the induction items, needed for anything in common to explain."""
@@ -101,27 +101,46 @@ class _CycleRun:
             task=plan.task,
             note="not begun",
             against=plan.incumbent.version if plan.incumbent is not None else None,
-            detectable=forecast(self._parts).detectable,
+            detectable=forecast(self._parts, plan.stage_level).detectable,
             by=plan.by,
+            labels=plan.labels,
+            begins=plan.carried is None,
         )
 
     async def tested(self) -> Tested | None:
         """Return a candidate past the gate; otherwise ``None``, with the reason in ``outcome``."""
-        if too_small := self._too_small():
-            self.ended(too_small)
+        if reason := self._unmeasurable() or self._too_small():
+            self.ended(reason)
             return None
+        candidate = self._plan.carried.candidate if self._plan.carried is not None else await self._candidate()
+        if candidate is None:
+            return None
+        self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.stage_level)
+        examined = await examine(
+            self._plan,
+            self._parts,
+            candidate,
+            evaluator=self._evaluator,
+            weak=self._weak,
+            grader=self._grader,
+            settings=self._settings,
+            economy=self._economy,
+        )
+        self.outcome = msgspec.structs.replace(examined.tested.on(self.outcome), carried=examined.carried)
+        if not examined.objection:
+            return examined.tested
+        later = ""
+        if examined.carried is not None:
+            later = f"; it is carried on as soon as there are {examined.carried.needed()} more audited items"
+        self.ended(f"no rule set published: {examined.objection}{later}")
+        return None
+
+    async def _candidate(self) -> RuleSet | None:
+        """Look for a candidate: a better one, or a cheaper one if the objective allows for it."""
         candidate = await self._better()
         if candidate is None and self._settings.objective == "cheaper":
             candidate = await self._cheaper()
-        if candidate is None:
-            return None
-        tested = await self._confirm(candidate)
-        self.outcome = tested.on(self.outcome)
-        reason = self._objection(tested)
-        if reason:
-            self.ended(f"no rule set published: {reason}")
-            return None
-        return tested
+        return candidate
 
     async def _better(self) -> RuleSet | None:
         """Look for a candidate with new rules ahead of the incumbent on selection items."""
@@ -166,14 +185,6 @@ class _CycleRun:
         self._economy = True
         return selected.best.rule_set
 
-    def _objection(self, tested: Tested) -> str:
-        """The reason against publishing; empty if the gate's verdict meets the objective."""
-        if tested.finding.verdict == "better":
-            return one_tenant_only(tested.before, tested.after, self._plan.tenants)
-        cheaper = mean_tokens(tested.after) < mean_tokens(tested.before)
-        as_good = self._economy and tested.finding.verdict == "non-inferior" and cheaper
-        return "" if as_good else tested.finding.note
-
     def ended(self, note: str, *, resumable: bool = False) -> Outcome:
         """The outcome so far, with the reason for ending here."""
         ledger, set_aside = self._evaluator.ledger, self._evaluator.set_aside
@@ -197,13 +208,21 @@ class _CycleRun:
         finding = published.rule_set.evidence
         return self.ended(f"version {version} published, {state}; {finding.note if finding else ''}")
 
+    def _unmeasurable(self) -> str:
+        """The reason against any measurement by these labels; empty if something can be shown."""
+        labels = self._plan.labels
+        return sentence(labels, self._plan.task) if labels is not None else ""
+
     def _too_small(self) -> str:
-        selection, confirmation = len(self._parts.selection), len(self._parts.confirmation)
-        if selection >= MIN_SELECTION and confirmation >= MINIMUM:
+        selection, confirmation = (
+            len({item.unit for item in part}) for part in (self._parts.selection, self._parts.confirmation)
+        )
+        if confirmation >= MINIMUM and (selection >= MIN_SELECTION or self._plan.carried is not None):
             return ""
         return (
             f"too few examples that have not decided anything yet: {selection} to select on and {confirmation} to"
-            f" confirm on, {MIN_SELECTION} and {MINIMUM} are needed"
+            f" confirm on, {MIN_SELECTION} and {MINIMUM} are needed (near-duplicates and turns of one conversation"
+            " count once)"
         )
 
     async def _sample(self) -> Sample:
@@ -246,7 +265,8 @@ class _CycleRun:
         """Measure the noise floor, if there may be noise, and the smallest gain above it in reach of confirmation."""
         if is_random(self._parts.selection, self._grader):
             noise = await noise_floor(self._evaluator, self._weak, self._grader, first, incumbent=self._plan.incumbent)
-            shown = detectable(len(self._parts.confirmation), noise)
+            units = len({item.unit for item in self._parts.confirmation})
+            shown = detectable(units, noise, level=self._plan.stage_level)
             self.outcome = msgspec.structs.replace(self.outcome, noise=noise, detectable=shown)
 
     def _spare(self) -> int:
@@ -259,24 +279,6 @@ class _CycleRun:
         induction = self._settings.rounds * len(self._parts.induction) + ENOUGH
         others = induction + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
         return min(confirmation, (self._settings.budget_calls - others) // 2)
-
-    async def _confirm(self, candidate: RuleSet) -> Tested:
-        self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.level)
-        gate = Gate(
-            planned=len(self._parts.confirmation),
-            margin=self._settings.margin,
-            level=self._plan.level,
-            futility=not self._economy,
-        )
-        return await confirm(
-            self._evaluator,
-            self._weak,
-            self._grader,
-            gate,
-            self._parts.confirmation,
-            incumbent=self._plan.incumbent,
-            candidate=candidate,
-        )
 
     def _reject(self, *rejected: Rejected) -> None:
         known = self.outcome.rejected

@@ -1,109 +1,28 @@
-"""The two ends of a run: a ``CyclePlan``, frozen so that a run can be repeated, and its ``Outcome``.
+"""The end of a run: a candidate's test, and the ``Outcome`` with everything that was tried.
 
-Both are stored as JSON. Nothing here decides anything.
+Stored as JSON. Decides nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from gateway.domain import Effect, Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
+from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
 from gateway.teaching import Worksheet
-from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.dataset.recorded_request import read_request
-from optimizer.dataset.split import Split, split
 from optimizer.distillation import rule_records as records
+from optimizer.distillation.carried_test import CarriedTest
 from optimizer.distillation.induction.induce import Rejected
 from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Trial, measured
 from optimizer.evaluation.noise import Noise
-from optimizer.statistics.paired_test import LEVEL, Finding, smallest_detectable
+from optimizer.statistics.adjusted_gain import LookState
+from optimizer.statistics.paired_test import Finding
 
 EXAMPLES = 10
 """Fixed items, and broken items, shown in an outcome."""
-
-
-class CyclePlan(Value, frozen=True):
-    """One cycle, before it begins. Run again, it takes the same decisions from the same answers."""
-
-    task: str
-    started: float
-    """Seconds since the epoch."""
-    by: str
-    """``cycle`` or ``distill``."""
-    items: tuple[Item, ...]
-    seen: dict[str, RecordedReply]
-    unlabelled: tuple[Mistake, ...]
-    incumbent: RuleSet | None
-    spent: tuple[str, ...] = ()
-    """Ids of items used for confirmation in an earlier cycle of the task: they confirm nothing again."""
-    level: float = LEVEL
-    """The share of useless changes adopted by this cycle's test at most (``alpha_spending``)."""
-    tenants: dict[str, str] = msgspec.field(default_factory=dict)
-    """The tenant behind an item, by the item's id, if the client named any."""
-
-    def parts(self, *, selection: int, confirmation: int) -> Split:
-        """The items in three parts, at most so many for selection and confirmation."""
-        return split(
-            self.items, salt=self.task, selection=selection, confirmation=confirmation, spent=frozenset(self.spent)
-        )
-
-    def encoded(self) -> bytes:
-        """The plan as JSON, for ``Store.begin_cycle``."""
-        return msgspec.json.encode(self)
-
-    @staticmethod
-    def decoded(data: bytes) -> "CyclePlan":
-        """Read a plan out of the store. Raises ``msgspec.DecodeError`` for a plan of an incompatible version."""
-        return msgspec.json.decode(data, type=CyclePlan)
-
-
-def plan_for(
-    task: str,
-    examples: Examples,
-    *,
-    incumbent: RuleSet | None,
-    started: float,
-    by: str,
-    spent: Sequence[str] = (),
-    level: float = LEVEL,
-    tenants: Mapping[str, str] = MappingProxyType({}),
-) -> CyclePlan:
-    """The plan of a new cycle."""
-    return CyclePlan(
-        task=task,
-        started=started,
-        by=by,
-        items=examples.items,
-        seen=dict(examples.seen),
-        unlabelled=examples.mistakes,
-        incumbent=incumbent,
-        spent=tuple(spent),
-        level=level,
-        tenants=dict(tenants),
-    )
-
-
-class Forecast(Value, frozen=True):
-    """The size and power of a run, known before anything is spent."""
-
-    induction: int
-    selection: int
-    confirmation: int
-    detectable: float
-    """The smallest true gain in accuracy (0..1) for a power of 80% in confirmation."""
-
-
-def forecast(parts: Split) -> Forecast:
-    """Count the items of each stage, and compute the smallest gain in their reach."""
-    return Forecast(
-        induction=len(parts.induction),
-        selection=len(parts.selection),
-        confirmation=len(parts.confirmation),
-        detectable=smallest_detectable(len(parts.confirmation)),
-    )
 
 
 class ChangedItem(Value, frozen=True):
@@ -151,8 +70,23 @@ class Outcome(Value, frozen=True):
     noise: Noise | None = None
     """The incumbent's disagreement with itself; ``None`` if nothing was left to chance."""
     level: float | None = None
-    """The share of useless changes adopted by the test at most; ``None`` for a cycle without a test, and for a
-    verification (5%)."""
+    """The share of useless changes adopted by this stage of the test at most; ``None`` for a cycle without a test, and
+    for a verification (5%)."""
+    begins: bool = True
+    """False for a stage of a test that an earlier cycle began."""
+    carried: CarriedTest | None = None
+    """The candidate to carry on with new items; ``None`` after a verdict."""
+    clusters: int = 0
+    """Independent units among the items of the test."""
+    promised: PromisedGain | None = None
+    """The gain to expect of an adopted candidate; ``interval`` and the accuracies are the raw numbers."""
+    claim: str = ""
+    """The meaning of *right* in these numbers."""
+    labels: LabelSources | None = None
+    main_effects: tuple[MainEffect, ...] = ()
+    """What the form does without rules, and what the rules add."""
+    groups: tuple[GroupResult, ...] = ()
+    """Groups of items, the largest loss first."""
     by: str = ""
     """The caller: ``cycle``, ``distill``; empty for a verification."""
     rejected: tuple[Rejected, ...] = ()
@@ -186,14 +120,34 @@ class Tested(Value, frozen=True):
     finding: Finding
     before: tuple[Trial, ...]
     after: tuple[Trial, ...]
+    claim: str = ""
+    looks: tuple[LookState, ...] = ()
+    """Every look of the test, those of earlier stages included."""
+    promised: PromisedGain | None = None
+    labels: LabelSources | None = None
+    main_effects: tuple[MainEffect, ...] = ()
+    groups: tuple[GroupResult, ...] = ()
+    accuracies: tuple[float, float] | None = None
+    """Of both arms, with the weights and labels of the test."""
+    form_alone: tuple[Trial, ...] = ()
+    """The trials of the third arm, the candidate's form with neutral words."""
+
+    @property
+    def arms(self) -> tuple[Measured, Measured]:
+        """The means of both arms."""
+        before, after = measured(self.before), measured(self.after)
+        if self.accuracies is None:
+            return before, after
+        old, new = self.accuracies
+        return msgspec.structs.replace(before, accuracy=old), msgspec.structs.replace(after, accuracy=new)
 
     def evidence(self, against: int | None, books: Sequence[RuleRecord] = ()) -> Evidence:
         """The evidence for the published rule set, with its own rules' records out of ``books``."""
         finding = self.finding
         return Evidence(
             verdict=finding.verdict,
-            before=measured(self.before),
-            after=measured(self.after),
+            before=self.arms[0],
+            after=self.arms[1],
             fixed=finding.pairs.fixed,
             broken=finding.pairs.broken,
             items_used=finding.pairs.n,
@@ -202,6 +156,12 @@ class Tested(Value, frozen=True):
             against=against,
             note=finding.note,
             rules=records.of(self.candidate, books),
+            clusters=finding.clusters,
+            promised=self.promised,
+            claim=self.claim,
+            labels=self.labels,
+            main_effects=self.main_effects,
+            groups=self.groups,
         )
 
     def on(self, outcome: Outcome) -> Outcome:
@@ -215,8 +175,14 @@ class Tested(Value, frozen=True):
             items_used=pairs.n,
             p_value=finding.p_value,
             interval=finding.interval,
-            before=measured(self.before),
-            after=measured(self.after),
+            clusters=finding.clusters,
+            promised=self.promised,
+            claim=self.claim,
+            labels=self.labels,
+            main_effects=self.main_effects,
+            groups=self.groups,
+            before=self.arms[0],
+            after=self.arms[1],
             rules=self.candidate.rules,
             scratchpad=self.candidate.scratchpad,
             examples=len(self.candidate.examples),

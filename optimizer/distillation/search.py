@@ -17,7 +17,7 @@ from optimizer.distillation.induction.lint import Corpus, corpus
 from optimizer.distillation.induction.sample import Sample, sample
 from optimizer.distillation.induction.solved import solved_examples
 from optimizer.distillation.induction.worksheets import propose_worksheet
-from optimizer.distillation.outcome import CyclePlan
+from optimizer.distillation.plan import CyclePlan
 from optimizer.distillation.selection.parts import effects_of_parts, with_examples, with_worksheet
 from optimizer.distillation.selection.race import CandidateRace, Selected
 from optimizer.evaluation.evaluator import Evaluator, ModelClient

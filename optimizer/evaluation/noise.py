@@ -13,7 +13,7 @@ from optimizer.dataset.items import Item
 from optimizer.dataset.recorded_request import read_request
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.grading.graders import grader_for
-from optimizer.statistics.paired_test import smallest_detectable, wilson
+from optimizer.statistics.paired_test import LEVEL, smallest_detectable, wilson
 
 ITEMS = 20
 """Items on which the incumbent runs twice."""
@@ -61,10 +61,10 @@ async def noise_floor(
     return Noise(items=len(shown), differing=differing, interval=wilson(differing, len(shown)))
 
 
-def detectable(n: int, noise: Noise | None) -> float:
+def detectable(n: int, noise: Noise | None, *, level: float = LEVEL) -> float:
     """Return the smallest gain (0..1) in reach of ``n`` items at 80% power, with the noise of chance."""
     rate = noise.rate if noise is not None else 0.0
-    return smallest_detectable(n, discordant=DIFFERING + (1 - DIFFERING) * rate)
+    return smallest_detectable(n, discordant=DIFFERING + (1 - DIFFERING) * rate, alpha=level)
 
 
 def _temperature(item: Item) -> float:

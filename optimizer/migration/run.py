@@ -18,7 +18,8 @@ from gateway.store.base import Store
 from optimizer.dataset.items import BadData, Item
 from optimizer.dataset.split import Split
 from optimizer.distillation.cycle import run_cycle
-from optimizer.distillation.outcome import CyclePlan, Outcome
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import CyclePlan
 from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 from optimizer.evaluation.noise import is_random

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from gateway.context import LearnerContext
-from gateway.domain import CycleRecord, Value
+from gateway.domain import CycleRecord, RuleSet, Value
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from gateway.store.history import active_decisions
@@ -21,8 +21,11 @@ from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.dataset.items import Examples
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
+from optimizer.distillation.audit_sample import audit_sample, graded_of, weighted_items
+from optimizer.distillation.carried_test import WAITS_S, CarriedTest
 from optimizer.distillation.cycle import run_cycle
-from optimizer.distillation.outcome import CyclePlan, Outcome, plan_for
+from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.plan import CyclePlan, plan_for
 from optimizer.evaluation.answer_cache import FOLDER, AnswerCache
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
@@ -147,20 +150,29 @@ class Learner:
         incumbent = store.active().get(task)
         version = incumbent.version if incumbent is not None else None
         cycles = store.cycles(task, limit=_HISTORY)
+        carried = waiting_candidate(cycles, incumbent, now=now)
         reason = trigger_for(
             cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
             drifted=drift_time(DRIFT.read(store, task), version), new_model=is_new,
         )  # fmt: skip
-        read = store.graded(task, limit=READ_FACTOR * settings.max_items)
+        if carried is not None:
+            reason = msgspec.structs.replace(reason, reason="a candidate is carried on", needed=0)
+        most = READ_FACTOR * settings.max_items
+        sample = audit_sample(store.audited(task, since=0.0, limit=most))
+        read = merged(graded_of(sample), store.graded(task, limit=most))
         if sum(may_be_wrong(entry) for entry in read if entry.feedback.created > reason.since) < reason.needed:
             return None
         graded = sample_exchanges(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
         examples = self._examples(section, graded, version, served, reason)
         if examples is None:
             return None
+        items = items_of(graded)
+        weighed, labels = weighted_items(examples.items, sample, items)
+        examples = msgspec.structs.replace(examples, items=weighed)
+        if carried is not None and len(carried.new(weighed)) < carried.needed():
+            return None
         log.info("there is something to learn: %s", reason.reason, extra={"action": "cycle.reason", "task": task})
         SERVED.write(store, served, task)
-        items = items_of(graded)
         named = {items.get(entry.exchange.id): read_request(entry.exchange.request).tenant for entry in graded}
         return plan_for(
             task,
@@ -169,8 +181,10 @@ class Learner:
             started=now,
             by="cycle",
             spent=[item for cycle in cycles if cycle.outcome for item in _spent(cycle.outcome)],
-            level=next_level(task, self._tests(task)),
+            level=carried.level if carried is not None else next_level(task, self._tests(task)),
             tenants={item: tenant for item, tenant in named.items() if item is not None and tenant is not None},
+            labels=labels,
+            carried=carried,
         )
 
     def _examples(
@@ -225,6 +239,30 @@ class Learner:
         cycles = [entry for name in names for entry in store.cycles(name, limit=_HISTORY)]
         tests = (_test(entry) for entry in sorted(cycles, key=lambda entry: (entry.started, entry.id)))
         return [entry for entry in tests if entry is not None]
+
+
+def waiting_candidate(cycles: Sequence[CycleRecord], incumbent: RuleSet | None, *, now: float) -> CarriedTest | None:
+    """Return the candidate that the newest scheduled cycle left without a verdict.
+
+    ``None`` if there is none, if it waits too long, and if another rule set went live meanwhile.
+    """
+    for cycle in cycles:
+        try:
+            outcome = msgspec.json.decode(cycle.outcome or b"", type=Outcome)
+        except msgspec.DecodeError:
+            continue
+        if outcome.by == "cycle":
+            carried = outcome.carried
+            against = incumbent.hash if incumbent is not None else ""
+            stays = carried is not None and carried.incumbent == against and now - carried.begun <= WAITS_S
+            return carried if stays else None
+    return None
+
+
+def merged(first: Sequence[Graded], second: Sequence[Graded]) -> list[Graded]:
+    """Return graded exchanges, newest first; an exchange in both has the judgement of ``first``."""
+    by_id = {entry.exchange.id: entry for entry in (*second, *first)}
+    return sorted(by_id.values(), key=lambda entry: -entry.exchange.created)
 
 
 def first_share(section: Task) -> float:
