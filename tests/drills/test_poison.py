@@ -135,12 +135,13 @@ async def test_nor_by_the_strong_model_s_own_word(tmp_path: Path) -> None:
 
 
 async def test_what_the_strong_model_reads_is_data_without_secrets(tmp_path: Path) -> None:
-    """The planted words stand within the tags of a question, everybody's address and key are marks."""
+    """A flood of the same words is one voice: few of its mistakes are shown, within the tags of a question. Everybody's
+    address and key are marks."""
     upstream = obeying(DISGUISES[0])
     async with attacked(tmp_path, upstream) as here:
         await here.learn()
     prompts = shown(upstream)
-    assert prompts and any(PLANTED in prompt for prompt in prompts)
+    assert prompts and sum(prompt.count(PLANTED) for prompt in prompts) <= 2
     for prompt in prompts:
         outside = re.sub(r"<question>.*?</question>", "", prompt, flags=re.DOTALL)
         assert "evil.example" not in outside and "Ada" not in outside
