@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
-from gateway.teaching import Example, ExamplesMode, Worksheet
+from gateway.teaching import Example, ExamplesMode, Worksheet, hashed_parts
 
 Scratchpad = Literal["none", "tags", "two_pass"]
 """How the weak model may work before it replies: not at all, between tags in the same reply, or in a first pass."""
@@ -193,34 +193,16 @@ class RuleSet(Value, frozen=True):
 
     def seen_by(self, key: str | None, tenant: str | None) -> "RuleSet":
         """Return the rule set as a tenant sees it: with the visible examples only, and without their owners."""
-        visible = tuple(
-            msgspec.structs.replace(example, shared=True, key=None, tenant=None)
-            for example in self.examples
-            if example.visible_to(key, tenant)
-        )
+        visible = tuple(example.shared_copy() for example in self.examples if example.visible_to(key, tenant))
         return msgspec.structs.replace(self, examples=visible)
 
     @property
     def hash(self) -> str:
         """SHA-256 over the content for the model, 64 hex digits. Provenance and evidence are left out."""
         content: list[Any] = [self.task, self.scratchpad, [rule.text for rule in self.rules]]
-        if parts := self._newer_parts():
+        if parts := hashed_parts([rule.when for rule in self.rules], self):
             content.append(parts)
         return hashlib.sha256(msgspec.json.encode(content)).hexdigest()
-
-    def _newer_parts(self) -> dict[str, Any]:
-        """The newer parts of rule sets: without them a rule set keeps its old hash."""
-        parts: dict[str, Any] = {}
-        if any(rule.when for rule in self.rules):
-            parts["when"] = [rule.when for rule in self.rules]
-        if self.examples:
-            shown = [[shot.question, shot.answer, shot.shared, shot.key, shot.tenant] for shot in self.examples]
-            parts["examples"] = [self.examples_mode, self.nearest if self.examples_mode == "nearest" else None, shown]
-        if self.worksheet is not None:
-            sheet = self.worksheet
-            decisions = [[decision.when, decision.result] for decision in sheet.decisions]
-            parts["worksheet"] = [sheet.schema, decisions, sheet.reply_line, sheet.instructions]
-        return parts
 
 
 class Exchange(Value, frozen=True):

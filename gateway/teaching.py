@@ -3,7 +3,8 @@
 Plain values. ``gateway.forms`` turns them into requests; ``optimizer`` finds them.
 """
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -37,6 +38,10 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
         """Decide whether a request of this key and this end user may see the example."""
         return self.shared or (self.key == key and self.tenant == tenant)
 
+    def shared_copy(self) -> "Example":
+        """Return the example without its owner, for everybody."""
+        return msgspec.structs.replace(self, shared=True, key=None, tenant=None)
+
 
 class DecisionRule(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a decision list. Example: ``when="days > 30 && item != 'gift card'"``, ``result="refuse"``."""
@@ -60,3 +65,35 @@ class Worksheet(msgspec.Struct, frozen=True, kw_only=True):
     reply_line: str = f"By the house rules this goes to: {DECIDED}"
     instructions: str = "Fill in this form about the message above. Use only what the message says."
     """The question to the model when it fills in the form."""
+
+
+class Material(Protocol):
+    """The parts of a rule set beside its rules."""
+
+    @property
+    def examples(self) -> tuple[Example, ...]: ...
+
+    @property
+    def examples_mode(self) -> ExamplesMode: ...
+
+    @property
+    def nearest(self) -> int: ...
+
+    @property
+    def worksheet(self) -> Worksheet | None: ...
+
+
+def hashed_parts(conditions: Sequence[str], material: Material) -> dict[str, Any]:
+    """Return the newer parts of a rule set that reach the model; empty without them, so that old hashes stay."""
+    parts: dict[str, Any] = {}
+    if any(conditions):
+        parts["when"] = conditions
+    if material.examples:
+        shown = [[shot.question, shot.answer, shot.shared, shot.key, shot.tenant] for shot in material.examples]
+        count = material.nearest if material.examples_mode == "nearest" else None
+        parts["examples"] = [material.examples_mode, count, shown]
+    if material.worksheet is not None:
+        sheet = material.worksheet
+        decisions = [[decision.when, decision.result] for decision in sheet.decisions]
+        parts["worksheet"] = [sheet.schema, decisions, sheet.reply_line, sheet.instructions]
+    return parts

@@ -1,7 +1,7 @@
 """``/chat/completions``: a conversation as a list of messages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -140,6 +140,9 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
     def with_turns(self, turns: Sequence[tuple[str, str]]) -> Self:
         leading = next((at for at, message in enumerate(self.messages) if role_of(message) not in _LEADING), 0)
         return self._with((*self.messages[:leading], *encoded_turns(turns), *self.messages[leading:]))
+
+    def structured(self, name: str, schema: Mapping[str, Any]) -> Changes:
+        return {"response_format": raw({"type": "json_schema", "json_schema": {"name": name, "schema": schema}})}
 
     def hidden(self, tokens: int) -> Changes:
         changes = super().hidden(tokens)

@@ -6,7 +6,7 @@ conversations: rules can be injected into them. Decides nothing.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import msgspec
@@ -115,6 +115,10 @@ class Conversation(Envelope, frozen=True, kw_only=True):
 
         They join the instructions as text where the upstream stores the turns.
         """
+        raise NotImplementedError
+
+    def structured(self, name: str, schema: Mapping[str, Any]) -> Changes:
+        """Return the changes that ask for a JSON object of a schema."""
         raise NotImplementedError
 
     def content(self) -> Changes:

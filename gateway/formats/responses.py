@@ -4,7 +4,7 @@ Requests reach the upstream in this very form, so its features (stored responses
 the endpoint. Replies keep the upstream's id, because later requests refer to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -118,6 +118,9 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
         leading = next((at for at, item in enumerate(given) if role_of(item) not in _LEADING), 0)
         items = (*given[:leading], *encoded_turns(turns), *given[leading:])
         return self._with({"input": raw(items)}, items)
+
+    def structured(self, name: str, schema: Mapping[str, Any]) -> Changes:
+        return {"text": raw({"format": {"type": "json_schema", "name": name, "schema": schema}})}
 
     def hidden(self, tokens: int) -> Changes:
         return {**super().hidden(tokens), "store": raw(False)}

@@ -1,8 +1,8 @@
 """Forms: how the weak model is taught in a request, and how it may work before it replies.
 
 ``composed`` makes the ``Form`` of a rule set: a scratchpad (``none``, ``tags``, ``two_pass``) with its ``examples``
-around it. Callers follow a form's passes without knowing the form. A new form is one module with a twin test and its
-place in ``composed``.
+and its ``worksheet`` around it. Callers follow a form's passes without knowing the form. A new form is one module with
+a twin test and its place in ``composed``.
 """
 
 from gateway.forms.base import UNCHANGED, Form, Pass

@@ -10,6 +10,7 @@ from gateway.forms.examples import ExampleSet, ExamplesForm
 from gateway.forms.none import NONE
 from gateway.forms.tags import TAGS
 from gateway.forms.two_pass import TWO_PASS
+from gateway.forms.worksheet import WorksheetForm
 
 MOST_EXAMPLES = 5000
 """Examples of a rule set."""
@@ -25,6 +26,8 @@ FORMS: Mapping[Scratchpad, Form] = {"none": NONE, "tags": TAGS, "two_pass": TWO_
 def composed(rule_set: RuleSet) -> Form:
     """Return the form of a rule set. Cheap: an index of examples is built by ``Form.prepare``."""
     form: Form = FORMS[rule_set.scratchpad]
+    if rule_set.worksheet is not None:
+        form = WorksheetForm(form, rule_set.worksheet)
     if rule_set.examples:
         form = ExamplesForm(form, ExampleSet(rule_set.examples, rule_set.examples_mode, rule_set.nearest))
     return form
@@ -34,6 +37,8 @@ def check_parts(rule_set: RuleSet) -> None:
     """Raise ``BadRequest`` for a rule set that cannot serve: a bad condition, too many examples."""
     for rule in rule_set.rules:
         parse_condition(rule.when)
+    if rule_set.worksheet is not None:
+        WorksheetForm(NONE, rule_set.worksheet)
     most = MOST_FIXED if rule_set.examples_mode == "fixed" else MOST_EXAMPLES
     if len(rule_set.examples) > most:
         raise BadRequest(f"a rule set has at most {most} {rule_set.examples_mode} examples")

@@ -24,7 +24,7 @@ Owner = tuple[str | None, str | None]
 
 
 class ExampleSet:
-    """ExamplesForm, ready to be chosen from. ``index`` is built at its first use; that takes up to two seconds."""
+    """Examples, ready to be chosen from. ``index`` is built at its first use; that takes up to two seconds."""
 
     def __init__(self, examples: Sequence[Example], mode: ExamplesMode, nearest: int) -> None:
         self.count = nearest if mode == "nearest" else len(examples)
