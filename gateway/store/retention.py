@@ -65,10 +65,11 @@ async def keep_clear(
             if kept is not None:
                 before = clock() - kept * DAY_S
                 done = await clear(store, before)
+                if done:
+                    log.info("%d old exchanges deleted", done, extra={"action": "retention.done"})
                 copies = await asyncio.to_thread(clear_copies, store, before, others)
-                if done or copies:
-                    fields = {"action": "retention.done"}
-                    log.info("%d old exchanges deleted, and %d copies of texts", done, copies, extra=fields)
+                if copies:
+                    log.info("%d old copies of texts deleted", copies, extra={"action": "retention.copies"})
             down = False
         except StoreError as error:
             if not down:
