@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.expected import judged
 from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
 from gateway.teaching import Example, ExamplesMode, Worksheet, hashed_parts
 
@@ -274,24 +275,13 @@ class Feedback(Value, frozen=True):
 
     @property
     def is_correct(self) -> bool | None:
-        """The judgement as yes or no: ``correct``, else ``score``, else ``verdict``, each from one half up.
-
-        ``None`` while there is none of them.
-        """
+        """The judgement as yes or no: ``correct``, else ``score``, else ``verdict``, each from one half up."""
         return judged(self.correct, self.score, self.verdict)
 
     @property
     def is_contradictory(self) -> bool:
         """True if ``correct`` and the grader's verdict on ``expected`` disagree about the recorded reply."""
         return self.correct is not None and self.verdict is not None and self.correct != (self.verdict >= 0.5)
-
-
-def judged(correct: bool | None, score: float | None, verdict: float | None) -> bool | None:
-    """Return a judgement as yes or no; see ``Feedback.is_correct``."""
-    if correct is not None:
-        return correct
-    share = score if score is not None else verdict
-    return None if share is None else share >= 0.5
 
 
 class Activation(Value, frozen=True):

@@ -1,4 +1,4 @@
-"""The bounds of an expected answer: every grader can compute with what lies within. Pure."""
+"""The bounds of an expected answer, within the reach of every grader, and judgements as yes or no. Pure."""
 
 from typing import Any
 
@@ -23,3 +23,11 @@ def excess(expected: Any) -> str:
         if not level:
             return ""
     return f"lists and objects may be nested {MAX_DEPTH} deep"
+
+
+def judged(correct: bool | None, score: float | None, verdict: float | None) -> bool | None:
+    """Return a judgement as yes or no; ``None`` while there is none of the three."""
+    if correct is not None:
+        return correct
+    share = score if score is not None else verdict
+    return None if share is None else share >= 0.5

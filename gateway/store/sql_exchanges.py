@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
-from gateway.domain import SOURCES, Arm, Exchange, Feedback, Usage, judged
+from gateway.domain import SOURCES, Arm, Exchange, Feedback, Usage
 from gateway.errors import Conflict
+from gateway.expected import judged
 from gateway.routing.conversation import tenant_digest
 from gateway.store.base import (
     AUTOMATIC,
