@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import PreceptorError
+from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
 from gateway.store.sql import SqlStore
 from optimizer.demo.play import Played, play
 from optimizer.demo.problems import problems
@@ -30,6 +31,8 @@ def model(body: dict[str, Any], rules: str = '[{"rule": "Work in steps.", "reaso
     question, _, working = last.partition("\n\nWorking:\n")
     if working:
         return str(working.rsplit(" ", 1)[-1])
+    if OPEN_TAG in first:
+        return f"{OPEN_TAG}First 1, then 2{CLOSE_TAG}{ANSWERS[question]}"
     if "Work in steps." in first:
         return f"First 1, then 2, so it is {ANSWERS[question]}"
     return "1"

@@ -43,12 +43,29 @@ _HOUSE = (
 )  # fmt: skip
 
 
+_OPENINGS = (
+    "Good morning from Graz,", "Hello again, Ana here:", "Dear team, quick note:", "Hi, third message this week:",
+    "My colleague asked me to write:", "As agreed by phone yesterday:", "Sorry to bother you once more.",
+    "Greetings, long time customer speaking.", "To whom it may concern:", "Urgent for our shop:", "Just so you know:",
+    "Following your newsletter,",
+)  # fmt: skip
+_CLOSINGS = (
+    "Please answer before Monday noon.", "Thanks a lot for looking into this!", "My boss is waiting.",
+    "No hurry at all.", "Call me under the usual number.", "What happens next?", "I attach no picture.",
+    "Kind regards, Ben",
+    "This never happened before.", "Otherwise everything was lovely.", "Tell me whom else to ask.",
+    "Best wishes, Chloe",
+)  # fmt: skip
+"""Words around a ticket, so that two tickets of one kind are no near-duplicates."""
+
+
 def tickets(seed: int) -> Iterator[Problem]:
     """Yield different tickets without end, half of them under a house convention."""
     random = Random(seed)  # noqa: S311 - repeatable on purpose
     seen: set[str] = set()
     while True:
-        text = random.choice(_HOUSE if random.random() < 0.5 else _PLAIN).format(n=random.randint(100, 9999))
+        core = random.choice(_HOUSE if random.random() < 0.5 else _PLAIN).format(n=random.randint(100, 9999))
+        text = f"{random.choice(_OPENINGS)} {core} {random.choice(_CLOSINGS)}"
         if text not in seen:
             seen.add(text)
             yield Problem(question=text, answer=_desk(text, _CONVENTIONS))
