@@ -8,7 +8,7 @@ from litestar.types import HTTPScope, Receive, Send
 from gateway.api.hangup import ClientGone
 from gateway.body_memory import BodyMemory
 from gateway.errors import BodyTooLarge, PreceptorError
-from gateway.formats.json_values import SMALLEST, ValueCount
+from gateway.formats.json_values import SMALLEST, ValueCount, at_most
 from gateway.http_server.request_head import Header
 
 JSON: Header = (b"content-type", b"application/json")
@@ -38,6 +38,7 @@ async def read_body(
         raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
     chunks: list[bytes] = []
     size = 0
+    bound: int | None = None
     count: ValueCount | None = None
     try:
         while True:
@@ -53,8 +54,11 @@ async def read_body(
             # A value has two bytes, such as "0,": most bodies are too short for too many values, and not counted.
             if values is not None and size > values * SMALLEST:
                 if count is None:
-                    count, chunk = ValueCount(values, numbers=numbers), b"".join(chunks)
-                count.feed(chunk)
+                    bound = sum(map(at_most, chunks)) if bound is None else bound + at_most(chunk)
+                    if bound > values:
+                        count, chunk = ValueCount(values, numbers=numbers), b"".join(chunks)
+                if count is not None:
+                    count.feed(chunk)
             if not message["more_body"]:
                 return b"".join(chunks)
     except BaseException:

@@ -12,6 +12,11 @@ SMALLEST: Final = 2
 """Bytes of the smallest value, such as ``0,``: a document of up to ``SMALLEST * most`` bytes need not be counted."""
 
 
+def at_most(piece: bytes) -> int:
+    """Return a bound of the values in a piece, at a tenth of the cost of counting them: commas in texts count, too."""
+    return piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+
+
 class ValueCount:
     """Counts the values of a document, and refuses more than ``most``.
 
