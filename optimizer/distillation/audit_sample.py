@@ -6,13 +6,13 @@ latter are measured by only together with the former (``statistics.label_weights
 answer labels the reply of the incumbent: good for the watch, useless to confirm another reply. Labels nothing.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from gateway.domain import Feedback, Value
+from gateway.label_queue import place_of
 from gateway.proof import LabelSources
 from gateway.store.base import Audited, Graded
 from optimizer.dataset.items import Item, ModelLabel
@@ -45,9 +45,7 @@ def audit_sample(audited: Sequence[Audited]) -> AuditSample:
     usable = [entry for entry in audited if entry.exchange.status == "ok" and entry.exchange.reply is not None]
     asked = [entry.exchange.created for entry in usable if _origin(entry) == "asked"]
     horizon = max(asked, default=float("inf"))
-    ordered = sorted(
-        (entry for entry in usable if entry.exchange.created <= horizon), key=lambda entry: _turn(entry.exchange.id)
-    )
+    ordered = sorted((entry for entry in usable if entry.exchange.created <= horizon), key=place_of)
     origins = tuple(map(_origin, ordered))
     return AuditSample(exchanges=tuple(ordered), origins=origins, weighed=label_weights(origins))
 
@@ -127,16 +125,13 @@ def sentence(labels: LabelSources, task: str) -> str:
     return f"{labels.problem}{judged}; label these {labels.ask} requests: preceptor label {task}"
 
 
-def _turn(exchange: str) -> str:
-    """The place in the queue: it depends on the unguessable id alone, so on no outcome."""
-    return hashlib.sha256(f"queue\n{exchange}".encode()).hexdigest()
-
-
 def _origin(entry: Audited) -> Origin:
-    sources = {feedback.source for feedback in entry.feedback if _labels(feedback)}
-    if sources & {"label", "shadow"}:
-        return "asked"
-    return "unasked" if "client" in sources else "none"
+    """Tell how an exchange came by its label: a client's own label before the queue asked counts as unasked."""
+    labelling = sorted((feedback for feedback in entry.feedback if _labels(feedback)), key=lambda label: label.created)
+    sources = [feedback.source for feedback in labelling if feedback.source in _PRECEDENCE]
+    if not sources:
+        return "none"
+    return "asked" if "shadow" in sources or sources[0] == "label" else "unasked"
 
 
 def _labels(feedback: Feedback) -> bool:

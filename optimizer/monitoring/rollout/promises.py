@@ -79,8 +79,8 @@ def promise_of(rule_set: RuleSet | None) -> Promise | None:
         version=rule_set.version,
         made_at=rule_set.created,
         against=evidence.against,
-        change=evidence.after.accuracy - evidence.before.accuracy,
-        interval=evidence.interval,
+        change=evidence.promised.gain if evidence.promised else evidence.after.accuracy - evidence.before.accuracy,
+        interval=evidence.promised.interval if evidence.promised else evidence.interval,
         items=evidence.items_used,
     )
 
