@@ -65,7 +65,7 @@ class LabelSummary(Value, frozen=True):
 
 def waiting(audited: Sequence[Audited]) -> list[Audited]:
     """Return the exchanges that wait for a label, in the order of the queue."""
-    return sorted((entry for entry in audited if _can_be_judged(entry) and not _is_answered(entry)), key=place_of)
+    return sorted((entry for entry in audited if _can_be_judged(entry) and not _labels(entry)), key=place_of)
 
 
 def summarize(audited: Sequence[Audited]) -> LabelSummary:
@@ -120,16 +120,6 @@ def _can_be_judged(entry: Audited) -> bool:
 def place_of(entry: Audited) -> bytes:
     """Return the place in the queue: it depends on the exchange's unguessable id alone, so on no outcome."""
     return hashlib.blake2b(entry.exchange.id.encode("utf-8", "surrogatepass"), digest_size=8, person=b"labels").digest()
-
-
-def _is_answered(entry: Audited) -> bool:
-    """Tell if the queue need not ask: the right answer is known, or a person who was asked has judged the reply.
-
-    A client's "wrong" without the right answer judges one reply only, and cannot measure another.
-    """
-    return any(
-        label.source == "label" or label.expected is not None or label.is_correct is True for label in _labels(entry)
-    )
 
 
 def _labels(entry: Audited) -> list[Feedback]:
