@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 
 import openai
 
@@ -10,6 +11,10 @@ from optimizer.demo.contract import MODEL, ClientReply, RequestFailed, as_they_a
 from optimizer.demo.problems import BASE_PROMPT, Problem
 
 _TIMEOUT_S = 300.0
+
+
+_NOT_LEARNT = {"x-preceptor-learn": "off"}
+"""For requests without feedback: unlabelled, they would leave the cycle's labels a choice by outcome."""
 
 
 class Client:
@@ -22,11 +27,11 @@ class Client:
             base_url=f"{base_url}/v1", api_key="not-needed", max_retries=0, timeout=_TIMEOUT_S
         )
 
-    async def ask(self, problem: Problem) -> ClientReply:
+    async def ask(self, problem: Problem, *, learn: bool = True) -> ClientReply:
         began = time.monotonic()
         with _mapped():
             raw = await self._openai.chat.completions.with_raw_response.create(
-                model=MODEL, messages=self._messages(problem), temperature=0
+                model=MODEL, messages=self._messages(problem), temperature=0, extra_headers={} if learn else _NOT_LEARNT
             )
             completion = raw.parse()
         usage = completion.usage
@@ -38,15 +43,21 @@ class Client:
             rules=raw.headers["x-preceptor-rules"],
         )
 
-    async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
-        async for pair in as_they_arrive(self.ask, problems, concurrency=concurrency):
+    async def ask_all(
+        self, problems: Sequence[Problem], *, concurrency: int, learn: bool = True
+    ) -> AsyncIterator[tuple[int, ClientReply]]:
+        async for pair in as_they_arrive(partial(self.ask, learn=learn), problems, concurrency=concurrency):
             yield pair
 
     async def stream(self, problem: Problem) -> str:
         finished = False
         with _mapped():
             raw = await self._openai.chat.completions.with_raw_response.create(
-                model=MODEL, messages=self._messages(problem), temperature=0, stream=True
+                model=MODEL,
+                messages=self._messages(problem),
+                temperature=0,
+                stream=True,
+                extra_headers=_NOT_LEARNT,
             )
             async for chunk in raw.parse():
                 finished = finished or any(choice.finish_reason for choice in chunk.choices)

@@ -31,10 +31,12 @@ class ClientReply(Value, frozen=True):
 class DemoClient(Protocol):
     """A client of the gateway. Every method raises ``RequestFailed``."""
 
-    async def ask(self, problem: Problem) -> ClientReply:
-        """Send one unstreamed request."""
+    async def ask(self, problem: Problem, *, learn: bool = True) -> ClientReply:
+        """Send one unstreamed request; without ``learn`` it is kept out of learning."""
 
-    def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
+    def ask_all(
+        self, problems: Sequence[Problem], *, concurrency: int, learn: bool = True
+    ) -> AsyncIterator[tuple[int, ClientReply]]:
         """Ask every problem and yield each position with its reply, as they arrive."""
 
     async def stream(self, problem: Problem) -> str:

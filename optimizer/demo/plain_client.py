@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,9 +23,9 @@ class PlainClient:
         self._address = urlsplit(base_url).netloc
         self._prompt = prompt
 
-    async def ask(self, problem: Problem) -> ClientReply:
+    async def ask(self, problem: Problem, *, learn: bool = True) -> ClientReply:
         began = time.monotonic()
-        body, headers = await self._post("/v1/chat/completions", self._chat(problem))
+        body, headers = await self._post("/v1/chat/completions", self._chat(problem), learn=learn)
         try:
             completion = msgspec.json.decode(body)
             return ClientReply(
@@ -37,12 +38,14 @@ class PlainClient:
         except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
             raise RequestFailed(f"the reply is no chat completion: {body[:200]!r}") from error
 
-    async def ask_all(self, problems: Sequence[Problem], *, concurrency: int) -> AsyncIterator[tuple[int, ClientReply]]:
-        async for pair in as_they_arrive(self.ask, problems, concurrency=concurrency):
+    async def ask_all(
+        self, problems: Sequence[Problem], *, concurrency: int, learn: bool = True
+    ) -> AsyncIterator[tuple[int, ClientReply]]:
+        async for pair in as_they_arrive(partial(self.ask, learn=learn), problems, concurrency=concurrency):
             yield pair
 
     async def stream(self, problem: Problem) -> str:
-        body, headers = await self._post("/v1/chat/completions", {**self._chat(problem), "stream": True})
+        body, headers = await self._post("/v1/chat/completions", {**self._chat(problem), "stream": True}, learn=False)
         if not body.rstrip().endswith(b"data: [DONE]"):
             raise RequestFailed("the stream ended before the reply was complete")
         return headers.get("x-preceptor-rules", "none")
@@ -57,13 +60,15 @@ class PlainClient:
         messages = [{"role": "system", "content": self._prompt}, {"role": "user", "content": problem.question}]
         return {"model": MODEL, "messages": messages, "temperature": 0}
 
-    async def _post(self, path: str, body: dict[str, Any]) -> tuple[bytes, dict[str, str]]:
-        return await asyncio.to_thread(self._send, path, msgspec.json.encode(body))
+    async def _post(self, path: str, body: dict[str, Any], *, learn: bool = True) -> tuple[bytes, dict[str, str]]:
+        """Post a body; without ``learn`` (and without feedback) the exchange is kept out of learning."""
+        headers = {"content-type": "application/json"} | ({} if learn else {"x-preceptor-learn": "off"})
+        return await asyncio.to_thread(self._send, path, msgspec.json.encode(body), headers)
 
-    def _send(self, path: str, body: bytes) -> tuple[bytes, dict[str, str]]:
+    def _send(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
         connection = http.client.HTTPConnection(self._address, timeout=_TIMEOUT_S)
         try:
-            connection.request("POST", path, body, {"content-type": "application/json"})
+            connection.request("POST", path, body, headers)
             response = connection.getresponse()
             received = response.read()
         except (OSError, http.client.HTTPException) as error:
