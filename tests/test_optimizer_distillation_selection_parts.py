@@ -19,7 +19,10 @@ from optimizer.distillation.selection.race import CandidateRace
 from tests.scripted import GRADER, Counting, evaluator, questions
 
 SHOT = Example(question="What is 1 plus twice 2?", answer="5", shared=True)
-SHEET = Worksheet(schema={"type": "object", "properties": {}}, decisions=(DecisionRule(when="", result="5"),))
+SHEET = Worksheet(
+    schema={"type": "object", "properties": {"sum": {"type": "integer"}}},
+    decisions=(DecisionRule(when="", result="5"),),
+)
 IDLE = Rule(text="Write numbers in digits.")
 
 

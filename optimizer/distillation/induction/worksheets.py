@@ -119,7 +119,12 @@ def _schema_objection(schema: Any, known: Corpus) -> str:
     if not isinstance(properties, dict) or not 1 <= len(properties) <= FIELDS:
         return f"its schema is no object with 1 to {FIELDS} properties"
     for name, field in properties.items():
-        if not isinstance(name, str) or not name.isidentifier() or len(name) > 40 or name == "text":
+        if (
+            not isinstance(name, str)
+            or not (name.isascii() and name.isidentifier())
+            or len(name) > 40
+            or name == "text"
+        ):
             return f"{name!r:.60} is no name for a property"
         if not isinstance(field, dict) or field.get("type") not in _TYPES:
             return f"the property {name!r} is no string, number, integer or boolean"
