@@ -14,7 +14,7 @@ SMALLEST: Final = 2
 
 def at_most(piece: bytes) -> int:
     """Return a bound of the values in a piece, at a tenth of the cost of counting them: commas in texts count, too."""
-    return piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+    return len(piece) - len(piece.translate(None, b",[{"))
 
 
 class ValueCount:

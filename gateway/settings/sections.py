@@ -67,7 +67,7 @@ class Server(Section, frozen=True):
             "Most values in a request's JSON body: texts, numbers, objects, lists. Plain numbers of `/v1/embeddings`"
             " do not count."
         ),
-    ] = 50_000
+    ] = 100_000
     max_connections: Annotated[
         Count | None,
         doc(
