@@ -12,7 +12,9 @@ import pytest
 
 from gateway.domain import Measured, Rule, RuleSet, ToolCall
 from gateway.errors import ConfigurationError, UpstreamRefused, UpstreamTimeout
-from gateway.settings.graders import JudgeGrader, PythonGrader, ToolCallGrader
+from gateway.forms.two_pass import WORKING_TOKENS
+from gateway.settings.graders import ExactGrader, JudgeGrader, PythonGrader, ToolCallGrader
+from gateway.teaching import Example
 from optimizer.dataset.items import item_of
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.evaluator import Answer, Evaluator, Trial, measured
@@ -478,3 +480,37 @@ async def test_means_over_trials(tmp_path: Path) -> None:
         accuracy=0.25, n=20, output_tokens=4.0, latency_s=0.25, score=0.25
     )
     assert measured([]) == Measured(accuracy=0.0, n=0)
+
+
+async def test_private_examples_are_evaluated_for_their_own_tenant_only(tmp_path: Path) -> None:
+    """What the gate measures is what each end user will be served with."""
+
+    class Looking(Counting):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            return ",".join(example.answer for example in rule_set.examples) if rule_set else "", 1
+
+    examples = (
+        Example(question="a", answer="for all", shared=True),
+        Example(question="b", answer="for ann", key="k", tenant="ann"),
+    )
+    mine, other = (
+        msgspec.structs.replace(item, key="k", tenant=tenant)
+        for item, tenant in zip(questions(2), ("ann", "bob"), strict=True)
+    )
+    desk = evaluator(tmp_path)
+    rule_set = RuleSet(task="t", examples=examples)
+    trials = await desk.trials(Looking("small"), [mine, other], rule_set, ExactGrader(), stage="s")
+    assert [trial.answer.text for trial in trials] == ["for all,for ann", "for all"]
+
+
+async def test_tags_are_evaluated_in_the_form_that_serves(tmp_path: Path) -> None:
+    """A limit of the evaluation's own must not turn tags into two passes, as a caller's short limit does."""
+
+    class Limited(Counting):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            return str(body["max_tokens"]), 1
+
+    desk, item = evaluator(tmp_path), questions(1)[0]
+    tags = RuleSet(task="t", scratchpad="tags")
+    assert int((await desk.ask(Limited("small"), item.request, tags, purpose="answer")).text) >= 2 * WORKING_TOKENS
+    assert (await desk.ask(Limited("small"), item.request, None, purpose="answer")).text == "256"

@@ -24,6 +24,7 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.forms import FORMS, composed
+from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
@@ -67,6 +68,10 @@ class ModelClient(Protocol):
 
         ``text`` is what the caller would receive. Raises ``PreceptorError``.
         """
+
+
+VIEWS = 256
+"""Views of rule sets by single end users that are kept."""
 
 
 class Progress(Protocol):
@@ -121,6 +126,7 @@ class Evaluator:
         self.evaluations = evaluations
         self._concurrency = concurrency
         self._max_output_tokens = max_output_tokens
+        self._views: dict[tuple[int, str | None, str | None], tuple[RuleSet, RuleSet]] = {}
         self._teacher_output_tokens = teacher_output_tokens
         self._patience = Patience(pause_s=retry_after_s, cap_s=retry_after_cap_s, wall_clock=wall_clock)
         self.set_aside = SetAside()
@@ -139,7 +145,7 @@ class Evaluator:
             reason = self.set_aside.reason(item.id)
             if not reason:
                 try:
-                    answer = await self.ask(model, item.request, rule_set, purpose="answer")
+                    answer = await self.ask(model, item.request, self._seen_by(item, rule_set), purpose="answer")
                     trial = await self.graded(grader, item, answer)
                 except (UpstreamRefused, UpstreamTimeout) as error:
                     reason = self.set_aside.add(item.id, error, len(items))
@@ -230,7 +236,11 @@ class Evaluator:
     async def ask(self, model: ModelClient, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """Return an answer, from the cache or paid for."""
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
-        return await self._ask(model, self._prepared(request, self._max_output_tokens), rules, purpose)
+        limit = self._max_output_tokens
+        if rules is not None and rules.scratchpad == "tags":
+            # Callers without a limit of their own are served between tags: a short limit of ours would change the form.
+            limit = max(limit + WORKING_TOKENS, 2 * WORKING_TOKENS)
+        return await self._ask(model, self._prepared(request, limit), rules, purpose)
 
     async def _ask(self, model: ModelClient, body: bytes, rules: RuleSet | None, purpose: str) -> Answer:
         key = key_of(model.identity, body, rules, purpose)
@@ -257,6 +267,18 @@ class Evaluator:
                 else:
                     reservation.settle(answer.usage, answer.calls)
                     return answer
+
+    def _seen_by(self, item: Item, rule_set: RuleSet | None) -> RuleSet | None:
+        """Return the rule set with the examples that the item's own key and end user may see."""
+        if rule_set is None or all(example.shared for example in rule_set.examples):
+            return rule_set
+        place = (id(rule_set), item.key, item.tenant)
+        kept = self._views.get(place)
+        if kept is None or kept[0] is not rule_set:
+            if len(self._views) >= VIEWS:
+                self._views.clear()
+            kept = self._views[place] = (rule_set, rule_set.seen_by(item.key, item.tenant))
+        return kept[1]
 
     def _prepared(self, request: bytes, output_tokens: int) -> bytes:
         """Make a request repeatable and its reply bounded, unless it has such settings of its own."""
