@@ -282,9 +282,8 @@ def groups(runs: int, seed: int, n: int = 200) -> None:
             for at in range(n):
                 bad = harmed and at % 10 == 0
                 draw = dice.random()
-                changes.append(
-                    (-1.0 if draw < 0.6 else 0.0) if bad else 1.0 if draw < 0.2 else -1.0 if draw < 0.05 else 0.0
-                )
+                gain = 1.0 if draw < 0.15 else -1.0 if draw < 0.2 else 0.0
+                changes.append((-1.0 if draw < 0.6 else 0.0) if bad else gain)
                 names.append([str(at % 10)])
             order = dice.sample(range(n), n)
             paired = [outcome(at, changes[at]) for at in order]
