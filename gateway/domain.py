@@ -33,7 +33,7 @@ Source = Literal["label", "client", "shadow", "outcome"]
 SOURCES: tuple[Source, ...] = ("label", "client", "shadow", "outcome")
 """Every source, in the order of precedence."""
 
-Decision = Literal["live", "canary", "share", "audit", "redaction", "injection"]
+Decision = Literal["live", "canary", "share", "holdback", "audit", "redaction", "injection"]
 """The subject of an entry in a task's history; see ``Activation``."""
 
 ALL_TASKS = "*"
@@ -290,6 +290,7 @@ class Activation(Value, frozen=True):
     ``live``: ``version`` (``None``: no rules) serves from now on, and a trial before it is over.
     ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
     ``share``: if both models serve a task, the weak one gets ``share`` of the conversations.
+    ``holdback``: ``share`` of the weak model's conversations gets no rules; 0: as configured.
     ``audit``: ``share`` of the exchanges is drawn into the audit sample, where the configuration names no share.
     ``redaction``: examples of deleted exchanges were taken out of ``version``.
     ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.
@@ -314,6 +315,8 @@ class TrafficSplit(Value, frozen=True):
     canary_share: float = 0.0
     weak_share: float | None = None
     """The weak model's share where both serve; ``None`` if nobody decided."""
+    holdback: float | None = None
+    """Share of the weak model's conversations without rules; ``None``: as configured."""
     audit_rate: float | None = None
     """Share of the exchanges that is drawn into the audit sample; ``None`` if nobody decided."""
 

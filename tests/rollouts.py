@@ -1,20 +1,28 @@
-"""A town of callers for roll-outs: seeded exchanges on an injected clock, shared out as ``gateway.routing.route``
-does, looked at by the pure half of the watch every few seconds."""
+"""A town of callers for roll-outs: seeded exchanges on an injected clock, shared out as ``gateway.routing.route`` does,
+looked at by the pure half of the watch every few seconds."""
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
-from gateway.domain import Activation, Arm, RuleSet, Source, Usage
+from gateway.domain import Activation, Arm, Feedback, RuleSet, Source, Usage
 from gateway.settings import Rollout, Task
-from gateway.store.base import Observed
+from gateway.store.base import Judged, Observed
 from gateway.store.history import active_decisions
-from optimizer.monitoring.rollout.decide import Assessment, decide, weak_share
+from optimizer.monitoring.rollout.answer_pairs import AnswerPair
+from optimizer.monitoring.rollout.arms import holdback_share, weak_share
+from optimizer.monitoring.rollout.comparison import Comparison, Look
+from optimizer.monitoring.rollout.decide import Assessment, decide
 from optimizer.monitoring.rollout.state import RolloutState
+from optimizer.monitoring.shadow.paired_answers import contest_of
 
 Chance = Callable[[Arm, int | None, float], float]
 """Arm, rule set and time -> chance of a bad reply."""
+Known = Literal["signs", "shadow", "label", "client"]
+"""How a bad reply becomes known: it shows a sign of failure; the strong model or a person looks at a share of all
+replies; or clients complain of some of the wrong ones."""
 
 LOOK_S = 5.0
 START = 1_000_000.0
@@ -24,18 +32,46 @@ def observed(
     number: int, created: float, arm: Arm = "weak", rules: int | None = None, *, bad: bool | None = None,
     source: Source = "outcome", latency_ms: float = 500.0, tokens: int = 20, model: str = "small", **fields: object,
 ) -> Observed:  # fmt: skip
-    """One row; ``bad=None``: nobody knows."""
+    """One row; ``bad=None``: nobody knows. Bad by an outcome is a sign of failure."""
     given = {"correct": not bad, "source": source} if bad is not None else {}
+    signs = {"signals": "empty"} if bad and source == "outcome" else {}
     row = Observed(
         id=f"x{number:08d}", created=created, model=model, arm=arm, rules=rules, status="ok", latency_ms=latency_ms,
         usage=Usage(prompt_tokens=10, output_tokens=tokens),
     )  # fmt: skip
-    return msgspec.structs.replace(row, **given, **fields)
+    return msgspec.structs.replace(row, **given, **signs, **fields)
+
+
+def judged(row: Observed, *, key: str | None = None) -> Judged:
+    """The judgement that a row shows."""
+    assert row.source is not None
+    feedback = Feedback(exchange_id=row.id, created=row.created, correct=row.correct, source=row.source, key=key)
+    return Judged(exchange=row, feedback=feedback)
+
+
+def looking(
+    rows: Sequence[Observed] = (), now: float = START + 1000, *, labels: Sequence[Judged] = (),
+    pairs: Sequence[AnswerPair] = (), full: bool = False,
+) -> Look:  # fmt: skip
+    """All that a look brings."""
+    return Look(rows=rows, full=full, judged=labels, pairs=pairs, weak="small", now=now)
+
+
+def pair(
+    number: int, difference: int | None, *, version: int = 2, against: int | None = 1, at: float = START + 1,
+    on_challenger: bool = True, at_random: bool = True, key: str | None = None, unit: str | None = None,
+) -> AnswerPair:  # fmt: skip
+    """The result of answering a request anew; each of a conversation of its own."""
+    return AnswerPair(
+        number=number, unit=unit or f"u{number}", at=at, version=version, against=against, on_challenger=on_challenger,
+        at_random=at_random, difference=difference, key=key,
+    )  # fmt: skip
 
 
 def section(serve: str = "weak", **rollout: object) -> Task:
-    """A task between two models."""
-    return Task(weak="small", strong="large", serve=serve, rollout=Rollout(**rollout))  # type: ignore[arg-type]
+    """A task between two models; no harm need be ruled out, and no more is held back, unless a test says so."""
+    given = {"harm": 1.0, "holdback_first": 0.0, **rollout}
+    return Task(weak="small", strong="large", serve=serve, rollout=Rollout(**given))  # type: ignore[arg-type]
 
 
 def entry(
@@ -44,23 +80,39 @@ def entry(
     return Activation(task="t", version=version, created=created, by=by, kind=kind, share=share)  # type: ignore[arg-type]
 
 
+def of_subject(comparisons: Sequence[Comparison], subject: str) -> Comparison:
+    return next(comparison for comparison in comparisons if comparison.pairing.subject == subject)
+
+
 class Town:
     """A task's traffic and the watch over it."""
 
     def __init__(
         self, task: Task, history: Sequence[Activation], chance: Chance, *, seed: int, per_second: float = 4.0,
-        labelled: bool = False, tokens: Callable[[Arm, int | None], float] = lambda arm, rules: 20.0,
-        known: Callable[[int], RuleSet | None] = lambda version: None, agrees: float | None = None,
-        look_s: float = LOOK_S,
+        known: Known = "signs", share: float = 1.0, pairs: bool = False, alike: float = 1.0,
+        tokens: Callable[[Arm, int | None], float] = lambda arm, rules: 20.0,
+        lookup: Callable[[int], RuleSet | None] = lambda version: RuleSet(task="t", version=version),
+        agrees: float | None = None, look_s: float = LOOK_S, turns: int = 1, apart: float = 0.0,
+        pace: Callable[[float], float] = lambda at: 1.0, delay_s: float = 0.0, keep: int = 1000,
     ) -> None:  # fmt: skip
+        """``share``: of all replies (of the wrong ones, for clients) that are looked at. ``alike``: of the requests on
+        which both versions fail or succeed by the same luck. ``turns``: of a conversation, on average; with ``apart``
+        as the correlation of their fates. ``pace``: times the traffic at a time. ``delay_s``: of labels, on average.
+        ``keep``: rows that a look sees.
+        """
         self.task, self.history, self.now = task, list(history), START
-        self.memory, self.course = RolloutState(), Assessment()
+        self.state, self.assessment = RolloutState(), Assessment()
         self.rows = list[Observed]()
         self.harmed = 0
         """Replies that only the rules made bad."""
-        self._chance, self._labelled, self._tokens, self._agrees = chance, labelled, tokens, agrees
-        self._look_s = look_s
-        self._per_second, self._randomness, self._known = per_second, random.Random(seed), known
+        self._new = list[tuple[float, Judged, float]]()
+        """Labels with the time at which they arrive, and the luck of their request."""
+        self._chance, self._known, self._share, self._pairs, self._alike = chance, known, share, pairs, alike
+        self._tokens, self._agrees, self._look_s, self._lookup = tokens, agrees, look_s, lookup
+        self._per_second, self._randomness, self._pace, self._delay_s = per_second, random.Random(seed), pace, delay_s
+        self._turns, self._apart, self._numbers, self._keep = turns, apart, 0, keep
+        self._conversations = list[tuple[str, float, float]]()
+        """Under way: name, place among the arms, and luck."""
 
     def live_through(self, seconds: float) -> None:
         """Traffic with a look every few seconds."""
@@ -79,49 +131,92 @@ class Town:
 
     def traffic(self, seconds: float) -> None:
         """Exchanges, evenly spread."""
-        count = round(seconds * self._per_second)
+        exact = seconds * self._per_second * self._pace(self.now)
+        count = int(exact) + (self._randomness.random() < exact % 1)
         for at in range(count):
-            self.rows.append(self._exchange(self.now + seconds * at / count))
+            self._ask(self.now + seconds * at / count)
         self.now += seconds
-        del self.rows[:-1000]
+        del self.rows[: -self._keep]
 
     def look(self) -> None:
         """What ``watch.look`` does, without a store."""
-        self.memory = self.memory.after(self.task, self.history, self._known, self.rows, full=False, now=self.now)
-        self.course = decide(
-            "t", self.task, self.history, self.memory.comparisons, self.memory.steps, self.memory.agreement, self.now
+        arrived = [known for known in self._new if known[0] <= self.now]
+        self._new = [known for known in self._new if known[0] > self.now]
+        pairs = self._answered_anew(arrived) if self._pairs else []
+        look = looking(self.rows, self.now, labels=[label for _, label, _ in arrived], pairs=pairs)
+        self.state = self.state.after(self.task, self.history, self._lookup, look)
+        self.assessment = decide(
+            "t", self.task, self.history, self.state.comparisons, self.state.steps, self.state.agreement, self.now
         )
-        if self.course.decision is not None:
-            self.history.append(self.course.decision)
+        if self.assessment.decision is not None:
+            self.history.append(self.assessment.decision)
 
     def kill(self) -> None:
         """The process forgets nothing that was noted."""
-        self.memory = msgspec.json.decode(msgspec.json.encode(self.memory), type=RolloutState)
+        self.state = msgspec.json.decode(msgspec.json.encode(self.state), type=RolloutState)
 
-    def _exchange(self, created: float) -> Observed:
-        arm, rules = self._arm()
-        chance, luck = self._chance(arm, rules, created), self._randomness.random()
-        bad = luck < chance
+    def _ask(self, created: float) -> None:
+        name, place, fate = self._conversation()
+        arm, rules = self._arm(place)
+        luck = fate if self._randomness.random() < self._apart**0.5 else self._randomness.random()
+        bad = luck < self._chance(arm, rules, created)
         plain: Arm = "strong" if arm == "strong" else "weak"
         self.harmed += bad and luck >= self._chance(plain, None, created)
-        agrees = self._agrees is not None and arm == "weak" and self._randomness.random() < 0.5
-        known = None if not (bad or self._labelled) else bad
-        source: Source = "client" if self._labelled else "outcome"
-        if agrees:
-            known, source = self._randomness.random() >= (self._agrees or 0.0), "shadow"
-        return observed(
-            self._randomness.getrandbits(63), created, arm, rules, bad=known, source=source,
+        source: Source = "outcome" if self._known == "signs" else self._known
+        looked_at = self._randomness.random() < (self._share if source != "client" or bad else 0.0)
+        knows = (bad or None) if source == "outcome" else bad if looked_at else None
+        if self._agrees is not None and arm == "weak" and self._randomness.random() < 0.5:
+            knows, source = self._randomness.random() >= self._agrees, "shadow"
+        self._numbers += 1
+        row = observed(
+            self._numbers, created, arm, rules, bad=knows, source=source, audit_rate=1.0, cluster=name,
             latency_ms=self._randomness.lognormvariate(6, 0.5), model="large" if arm == "strong" else "small",
             tokens=max(round(self._tokens(arm, rules) * self._randomness.lognormvariate(0, 0.5)), 1),
         )  # fmt: skip
+        self.rows.append(row)
+        if row.source not in (None, "outcome"):
+            delay = self._randomness.expovariate(1 / self._delay_s) if self._delay_s else 0.0
+            self._new.append((created + delay, judged(row), luck))
 
-    def _arm(self) -> tuple[Arm, int | None]:
-        now, draw = active_decisions(self.history), self._randomness.random
+    def _conversation(self) -> tuple[str, float, float]:
+        draw = self._randomness.random
+        if self._conversations and draw() < 1 - 1 / self._turns:
+            return self._conversations[int(draw() * len(self._conversations))]
+        self._conversations = [*self._conversations, (f"c{self._numbers}", draw(), draw())][-5:]
+        return self._conversations[-1]
+
+    def _answered_anew(self, arrived: Sequence[tuple[float, Judged, float]]) -> list[AnswerPair]:
+        """What the versions under comparison answer to the labelled requests."""
+        contest = contest_of(self.history, self._lookup)
+        if contest is None:
+            return []
+        pairs, number = list[AnswerPair](), self.state.paired
+        for at, label, luck in arrived:
+            arms = ("canary", "weak") if contest.trial else ("weak", "holdback")
+            at_random = label.feedback.source != "client"
+            if label.exchange.arm not in (("weak", "canary", "holdback") if at_random else arms):
+                continue
+            other = luck if self._randomness.random() < self._alike else self._randomness.random()
+            mine = luck < self._chance(arms[0], contest.version, at)  # type: ignore[arg-type]
+            theirs = other < self._chance(arms[1], contest.against, at)  # type: ignore[arg-type]
+            number += 1
+            pairs.append(
+                pair(
+                    number, int(mine) - int(theirs), version=contest.version, against=contest.against, at=self.now,
+                    on_challenger=label.exchange.arm == arms[0], at_random=at_random, unit=label.exchange.cluster,
+                )
+            )  # fmt: skip
+        return pairs
+
+    def _arm(self, place: float) -> tuple[Arm, int | None]:
+        """The arm of a conversation by its place, as the gateway's hashes deal them out."""
+        now = active_decisions(self.history)
+        draws = random.Random(place)
         live = now.live.version if now.live is not None else None
-        if draw() >= weak_share(self.task, now):
+        if draws.random() >= weak_share(self.task, now):
             return "strong", None
-        if live is not None and draw() < self.task.rollout.holdback:
+        if draws.random() < holdback_share(self.task, now):
             return "holdback", None
-        if now.canary is not None and draw() < now.canary.share:
+        if now.canary is not None and draws.random() < now.canary.share:
             return "canary", now.canary.version
         return "weak", live

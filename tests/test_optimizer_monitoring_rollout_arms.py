@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from gateway.domain import Source
-from optimizer.monitoring.rollout.arms import Pairing, live_before, pairings, share_began, trial_began
+from gateway.store.history import active_decisions
+from optimizer.monitoring.rollout.arms import (
+    Pairing,
+    challenger_share,
+    holdback_share,
+    live_before,
+    pairings,
+    share_began,
+    trial_began,
+)
 from tests.rollouts import START, entry, observed, section
 
 TRIAL = Pairing(subject="trial", version=2, began=START, challenger="canary", incumbent="weak")
@@ -79,31 +88,52 @@ def test_the_past_is_the_same_model_with_what_was_live_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "source", "status", "of_trial", "of_past", "of_strong"),
+    ("bad", "source", "status", "of_trial", "of_past"),
     [
-        (None, "outcome", "ok", False, False, False),
-        (True, "outcome", "ok", True, True, True),
-        (True, "client", "ok", True, None, True),
-        (False, "client", "ok", False, None, False),
-        (True, "shadow", "ok", True, None, None),
-        (None, "outcome", "error", True, None, True),
-        (True, "client", "abandoned", None, None, None),
+        (None, "outcome", "ok", False, False),
+        (True, "outcome", "ok", True, True),
+        (True, "client", "ok", False, False),
+        (True, "shadow", "ok", False, False),
+        (None, "outcome", "error", True, None),
+        (True, "outcome", "abandoned", None, None),
     ],
 )
 def test_what_is_bad(
-    bad: bool | None, source: Source, status: str,
-    of_trial: bool | None, of_past: bool | None, of_strong: bool | None,
-) -> None:  # fmt: skip
-    """Errors, signs of failure and labels; silence is good; what only one side can have is not compared."""
-    one = observed(1, START, bad=bad, source=source, status=status)
-    assert (TRIAL.bad(one), PAST.bad(one), STRONG.bad(one)) == (of_trial, of_past, of_strong)
+    bad: bool | None, source: Source, status: str, of_trial: bool | None, of_past: bool | None
+) -> None:
+    """Errors and signs of failure, which are looked for in every reply; a label is given by choice and counts apart."""
+    exchange = observed(1, START, bad=bad, source=source, status=status)
+    assert (TRIAL.bad(exchange), PAST.bad(exchange)) == (of_trial, of_past)
 
 
-def test_labels_are_what_clients_and_the_other_model_say() -> None:
-    """No signal, no silence, no client that hung up; and nobody compares the strong model with itself."""
-    assert TRIAL.wrong(observed(1, START, bad=True, source="client")) is True
+def test_labels_are_what_was_asked_for_whatever_the_outcome_was() -> None:
+    """A person who labels the sample, the strong model on its share; no client's choice, no client that hung up."""
+    assert TRIAL.wrong(observed(1, START, bad=True, source="label")) is True
     assert TRIAL.wrong(observed(1, START, bad=False, source="shadow")) is False
+    assert TRIAL.wrong(observed(1, START, bad=True, source="client")) is None
     assert STRONG.wrong(observed(1, START, bad=True, source="shadow")) is None
+    assert STRONG.wrong(observed(1, START, bad=True, source="label")) is True
     assert TRIAL.wrong(observed(1, START, bad=True, source="outcome")) is None
     assert TRIAL.wrong(observed(1, START)) is None
-    assert TRIAL.wrong(observed(1, START, bad=True, source="client", status="abandoned")) is None
+    assert TRIAL.wrong(observed(1, START, bad=True, source="label", status="abandoned")) is None
+
+
+def test_the_shares_of_both_arms_are_known() -> None:
+    """By the history and the configuration: of the trial, of the hold-back, of the weak model."""
+    history = [entry("live", 1), entry("canary", 2, share=0.25)]
+    by_subject = {pairing.subject: pairing for pairing in pairings(history, section("canary"))}
+    now, half = active_decisions(history), section("canary", holdback=0.5, steps=(0.5, 1.0))
+    assert challenger_share(by_subject["trial"], half, now) == 0.25
+    assert challenger_share(by_subject["holdback"], half, now) == pytest.approx(0.375 / 0.875)
+    assert challenger_share(by_subject["strong"], half, now) == pytest.approx(0.1875 / 0.6875)
+    assert challenger_share(by_subject["past"], half, now) == 0.0
+    assert challenger_share(by_subject["holdback"], section(holdback=0.0), now) == 0.0
+
+
+def test_the_hold_back_of_a_new_version_is_decided_and_ends() -> None:
+    """Until then and afterwards it is as configured; without live rules nothing is held back."""
+    history = [entry("live", 1), entry("holdback", None, share=0.1)]
+    assert holdback_share(section(), active_decisions(history)) == 0.1
+    assert holdback_share(section(), active_decisions([*history, entry("holdback", None, share=0.0)])) == 0.02
+    assert holdback_share(section(), active_decisions([*history, entry("live", 2)])) == 0.02
+    assert holdback_share(section(), active_decisions([*history, entry("live", None)])) == 0.0

@@ -5,6 +5,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,31 +14,40 @@ from gateway.domain import Activation, Arm, RuleSet
 from gateway.settings import Rollout
 from gateway.store.history import active_decisions
 from optimizer.monitoring.rollout.arms import Pairing
-from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison
-from optimizer.monitoring.rollout.decide import BY, Step, decide
+from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, PairCounts
+from optimizer.monitoring.rollout.decide import BY, PAUSE_S, Step, decide
+from optimizer.monitoring.rollout.evidence import Stream, UnitOutcome
 from optimizer.monitoring.rollout.labels import ModelAgreement
-from tests.rollouts import START, Chance, Town, entry, section
+from optimizer.monitoring.rollout.power import DAY_S
+from tests.rollouts import START, Chance, Known, Town, entry, section
 
 TRIAL = [entry("canary", 1, share=0.05)]
 SERVES = st.sampled_from(["weak", "strong", "shadow", "canary"])
 NONE = ModelAgreement()
 BAD = "icI" * 5 + "iC" * 60
-"""Outcomes of a challenger that fails where the incumbent does not."""
+"""Outcomes of a challenger that fails where the incumbent does not: c, i, in capitals where it was bad."""
+
+
+def stream(outcomes: str) -> Stream:
+    """Each of a conversation of its own, half of them the challenger's."""
+    numbered = enumerate(outcomes)
+    units = [UnitOutcome(f"u{at}", float(letter.isupper()), START, letter in "cC") for at, letter in numbered]
+    return Stream().after(units, START)
 
 
 def of_trial(outcomes: str = "", version: int = 1) -> Comparison:
     pairing = Pairing(subject="trial", version=version, began=START, challenger="canary", incumbent="weak")
-    return Comparison(pairing=pairing, began=START, outcomes=outcomes, challenger=ArmCounts(seen=60, bad=60))
+    return Comparison(pairing=pairing, began=START, bad=stream(outcomes), challenger=ArmCounts(seen=60, bad=60))
 
 
 def of_live(outcomes: str, version: int = 2) -> Comparison:
     pairing = Pairing(subject="holdback", version=version, began=START, challenger="weak", incumbent="holdback")
-    return Comparison(pairing=pairing, began=START, outcomes=outcomes)
+    return Comparison(pairing=pairing, began=START, bad=stream(outcomes))
 
 
 def of_strong(outcomes: str) -> Comparison:
     pairing = Pairing(subject="strong", version=None, began=START, challenger="weak", incumbent="strong")
-    return Comparison(pairing=pairing, began=START, outcomes=outcomes)
+    return Comparison(pairing=pairing, began=START, bad=stream(outcomes))
 
 
 def waited(exchanges: int = 10**6, watched_s: float = 1e9) -> Step:
@@ -109,7 +119,7 @@ def test_without_rollback_harm_is_said_and_nothing_grows() -> None:
 
 def test_something_that_leans_towards_harm_holds_the_share() -> None:
     """Long before it is proven."""
-    leaning = "iiiic" * 12 + "iiiiC" * 3
+    leaning = "iiiic" * 12 + "iC" * 6
     assert decided(TRIAL, of_trial("iiiic" * 15), step=waited()) is not None
     assert decided(TRIAL, of_trial(leaning), step=waited()) is None
 
@@ -123,6 +133,42 @@ def test_a_harmful_live_version_gives_way_to_what_was_live_before() -> None:
     assert again is not None and again.version is None
     assert decided([*history, found], of_live(BAD, version=2)) is None
     assert decided([*history, found, again], of_live(BAD, version=1)) is None
+
+
+def paired(count: int, *, signs: str = "") -> Comparison:
+    """A trial with so many pairs of answers, in which nothing leans anywhere."""
+    pairs = Stream().after(
+        [UnitOutcome(f"u{at}", float((at % 20 == 0) - (at % 20 == 10)), START) for at in range(count)], START
+    )  # fmt: skip
+    return msgspec.structs.replace(of_trial(signs), pairs=pairs, paired=PairCounts(n=count))
+
+
+def test_a_trial_goes_live_only_when_the_harm_that_must_not_go_unnoticed_is_ruled_out() -> None:
+    """Earlier steps are for what is plain to see. The reason says what would have been seen by now."""
+    last = [entry("canary", 1, share=0.25)]
+    assert decided(last, paired(40), step=waited(), harm=0.05) is None
+    found = decided(last, paired(900), step=waited(), harm=0.05)
+    assert found is not None and found.kind == "live" and "would have been seen by now, in 900 pairs" in found.why
+    assert decided(TRIAL, paired(0), step=waited(), harm=0.05) is not None, "the first step grows"
+    open_ = decide("t", section(harm=0.05), last, [paired(40)], {"trial": waited()}, NONE, START + 1)
+    assert "waits for evidence, or" in open_.waiting[0] and open_.power is not None
+
+
+def test_a_trial_does_not_last_for_ever() -> None:
+    """After a fortnight it goes live, and the reason says what could not be ruled out."""
+    last = [entry("canary", 1, share=0.25)]
+    weeks = msgspec.structs.replace(waited(), lasted_s=14.1 * DAY_S)
+    found = decided(last, paired(40), step=weeks, harm=0.05)
+    assert found is not None and found.kind == "live" and "in 40 pairs of answers" in found.why
+
+
+def test_signs_of_failure_alone_take_a_day_to_be_enough() -> None:
+    """Labels may come late; who gets none goes by the signs."""
+    last, signs = [entry("canary", 1, share=0.25)], of_trial("icic" * 400)
+    signs = msgspec.structs.replace(signs, challenger=ArmCounts(seen=800), incumbent=ArmCounts(seen=800))
+    assert decided(last, signs, step=waited(), harm=0.05) is None
+    found = decided(last, signs, step=msgspec.structs.replace(waited(), lasted_s=1.1 * DAY_S), harm=0.05)
+    assert found is not None and found.kind == "live" and "by signs of failure alone" in found.why
 
 
 def test_a_version_that_was_taken_off_does_not_come_back_by_itself() -> None:
@@ -164,6 +210,7 @@ def test_a_clock_that_jumps_brings_no_step_nearer_than_its_looks(times: list[flo
     for at, now in enumerate(times, 1):
         after = step.after(0, rollout, START + now)
         assert step.watched_s <= after.watched_s <= at * 150
+        assert after.lasted_s <= step.lasted_s + PAUSE_S
         assert now >= step.looked - START or after.watched_s == step.watched_s
         step = after
 
@@ -215,12 +262,12 @@ def test_a_trial_that_breaks_a_fifth_of_the_answers_harms_a_dozen_requests() -> 
     assert statistics.median(harmed) <= 15 and quantile(harmed, 0.95) <= 30
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_a_hand_that_activates_what_breaks_a_fifth_of_the_answers_is_corrected(labelled: bool) -> None:
-    """40 activations at 100%, found by signs of failure or by labels: at most 30 harmed in half of them, 50 in 95%."""
+@pytest.mark.parametrize("known", ["signs", "shadow"])
+def test_a_hand_that_activates_what_breaks_a_fifth_of_the_answers_is_corrected(known: Known) -> None:
+    """40 activations at 100%, found by signs of failure or by pairs: at most 30 harmed in half of them, 50 in 95%."""
     harmed = []
     for seed in range(40):
-        town = Town(section(), [], worse(0.05, 0.2), seed=seed, labelled=labelled)
+        town = Town(section(), [], worse(0.05, 0.2), seed=seed, known=known, pairs=known == "shadow")
         town.traffic(400)
         town.history.append(entry("live", 1, town.now, by="person"))
         assert town.until(lambda t=town: active_decisions(t.history).live.version is None, at_most_s=1800)  # type: ignore[misc,union-attr]
@@ -233,7 +280,7 @@ def test_rules_that_cost_ten_times_the_tokens_are_taken_off() -> None:
     arms: dict[Arm, float] = {"canary": 200.0}
     town = Town(
         section(), TRIAL, worse(0.02, 0.0), seed=1, tokens=lambda arm, rules: arms.get(arm, 20.0),
-        known=lambda version: RuleSet(task="t", version=1) if version == 1 else None,
+        lookup=lambda version: RuleSet(task="t", version=1) if version == 1 else None,
     )  # fmt: skip
     assert town.until(lambda: active_decisions(town.history).canary is None, at_most_s=3600)
     assert "times the tokens" in town.history[-1].why

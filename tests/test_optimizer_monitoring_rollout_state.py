@@ -2,14 +2,14 @@
 
 from gateway.store.memory import MemoryStore
 from optimizer.monitoring.rollout.state import STATE, RolloutState
-from tests.rollouts import START, entry, observed, section
+from tests.rollouts import START, entry, looking, observed, pair, section
 
 TRIAL = [entry("canary", 1, START, share=0.05)]
 ROWS = [observed(at, START + at, *(("canary", 1) if at % 2 else ("weak", None))) for at in range(20)]
 
 
-def after(memory: RolloutState, history: list, now: float = START + 100, rows: list = ROWS) -> RolloutState:  # type: ignore[type-arg]
-    return memory.after(section(), history, lambda version: None, rows, full=False, now=now)
+def after(before: RolloutState, history: list, now: float = START + 100, rows: list = ROWS) -> RolloutState:  # type: ignore[type-arg]
+    return before.after(section(), history, lambda version: None, looking(rows, now))
 
 
 def test_a_step_counts_the_exchanges_that_had_the_rules_since_it_began() -> None:
@@ -26,8 +26,8 @@ def test_a_step_counts_the_exchanges_that_had_the_rules_since_it_began() -> None
 def test_exchanges_that_got_no_rules_bring_no_step_nearer() -> None:
     """A trial while injection is off, or without room for the rules, tries nothing."""
     bare = [observed(at, START + at, "canary", None) for at in range(20)]
-    memory = after(RolloutState(), TRIAL, rows=bare)
-    assert (memory.steps["trial"].exchanges, memory.comparisons[0].challenger.seen) == (0, 20)
+    state = after(RolloutState(), TRIAL, rows=bare)
+    assert (state.steps["trial"].exchanges, state.comparisons[0].challenger.seen) == (0, 20)
 
 
 def test_the_same_version_on_trial_again_is_another_trial() -> None:
@@ -41,6 +41,14 @@ def test_what_is_over_is_forgotten() -> None:
     """With the trial its comparison, its step and its evidence go."""
     over = after(after(RolloutState(), TRIAL), [*TRIAL, entry("canary", 1, START + 50, share=0.0)])
     assert (over.comparisons, dict(over.steps)) == ((), {})
+
+
+def test_pairs_are_taken_once() -> None:
+    """The last number is remembered, whatever became of the comparison."""
+    look = looking(ROWS, pairs=[pair(3, 1, version=1, against=None), pair(4, 0, version=9)])
+    state = RolloutState().after(section(), TRIAL, lambda version: None, look)
+    assert (state.paired, state.comparisons[0].paired.n) == (4, 1)
+    assert state.after(section(), TRIAL, lambda version: None, looking(ROWS)).paired == 4
 
 
 def test_a_note_that_cannot_be_read_is_a_beginning() -> None:

@@ -1,72 +1,92 @@
 """Where a roll-out stands, in numbers and in words."""
 
+import msgspec
+
 from gateway.store.history import active_decisions
-from optimizer.monitoring.rollout.comparison import ArmCounts
+from optimizer.monitoring.rollout.arms import Pairing
+from optimizer.monitoring.rollout.comparison import Comparison, CostLimits, begun
 from optimizer.monitoring.rollout.decide import Assessment, Harm, decide
 from optimizer.monitoring.rollout.labels import ModelAgreement
+from optimizer.monitoring.rollout.promises import Promise, ledger_entry
 from optimizer.monitoring.rollout.state import RolloutState
 from optimizer.monitoring.rollout.status import benefit_of, rollout_status
-from tests.rollouts import START, entry, observed, section
+from tests.rollouts import START, entry, judged, looking, observed, of_subject, pair, section
+
+HELD = Pairing(subject="holdback", version=2, began=START, challenger="weak", incumbent="holdback")
 
 
-def test_the_benefit_of_rules_is_measured_by_labels_if_there_are_any_on_both_sides() -> None:
-    """With an interval; by signs of failure else; not at all on a handful."""
-    labelled = benefit_of(
-        ArmCounts(seen=1000, bad=50, labelled=500, wrong=50), ArmCounts(seen=100, bad=20, labelled=50, wrong=20)
-    )
-    assert labelled is not None and labelled.of == "labelled replies"
-    assert abs(labelled.change - 0.3) < 1e-9 and 0.1 < labelled.interval[0] < 0.3 < labelled.interval[1] < 0.5
-    plain = benefit_of(ArmCounts(seen=1000, bad=50), ArmCounts(seen=100, bad=20, labelled=2))
-    assert plain is not None and plain.of == "replies" and abs(plain.change - 0.15) < 1e-9
-    assert benefit_of(ArmCounts(seen=1000), ArmCounts(seen=9)) is None
-    nothing = benefit_of(ArmCounts(seen=10), ArmCounts(seen=10))
-    assert nothing is not None and nothing.change == 0 and nothing.interval[0] < 0 < nothing.interval[1]
+def compared(**look: object) -> Comparison:
+    return begun(HELD, CostLimits(), [], "small").after(looking(**look), 0.9)  # type: ignore[arg-type]
+
+
+def test_the_benefit_of_rules_is_measured_by_pairs_then_by_labels_then_by_signs() -> None:
+    """With an interval and the number of conversations; not at all on a handful."""
+    rows = [
+        observed(at, START + at / 10, *(("holdback", None) if at % 10 == 0 else ("weak", 2)), bad=at % 20 == 0 or None)
+        for at in range(400)
+    ]
+    labels = [
+        judged(observed(at, START, row.arm, row.rules, bad=at % 20 == 0, source="label")) for at, row in enumerate(rows)
+    ]
+    pairs = [pair(at, -1 if at % 4 == 0 else 0, against=1) for at in range(100)]
+    by_pairs = benefit_of(compared(rows=rows, labels=labels, pairs=pairs))
+    assert by_pairs is not None and (by_pairs.of, by_pairs.against, by_pairs.units) == ("pairs of answers", 1, 100)
+    assert by_pairs.change == 0.25 and 0.1 < by_pairs.interval[0] < 0.25 < by_pairs.interval[1] < 0.4
+    by_labels = benefit_of(compared(rows=rows, labels=labels))
+    assert by_labels is not None and by_labels.of == "labelled conversations" and by_labels.against is None
+    assert by_labels.interval[0] < 0.5 < by_labels.interval[1]
+    by_signs = benefit_of(compared(rows=rows))
+    assert by_signs is not None and "by signs" in by_signs.of and by_signs.change > 0
+    assert benefit_of(compared(rows=rows[:9])) is None
 
 
 def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_wrong() -> None:
     """In this order; nothing that is not known."""
-    history = [entry("live", 1), entry("canary", 2, share=0.05)]
+    history = [entry("live", 1), entry("canary", 2, share=0.05), entry("holdback", None, share=0.1)]
     arms = [("canary", 2), ("weak", 1), ("weak", 1), ("holdback", None)]
-    rows = [observed(at, START + at / 10, *arms[at % 4], bad=at % 4 == 3) for at in range(60)]  # type: ignore[arg-type]
-    task = section()
-    memory = RolloutState().after(task, history, lambda version: None, rows, full=False, now=START + 100)
-    course = decide("t", task, history, memory.comparisons, memory.steps, memory.agreement, START + 100)
+    rows = [observed(at, START + at / 10, *arms[at % 4], bad=at % 4 == 3 or None) for at in range(60)]  # type: ignore[arg-type]
+    task, agreement = section(), ModelAgreement(agreed=9, differed=1)
+    state = RolloutState().after(task, history, lambda version: None, looking(rows, START + 100))
+    assessment = decide("t", task, history, state.comparisons, state.steps, state.agreement, START + 100)
+    promise = Promise(version=1, made_at=START, against=None, change=0.1, interval=(0.0, 0.2), items=50)
     made = rollout_status(
-        task, active_decisions(history), memory.comparisons, ModelAgreement(agreed=9, differed=1), None, course,
-        history[-1], ["the clock went back"], START + 100,
+        task, active_decisions(history), msgspec.structs.replace(state, agreement=agreement), assessment,
+        [ledger_entry(promise, None)], history[-1], ["the clock went back"], START + 100,
     )  # fmt: skip
     text = "\n".join(made.lines)
-    assert "version 1 is live, version 2 is on trial with 5%" in text
+    assert (
+        "version 1 is live, version 2 is on trial with 5%" in text and "10% of the conversations get no rules" in text
+    )
     assert "version 2, on trial, against those without the trial: bad 0 of 15 against 0 of 30" in text
     assert "agreement with the strong model: 9 of 10" in text
-    assert "what rules change: +100.0 points of good replies" in text
+    assert "points of right replies" in text and "by signs of failure" in text
+    assert "version 1 promised +10.0 points" in text
     assert "waits for 5 more exchanges" in text and made.lines[-1] == "the clock went back"
     assert (made.live, made.canary, made.weak_share) == (1, 2, 1.0)
+    assert msgspec.json.decode(msgspec.json.encode(made), type=type(made)) == made
 
 
-def test_harm_is_among_what_is_wrong() -> None:
+def test_harm_is_among_what_is_wrong_and_so_is_evidence_that_was_refused() -> None:
     """Also where nobody may roll back."""
-    course = Assessment(harm=(Harm(subject="trial", version=1, why="bad replies"),))
-    made = rollout_status(section(), active_decisions([]), [], ModelAgreement(), None, course, None, [], START)
+    harm = Assessment(harm=(Harm(subject="trial", version=1, why="bad replies"),))
+    made = rollout_status(section(), active_decisions([]), RolloutState(), harm, [], None, [], START)
     assert made.wrong == ("harm: bad replies",) and made.agreement is None
+    history = [entry("canary", 2, share=0.25)]
+    look = looking(pairs=[pair(at, None, at_random=False, against=None) for at in range(40)])
+    state = RolloutState().after(section(), history, lambda version: None, look)
+    assessment = decide("t", section(), history, state.comparisons, state.steps, state.agreement, START)
+    made = rollout_status(section(), active_decisions(history), state, assessment, [], history[-1], [], START)
+    assert any("refused: complaints" in line and "one arm only" in line for line in made.wrong)
 
 
-def test_it_is_said_when_the_past_has_no_labels_left() -> None:
-    """Then wrong replies can hide."""
-    history = [entry("live", 1), entry("live", 2, START)]
-    past = [observed(at, START - 50 + at, "weak", 1, bad=False, source="client") for at in range(2)]
-    rows = [*past, *(observed(2 + at, START + at, "weak", 2, bad=False, source="client") for at in range(8))]
-    memory = RolloutState().after(section(), history, lambda version: None, rows, full=False, now=START + 100)
-    course = decide("t", section(), history, memory.comparisons, memory.steps, memory.agreement, START + 100)
-    made = rollout_status(
-        section(),
-        active_decisions(history),
-        memory.comparisons,
-        ModelAgreement(),
-        None,
-        course,
-        history[-1],
-        [],
-        START + 100,
-    )
-    assert any("are used up" in line for line in made.lines)
+def test_labels_that_clients_chose_to_give_are_said_to_show_no_gain() -> None:
+    """As long as nobody was asked for others."""
+    history = [entry("canary", 2, share=0.25)]
+    complaint = judged(observed(1, START, "canary", 2, bad=True, source="client", audit_rate=1.0))
+    rows = [observed(1, START, "canary", 2)]
+    state = RolloutState().after(section(), history, lambda version: None, looking(rows, labels=[complaint]))
+    assessment = decide("t", section(), history, state.comparisons, state.steps, state.agreement, START)
+    made = rollout_status(section(), active_decisions(history), state, assessment, [], history[-1], [], START)
+    assert of_subject(state.comparisons, "trial").challenger.complaints == 1
+    assert any("labels came for wrong replies only" in line for line in made.lines)
+    assert "complaints 1 against 0" in "\n".join(made.lines)

@@ -5,16 +5,19 @@ import logging
 import msgspec
 import pytest
 
-from gateway.domain import Activation, Arm, Evidence, Exchange, Feedback, Measured, RuleSet
+from gateway.domain import Activation, Arm, Evidence, Exchange, Feedback, Measured, RuleSet, Source
 from gateway.rules.decisions import switch_injection
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.history import active_decisions
 from gateway.store.memory import MemoryStore
+from optimizer.monitoring.rollout.answer_pairs import PAIRS, PairBook
+from optimizer.monitoring.rollout.evidence import QUIET_S
+from optimizer.monitoring.rollout.promises import PROMISES
 from optimizer.monitoring.rollout.status import RolloutStatus
 from optimizer.monitoring.rollout.watch import look, review
 from tests.fakes import CONFIG, services, settings
-from tests.rollouts import START
+from tests.rollouts import START, pair
 
 TASK = "arithmetic"
 
@@ -53,16 +56,18 @@ def stored(store: Store, *history: Activation) -> None:
 
 def asked(
     store: Store, number: int, created: float, arm: Arm, rules: int | None, *, wrong: bool | None = None,
+    source: Source = "outcome",
 ) -> None:  # fmt: skip
-    """One exchange, and what its client said of it."""
+    """One exchange, and what is known of it: a sign of failure, or a label."""
     store.record([
         Exchange(
             id=f"x{number}", created=created, task=TASK, client_model="m", model="small", arm=arm, rules=rules,
             stream=False, status="ok", http_status=200, reply="1", latency_ms=100.0,
         )
     ])  # fmt: skip
-    if wrong is not None:
-        store.add_feedback(Feedback(exchange_id=f"x{number}", created=created, correct=not wrong))
+    if wrong or (wrong is not None and source != "outcome"):
+        given = Feedback(exchange_id=f"x{number}", created=created, correct=not wrong, source=source, comment="empty")
+        store.add_feedback(given)
 
 
 def broken_trial(store: Store) -> None:
@@ -164,15 +169,16 @@ def test_drift_is_noted_once_for_the_learner() -> None:
     store = MemoryStore()
     stored(store, decided("live", 2))
     for at in range(60):
-        asked(store, at, START + at, "weak", 2, wrong=at % 2 == 0)
-    look(store, configured(), TASK, START + 100)
+        asked(store, at, START + at, "weak", 2, wrong=at % 2 == 0, source="label")
+    look(store, configured(), TASK, START + 90)
+    look(store, configured(), TASK, START + 90 + QUIET_S)
     noted = store.note(f"drift/{TASK}")
     assert noted is not None
     drifted = msgspec.json.decode(noted)
-    assert (drifted["time"], drifted["version"]) == (START + 100, 2)
+    assert (drifted["time"], drifted["version"]) == (START + 90 + QUIET_S, 2)
     store.put_note(f"drift/{TASK}", b"seen")
-    look(store, configured(), TASK, START + 105)
-    assert store.note(f"drift/{TASK}") == b"seen" and describe(store).drift_noticed == START + 100
+    look(store, configured(), TASK, START + 95 + QUIET_S)
+    assert store.note(f"drift/{TASK}") == b"seen" and describe(store).drift_noticed == START + 90 + QUIET_S
 
 
 def test_agreement_is_measured_where_the_weak_model_only_shadows() -> None:
@@ -192,3 +198,76 @@ def test_a_clock_that_went_back_is_said() -> None:
     broken_trial(store)
     look(store, configured(), TASK, START - 500)
     assert any("the clock went back" in one for one in describe(store).wrong)
+
+
+def test_a_version_that_goes_live_is_measured_on_more_conversations_for_a_fortnight() -> None:
+    """The hold-back is a decision in the history; its end is another; a pause of the watch measures nothing."""
+    store, settings_ = MemoryStore(), configured('policy = "canary"')
+    stored(store, decided("live", 2, by="watch"))
+    look(store, settings_, TASK, START + 10)
+    for day in range(1, 30):
+        for hour in range(24):
+            look(store, settings_, TASK, START + 10 + 86400 * day + 3600 * hour)
+    entries = [entry for entry in store.history(TASK) if entry.kind == "holdback"]
+    assert [(entry.share, entry.by) for entry in entries] == [(0.1, "watch"), (0.0, "watch")]
+    assert 13.9 < (entries[1].created - START) / 86400 < 15.1
+    assert active_decisions(store.history(TASK)).holdback is None
+
+
+@pytest.mark.parametrize("rollout", ['policy = "manual"', 'policy = "canary", holdback = 0', "holdback_first = 0.01"])
+def test_who_wants_no_hold_back_or_decides_alone_gets_none(rollout: str) -> None:
+    """And a share above the first one stays."""
+    store = MemoryStore()
+    stored(store, decided("live", 2, by="person" if "manual" in rollout else "watch"))
+    look(store, configured(rollout), TASK, START + 10)
+    assert len(store.history(TASK)) == 1
+
+
+def test_what_a_version_promised_is_measured_by_pairs_of_answers() -> None:
+    """The ledger has a line for every version with evidence, from its trial on."""
+    store = MemoryStore()
+    stored(store, decided("canary", 2, share=0.25))
+    look(store, configured(), TASK, START + 10)
+    ledger = PROMISES.read(store, TASK)
+    assert ledger is not None and [(entry.promise.version, entry.measured) for entry in ledger] == [(2, None)]
+    book = PairBook()
+    for number in range(120):
+        book = book.with_pair(pair(number, -1 if number % 2 else 0, version=2, against=None))
+    PAIRS.write(store, book, TASK)
+    look(store, configured(), TASK, START + 20)
+    ledger = PROMISES.read(store, TASK)
+    assert ledger is not None and ledger[0].measured is not None
+    assert (ledger[0].measured.change, ledger[0].measured.units, ledger[0].verdict) == (0.5, 120, "held")
+    assert "version 2 promised" in "\n".join(describe(store).lines)
+
+
+def test_a_label_counts_however_late_it_comes() -> None:
+    """A thousand younger exchanges, and days, do not hide it; the same word again is no news."""
+    store = MemoryStore()
+    stored(store, decided("live", 1, START - 9000), decided("canary", 2, START - 5000, share=0.25))
+    asked(store, 0, START, "canary", 2)
+    asked(store, 1, START, "weak", 1)
+    for at in range(2, 1100):
+        asked(store, at, START + 100 + at, "weak", 1)
+    look(store, configured(), TASK, START + 5000)
+    for number in (0, 1):
+        given = Feedback(exchange_id=f"x{number}", created=START + 5 * 86400, correct=False, source="label")
+        store.add_feedback(given)
+        look(store, configured(), TASK, START + 5 * 86400 + number)
+        store.add_feedback(given)
+        look(store, configured(), TASK, START + 5 * 86400 + 10 + number)
+    trial = next(found for found in describe(store).comparisons if found.subject == "trial")
+    assert (trial.challenger.labelled, trial.incumbent.labelled) == (1, 1)
+
+
+def test_a_task_that_was_gone_for_a_month_goes_on_where_it_was() -> None:
+    """It was taken out of the configuration in the middle of a trial: nothing was watched, so no time has passed."""
+    store = MemoryStore()
+    stored(store, decided("canary", 2, share=0.05))
+    for at in range(60):
+        asked(store, at, START + at, "canary" if at % 2 else "weak", 2 if at % 2 else None)
+    look(store, configured(), TASK, START + 100)
+    look(store, configured(), TASK, START + 30 * 86400)
+    trial = next(found for found in describe(store).comparisons if found.subject == "trial")
+    assert trial.challenger.seen == 30 and len(store.history(TASK)) == 1
+    assert "more minutes" in describe(store).waiting[0]

@@ -503,6 +503,56 @@ def test_a_verdict_is_what_is_observed_of_a_mere_correction(store: Store) -> Non
     assert {name: getattr(after, name) for name in facts} == facts
 
 
+def test_judgements_come_in_the_order_of_arrival_each_exchange_once_of_a_kind(store: Store) -> None:
+    """A second word of a client counts no more; a label does, whatever a client said before. Outcomes are no word."""
+    store.record([exchange("a"), exchange("b", cluster="c1"), exchange("other", task="other")])
+    store.add_feedback(feedback("b", source="outcome", comment="refusal"))
+    store.add_feedback(feedback("b"))
+    store.add_feedback(feedback("a", correct=True))
+    store.add_feedback(feedback("b", correct=True))
+    store.add_feedback(feedback("other"))
+    store.add_feedback(feedback("b", correct=True, source="label"))
+    first, position = store.judged("sums", None, limit=2)
+    rest, end = store.judged("sums", 0, limit=9)
+    assert [entry.feedback.source for entry in rest] == ["client", "client", "label"]
+    assert [(entry.exchange.id, entry.exchange.correct) for entry in rest] == [("b", False), ("a", True), ("b", True)]
+    assert [(entry.exchange.cluster, entry.exchange.signals) for entry in rest] == [
+        ("c1", "refusal"), (None, ""), ("c1", "refusal"),
+    ]  # fmt: skip
+    assert first == rest[-1:] and position == end
+    assert store.judged("sums", end, limit=9) == ([], end)
+    assert store.judged("nobody", None, limit=9)[0] == []
+    store.add_feedback(feedback("other", source="label"))
+    assert store.judged("sums", end, limit=9) == ([], end + 1)
+    step, middle = store.judged("sums", 0, limit=1)
+    assert (step, store.judged("sums", middle, limit=9)[0]) == (rest[:1], rest[1:])
+
+
+def test_judgements_end_before_the_first_that_waits_for_the_grader(store: Store) -> None:
+    """So none is passed over; where the grader cannot say, it is."""
+    store.record([exchange("a"), exchange("b"), exchange("c")])
+    open_ = feedback("a", correct=None, expected=4)
+    store.add_feedback(open_)
+    store.add_feedback(feedback("b"))
+    assert store.judged("sums", 0, limit=9) == ([], 0)
+    store.put_verdict(open_, 1.0, at=3.0)
+    judged, end = store.judged("sums", 0, limit=9)
+    assert [(entry.exchange.id, entry.exchange.correct) for entry in judged] == [("a", True), ("b", False)]
+    unclear = feedback("c", correct=None, expected=5)
+    store.add_feedback(unclear)
+    store.put_verdict(unclear, None, at=3.0)
+    assert store.judged("sums", end, limit=9) == ([], end + 1)
+
+
+def test_signs_of_failure_are_seen_whatever_else_is_known(store: Store) -> None:
+    """A client that says "right" hides no refusal."""
+    store.record([exchange("a")])
+    store.add_feedback(feedback("a", source="outcome", comment="refusal,empty"))
+    store.add_feedback(feedback("a", correct=True))
+    (row,) = store.observed("sums", since=0, limit=9)
+    assert (row.correct, row.source, row.signals) == (True, "client", "refusal,empty")
+
+
 def test_a_label_counts_before_everything_else(store: Store) -> None:
     """It was asked for whatever the outcome was; what others said of the exchange is kept."""
     store.record([exchange("a", audit_rate=1.0)])

@@ -51,6 +51,7 @@ class CompiledSplit(Value, frozen=True):
     canary: Injection | None = None
     canary_share: float = 0.0
     weak_share: float | None = None
+    holdback: float | None = None
     audit_rate: float | None = None
 
 
@@ -104,7 +105,8 @@ def choose_arm(envelope: Conversation, task: str, section: Task, split: Compiled
     """
     if section.serve in ("strong", "shadow"):
         return "strong", None
-    holdback = section.rollout.holdback if split.live is not None else 0.0
+    configured = section.rollout.holdback if split.holdback is None else split.holdback
+    holdback = configured if split.live is not None else 0.0
     if section.serve == "weak" and split.canary is None and holdback == 0.0:
         return "weak", split.live
     key = conversation_key(envelope)

@@ -47,6 +47,7 @@ class LiveRules:
                     canary=compiled(split.canary),
                     canary_share=split.canary_share,
                     weak_share=split.weak_share,
+                    holdback=split.holdback,
                     audit_rate=split.audit_rate,
                 )
                 for task, split in splits.items()

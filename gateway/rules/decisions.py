@@ -83,6 +83,10 @@ def describe(decision: Activation) -> str:
             return f"the weak model gets {decision.share:.0%} of the conversations"
         case "redaction":
             return f"{version_name(decision.version)} lost the examples of deleted exchanges"
+        case "holdback" if decision.share == 0:
+            return "the hold-back is as configured again"
+        case "holdback":
+            return f"{decision.share:.0%} of the conversations get no rules, to measure the effect of rules"
         case "audit":
             return f"{decision.share:.0%} of the exchanges are drawn into the audit sample"
     return f"injection is {'on' if decision.share else 'off'}"

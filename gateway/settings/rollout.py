@@ -29,10 +29,36 @@ class Rollout(Section, frozen=True):
     ] = (0.05, 0.25, 1.0)
     step_exchanges: Annotated[Count, doc("Exchanges on trial before a step may end.")] = 20
     step_minutes: Annotated[Positive, doc("Shortest duration of a step, in minutes.")] = 10.0
+    harm: Annotated[
+        Annotated[float, Meta(gt=0, le=1)],
+        doc(
+            "The harm that must not go unnoticed: a loss of right replies, as a share. The last step of a trial lasts"
+            " until such a loss is ruled out; 1: nothing need be ruled out."
+        ),
+    ] = 0.05
+    trial_days: Annotated[
+        Positive,
+        doc(
+            "Longest duration of the last step, in days. Then the rule set goes live if nothing speaks against it, and"
+            " the decision says which harm could be ruled out."
+        ),
+    ] = 14.0
+    pairs: Annotated[
+        bool,
+        doc(
+            "Let both versions of a comparison answer labelled requests again, in the background and within"
+            " `shadow.calls_per_day`: harm is seen several times sooner than by comparing conversations."
+        ),
+    ] = True
     holdback: Annotated[
         Share,
         doc("Share of the conversations that never get rules, to keep measuring the effect of rules; 0 for none."),
     ] = 0.02
+    holdback_first: Annotated[
+        Share,
+        doc("The same share at first, for `holdback_days` after a trial ended with a new live version."),
+    ] = 0.1
+    holdback_days: Annotated[Positive, doc("Duration of the first hold-back, in days.")] = 14.0
     agreement: Annotated[
         Share,
         doc('Under `serve = "canary"`: least agreement of the weak model with the strong one before its share grows.'),

@@ -77,7 +77,14 @@ class Observed(Value, frozen=True):
     """``Feedback.is_correct`` of the feedback that counts."""
     source: Source | None = None
     signals: str = ""
-    """The comment of feedback from an outcome: which signs of failure the reply shows."""
+    """The signs of failure in the reply, separated by commas; whatever else is known of it."""
+
+
+class Judged(Value, frozen=True):
+    """A judgement of an exchange, in the order of arrival; ``exchange`` shows this judgement, of any precedence."""
+
+    exchange: Observed
+    feedback: Feedback
 
 
 class TaskCounts(Value, frozen=True):
@@ -164,6 +171,14 @@ class Store(Protocol):
 
     def select(self, selection: Selection, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         """Return up to ``limit`` selected exchanges, read on from a position as ``recorded`` does."""
+
+    def judged(self, task: str, after: int | None, *, limit: int) -> tuple[list[Judged], int]:
+        """Return up to ``limit`` judgements of a task in the order of arrival, and the position behind the last.
+
+        Begin with ``after=None``, near the end; the returned position is ``after`` of the next reading. Of each
+        exchange the first judgement of a client counts, and the first of a label or a shadow; outcomes never do.
+        The reading ends before the first judgement without a verdict from the grader.
+        """
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         """Return the newest ``limit`` exchanges of a task's arm with status ``ok``, newest first."""

@@ -13,6 +13,8 @@ class ActiveDecisions(Value, frozen=True):
     canary: Activation | None = None
     """A trial under way."""
     share: Activation | None = None
+    holdback: Activation | None = None
+    """The hold-back of the live version, where it differs from the configured one."""
     audit: Activation | None = None
 
 
@@ -21,17 +23,20 @@ def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
     live: Activation | None = None
     canary: Activation | None = None
     share: Activation | None = None
+    holdback: Activation | None = None
     audit: Activation | None = None
     for entry in history:
         if entry.kind == "live":
-            live, canary = entry, None
+            live, canary, holdback = entry, None, None
         elif entry.kind == "canary":
             canary = entry if entry.share > 0 else None
         elif entry.kind == "share":
             share = entry
+        elif entry.kind == "holdback":
+            holdback = entry if entry.share > 0 else None
         elif entry.kind == "audit":
             audit = entry
-    return ActiveDecisions(live=live, canary=canary, share=share, audit=audit)
+    return ActiveDecisions(live=live, canary=canary, share=share, holdback=holdback, audit=audit)
 
 
 def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) -> TrafficSplit:
@@ -42,6 +47,7 @@ def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) 
         canary=versions.get(canary.version) if canary is not None else None,
         canary_share=canary.share if canary is not None else 0.0,
         weak_share=now.share.share if now.share is not None else None,
+        holdback=now.holdback.share if now.holdback is not None else None,
         audit_rate=now.audit.share if now.audit is not None else None,
     )
 

@@ -20,6 +20,7 @@ from gateway.store.base import (
     Audited,
     Disputed,
     Graded,
+    Judged,
     Observed,
     TaskCounts,
     since_then,
@@ -173,9 +174,41 @@ class MemoryStore(MemoryRules):
         with self._lock:
             newest = self._of(lambda exchange: exchange.task == task)[::-1][:limit]
             return [
-                _observed(exchange, self._judgements[self._counting(exchange.id)] if self._given(exchange.id) else None)
+                _observed(exchange, self._with_precedence(exchange.id), _signs_in(self._given(exchange.id)))
                 for exchange in reversed(since_then(newest, since, _created))
             ]
+
+    def _with_precedence(self, exchange_id: str) -> Feedback | None:
+        return self._judgements[self._counting(exchange_id)] if self._given(exchange_id) else None
+
+    def judged(self, task: str, after: int | None, *, limit: int) -> tuple[list[Judged], int]:
+        judged = list[Judged]()
+        with self._lock:
+            position = max(0, len(self._judgements) - limit) if after is None else after
+            for index in range(position, len(self._judgements)):
+                given = self._judgements[index]
+                exchange = self._exchanges.get(given.exchange_id)
+                if exchange is not None and exchange.task == task and self._is_first(index):
+                    if given.is_correct is not None:
+                        signs = _signs_in(self._given(exchange.id))
+                        judged.append(Judged(exchange=_observed(exchange, given, signs), feedback=given))
+                    elif given.expected is not None and given.verdict_at is None:
+                        break
+                position = index + 1
+                if len(judged) == limit:
+                    break
+        return judged, position
+
+    def _is_first(self, index: int) -> bool:
+        """Decide whether a judgement is the first of its kind on an exchange: of a client, or of others; no outcome."""
+        given = self._judgements[index]
+        kinds = [
+            (self._judgements[other].source == "client", other)
+            for other in self._feedback.get(given.exchange_id, ())
+            if self._judgements[other].source != "outcome"
+        ]
+        kind = given.source == "client"
+        return given.source != "outcome" and index == min(other for of, other in kinds if of == kind)
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         with self._lock:
@@ -256,9 +289,12 @@ def _is_disputed(given: Sequence[Feedback]) -> bool:
     return len(verdicts) > 1 or any(feedback.is_contradictory for feedback in of_people)
 
 
-def _observed(exchange: Exchange, given: Feedback | None) -> Observed:
+def _signs_in(given: Sequence[Feedback]) -> str:
+    return next((feedback.comment or "" for feedback in given if feedback.source == "outcome"), "")
+
+
+def _observed(exchange: Exchange, given: Feedback | None, signals: str) -> Observed:
     known = {name: getattr(exchange, name) for name in Observed.__struct_fields__ if hasattr(exchange, name)}
     if given is None:
         return Observed(**known)
-    signals = given.comment or "" if given.source == "outcome" else ""
     return Observed(**known, correct=given.is_correct, source=given.source, signals=signals)

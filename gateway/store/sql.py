@@ -8,10 +8,11 @@ from typing import Self
 
 from gateway.store.database import Database
 from gateway.store.sql_exchanges import SqlExchanges
+from gateway.store.sql_observations import SqlObservations
 from gateway.store.sql_rules import SqlRules
 
 
-class SqlStore(SqlExchanges, SqlRules):
+class SqlStore(SqlExchanges, SqlObservations, SqlRules):
     """``gateway.store.base.Store`` over SQLAlchemy Core: traffic and decisions in one database."""
 
     @classmethod

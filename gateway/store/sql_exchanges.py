@@ -4,15 +4,14 @@ Each public method is one transaction.
 """
 
 from collections.abc import Sequence
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
-from gateway.domain import SOURCES, Arm, Exchange, Feedback, Usage
+from gateway.domain import SOURCES, Arm, Exchange, Feedback
 from gateway.errors import Conflict
-from gateway.expected import judged
 from gateway.routing.conversation import tenant_digest
 from gateway.store.base import (
     AUTOMATIC,
@@ -22,7 +21,6 @@ from gateway.store.base import (
     Audited,
     Disputed,
     Graded,
-    Observed,
     TaskCounts,
     since_then,
 )
@@ -44,12 +42,8 @@ from gateway.store.selection import (
     shadow_id,
 )
 
-_POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
+POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
 """In the order of recording. SQLite's own; another database needs a column for it."""
-_OBSERVED = (
-    "id", "created", "model", "arm", "rules", "status", "latency_ms", "prompt_tokens", "output_tokens",
-    "key", "tenant", "cluster", "cost_usd", "audit_rate",
-)  # fmt: skip
 _CORRECT: sa.ColumnElement[bool] = sa.func.coalesce(
     feedback.c.correct, feedback.c.score >= 0.5, feedback.c.verdict >= 0.5
 )
@@ -112,7 +106,7 @@ class SqlExchanges:
         statement = (
             sa.select(exchanges.c.id)
             .where(column.is_not(None), column == wanted, exchanges.c.arm != "shadow", allowed)
-            .order_by(_POSITION.desc())
+            .order_by(POSITION.desc())
             .limit(1)
         )
         with self._database.read() as connection:
@@ -127,7 +121,7 @@ class SqlExchanges:
     def graded(self, task: str, *, limit: int) -> list[Graded]:
         statement = (
             _graded()
-            .where(feedback.c.task == task, exchanges.c.status == "ok", _has_precedence())
+            .where(feedback.c.task == task, exchanges.c.status == "ok", has_precedence())
             .order_by(feedback.c.id.desc())
             .limit(limit)
         )
@@ -154,8 +148,8 @@ class SqlExchanges:
             return connection.execute(statement).rowcount > 0
 
     def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
-        drawn = sa.select(exchanges).where(exchanges.c.task == task, AUDITED).order_by(_POSITION.desc()).limit(limit)
-        about = sa.select(*_prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
+        drawn = sa.select(exchanges).where(exchanges.c.task == task, AUDITED).order_by(POSITION.desc()).limit(limit)
+        about = sa.select(*prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
         given: dict[str, list[Feedback]] = {}
         with self._database.read() as connection:
             rows = since_then(connection.execute(drawn).mappings().all(), since, itemgetter("created"))
@@ -182,7 +176,7 @@ class SqlExchanges:
         )
         with self._database.read() as connection:
             given: dict[str, list[Feedback]] = {id_: [] for id_ in connection.execute(statement).scalars()}
-            about = sa.select(*_prefixed()).where(feedback.c.exchange_id.in_(given)).order_by(feedback.c.id)
+            about = sa.select(*prefixed()).where(feedback.c.exchange_id.in_(given)).order_by(feedback.c.id)
             for row in connection.execute(about).mappings():
                 given[row["feedback_exchange_id"]].append(feedback_of(row))
         return [Disputed(exchange_id=id_, feedback=tuple(judgements)) for id_, judgements in given.items()]
@@ -204,34 +198,20 @@ class SqlExchanges:
 
     def _read_on(self, after: int, limit: int, *wanted: sa.ColumnElement[bool]) -> tuple[list[Exchange], int]:
         statement = (
-            sa.select(exchanges, _POSITION.label("position"))
-            .where(after < _POSITION, *wanted)
-            .order_by(_POSITION)
+            sa.select(exchanges, POSITION.label("position"))
+            .where(after < POSITION, *wanted)
+            .order_by(POSITION)
             .limit(limit)
         )
         with self._database.read() as connection:
             rows = connection.execute(statement).mappings().all()
         return [exchange_of(row) for row in rows], rows[-1]["position"] if rows else after
 
-    def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:
-        given = (feedback.c.correct, feedback.c.score, feedback.c.verdict, feedback.c.source, feedback.c.comment)
-        statement = (
-            sa.select(*(exchanges.c[name] for name in _OBSERVED), *given)
-            .select_from(exchanges)
-            .outerjoin(feedback, sa.and_(feedback.c.exchange_id == exchanges.c.id, _has_precedence()))
-            .where(exchanges.c.task == task)
-            .order_by(_POSITION.desc())
-            .limit(limit)
-        )
-        with self._database.read() as connection:
-            rows = since_then(connection.execute(statement).all(), since, attrgetter("created"))
-        return [_observed(row) for row in reversed(rows)]
-
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         statement = (
             sa.select(exchanges)
             .where(exchanges.c.task == task, exchanges.c.arm == arm, exchanges.c.status == "ok")
-            .order_by(_POSITION.desc())
+            .order_by(POSITION.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -241,17 +221,17 @@ class SqlExchanges:
         statement = (
             sa.select(exchanges)
             .where(exchanges.c.task.is_(None), exchanges.c.status == "ok", exchanges.c.request != b"{}")
-            .order_by(_POSITION.desc())
+            .order_by(POSITION.desc())
             .limit(limit)
         )
         with self._database.read() as connection:
             return [exchange_of(row) for row in connection.execute(statement).mappings()]
 
     def forget(self, before: float, *, limit: int) -> int:
-        newest = sa.select(sa.func.max(_POSITION)).select_from(exchanges).scalar_subquery()
+        newest = sa.select(sa.func.max(POSITION)).select_from(exchanges).scalar_subquery()
         old = (
             sa.select(exchanges.c.id)
-            .where(exchanges.c.created < before, newest > _POSITION)
+            .where(exchanges.c.created < before, newest > POSITION)
             .order_by(exchanges.c.created)
             .limit(limit)
         )
@@ -264,13 +244,13 @@ class SqlExchanges:
         return len(ids)
 
     def delete(self, ids: Sequence[str]) -> int:
-        newest = sa.select(sa.func.max(_POSITION)).select_from(exchanges).scalar_subquery()
+        newest = sa.select(sa.func.max(POSITION)).select_from(exchanges).scalar_subquery()
         meant = exchanges.c.id.in_([*ids, *map(shadow_id, ids)])
         known = sa.select(sa.func.count()).where(exchanges.c.id.in_(ids))
         with self._database.write() as connection:
             number: int = connection.execute(known).scalar_one()
             connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_([*ids, *map(shadow_id, ids)])))
-            connection.execute(sa.delete(exchanges).where(meant, newest > _POSITION))
+            connection.execute(sa.delete(exchanges).where(meant, newest > POSITION))
             connection.execute(sa.update(exchanges).where(meant).values(NO_CONTENT))
         return number
 
@@ -299,38 +279,16 @@ class SqlExchanges:
 
 
 def _graded() -> sa.Select[Any]:
-    return sa.select(exchanges, _POSITION.label("position"), *_prefixed()).join(
+    return sa.select(exchanges, POSITION.label("position"), *prefixed()).join(
         feedback, feedback.c.exchange_id == exchanges.c.id
     )
 
 
-def _prefixed() -> list[sa.ColumnElement[Any]]:
+def prefixed() -> list[sa.ColumnElement[Any]]:
     return [column.label(f"feedback_{column.name}") for column in feedback.c]
 
 
-def _observed(row: sa.Row[Any]) -> Observed:
-    correct = judged(row.correct, row.score, row.verdict)
-    return Observed(
-        id=row.id,
-        created=row.created,
-        model=row.model,
-        arm=row.arm,
-        rules=row.rules,
-        status=row.status,
-        latency_ms=row.latency_ms,
-        usage=Usage(prompt_tokens=row.prompt_tokens, output_tokens=row.output_tokens),
-        key=row.key,
-        tenant=row.tenant,
-        cluster=row.cluster,
-        cost_usd=row.cost_usd,
-        audit_rate=row.audit_rate,
-        correct=correct,
-        source=row.source,
-        signals=row.comment or "" if row.source == "outcome" else "",
-    )
-
-
-def _has_precedence() -> sa.ColumnElement[bool]:
+def has_precedence() -> sa.ColumnElement[bool]:
     """Return the condition for the feedback with precedence among all of its exchange."""
     other = feedback.alias()
     newer = other.c.id > feedback.c.id

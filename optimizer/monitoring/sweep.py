@@ -15,6 +15,7 @@ from gateway.store.notes import SWEEP_ERRORS
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
+from optimizer.monitoring.shadow.paired_answers import PairedAnswers
 from optimizer.monitoring.shadow.shadows import Shadows
 from optimizer.monitoring.verdicts import Verdicts
 
@@ -32,7 +33,10 @@ class Sweep:
         self._shadows = Shadows(context, evaluator=evaluator, model=model)
         self._observer = Observer(context, self._shadows)
         verdicts = Verdicts(context, evaluator=evaluator)
-        self._slow: Mapping[str, Callable[[], Awaitable[None]]] = {"grade": verdicts.work, "shadow": self._shadows.work}
+        pairs = PairedAnswers(context, evaluator=evaluator, model=model)
+        self._slow: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "grade": verdicts.work, "shadow": self._shadows.work, "pairs": pairs.work,
+        }  # fmt: skip
         """Steps that may wait for models."""
         self._working: dict[str, asyncio.Task[None]] = {}
         self._wrong: dict[str, str] = {}

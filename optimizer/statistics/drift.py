@@ -36,13 +36,16 @@ class DriftDetector(Value, frozen=True):
         """True at an alarm."""
         return self.statistic * self.alpha >= 1
 
-    def after(self, wrong: bool) -> "DriftDetector":
-        """Return the state after one more outcome; an alarm stays until somebody starts anew."""
+    def after(self, wrong: float) -> "DriftDetector":
+        """Return the state after one more outcome, a share of wrong answers (0..1); an alarm stays."""
         if self.noticed:
             return self
         parts = tuple((part + 1) * self._factor(share, wrong) for part, share in zip(self.parts, BREAKS, strict=True))
         return DriftDetector(baseline=self.baseline, alpha=self.alpha, n=self.n + 1, parts=parts)
 
-    def _factor(self, share: float, wrong: bool) -> float:
-        """Likelihood ratio of one outcome: ``share`` of the right answers became wrong, against the baseline."""
-        return (self.baseline + (1 - self.baseline) * share) / self.baseline if wrong else 1 - share
+    def _factor(self, share: float, wrong: float) -> float:
+        """Likelihood ratio of one outcome: ``share`` of the right answers became wrong, against the baseline.
+
+        For shares between right and wrong, a straight line between both: its mean is 1 at the baseline as well.
+        """
+        return 1 - share + wrong * share / self.baseline

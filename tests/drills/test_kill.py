@@ -49,7 +49,7 @@ SEED = 5
 BEGAN = 1e9
 LIVE = """
 shadow = { share = 0.15 }
-rollout = { holdback = 0.1, steps = [0.3, 1.0], step_exchanges = 5, step_minutes = 2 }
+rollout = { holdback = 0.1, steps = [0.3, 1.0], step_exchanges = 5, step_minutes = 2, harm = 1 }
 """
 
 

@@ -29,7 +29,7 @@ from tests.world import CURES, World, answer, configured, models, strong_reply, 
 
 TASK = "arithmetic"
 HOUR, YEAR = 3600.0, 365 * 24 * 3600.0
-TRIAL = "rollout = { holdback = 0, steps = [0.4, 1.0], step_exchanges = 10, step_minutes = 10 }\n"
+TRIAL = "rollout = { holdback = 0, steps = [0.4, 1.0], step_exchanges = 10, step_minutes = 10, harm = 1 }\n"
 
 
 def wrong(here: World) -> Any:

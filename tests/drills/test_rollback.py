@@ -152,7 +152,8 @@ async def test_what_a_person_should_not_have_activated_is_taken_off_the_air(
         assert 0 < here.harmed() <= bound.harmed
         assert (here.world.clock[0] - began) / 60 <= bound.minutes
         why = here.world.store.history(TASK)[-1].why
-        assert why.startswith("labelled mistakes" if how == "wrong" else "bad replies") and "requests harmed" in why
+        assert why.startswith("paired answers" if how == "wrong" else "bad replies")
+        assert ("were wrong with it alone" if how == "wrong" else "requests harmed") in why
         await here.all_is_well()
 
 

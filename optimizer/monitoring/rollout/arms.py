@@ -10,12 +10,14 @@ from typing import Literal
 from gateway.domain import Activation, Arm, Source, Value
 from gateway.settings import Task
 from gateway.store.base import Observed
-from gateway.store.history import active_decisions
+from gateway.store.history import ActiveDecisions, active_decisions
 
 Subject = Literal["trial", "holdback", "past", "strong"]
 """The kinds of comparison: a rule set on trial against the live rule set; the live rule set against no rules, and
 against the version before it; the weak model against the strong model."""
 
+AT_RANDOM: tuple[Source, ...] = ("label", "shadow")
+"""Sources of labels that are asked for whatever the outcome is."""
 PAST_S = 24 * 3600.0
 """Seconds after an activation within which the past is comparable: later, questions and load have changed."""
 
@@ -31,6 +33,8 @@ class Pairing(Value, frozen=True):
     challenger: Arm
     incumbent: Arm | None
     """``None``: the past."""
+    against: int | None = None
+    """The version of the incumbent; ``None`` for no rules."""
     before: int | None = None
     """The version of the past."""
     since: float = 0.0
@@ -73,23 +77,22 @@ class Pairing(Value, frozen=True):
     def bad(self, exchange: Observed) -> bool | None:
         """Return true for a failed reply, false for others, ``None`` where no comparison is possible.
 
-        Bad is an error, a wrong reply, or a reply with signs of failure. Any other reply counts as good, with or
-        without a label. A client that hung up shows nothing.
-
-        - Against the past only signs of failure count: rules are not to blame for errors, and labels may begin.
-        - Against the strong model verdicts by that model do not count: its own replies get none.
+        Bad is an error, or a reply with signs of failure: these are looked for in every reply. Labels are given by
+        choice and count elsewhere. A client that hung up shows nothing. Against the past errors do not count: rules are
+        not to blame for them.
         """
-        if exchange.status == "abandoned":
+        if exchange.status == "abandoned" or (self.subject == "past" and exchange.status == "error"):
             return None
-        if self.subject == "past" and (exchange.status == "error" or _labelled(exchange)):
-            return None
-        if self.subject == "strong" and exchange.source == "shadow":
-            return None
-        return exchange.status == "error" or exchange.correct is False
+        return exchange.status == "error" or exchange.signals != ""
 
     def wrong(self, exchange: Observed) -> bool | None:
-        """Return true for a reply labelled wrong, false for right, ``None`` without a label."""
-        if not _labelled(exchange) or (self.subject == "strong" and exchange.source == "shadow"):
+        """Return true for a reply labelled wrong, false for right, ``None`` without a label that was asked for.
+
+        A client's own label is chosen by the outcome. Against the strong model its own verdicts do not count either.
+        """
+        if exchange.status == "abandoned" or exchange.correct is None or exchange.source not in AT_RANDOM:
+            return None
+        if self.subject == "strong" and exchange.source == "shadow":
             return None
         return not exchange.correct
 
@@ -102,8 +105,11 @@ def pairings(history: Sequence[Activation], section: Task) -> list[Pairing]:
     if now.canary is not None:
         began = trial_began(history)
         pairs.append(
-            Pairing(subject="trial", version=now.canary.version, began=began, challenger="canary", incumbent="weak")
-        )
+            Pairing(
+                subject="trial", version=now.canary.version, began=began, challenger="canary", incumbent="weak",
+                against=now.live.version if now.live is not None else None,
+            )
+        )  # fmt: skip
     live = now.live
     if live is not None and live.version is not None:
         both = {"version": live.version, "began": live.created, "challenger": "weak"}
@@ -115,6 +121,35 @@ def pairings(history: Sequence[Activation], section: Task) -> list[Pairing]:
         since = max(share_began(history), live.created if live is not None else 0.0)
         pairs.append(Pairing(subject="strong", version=version, began=since, challenger="weak", incumbent="strong"))
     return pairs
+
+
+def challenger_share(pairing: Pairing, section: Task, now: ActiveDecisions) -> float:
+    """Return the challenger's share (0..1) of the conversations of both arms; 0.0 where none are shared out."""
+    trial, held = now.canary.share if now.canary is not None else 0.0, holdback_share(section, now)
+    if pairing.subject == "trial":
+        return trial
+    if pairing.subject == "holdback":
+        taught = (1 - held) * (1 - trial)
+        return taught / (taught + held) if held else 0.0
+    if pairing.subject == "strong":
+        weak = weak_share(section, now)
+        taught = weak * (1 - held) * (1 - trial)
+        return taught / (taught + 1 - weak) if weak < 1 else 0.0
+    return 0.0
+
+
+def weak_share(section: Task, now: ActiveDecisions) -> float:
+    """Return the weak model's share of the conversations."""
+    if section.serve == "canary":
+        return now.share.share if now.share is not None else section.rollout.steps[0]
+    return 1.0 if section.serve == "weak" else 0.0
+
+
+def holdback_share(section: Task, now: ActiveDecisions) -> float:
+    """Return the share of the weak model's conversations without rules."""
+    if now.live is None or now.live.version is None:
+        return 0.0
+    return now.holdback.share if now.holdback is not None else section.rollout.holdback
 
 
 def trial_began(history: Sequence[Activation]) -> float:
@@ -142,11 +177,3 @@ def live_before(history: Sequence[Activation]) -> tuple[int | None, float]:
     """Return the version before the present live version (``None``: no rules), and its time (seconds, epoch)."""
     lives = [entry for entry in history if entry.kind == "live"]
     return (lives[-2].version, lives[-2].created) if len(lives) > 1 else (None, 0.0)
-
-
-TRUSTED: tuple[Source, ...] = ("client", "shadow")
-"""Sources of labels; the absence of signs of failure is no label."""
-
-
-def _labelled(exchange: Observed) -> bool:
-    return exchange.status != "abandoned" and exchange.source in TRUSTED and exchange.correct is not None

@@ -1,33 +1,28 @@
-"""A comparison of two arms: every exchange counts once, in the order in which its outcome became known.
+"""A comparison of two arms as it grows: every exchange, label and pair of answers counts once.
 
-It is folded forward from the rows of each look and remembers what it has counted of each row, so that a repeated look
-counts nothing twice. Decides nothing; the statistics are ``statistics.e_process``'s.
+It is folded forward look by look. Exchanges may come again, so it remembers the marks of each; labels and pairs come
+once (``Store.judged``, ``answer_pairs``). Decides nothing: the evidence is ``evidence``'s, alpha is divided here.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import NamedTuple
 
 import msgspec
 
 from gateway.domain import Value
-from gateway.store.base import Observed
+from gateway.store.base import Judged, Observed
+from optimizer.monitoring.rollout.answer_pairs import AnswerPair
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
-from optimizer.statistics.e_process import ArmOutcome, EProcess, excess, harm
+from optimizer.monitoring.rollout.complaints import Complaints
+from optimizer.monitoring.rollout.evidence import Stream, UnitOutcome
+from optimizer.monitoring.rollout.past import Past, past_of
+from optimizer.statistics.medians import MedianTest
 
 SETTLED_S = 15.0
-"""Seconds between the end of a reply and its count: its signs of failure are searched until then. Bad replies wait,
-too: they are known first, and the past in the comparison has no such hurry."""
-STREAM = 5000
-"""Outcomes of both arms after which a comparison begins anew, with a part of its remaining alpha."""
-AMOUNTS = 2000
-"""Latencies, and numbers of tokens, per stretch."""
-PAST = 800
-"""Newest exchanges of the past in a comparison."""
-PRESENT = 400
-"""Exchanges of the present that use up the past: two of the past for each, or one if the past is short."""
-
-_COUNTED, _BAD, _LABELLED = 1, 2, 4
+"""Seconds between the end of a reply and its count: its signs of failure are searched until then."""
+_COUNTED, _BAD = 1, 2
 
 
 class ArmCounts(Value, frozen=True):
@@ -36,8 +31,13 @@ class ArmCounts(Value, frozen=True):
     seen: int = 0
     bad: int = 0
     labelled: int = 0
+    """Labels that were asked for whatever the outcome was."""
     wrong: int = 0
     """Of the labelled ones."""
+    audited: int = 0
+    """Replies drawn into the audit sample."""
+    complaints: int = 0
+    """Labels of clients, given of their own accord, on audited replies that were wrong."""
 
 
 class CostLimits(Value, frozen=True):
@@ -47,219 +47,241 @@ class CostLimits(Value, frozen=True):
     tokens: float | None = None
 
 
-class Past(Value, frozen=True):
-    """The unused rest of the past."""
+class PairCounts(Value, frozen=True):
+    """Pairs of answers in numbers."""
 
-    outcomes: str = ""
-    labels: str = ""
-    tokens: tuple[int, ...] = ()
-    dealt: tuple[int, int, int] = (1, 1, 1)
-    """The number of each per exchange of the present."""
+    n: int = 0
+    against: int = 0
+    """Pairs in which the challenger alone was wrong."""
+    for_: int = 0
+    """Pairs in which the other alone was wrong."""
 
 
-class Guardrail(Value, frozen=True):
-    """A quantity that must not become worse, and its evidence."""
+class Look(NamedTuple):
+    """All that a look at a task brings, at ``now`` (seconds since the epoch)."""
 
-    name: Literal["bad replies", "labelled mistakes", "latency", "output tokens"]
-    evidence: EProcess
-    why: str
-    """The numbers in words."""
+    rows: Sequence[Observed]
+    """The newest exchanges, oldest first."""
+    full: bool
+    """Older exchanges were left out."""
+    judged: Sequence[Judged]
+    """New judgements."""
+    pairs: Sequence[AnswerPair]
+    """New pairs of answers."""
+    weak: str
+    """The name of the weak model."""
+    now: float
 
 
 class Comparison(Value, frozen=True):
-    """The state of a comparison. Letters are outcomes: c challenger, i incumbent, capitals for bad replies."""
+    """The state of a comparison."""
 
     pairing: Pairing
     began: float
     """Seconds since the epoch. Exchanges from then on count: the pairing's own, or earlier if the clock went back."""
     limits: CostLimits = CostLimits()
-    stretch: int = 1
-    outcomes: str = ""
-    labels: str = ""
-    latencies: tuple[int, ...] = ()
-    """Milliseconds, the incumbent's negative."""
-    tokens: tuple[int, ...] = ()
-    """Output tokens, the incumbent's negative."""
+    wrong_before: float | None = None
+    """Share of wrong replies of the incumbent at the verification, 0..1; ``None`` without a verification."""
+    bad: Stream = Stream()
+    labels: Stream = Stream()
+    pairs: Stream = Stream()
+    complaints: Complaints = Complaints()
+    latency: MedianTest | None = None
+    """Milliseconds; ``None`` without a limit."""
+    tokens: MedianTest | None = None
     past: Past = Past()
     challenger: ArmCounts = ArmCounts()
     incumbent: ArmCounts = ArmCounts()
+    paired: PairCounts = PairCounts()
+    pair_base: int | None = None
+    """The other version of the newest pair; ``None`` for no rules."""
     taken: Mapping[str, int] = {}
     """The marks of each row that may come again, by ``_key``."""
 
-    def after(self, rows: Sequence[Observed], *, weak: str, now: float, full: bool) -> "Comparison":
-        """Return the state after another look at the newest rows, oldest first.
+    def after(self, look: Look, share: float) -> "Comparison":
+        """Return the state after another look; ``share`` (0..1) of the conversations of both arms is the challenger's.
 
-        A row counts once ``SETTLED_S`` seconds have passed since its end. If older rows were left out (``full``), the
-        older half counts at once, before it is pushed out. A reply that turns bad later counts once more, at the end of
-        the stream. ``now`` is in seconds since the epoch; before the beginning, the clock went back, and the comparison
-        begins there.
+        A row counts once ``SETTLED_S`` seconds have passed since its end. If older rows were left out, the older half
+        counts at once, before it is pushed out. A reply that turns bad later is corrected. A beginning in the future
+        comes from a clock that went back since: the comparison then begins now.
         """
-        began = min(self.began, now)
-        until = began + PAST_S if self.pairing.subject == "past" else math.inf
-        book = _Book(msgspec.structs.replace(self, began=began))
-        for at, exchange in enumerate(rows):
-            side = self.pairing.side(exchange, weak)
-            if side is not None and began <= exchange.created <= until:
-                ended = exchange.created + exchange.latency_ms / 1000
-                book.look(exchange, side, settled=now - ended >= SETTLED_S or (full and at < len(rows) // 2))
+        book = _Book(msgspec.structs.replace(self, began=min(self.began, look.now)), look, share)
+        book.count_rows()
+        book.count_labels()
+        book.count_pairs()
         return book.closed()
 
     def counted(self, exchange_id: str) -> bool:
         """Decide whether an exchange of the newest rows was counted."""
         return bool(self.taken.get(_key(exchange_id), 0) & _COUNTED)
 
-    def guardrails(self, alpha: float) -> list[Guardrail]:
-        """Return the evidence. ``alpha`` is for each of the four, over all stretches: the k-th has 1/k(k+1) of it."""
-        alpha /= self.stretch * (self.stretch + 1)
-        c, i = self.challenger, self.incumbent
-        guardrails = [
-            Guardrail(name="bad replies", evidence=harm(_letters(self.outcomes), alpha=alpha),
-                      why=_rates(c.bad, c.seen, i.bad, i.seen)),
-            Guardrail(name="labelled mistakes", evidence=harm(_letters(self.labels), alpha=alpha),
-                      why=_rates(c.wrong, c.labelled, i.wrong, i.labelled)),
-        ]  # fmt: skip
-        if self.limits.latency is not None:
-            beyond = excess(_amounts(self.latencies), ratio=self.limits.latency, alpha=alpha)
-            why = f"above {self.limits.latency:.3g} times the latency in {beyond.against} of {beyond.discordant}"
-            guardrails.append(Guardrail(name="latency", evidence=beyond, why=f"{why} comparisons"))
-        if self.limits.tokens is not None:
-            beyond = excess(_amounts(self.tokens), ratio=self.limits.tokens, alpha=alpha)
-            why = f"above {self.limits.tokens:.3g} times the tokens in {beyond.against} of {beyond.discordant}"
-            guardrails.append(Guardrail(name="output tokens", evidence=beyond, why=f"{why} comparisons"))
-        return guardrails
 
-
-def begun(pairing: Pairing, limits: CostLimits, rows: Sequence[Observed], weak: str) -> Comparison:
+def begun(
+    pairing: Pairing, limits: CostLimits, rows: Sequence[Observed], weak: str, wrong_before: float | None = None
+) -> Comparison:
     """Return a comparison before its first look; the past comes from the rows."""
     if pairing.subject != "past":
-        return Comparison(pairing=pairing, began=pairing.began, limits=limits)
-    rows = [exchange for exchange in rows if pairing.precedes(exchange, weak)][-PAST:]
-    bad = [bad for exchange in rows if (bad := pairing.bad(exchange)) is not None]
-    wrong = [wrong for exchange in rows if (wrong := pairing.wrong(exchange)) is not None]
-    tokens = tuple(-max(exchange.usage.output_tokens, 1) for exchange in rows if exchange.status == "ok")
-    past = Past(
-        outcomes="".join(_letter(False, exchange) for exchange in bad),
-        labels="".join(_letter(False, exchange) for exchange in wrong),
-        tokens=tokens,
-        dealt=(_dealt(len(bad)), _dealt(len(wrong)), _dealt(len(tokens))),
-    )
-    # The load of the upstream was another one: what makes rules slow are tokens, and these can be compared.
-    tally = ArmCounts(seen=len(bad), bad=sum(bad), labelled=len(wrong), wrong=sum(wrong))
+        return _limited(Comparison(pairing=pairing, began=pairing.began, limits=limits, wrong_before=wrong_before))
+    # The load of the upstream was another: slow rules show in their tokens, and these can be compared.
     limits = msgspec.structs.replace(limits, latency=None)
-    return Comparison(pairing=pairing, began=pairing.began, limits=limits, past=past, incumbent=tally)
+    past, seen, bad = past_of(pairing, rows, weak)
+    return _limited(
+        Comparison(
+            pairing=pairing, began=pairing.began, limits=limits, past=past, incumbent=ArmCounts(seen=seen, bad=bad)
+        )
+    )
+
+
+def _limited(comparison: Comparison) -> Comparison:
+    latency, tokens = (
+        MedianTest(ratio=limit) if limit is not None else None
+        for limit in (comparison.limits.latency, comparison.limits.tokens)
+    )
+    return msgspec.structs.replace(comparison, latency=latency, tokens=tokens)
 
 
 class _Book:
-    """A comparison under construction."""
+    """A comparison during a look."""
 
-    def __init__(self, state: Comparison) -> None:
-        self._state = state
-        self._of_past = state.pairing.subject == "past"
-        self._outcomes, self._labels = [state.outcomes], [state.labels]
-        self._latencies, self._tokens = list(state.latencies), list(state.tokens)
-        self._past = state.past
-        self._tallies = [state.incumbent, state.challenger]
+    def __init__(self, state: Comparison, look: Look, share: float) -> None:
+        self._state, self._look = state, look
+        self._share, self._comparable = min(max(share, 0.005), 0.995), 0 < share < 1
+        self._past, self._complaints, self._paired = state.past, state.complaints, state.paired
+        self._latency, self._tokens = state.latency, state.tokens
+        self._counts = [Counter[str](), Counter[str]()]
+        """Of the incumbent, and of the challenger."""
+        self._bad, self._unpaired = list[UnitOutcome](), list[UnitOutcome]()
+        self._labels, self._differences = list[UnitOutcome](), list[UnitOutcome]()
+        self._keys, self._base = Counter[str](), state.pair_base
+        self._met = set[str]()
+        """Conversations of this look."""
         self._taken: dict[str, int] = {}
 
-    def look(self, exchange: Observed, side: bool, *, settled: bool) -> None:
+    def count_rows(self) -> None:
+        state, rows, now = self._state, self._look.rows, self._look.now
+        until = state.began + PAST_S if state.pairing.subject == "past" else math.inf
+        for at, exchange in enumerate(rows):
+            side = state.pairing.side(exchange, self._look.weak)
+            if side is not None and state.began <= exchange.created <= until:
+                ended = exchange.created + exchange.latency_ms / 1000
+                settled = now - ended >= SETTLED_S or (self._look.full and at < len(rows) // 2)
+                self._row(exchange, side, settled=settled)
+
+    def _row(self, exchange: Observed, side: bool, *, settled: bool) -> None:
         before = marks = self._state.taken.get(_key(exchange.id), 0)
-        bad, wrong = self._state.pairing.bad(exchange), self._state.pairing.wrong(exchange)
+        bad = self._state.pairing.bad(exchange)
         if bad is not None and settled and not marks & _COUNTED:
             marks |= _COUNTED | (_BAD if bad else 0)
-            self._count(side, seen=1, bad=int(bad))
-            self._outcome(side, bad)
-            if exchange.status == "ok":
-                self._amounts(side, exchange)
+            self._counts[side].update(seen=1, bad=int(bad), audited=int(exchange.audit_rate > 0))
+            self._keys[exchange.key or ""] += 1
+            self._outcome(exchange, side, float(bad))
+            if exchange.audit_rate > 0 and self._comparable and self._complaints.on != (0, 0):
+                self._unpaired.append(self._of(exchange, side, 0.0))
         elif bad and marks & _COUNTED and not marks & _BAD:
             marks |= _BAD
-            self._count(side, bad=1)
-            self._outcome(side, True)
-        if wrong is not None and not marks & _LABELLED:
-            marks |= _LABELLED
-            self._count(side, labelled=1, wrong=int(wrong))
-            self._label(side, wrong)
+            self._counts[side].update(bad=1)
+            self._outcome(exchange, side, 1.0, again=True)
         if marks or before:
             self._taken[_key(exchange.id)] = marks
 
+    def _outcome(self, exchange: Observed, side: bool, value: float, *, again: bool = False) -> None:
+        name = f"{unit_of(exchange)} {'ic'[side]}"
+        first = name not in self._state.bad.open and name not in self._met
+        if self._state.pairing.subject == "past":
+            if first and not self._past.rates:
+                return
+            share = self._past.share
+            if first:
+                self._deal(exchange.created, share)
+            self._bad.append(UnitOutcome(unit_of(exchange), value, exchange.created, True, share, again))
+        elif self._comparable:
+            self._bad.append(self._of(exchange, side, value, again=again))
+        self._met.add(name)
+        if first and not again and exchange.status == "ok":  # one amount of a conversation: its replies are alike
+            self._latency = self._latency and self._latency.after(side, max(exchange.latency_ms, 1.0))
+            self._tokens = self._tokens and self._tokens.after(side, max(float(exchange.usage.output_tokens), 1.0))
+
+    def _deal(self, at: float, share: float) -> None:
+        """Put the next part of the past before a conversation."""
+        dealt, self._past = self._past.dealt()
+        self._bad += [
+            UnitOutcome(name, rate, at, False, share) for name, rate in zip(dealt.names, dealt.rates, strict=True)
+        ]
+        for amount in dealt.tokens:
+            self._tokens = self._tokens and self._tokens.after(False, amount)
+
+    def count_labels(self) -> None:
+        state = self._state
+        for judged in self._look.judged:
+            side = state.pairing.side(judged.exchange, self._look.weak)
+            if side is None or judged.exchange.created < state.began:
+                continue
+            wrong = state.pairing.wrong(judged.exchange)
+            if wrong is not None:
+                self._counts[side].update(labelled=1, wrong=int(wrong))
+                if self._comparable and state.pairing.subject != "past":
+                    self._labels.append(self._of(judged.exchange, side, float(wrong)))
+            elif judged.feedback.source == "client" and judged.exchange.audit_rate > 0 and not judged.exchange.correct:
+                self._counts[side].update(complaints=1)
+                if self._comparable:
+                    unit = unit_of(judged.exchange)
+                    self._complaints = self._complaints.with_complaint(unit, side, self._share)
+
+    def count_pairs(self) -> None:
+        pairing, now = self._state.pairing, self._look.now
+        for pair in self._look.pairs:
+            if pair.version != pairing.version or pair.at < self._state.began or pairing.subject in ("past", "strong"):
+                continue
+            outcome = UnitOutcome(pair.unit, float(pair.difference or 0), now)
+            if pair.difference is None:
+                if not pair.at_random and self._comparable:
+                    outcome = UnitOutcome(pair.unit, 1.0, now, pair.on_challenger, self._share, again=True)
+                    self._complaints = self._complaints.with_unpaired(outcome, key=pair.key, now=now)
+                continue
+            if pair.at_random:
+                self._differences.append(outcome)
+                self._base = pair.against
+                counts = {"n": 1, "against": int(pair.difference > 0), "for_": int(pair.difference < 0)}
+                self._paired = PairCounts(**{name: getattr(self._paired, name) + n for name, n in counts.items()})
+            elif self._comparable and pair.against == pairing.against:
+                self._complaints = self._complaints.with_pair(
+                    outcome, on_challenger=pair.on_challenger, share=self._share, key=pair.key, now=now
+                )
+
     def closed(self) -> Comparison:
-        outcomes, labels = "".join(self._outcomes), "".join(self._labels)
-        anew = len(outcomes) >= STREAM or len(labels) >= STREAM
+        state, now = self._state, self._look.now
+        complaints = self._complaints.with_traffic(self._keys)
+        if self._unpaired:
+            complaints = msgspec.structs.replace(complaints, unpaired=complaints.unpaired.after(self._unpaired, now))
         return msgspec.structs.replace(
-            self._state,
-            stretch=self._state.stretch + anew,
-            outcomes="" if anew else outcomes,
-            labels="" if anew else labels,
-            latencies=() if anew else tuple(self._latencies[:AMOUNTS]),
-            tokens=() if anew else tuple(self._tokens[:AMOUNTS]),
+            state,
+            bad=state.bad.after(self._bad, now),
+            labels=state.labels.after(self._labels, now),
+            pairs=state.pairs.after(self._differences, now),
+            complaints=complaints,
+            latency=self._latency,
+            tokens=self._tokens,
             past=self._past,
-            incumbent=self._tallies[0],
-            challenger=self._tallies[1],
+            incumbent=_added(state.incumbent, self._counts[False]),
+            challenger=_added(state.challenger, self._counts[True]),
+            paired=self._paired,
+            pair_base=self._base,
             taken=self._taken,
         )
 
-    def _count(self, side: bool, **more: int) -> None:
-        tally = self._tallies[side]
-        self._tallies[side] = msgspec.structs.replace(tally, **{k: getattr(tally, k) + n for k, n in more.items()})
+    def _of(self, exchange: Observed, side: bool, value: float, *, again: bool = False) -> UnitOutcome:
+        return UnitOutcome(unit_of(exchange), value, exchange.created, side, self._share, again)
 
-    def _outcome(self, side: bool, bad: bool) -> None:
-        self._outcomes.append(self._beside("outcomes", 0, side, bad))
 
-    def _label(self, side: bool, wrong: bool) -> None:
-        self._labels.append(self._beside("labels", 1, side, wrong))
+def unit_of(exchange: Observed) -> str:
+    """Return the conversation of an exchange; an exchange without one stands for itself."""
+    return (exchange.cluster or exchange.id)[-16:]
 
-    def _beside(self, what: str, place: int, side: bool, bad: bool) -> str:
-        """Return a letter, behind its share of the past; nothing once the past is used up."""
-        if not self._of_past:
-            return _letter(side, bad)
-        dealt: str = self._take(what, place)
-        return dealt + _letter(True, bad) if dealt else ""
 
-    def _take(self, what: str, place: int) -> Any:
-        """Take the next part of the past."""
-        left, count = getattr(self._past, what), self._past.dealt[place]
-        self._past = msgspec.structs.replace(self._past, **{what: left[count:]})
-        return left[:count]
-
-    def _amounts(self, side: bool, exchange: Observed) -> None:
-        sign = 1 if side else -1
-        if self._of_past:
-            self._tokens += self._take("tokens", 2)
-        self._latencies.append(sign * max(round(exchange.latency_ms), 1))
-        self._tokens.append(sign * max(exchange.usage.output_tokens, 1))
+def _added(counts: ArmCounts, more: Mapping[str, int]) -> ArmCounts:
+    return msgspec.structs.replace(counts, **{name: getattr(counts, name) + n for name, n in more.items()})
 
 
 def _key(exchange_id: str) -> str:
     """Return the random end of an id: enough to tell it from a thousand others."""
     return exchange_id[-10:]
-
-
-def _letter(challenger: bool, bad: bool) -> str:
-    letter = "c" if challenger else "i"
-    return letter.upper() if bad else letter
-
-
-def _dealt(of_past: int) -> int:
-    return min(max(of_past // PRESENT, 1), PAST // PRESENT)
-
-
-def _letters(stream: str) -> list[ArmOutcome[bool]]:
-    return [ArmOutcome(letter in "cC", letter.isupper()) for letter in stream]
-
-
-def _amounts(stream: Sequence[int]) -> list[ArmOutcome[float]]:
-    return [ArmOutcome(amount > 0, float(abs(amount))) for amount in stream]
-
-
-def _rates(bad: int, n: int, bad_of_others: int, others: int) -> str:
-    """Return ``14 of 52 (27%) against 31 of 890 (3%): about 12 requests harmed``."""
-    rates = f"{_share(bad, n)} against {_share(bad_of_others, others)}"
-    return f"{rates}: about {harmed(bad, n, bad_of_others, others):.0f} requests harmed" if n and others else rates
-
-
-def harmed(bad: int, n: int, bad_of_others: int, others: int) -> float:
-    """Return the number of bad replies beyond the other arm's rate."""
-    return max(bad - n * bad_of_others / others, 0.0) if others else 0.0
-
-
-def _share(part: int, n: int) -> str:
-    return f"{part} of {n} ({part / n:.0%})" if n else "0 of 0"

@@ -12,17 +12,17 @@ from gateway.domain import Activation, Value
 from gateway.rules.decisions import version_name
 from gateway.settings import Rollout, Task
 from gateway.store.history import ActiveDecisions, active_decisions, previous
-from optimizer.monitoring.rollout.arms import Subject
-from optimizer.monitoring.rollout.comparison import Comparison, Guardrail
+from optimizer.monitoring.rollout.arms import Subject, weak_share
+from optimizer.monitoring.rollout.comparison import Comparison
+from optimizer.monitoring.rollout.guardrails import Guardrail, guardrails_of
 from optimizer.monitoring.rollout.labels import ModelAgreement
+from optimizer.monitoring.rollout.power import DAY_S, Power, power_of
 
 BY = "watch"
-
-GUARDRAILS: Mapping[Subject, int] = {"trial": 11, "holdback": 11, "past": 11, "strong": 4}
-"""The number of guardrails that share alpha. A version has four while on trial, then four against the hold-back and
-three against the past: alpha is for its whole life. The weak model has four against the strong one."""
-DOUBT = 4.0
-"""E-value that stops a share from growing: a quarter of harmless arms ever get there, and come back."""
+UNLABELLED_DAYS = 1.0
+"""Days that the last step of a trial lasts at least if nobody labels a reply: labels may come late."""
+PAUSE_S = 3600.0
+"""Seconds between two looks beyond which the watch paused."""
 
 
 class Step(Value, frozen=True):
@@ -36,20 +36,24 @@ class Step(Value, frozen=True):
     """Seconds since the epoch of the newest look."""
     exchanges: int = 0
     watched_s: float = 0.0
+    """Seconds that count for the shortest duration of a step."""
+    lasted_s: float = 0.0
+    """Seconds that count for days: all but pauses of the watch."""
 
     def after(self, new: int, rollout: Rollout, now: float) -> "Step":
         """Return the step after a look with ``new`` exchanges.
 
         The time since the last look counts, between nothing and a quarter of the step's duration: a leaping clock, or a
-        process that was down, has watched nothing.
+        process that was down, has watched nothing. Towards days an hour counts at most.
         """
-        passed = min(max(now - self.looked, 0.0), rollout.step_minutes * 60 / 4)
+        passed = max(now - self.looked, 0.0)
         return msgspec.structs.replace(
             self,
             began=min(self.began, now),
             looked=now,
             exchanges=self.exchanges + new,
-            watched_s=self.watched_s + passed,
+            watched_s=self.watched_s + min(passed, rollout.step_minutes * 60 / 4),
+            lasted_s=self.lasted_s + min(passed, PAUSE_S),
         )
 
 
@@ -69,6 +73,8 @@ class Assessment(Value, frozen=True):
     waiting: tuple[str, ...] = ()
     guardrails: tuple[tuple[Guardrail, ...], ...] = ()
     """Of each comparison."""
+    power: Power | None = None
+    """Of the trial under way, or else of the hold-back."""
 
 
 def decide(
@@ -82,20 +88,19 @@ def decide(
 ) -> Assessment:
     """Return the assessment, with at most one decision: harm first, then the trial, then the weak model's share."""
     rollout, doubts, harm = section.rollout, set[Subject](), list[Harm]()
-    guardrails = [
-        comparison.guardrails(rollout.alpha / GUARDRAILS[comparison.pairing.subject]) for comparison in comparisons
-    ]
+    guardrails = [guardrails_of(comparison, rollout.alpha) for comparison in comparisons]
     for comparison, rails in zip(comparisons, guardrails, strict=True):
         subject, version = comparison.pairing.subject, comparison.pairing.version
-        harm += [
-            Harm(subject=subject, version=version, why=_why(rail, comparison))
-            for rail in rails
-            if rail.evidence.reached
-        ]
-        if any(rail.evidence.e_value >= DOUBT for rail in rails):
+        harm += [Harm(subject=subject, version=version, why=_why(rail, comparison)) for rail in rails if rail.reached]
+        if any(rail.doubtful for rail in rails):
             doubts.add(subject)
     serving = active_decisions(history)
-    assessment = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails))
+    powers = {
+        comparison.pairing.subject: power_of(comparison, rollout.harm, max(now - comparison.began, 0.0))
+        for comparison in comparisons
+    }
+    power = powers.get("trial") or powers.get("holdback")
+    assessment = Assessment(harm=tuple(harm), guardrails=tuple(tuple(rails) for rails in guardrails), power=power)
     if rollout.rollback:
         for worst in sorted(harm, key=lambda entry: ("trial", "strong", "past", "holdback").index(entry.subject)):
             decision = _ended(task, serving, history, worst, now)
@@ -103,8 +108,9 @@ def decide(
                 return msgspec.structs.replace(assessment, decision=decision)
     waiting = []
     for grown in (
-        _trial(task, section, serving, steps.get("trial"), "trial" in doubts, now),
+        _trial(task, section, serving, steps.get("trial"), power, "trial" in doubts, now),
         _share(task, section, history, serving, steps.get("strong"), "strong" in doubts, agreement, now),
+        _holdback(task, section, history, steps.get("holdback"), now),
     ):
         if isinstance(grown, Activation):
             return msgspec.structs.replace(assessment, decision=grown)
@@ -112,15 +118,8 @@ def decide(
     return msgspec.structs.replace(assessment, waiting=tuple(waiting))
 
 
-def weak_share(section: Task, serving: ActiveDecisions) -> float:
-    """Return the weak model's share of the conversations."""
-    if section.serve == "canary":
-        return serving.share.share if serving.share is not None else section.rollout.steps[0]
-    return 1.0 if section.serve == "weak" else 0.0
-
-
 def _why(rail: Guardrail, comparison: Comparison) -> str:
-    numbers = f"e-value {rail.evidence.e_value:.4g}, limit {rail.evidence.threshold:.4g}"
+    numbers = f"e-value {rail.e_value:.4g}, limit {rail.limit:.4g}"
     return f"{rail.name} {comparison.pairing.name}: {rail.why} ({numbers})"
 
 
@@ -144,7 +143,13 @@ def _ended(
 
 
 def _trial(
-    task: str, section: Task, serving: ActiveDecisions, step: Step | None, doubted: bool, now: float
+    task: str,
+    section: Task,
+    serving: ActiveDecisions,
+    step: Step | None,
+    power: Power | None,
+    doubted: bool,
+    now: float,
 ) -> Activation | str | None:
     """Return the next step of a trial, or its condition."""
     trial, rollout = serving.canary, section.rollout
@@ -157,14 +162,51 @@ def _trial(
         why = "no conversation reaches the weak model, so a trial shows nothing: its verification decides"
         return Activation(task=task, version=trial.version, created=now, by=BY, why=why)
     awaited = _awaited(rollout, step, doubted)
+    share = next((share for share in rollout.steps if share > trial.share), 1.0)
+    if not awaited and share >= 1:
+        awaited = _unseen(rollout, step, power)
     if awaited or step is None:
         return f"{name} waits for {awaited}"
-    share = next((share for share in rollout.steps if share > trial.share), 1.0)
     why = f"no harm in {step.exchanges} exchanges and {step.watched_s / 60:.0f} minutes with {trial.share:.0%}"
+    if share >= 1 and power is not None and rollout.harm < 1:
+        why = f"no harm in {step.exchanges} exchanges with {trial.share:.0%}: {power.seen}"
     return Activation(
         task=task, version=trial.version, created=now, by=BY, why=why,
         kind="canary" if share < 1 else "live", share=share,
     )  # fmt: skip
+
+
+def _unseen(rollout: Rollout, step: Step | None, power: Power | None) -> str:
+    """Return what a trial still waits to see before it may go live; empty if nothing."""
+    passed = (step.lasted_s if step is not None else 0.0) / DAY_S
+    left = rollout.trial_days - passed
+    if power is None or rollout.harm >= 1 or left <= 0:
+        return ""
+    if power.enough and not power.labelled and passed < UNLABELLED_DAYS:
+        return f"labels, or {24 * (UNLABELLED_DAYS - passed):.0f} more hours: {power}"
+    return "" if power.enough else f"evidence, or {left:.1f} more days: {power}"
+
+
+def _holdback(
+    task: str, section: Task, history: Sequence[Activation], step: Step | None, now: float
+) -> Activation | None:
+    """Return the decision to hold back more conversations from a new live version, or as many as configured again."""
+    rollout, serving = section.rollout, active_decisions(history)
+    live, configured = serving.live, section.rollout.holdback
+    if live is None or live.version is None or live.by != BY or weak_share(section, serving) == 0:
+        return None  # a person's activation is left as it is
+    if not 0 < configured < rollout.holdback_first:
+        return None
+    at = max(place for place, entry in enumerate(history) if entry.kind == "live")
+    decided = [entry for entry in history[at:] if entry.kind == "holdback"]
+    if not decided:
+        share = rollout.holdback_first
+        why = f"to measure {version_name(live.version)} for {rollout.holdback_days:g} days"
+    elif decided[-1].share > 0 and step is not None and step.lasted_s >= rollout.holdback_days * DAY_S:
+        share, why = 0.0, f"{version_name(live.version)} was measured for {rollout.holdback_days:g} days"
+    else:
+        return None
+    return Activation(task=task, version=None, created=now, by=BY, why=why, kind="holdback", share=share)
 
 
 def _share(

@@ -1,6 +1,5 @@
 """The state of a task's roll-out for people: ``preceptor tasks show`` and the admin API. Decides nothing."""
 
-import math
 from collections.abc import Sequence
 
 from gateway.domain import Activation, Value
@@ -8,30 +7,29 @@ from gateway.rules.decisions import describe, version_name
 from gateway.settings import Task
 from gateway.store.history import ActiveDecisions
 from gateway.store.notes import RolloutView
-from optimizer.monitoring.rollout.arms import Subject
-from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, Guardrail
-from optimizer.monitoring.rollout.decide import Assessment, weak_share
-from optimizer.monitoring.rollout.labels import DriftWatch, ModelAgreement
+from optimizer.monitoring.rollout.arms import Subject, weak_share
+from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, PairCounts
+from optimizer.monitoring.rollout.decide import Assessment
+from optimizer.monitoring.rollout.guardrails import Guardrail
+from optimizer.monitoring.rollout.power import power_of
+from optimizer.monitoring.rollout.promises import LedgerEntry
+from optimizer.monitoring.rollout.promises import describe as describe_entry
+from optimizer.monitoring.rollout.state import RolloutState
 
 
 class Benefit(Value, frozen=True):
     """The effect of the live rules, measured against conversations without rules."""
 
     change: float
-    """Share of good replies with the rules less that without them, -1..1."""
+    """Share of right replies with the rules less that without them, -1..1."""
     interval: tuple[float, float]
-    """95% interval of the change, for one look (Agresti & Caffo, The American Statistician 54 (2000) 280)."""
+    """95% interval of the change, for one look."""
     of: str
-    """``labelled replies``, or ``replies`` where too few are labelled: good then means no sign of failure."""
-
-
-class Rail(Value, frozen=True):
-    """A guardrail in numbers."""
-
-    name: str
-    e_value: float
-    limit: float
-    why: str
+    """``pairs of answers`` or ``labelled conversations``; ``conversations, by signs of failure`` without labels."""
+    units: int = 0
+    """Conversations, each counted once."""
+    against: int | None = None
+    """The version without which; ``None`` for no rules."""
 
 
 class Compared(Value, frozen=True):
@@ -42,7 +40,10 @@ class Compared(Value, frozen=True):
     since: float
     challenger: ArmCounts
     incumbent: ArmCounts
-    guardrails: tuple[Rail, ...]
+    guardrails: tuple[Guardrail, ...]
+    pairs: PairCounts = PairCounts()
+    power: str = ""
+    """The harm that would have been seen by now, in words."""
 
 
 class RolloutStatus(RolloutView, frozen=True):
@@ -66,112 +67,144 @@ class RolloutStatus(RolloutView, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
-_USED_UP = "the labelled replies from before are used up: wrong replies without other signs are compared no longer"
-
-
-def _used_up(comparison: Comparison) -> bool:
-    """Decide whether the past has no labels left for those of the present."""
-    return comparison.pairing.subject == "past" and comparison.challenger.labelled > 0 and not comparison.past.labels
-
-
 def rollout_status(
     section: Task,
     serving: ActiveDecisions,
-    comparisons: Sequence[Comparison],
-    agreement: ModelAgreement,
-    drift: DriftWatch | None,
-    course: Assessment,
+    state: RolloutState,
+    assessment: Assessment,
+    ledger: Sequence[LedgerEntry],
     newest: Activation | None,
     wrong: Sequence[str],
     now: float,
 ) -> RolloutStatus:
     """Return the note of a look at ``now``."""
-    alpha = section.rollout.alpha
+    agreement, drift, comparisons = state.agreement, state.drift, state.comparisons
     compared = agreement.agreed + agreement.differed
-    bound = agreement.bound(alpha) if compared else None
-    held = next((comparison for comparison in comparisons if comparison.pairing.subject == "holdback"), None)
-    benefit = benefit_of(held.challenger, held.incumbent) if held is not None else None
-    wrong = (*wrong, *(f"harm: {harm.why}" for harm in course.harm))
+    bound = agreement.bound(section.rollout.alpha) if compared else None
+    benefit = next(
+        (benefit_of(comparison) for comparison in comparisons if comparison.pairing.subject == "holdback"), None
+    )
+    wrong = (*wrong, *(f"harm: {harm.why}" for harm in assessment.harm))
+    wrong = (*wrong, *(f"refused: {why}" for why in _refused(comparisons, assessment)))
     if drift is not None and drift.noticed_at is not None:
         wrong = (*wrong, f"drift: {drift.why}")
     lines = [f"serves {section.serve}: {_in_words(serving, section)}"]
-    lines += [
-        _line(comparison) for comparison in comparisons if comparison.challenger.seen or comparison.challenger.labelled
-    ]
-    lines += [_USED_UP for comparison in comparisons if _used_up(comparison)]
+    lines += [_line(comparison) for comparison in comparisons if comparison.challenger.seen]
     if bound is not None:
         lines.append(
             f"agreement with the strong model: {agreement.agreed} of {compared}, at least {bound:.1%} for certain"
         )
-    if benefit is not None:
-        low, high = benefit.interval
-        lines.append(
-            f"what rules change: {100 * benefit.change:+.1f} points of good {benefit.of}"
-            f" (95%: {100 * low:+.1f} to {100 * high:+.1f})"
-        )
-    lines += [*course.waiting, *wrong]
+    lines += [_in_points(benefit)] if benefit is not None else []
+    lines += [str(assessment.power)] if assessment.power is not None else []
+    lines += [describe_entry(entry) for entry in ledger[-1:]]
+    lines += [*_chosen(comparisons), *assessment.waiting, *wrong]
+    powers = {
+        comparison.pairing.subject: power_of(comparison, section.rollout.harm, now - comparison.began)
+        for comparison in comparisons
+    }
     return RolloutStatus(
         looked=now,
         live=serving.live.version if serving.live else None,
         canary=serving.canary.version if serving.canary else None,
         canary_share=serving.canary.share if serving.canary else 0.0,
         weak_share=weak_share(section, serving),
-        comparisons=tuple(map(_compared, comparisons, course.guardrails)),
+        comparisons=tuple(
+            _compared(comparison, rails, str(powers[comparison.pairing.subject]))
+            for comparison, rails in zip(comparisons, assessment.guardrails, strict=True)
+        ),
         agreed=agreement.agreed,
         differed=agreement.differed,
         agreement=bound,
         benefit=benefit,
-        drift=drift.why if drift is not None and drift.drift.n else "",
+        drift=drift.why if drift is not None else "",
         drift_noticed=drift.noticed_at if drift is not None else None,
         decision=newest,
-        waiting=course.waiting,
+        waiting=assessment.waiting,
         wrong=tuple(wrong),
         lines=tuple(lines),
     )
 
 
-def benefit_of(taught: ArmCounts, held: ArmCounts) -> Benefit | None:
-    """Compare the live rules with none; ``None`` with fewer than ten exchanges of either arm."""
-    if min(taught.labelled, held.labelled) >= 10:
-        return _benefit(taught.wrong, taught.labelled, held.wrong, held.labelled, "labelled replies")
-    if min(taught.seen, held.seen) >= 10:
-        return _benefit(taught.bad, taught.seen, held.bad, held.seen, "replies")
+def benefit_of(comparison: Comparison) -> Benefit | None:
+    """Return the effect of the challenger's rules by the best evidence; ``None`` with fewer than ten conversations.
+
+    Pairs of answers come first, then labels on both arms, then signs of failure. Complaints measure no rate.
+    """
+    streams = [
+        ("pairs of answers", comparison.pairs, comparison.paired.n, comparison.pair_base),
+        ("labelled conversations", comparison.labels, comparison.incumbent.labelled, comparison.pairing.against),
+        ("conversations, by signs of failure", comparison.bad, comparison.incumbent.seen, comparison.pairing.against),
+    ]
+    for of, stream, others, against in streams:
+        measured = stream.change()
+        if measured is not None and others >= 10:
+            worse, (low, high) = measured
+            change, interval = max(-1.0, min(-worse, 1.0)), (-high, -low)
+            return Benefit(change=change, interval=interval, of=of, units=stream.n, against=against)
     return None
 
 
-def _benefit(bad: int, n: int, bad_held: int, n_held: int, of: str) -> Benefit:
-    # One success and one failure more for each arm: that is the whole of their correction.
-    p, q = (bad + 1) / (n + 2), (bad_held + 1) / (n_held + 2)
-    middle, spread = q - p, 1.96 * math.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (n_held + 2))
-    interval = (max(middle - spread, -1.0), min(middle + spread, 1.0))
-    return Benefit(change=bad_held / n_held - bad / n, interval=interval, of=of)
+def _refused(comparisons: Sequence[Comparison], assessment: Assessment) -> list[str]:
+    """Return the evidence that decides nothing, with its reason."""
+    return [
+        f"{rail.name} {comparison.pairing.name}: {rail.why}: {rail.refused}"
+        for comparison, rails in zip(comparisons, assessment.guardrails, strict=True)
+        for rail in rails
+        if rail.refused
+    ]
 
 
-def _compared(comparison: Comparison, rails: Sequence[Guardrail]) -> Compared:
+def _chosen(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a line about labels that clients chose to give, where there are no others."""
+    for comparison in comparisons:
+        counts = comparison.challenger, comparison.incumbent
+        if (
+            any(arm.complaints for arm in counts)
+            and not any(arm.labelled for arm in counts)
+            and not comparison.paired.n
+        ):
+            return [
+                "labels came for wrong replies only: they can show harm, and no gain; label some of the audit sample"
+            ]
+    return []
+
+
+def _compared(comparison: Comparison, rails: Sequence[Guardrail], power: str) -> Compared:
     return Compared(
         subject=comparison.pairing.subject,
         version=comparison.pairing.version,
         since=comparison.began,
         challenger=comparison.challenger,
         incumbent=comparison.incumbent,
-        guardrails=tuple(
-            Rail(name=rail.name, e_value=rail.evidence.e_value, limit=rail.evidence.threshold, why=rail.why)
-            for rail in rails
-        ),
+        guardrails=tuple(rails),
+        pairs=comparison.paired,
+        power=power,
     )
 
 
 def _in_words(serving: ActiveDecisions, section: Task) -> str:
     parts = [describe(serving.live) if serving.live else "no rules are live"]
-    if serving.canary is not None:
-        parts.append(describe(serving.canary))
+    parts += [describe(entry) for entry in (serving.canary, serving.holdback) if entry is not None]
     if section.serve == "canary":
         parts.append(f"the weak model gets {weak_share(section, serving):.0%}")
     return ", ".join(parts)
 
 
+def _in_points(benefit: Benefit) -> str:
+    low, high = benefit.interval
+    against = "" if benefit.against is None else f", against {version_name(benefit.against)}"
+    return (
+        f"what rules change: {100 * benefit.change:+.1f} points of right replies"
+        f" (95%: {100 * low:+.1f} to {100 * high:+.1f}), in {benefit.units} {benefit.of}{against}"
+    )
+
+
 def _line(comparison: Comparison) -> str:
     c, i = comparison.challenger, comparison.incumbent
     labels = f", labelled wrong {c.wrong} of {c.labelled} against {i.wrong} of {i.labelled}" if c.labelled else ""
+    complaints = f", complaints {c.complaints} against {i.complaints}" if c.complaints or i.complaints else ""
+    pairs = comparison.paired
+    anew = f", answered anew {pairs.n}: wrong alone {pairs.against} against {pairs.for_}" if pairs.n else ""
     of = "the weak model" if comparison.pairing.subject == "strong" else version_name(comparison.pairing.version)
-    return f"{of}, {comparison.pairing.name}: bad {c.bad} of {c.seen} against {i.bad} of {i.seen}{labels}"
+    signs = f"bad {c.bad} of {c.seen} against {i.bad} of {i.seen}"
+    return f"{of}, {comparison.pairing.name}: {signs}{labels}{complaints}{anew}"

@@ -19,15 +19,24 @@ from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.history import active_decisions
 from gateway.store.notes import DRIFT, ROLLOUT, DriftNotice
+from optimizer.monitoring.rollout.answer_pairs import PAIRS, PairBook
+from optimizer.monitoring.rollout.comparison import Comparison, Look
 from optimizer.monitoring.rollout.decide import Assessment, decide
+from optimizer.monitoring.rollout.promises import (
+    PROMISES,
+    FieldMeasurement,
+    LedgerEntry,
+    ledger_entry,
+    promise_of,
+    with_entry,
+)
 from optimizer.monitoring.rollout.state import STATE, RolloutState
-from optimizer.monitoring.rollout.status import RolloutStatus, rollout_status
+from optimizer.monitoring.rollout.status import RolloutStatus, benefit_of, rollout_status
 
 log = logging.getLogger(__name__)
 
 ROWS = 1000
-"""Newest exchanges per look. Exchanges beyond that between two looks are not compared, and a label behind so many
-younger exchanges is not seen."""
+"""Newest exchanges per look. Exchanges beyond that between two looks are not compared."""
 _AGE_S = 8 * 24 * 3600.0
 """Seconds after which an exchange is not read again: a little more than the past of a comparison."""
 _AHEAD_S = 60.0
@@ -49,11 +58,10 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     if not (settings.injection and store.injecting()):
         ROLLOUT.write(store, RolloutStatus(looked=now, wrong=(_OFF,), lines=(_OFF,)), task)
         return
-    rows = store.observed(task, since=now - _AGE_S, limit=ROWS)
     before = STATE.read(store, task) or RolloutState()
-    state = before.after(
-        section, history, lambda version: store.rule_set(task, version), rows, full=len(rows) >= ROWS, now=now
-    )
+    seen = _look(store, task, section.weak, before, now)
+    state = before.after(section, history, lambda version: store.rule_set(task, version), seen[0])
+    state = msgspec.structs.replace(state, judged=seen[1])
     assessment = decide(task, section, history, state.comparisons, state.steps, state.agreement, now)
     if assessment.decision is not None:
         try:
@@ -65,19 +73,54 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
         log.warning(describe(assessment.decision), extra=fields)
     if state.drift is not None and state.drift.noticed_at == now:
         DRIFT.write(store, DriftNotice(time=now, version=state.drift.version, why=state.drift.why), task)
+    ledger = _ledger(store, task, state, now)
     status = rollout_status(
         section,
         active_decisions(history),
-        state.comparisons,
-        state.agreement,
-        state.drift,
+        state,
         assessment,
+        ledger,
         history[-1] if history else None,
-        _clock(history, rows, now),
+        _clock(history, seen[0].rows, now),
         now,
     )
     STATE.write(store, _logged(task, before, state, assessment), task)
     ROLLOUT.write(store, status, task)
+
+
+def _look(store: Store, task: str, weak: str, before: RolloutState, now: float) -> tuple[Look, int]:
+    """Return all that is new of a task, and the position among its judgements."""
+    rows = store.observed(task, since=now - _AGE_S, limit=ROWS)
+    judged, position = store.judged(task, before.judged, limit=ROWS)
+    book = PAIRS.read(store, task) or PairBook()
+    pairs = book.newer(before.paired)
+    return Look(rows=rows, full=len(rows) >= ROWS, judged=judged, pairs=pairs, weak=weak, now=now), position
+
+
+def _ledger(store: Store, task: str, state: RolloutState, now: float) -> tuple[LedgerEntry, ...]:
+    """Return the promise ledger after this look, and write it if it has changed."""
+    before = PROMISES.read(store, task) or ()
+    ledger = before
+    for comparison in state.comparisons:
+        version = comparison.pairing.version
+        if comparison.pairing.subject in ("trial", "holdback") and version is not None:
+            promise = promise_of(store.rule_set(task, version))
+            if promise is not None:
+                ledger = with_entry(ledger, ledger_entry(promise, measurement(comparison, promise.against, now)))
+    if ledger != before:
+        PROMISES.write(store, ledger, task)
+    return ledger
+
+
+def measurement(comparison: Comparison, against: int | None, now: float) -> FieldMeasurement | None:
+    """Return the measured change of a comparison with a version; ``None`` if labels show none. Signs are no labels."""
+    benefit = benefit_of(comparison)
+    if benefit is None or benefit.against != against or "signs" in benefit.of:
+        return None
+    return FieldMeasurement(
+        change=benefit.change, interval=benefit.interval, units=benefit.units, of=benefit.of, since=comparison.began,
+        until=now,
+    )  # fmt: skip
 
 
 def _logged(task: str, before: RolloutState, state: RolloutState, assessment: Assessment) -> RolloutState:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.domain import Arm, Exchange, Feedback, RuleSet
-from gateway.errors import PreceptorError
+from gateway.errors import PreceptorError, UpstreamRefused
 from gateway.formats.chat import only_text, open_chat
 from gateway.forms import composed
 from gateway.routing.conversation import bucket
@@ -23,6 +23,8 @@ from optimizer.grading.graders import Ungradable
 _WEAK: frozenset[Arm] = frozenset({"weak", "canary", "holdback"})
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled"})
 """Ends of a reply that its caller fetches later: the record has only its beginning."""
+_BUSY = frozenset({401, 403, 404, 408, 409, 429})
+"""HTTP statuses about the upstream or its load; other 4xx are about the request."""
 _EMPTY: tuple[Any, ...] = (None, "", [])
 
 
@@ -122,3 +124,8 @@ def _answer(exchange: Exchange) -> Answer:
         latency_s=exchange.latency_ms / 1000,
         finish_reason=exchange.finish_reason,
     )
+
+
+def is_about_the_request(error: PreceptorError) -> bool:
+    """Decide whether an error is the request's own: another request may succeed."""
+    return isinstance(error, UpstreamRefused) and error.status < 500 and error.status not in _BUSY

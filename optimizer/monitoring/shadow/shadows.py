@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.context import LearnerContext
 from gateway.domain import Exchange, RuleSet, Value
-from gateway.errors import PreceptorError, StoreError, UpstreamRefused
+from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Task
 from gateway.store.selection import shadow_id
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
@@ -22,6 +22,7 @@ from optimizer.monitoring.shadow.pair import (
     compared,
     in_sample,
     injectable,
+    is_about_the_request,
     other_model,
     question,
     shadow_of,
@@ -32,8 +33,6 @@ WAITING = 100
 """Exchanges of a task in the queue for the other model; beyond that the oldest are given up."""
 TOO_OLD_S = 3600.0
 """Age of an exchange, in seconds, at which it is given up: its result would say little of the present."""
-_BUSY = frozenset({401, 403, 404, 408, 409, 429})
-"""HTTP statuses about the upstream or its load; other 4xx are about the request."""
 _ASKED = "asked"
 """The count of recorded answers, beside their fates."""
 
@@ -163,7 +162,7 @@ class Shadows:
                     except StoreError as error:
                         errors.append(error)
                     except PreceptorError as error:
-                        if _is_about_the_request(error):
+                        if is_about_the_request(error):
                             self._ended(entry, "refused")
                         else:
                             failing[model] = str(error)
@@ -242,7 +241,3 @@ class Shadows:
 
     def _is_old(self, created: float) -> bool:
         return self._context.wall_clock() - created > TOO_OLD_S
-
-
-def _is_about_the_request(error: PreceptorError) -> bool:
-    return isinstance(error, UpstreamRefused) and error.status < 500 and error.status not in _BUSY
