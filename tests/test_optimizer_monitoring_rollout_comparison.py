@@ -120,6 +120,21 @@ def test_the_past_is_dealt_out_to_the_present_until_it_is_used_up() -> None:
     assert later.after(looking([row], START + 2 * PAST_S), 0.0).challenger.seen == 0
 
 
+def test_complaints_after_an_activation_are_compared_with_those_before() -> None:
+    """By conversation: a complaint turns the reply that counted as right."""
+    given = {"source": "client", "audit_rate": 1.0}
+    past = [observed(at, START - 100 + at, "weak", 1, bad=at % 10 == 0, **given) for at in range(60)]  # type: ignore[arg-type]
+    rows = [observed(500 + at, START + at, "weak", 2, audit_rate=1.0) for at in range(40)]
+    state = begun(OF_PAST, CostLimits(), past, "small").after(looking(rows), 0.0)
+    assert state.labels.n == 80
+    complaints = [judged(msgspec.structs.replace(row, correct=False, source="client")) for row in rows]
+    worse = state.after(looking(rows, labels=complaints), 0.0)
+    assert worse.labels.n == 80 and worse.labels.e_value > 1000 > state.labels.e_value
+    silent = [msgspec.structs.replace(row, correct=None, source=None) for row in past]
+    begins = begun(OF_PAST, CostLimits(), silent, "small").after(looking(rows), 0.0)
+    assert begins.after(looking(rows, labels=complaints), 0.0).labels.n == 0
+
+
 def test_a_clock_that_goes_back_blinds_nobody() -> None:
     """A trial that seems to begin in the future begins now; it stays the same trial when the clock is put right."""
     state = looked(new(), looking([], START - 500))

@@ -1,5 +1,7 @@
 """The past beside the present: by conversation, each part once."""
 
+import msgspec
+
 from optimizer.monitoring.rollout.arms import Pairing
 from optimizer.monitoring.rollout.past import PAST, Past, past_of
 from tests.rollouts import START, observed
@@ -24,10 +26,20 @@ def test_a_long_past_is_dealt_by_twos_and_a_short_one_singly() -> None:
 
 def test_every_part_of_the_past_is_dealt_once() -> None:
     """Under names of its own; then nothing is left."""
-    past = Past(rates=(0.5, 0.0, 1.0), tokens=(7.0, 8.0, 9.0), each=2)
+    past = Past(rates=(0.5, 0.0, 1.0), complaints=(0.0, 1.0, 0.0), tokens=(7.0, 8.0, 9.0), each=2)
     dealt, rest = past.dealt()
     assert (dealt.names, dealt.rates, dealt.tokens) == (["past 3", "past 2"], (0.5, 0.0), (7.0, 8.0))
+    assert (dealt.complaints, rest.complaints) == ((0.0, 1.0), (0.0,))
     last, none = rest.dealt()
     assert (last.names, last.rates, none.rates) == (["past 1"], (1.0,), ())
-    assert none.dealt() == (([], (), ()), none)
+    assert none.dealt() == (([], (), (), ()), none)
     assert past.share == 1 / 3
+
+
+def test_complaints_of_the_past_count_if_there_were_any() -> None:
+    """Where nobody complained, people may begin to with the activation: that is no fault of the rules."""
+    rows = [observed(at, START - 50 + at, "weak", 1, bad=at < 3, source="client", audit_rate=1.0) for at in range(9)]
+    assert past_of(PAIRING, rows, "small")[0].complaints == (1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert past_of(PAIRING, rows[1:], "small")[0].complaints == ()
+    outside = [msgspec.structs.replace(row, audit_rate=0.0) for row in rows]
+    assert past_of(PAIRING, outside, "small")[0].complaints == ()

@@ -17,7 +17,7 @@ from optimizer.monitoring.rollout.answer_pairs import AnswerPair
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
 from optimizer.monitoring.rollout.complaints import Complaints
 from optimizer.monitoring.rollout.evidence import Stream, UnitOutcome
-from optimizer.monitoring.rollout.past import Past, past_of
+from optimizer.monitoring.rollout.past import Past, is_complaint, past_of
 from optimizer.statistics.medians import MedianTest
 
 SETTLED_S = 15.0
@@ -84,6 +84,7 @@ class Comparison(Value, frozen=True):
     """Share of wrong replies of the incumbent at the verification, 0..1; ``None`` without a verification."""
     bad: Stream = Stream()
     labels: Stream = Stream()
+    """Of labels that were asked for; against the past, of complaints."""
     pairs: Stream = Stream()
     complaints: Complaints = Complaints()
     latency: MedianTest | None = None
@@ -194,6 +195,8 @@ class _Book:
             if first:
                 self._deal(exchange.created, share)
             self._bad.append(UnitOutcome(unit_of(exchange), value, exchange.created, True, share, again))
+            if not again and (self._past.complaints or self._state.labels.n):
+                self._labels.append(UnitOutcome(unit_of(exchange), 0.0, exchange.created, True, share))
         elif self._comparable:
             self._bad.append(self._of(exchange, side, value, again=again))
         self._met.add(name)
@@ -206,6 +209,9 @@ class _Book:
         dealt, self._past = self._past.dealt()
         self._bad += [
             UnitOutcome(name, rate, at, False, share) for name, rate in zip(dealt.names, dealt.rates, strict=True)
+        ]
+        self._labels += [
+            UnitOutcome(name, rate, at, False, share) for name, rate in zip(dealt.names, dealt.complaints, strict=False)
         ]
         for amount in dealt.tokens:
             self._tokens = self._tokens and self._tokens.after(False, amount)
@@ -221,9 +227,12 @@ class _Book:
                 self._counts[side].update(labelled=1, wrong=int(wrong))
                 if self._comparable and state.pairing.subject != "past":
                     self._labels.append(self._of(judged.exchange, side, float(wrong)))
-            elif judged.feedback.source == "client" and judged.exchange.audit_rate > 0 and not judged.exchange.correct:
+            elif is_complaint(judged.exchange):
                 self._counts[side].update(complaints=1)
-                if self._comparable:
+                if state.pairing.subject == "past" and (state.labels.n or self._labels):
+                    at, share = judged.exchange.created, self._past.share
+                    self._labels.append(UnitOutcome(unit_of(judged.exchange), 1.0, at, True, share, again=True))
+                elif self._comparable:
                     unit = unit_of(judged.exchange)
                     self._complaints = self._complaints.with_complaint(unit, side, self._share)
 

@@ -16,11 +16,11 @@ from optimizer.statistics.medians import MedianTest
 Name = Literal["bad replies", "labelled mistakes", "paired answers", "complaints", "latency", "output tokens"]
 
 PARTS: Mapping[Subject, Mapping[Name, float]] = {
-    "trial": {"paired answers": 0.3, "bad replies": 0.1, "complaints": 0.06, "labelled mistakes": 0.04,
+    "trial": {"paired answers": 0.3, "bad replies": 0.1, "complaints": 0.05, "labelled mistakes": 0.04,
               "latency": 0.02, "output tokens": 0.02},
-    "holdback": {"paired answers": 0.2, "bad replies": 0.05, "complaints": 0.05, "labelled mistakes": 0.02,
+    "holdback": {"paired answers": 0.18, "bad replies": 0.05, "complaints": 0.05, "labelled mistakes": 0.02,
                  "latency": 0.01, "output tokens": 0.01},
-    "past": {"bad replies": 0.1, "output tokens": 0.02},
+    "past": {"bad replies": 0.08, "complaints": 0.05, "output tokens": 0.02},
     "strong": {"bad replies": 0.4, "labelled mistakes": 0.3, "latency": 0.15, "output tokens": 0.15},
 }  # fmt: skip
 """Parts of alpha. A version is on trial, then against the hold-back and the past: together they have all of it. The
@@ -59,6 +59,9 @@ def guardrails_of(comparison: Comparison, alpha: float) -> list[Guardrail]:
         rails.append(_of("labelled mistakes", comparison.labels, limits, labels))
     if "paired answers" in limits:
         rails += [_of("paired answers", comparison.pairs, limits, _paired(comparison)), _complaints(comparison, limits)]
+    elif "complaints" in limits:
+        why = f"{c.complaints} complaints among {c.audited} replies"
+        rails.append(_of("complaints", comparison.labels, limits, why))
     tests: tuple[tuple[Name, MedianTest | None], ...] = (
         ("latency", comparison.latency), ("output tokens", comparison.tokens),
     )  # fmt: skip

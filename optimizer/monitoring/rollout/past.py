@@ -15,6 +15,8 @@ from optimizer.monitoring.rollout.arms import Pairing
 
 PAST = 800
 """Newest conversations of the past in a comparison."""
+_SPOKEN = 3
+"""Complaints without which it is not known whether anybody complained in the past."""
 PRESENT = 400
 """Conversations of the present that use up the past: two of the past for each, or one if the past is short."""
 
@@ -25,6 +27,8 @@ class Dealt(NamedTuple):
     names: Sequence[str]
     rates: Sequence[float]
     """Shares of bad replies, 0..1."""
+    complaints: Sequence[float]
+    """Shares of replies with a complaint; empty where there were hardly any complaints."""
     tokens: Sequence[float]
 
 
@@ -33,6 +37,7 @@ class Past(Value, frozen=True):
 
     rates: tuple[float, ...] = ()
     """Share of bad replies of each conversation."""
+    complaints: tuple[float, ...] = ()
     tokens: tuple[float, ...] = ()
     each: int = 1
     """Conversations of the past beside one of the present."""
@@ -44,23 +49,34 @@ class Past(Value, frozen=True):
 
     def dealt(self) -> tuple[Dealt, "Past"]:
         """Return the part of the past for another conversation, and the rest; empty once the past is used up."""
-        rates, tokens = self.rates[: self.each], self.tokens[: self.each]
-        names = [f"past {len(self.rates) - at}" for at in range(len(rates))]
-        rest = Past(rates=self.rates[self.each :], tokens=self.tokens[self.each :], each=self.each)
-        return Dealt(names, rates, tokens), rest
+        each, names = self.each, [f"past {len(self.rates) - at}" for at in range(min(self.each, len(self.rates)))]
+        rest = Past(rates=self.rates[each:], complaints=self.complaints[each:], tokens=self.tokens[each:], each=each)
+        return Dealt(names, self.rates[:each], self.complaints[:each], self.tokens[:each]), rest
+
+
+def is_complaint(exchange: Observed) -> bool:
+    """Decide whether a client, of its own accord, found an audited reply wrong."""
+    return exchange.source == "client" and exchange.correct is False and exchange.audit_rate > 0
 
 
 def past_of(pairing: Pairing, rows: Sequence[Observed], weak: str) -> tuple[Past, int, int]:
     """Return the past of a pairing, the number of its exchanges, and the number of bad ones."""
     units: dict[str, list[bool]] = defaultdict(list)
+    complaints: dict[str, list[bool]] = defaultdict(list)
     tokens: dict[str, float] = {}
     for exchange in rows:
         bad = pairing.bad(exchange) if pairing.precedes(exchange, weak) else None
         if bad is not None:
             unit = exchange.cluster or exchange.id
             units[unit].append(bad)
+            complaints[unit].append(is_complaint(exchange))
             tokens.setdefault(unit, max(float(exchange.usage.output_tokens), 1.0))
     rates = [statistics.fmean(outcomes) for outcomes in units.values()][-PAST:]
     each = min(max(len(rates) // PRESENT, 1), PAST // PRESENT)
-    past = Past(rates=tuple(rates), tokens=tuple(tokens.values())[-PAST:], each=each)
+    complained = [statistics.fmean(outcomes) for outcomes in complaints.values()][-PAST:]
+    spoken = sum(map(bool, complained)) >= _SPOKEN
+    past = Past(
+        rates=tuple(rates), complaints=tuple(complained) if spoken else (), tokens=tuple(tokens.values())[-PAST:],
+        each=each,
+    )  # fmt: skip
     return past, sum(map(len, units.values())), sum(map(sum, units.values()))
