@@ -7,7 +7,7 @@ from tests.fakes import FakeUpstream, served
 
 CASES: dict[str, tuple[str, str, int, str, str | None]] = {
     "an unknown path": ("GET", "/v1/nothing", 404, "invalid_request_error", "unknown_url"),
-    "the root": ("GET", "/", 404, "invalid_request_error", "unknown_url"),
+    "a path outside of /v1": ("GET", "/nothing", 404, "invalid_request_error", "unknown_url"),
     "a path below the chat's": ("POST", "/v1/chat/completions/1", 404, "invalid_request_error", "unknown_url"),
     "a path with odd bytes": ("GET", "/v1/%ff%00%0d%0a", 404, "invalid_request_error", "unknown_url"),
     "a path that climbs": ("GET", "/v1/models/../../../etc/passwd", 404, "invalid_request_error", None),

@@ -24,13 +24,15 @@ ANSWERS = {problem.question: problem.answer for problem in islice(problems(SEED)
 
 
 def model(body: dict[str, Any], rules: str = '[{"rule": "Work in steps.", "reason": "It guessed."}]') -> str:
-    """Guesses, unless a rule has it work; as a teacher it writes that rule."""
+    """Guesses, unless a rule has it work, room or no room; as a teacher it writes that rule."""
     first, last = body["messages"][0]["content"], body["messages"][-1]["content"]
     if "Step 2: Write" in last:
         return rules
     question, _, working = last.partition("\n\nWorking:\n")
     if working:
         return str(working.rsplit(" ", 1)[-1])
+    if OPEN_TAG in first and "Work in steps." not in first:
+        return f"{OPEN_TAG}A guess{CLOSE_TAG}1"
     if OPEN_TAG in first:
         return f"{OPEN_TAG}First 1, then 2{CLOSE_TAG}{ANSWERS[question]}"
     if "Work in steps." in first:

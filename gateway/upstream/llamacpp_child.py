@@ -102,7 +102,8 @@ def serve(parameters: ModelParameters) -> "xllamacpp.Server":  # type: ignore[na
         return xllamacpp.Server(common)
     except RuntimeError as error:
         why = f"{parameters.model} cannot be loaded: is it a whole GGUF file, and is there memory for it?"
-        raise SystemExit(why) from error
+        os.write(2, f"\n{why}\n".encode())  # one write: the threads of llama.cpp log to stderr, too
+        raise SystemExit(1) from error
 
 
 def _own_stdout() -> BinaryIO:
