@@ -314,10 +314,10 @@ async def test_a_store_that_fails_while_publishing_loses_nothing(tmp_path: Path)
     class Full(MemoryStore):
         full = True
 
-        def publish(self, rule_set: RuleSet) -> RuleSet:
+        def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
             if self.full:
                 raise StoreError("the disk is full")
-            return super().publish(rule_set)
+            return super().publish(rule_set, after=after)
 
     world = World(tmp_path)
     world.store = store = Full()

@@ -796,3 +796,11 @@ def test_of_an_exchange_that_is_kept_out_of_learning_nothing_is_stored(store: St
     with pytest.raises(Conflict, match="kept out of learning"):
         store.add_feedback(feedback("a", expected="secret"))
     assert store.graded("sums", limit=9) == []
+
+
+def test_of_two_who_publish_at_once_the_second_is_told(store: Store) -> None:
+    """A version is stored once: whoever counted the versions before somebody else published looks again."""
+    first = store.publish(RuleSet(task="t"), after=0)
+    with pytest.raises(Conflict, match="published meanwhile"):
+        store.publish(RuleSet(task="t"), after=0)
+    assert [rule_set.version for rule_set in store.rule_sets("t")] == [first.version]

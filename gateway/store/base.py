@@ -202,10 +202,11 @@ class Store(Protocol):
     def counts(self) -> dict[str, TaskCounts]:
         """Return the counts of every task with exchanges. Shadows and feedback on them are left out."""
 
-    def publish(self, rule_set: RuleSet) -> RuleSet:
+    def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         """Store an immutable rule set under the task's next version (1, 2, ...) and return it with that version.
 
-        Does not activate it. The version in the argument is ignored.
+        Does not activate it. The version in the argument is ignored. Raises ``Conflict`` if the task has another number
+        of versions than ``after``: somebody else published meanwhile.
         """
 
     def rule_set(self, task: str, version: int) -> RuleSet | None: ...

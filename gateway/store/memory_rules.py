@@ -22,9 +22,11 @@ class MemoryRules:
         self._cycles: list[CycleRecord] = []
         self._notes: dict[str, bytes] = {}
 
-    def publish(self, rule_set: RuleSet) -> RuleSet:
+    def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         with self._lock:
             versions = self._rule_sets.setdefault(rule_set.task, [])
+            if after is not None and len(versions) != after:
+                raise Conflict(f"another version of {rule_set.task!r} was published meanwhile")
             published = msgspec.structs.replace(rule_set, version=len(versions) + 1)
             versions.append(published)
             return published

@@ -29,12 +29,15 @@ class SqlRules:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def publish(self, rule_set: RuleSet) -> RuleSet:
+    def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         newest = sa.select(sa.func.coalesce(sa.func.max(rule_sets.c.version), 0)).where(
             rule_sets.c.task == rule_set.task
         )
         with self._database.write() as connection:
-            row = rule_set_row(rule_set, connection.execute(newest).scalar_one() + 1)
+            last = connection.execute(newest).scalar_one()
+            if after is not None and last != after:
+                raise Conflict(f"another version of {rule_set.task!r} was published meanwhile")
+            row = rule_set_row(rule_set, last + 1)
             published = rule_set_of(row)  # an unreadable row is not committed
             connection.execute(sa.insert(rule_sets), row)
         return published

@@ -35,19 +35,11 @@ def publish(
     the evidence says nothing about it, so the new version waits for a person. Blocks; raises ``StoreError``.
     """
     parent = incumbent.version if incumbent is not None else None
-    versions = store.rule_sets(candidate.task)
-    stored = next(
-        (
-            known
-            for known in versions
-            if known.hash == candidate.hash and known.parent == parent and known.created >= started
-        ),
-        None,
+    stored, versions = _stored(
+        store,
+        msgspec.structs.replace(candidate, parent=parent, evidence=evidence, created=now, decided_by=by),
+        started,
     )
-    if stored is None:
-        stored = store.publish(
-            msgspec.structs.replace(candidate, parent=parent, evidence=evidence, created=now, decided_by=by)
-        )
     if share == 0:
         return Published(rule_set=stored, activated=False, note="it waits for 'preceptor rules activate'")
     history = store.history(candidate.task)
@@ -74,3 +66,16 @@ def publish(
     except Conflict:
         return changed
     return Published(rule_set=stored, activated=share == 1, note="" if share == 1 else on_trial)
+
+
+def _stored(store: Store, candidate: RuleSet, started: float) -> tuple[RuleSet, list[RuleSet]]:
+    """Return the stored candidate, once per run whoever runs it beside us, and the versions before it."""
+    while True:
+        versions = store.rule_sets(candidate.task)
+        for known in versions:
+            if known.hash == candidate.hash and known.parent == candidate.parent and known.created >= started:
+                return known, versions
+        try:
+            return store.publish(candidate, after=len(versions)), versions
+        except Conflict:
+            continue  # somebody else published meanwhile, perhaps the same

@@ -153,9 +153,9 @@ class FullStore(MemoryStore):
         self._write()
         return super().add_feedback(feedback)
 
-    def publish(self, rule_set: RuleSet) -> RuleSet:
+    def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         self._write()
-        return super().publish(rule_set)
+        return super().publish(rule_set, after=after)
 
     def activate(self, activation: Activation, *, after: int | None = None) -> None:
         self._write()
