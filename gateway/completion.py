@@ -5,11 +5,12 @@ neither HTTP on the client's side nor the store: a ``CompletionTrace`` reports t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
+from typing import NoReturn
 
-import msgspec
-
+from gateway.domain import NO_USAGE
 from gateway.errors import (
     NO_HEADERS,
     Overloaded,
@@ -18,22 +19,22 @@ from gateway.errors import (
     UpstreamError,
     UpstreamGarbage,
     UpstreamRefused,
-    error_body,
 )
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, raw
 from gateway.formats.reply import WholeReply
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
-from gateway.formats.upstream_error import error_status, error_words, openai_error
+from gateway.formats.upstream_error import error_status, refusal_body
 from gateway.forms import UNCHANGED, Pass
+from gateway.routing.classify import without_task_name
 from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Upstream, UpstreamReply
+from gateway.upstream.event_stream import events_of
 
 _TAIL_S = 0.05
 """Seconds that the end of a body may take after ``[DONE]``."""
 _HANDED_ON = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
-OWN_KEY_REFUSED = frozenset({401, 403})
 _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 """Statuses of refusals that another model may not share; other 4xx are about the request itself."""
 
@@ -41,31 +42,24 @@ _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 class CompletionTrace(Transcript):
     """A transcript, the plan behind it and the time of the upstreams."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    __slots__ = ("hidden", "plan", "reply", "request_headers", "waited_s", "why", "written")
+
+    def __init__(self) -> None:
         super().__init__()
-        self._clock = clock
         self.plan: RoutePlan | None = None
         """The plan behind the reply: the request's own, or the fallback in its place."""
         self.why = ""
         """The reason for sending the request without the parts of its rule set, found while it ran; usually empty."""
         self.waited_s = 0.0
         """Seconds spent waiting for upstreams until the reply began."""
-
-    async def wait(self, upstream: Upstream, call: Call) -> UpstreamReply:
-        """Send a call and add its time."""
-        began = self._clock()
-        try:
-            return await upstream.send(call)
-        finally:
-            self.waited_s += self._clock() - began
-
-    async def read(self, reply: UpstreamReply) -> bytes:
-        """Read a whole body and add its time."""
-        began = self._clock()
-        try:
-            return await reply.read()
-        finally:
-            self.waited_s += self._clock() - began
+        self.request_headers: Sequence[tuple[bytes, bytes]] = ()
+        """The client's headers for the upstream; a hidden pass goes without."""
+        self.hidden: WholeReply | None = None
+        """The model's last hidden answer."""
+        self.written = False
+        """Whether the gateway wrote the reply itself."""
+        self.reply: UpstreamReply | None = None
+        """The upstream's shown reply; closed by the time its headers are read."""
 
 
 class Completions:
@@ -75,11 +69,14 @@ class Completions:
         self._upstreams = upstreams
         self._clock = clock
 
-    def new_trace(self) -> CompletionTrace:
-        return CompletionTrace(self._clock)
-
-    async def whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
+    def whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> Coroutine[None, None, bytes]:
         """Return an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
+        trace.plan = plan
+        if plan.fallbacks:
+            return self._whole_with_fallbacks(plan, exchange_id, trace)
+        return self._whole(plan, exchange_id, trace)
+
+    async def _whole_with_fallbacks(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
         for attempt in (plan, *plan.fallbacks):
             trace.plan = attempt
             try:
@@ -122,6 +119,9 @@ class Completions:
             if not step.shown:
                 step = await self._after_hidden(plan, step, trace)
                 continue
+            if step.reply is not None:
+                (body,) = _written(plan, step.reply, exchange_id, trace)
+                return body
             trace.why = step.why
             reply = await self._ask(plan, step, trace)
             text = _cut(step.cut, reply) if step.cut is not None else None
@@ -141,6 +141,10 @@ class Completions:
         while step is not None:
             if not step.shown:
                 step = await self._after_hidden(plan, step, trace)
+            elif step.reply is not None:
+                for event in _written(plan, step.reply, exchange_id, trace):
+                    yield event
+                break
             else:
                 trace.why = step.why
                 async with aclosing(self._relay(plan, step, exchange_id, trace)) as relayed:
@@ -158,19 +162,32 @@ class Completions:
             if step.without_answer is None or _answerable_elsewhere(error):
                 raise
             return step.without_answer()
+        trace.hidden = reply
         following = step.following(reply.text or "")
         assert following is not None, "a hidden answer is never the reply"
         return following
 
     async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> WholeReply:
         """Make a pass and read its answer whole."""
-        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=False))
+        call = _call(plan, step, trace, stream=False)
+        began = self._clock()
         try:
-            await _check(reply, plan)
-            opened = _opened(plan, await trace.read(reply))
+            reply = await self._upstreams[plan.upstream].send(call)
+        finally:
+            trace.waited_s += self._clock() - began
+        try:
+            if not 200 <= reply.status < 300:
+                await _refuse(reply, plan)
+            began = self._clock()
+            try:
+                body = await reply.read()
+            finally:
+                trace.waited_s += self._clock() - began
+            opened = _opened(plan, body)
         finally:
             await reply.aclose()
-        trace.usage += opened.usage
+        trace.reply = reply
+        trace.usage = opened.usage if trace.usage is NO_USAGE else trace.usage + opened.usage
         trace.finish_reason = opened.finish_reason
         return opened
 
@@ -178,14 +195,28 @@ class Completions:
         self, plan: RoutePlan, step: Pass, exchange_id: str, trace: CompletionTrace
     ) -> AsyncGenerator[bytes, None]:
         """Relay a pass of a stream, without the closing event."""
-        reply = await trace.wait(self._upstreams[plan.upstream], _call(plan, step, stream=True))
+        call = _call(plan, step, trace, stream=True)
+        began = self._clock()
         try:
-            await _check(reply, plan)
+            reply = await self._upstreams[plan.upstream].send(call)
+        finally:
+            trace.waited_s += self._clock() - began
+        try:
+            if not 200 <= reply.status < 300:
+                await _refuse(reply, plan)
+            trace.reply = reply
             reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=step.cut)
-            async for data, event in _events(reply, plan):
+            events = events_of(reply, plan.upstream, partial(_replayed, plan))
+            async for event in events:
+                data = sse.data_of(event)
+                if data is None:
+                    continue
                 out = reader.read(data, event)
                 if out is not None:
                     yield out
+                if data == sse.DONE_DATA:
+                    await _drained(events)
+                    break
         finally:
             await reply.aclose()
         if not reader.finished:
@@ -209,14 +240,28 @@ def _cut(cut: TagFilter, reply: WholeReply) -> str:
     return text or (cut.end() if reply.finish_reason == "stop" else "")
 
 
+def _written(plan: RoutePlan, text: str, exchange_id: str, trace: CompletionTrace) -> Sequence[bytes]:
+    """The gateway's own reply behind a hidden answer: one body, or the events of a stream."""
+    assert trace.hidden is not None, "a reply is written behind a hidden answer only"
+    trace.written = True
+    trace.add_text(text)
+    trace.reply_id = trace.hidden.id
+    trace.finish_reason = "stop"
+    return _conversation(plan).written(trace.hidden, exchange_id, text, trace.usage)
+
+
+def _conversation(plan: RoutePlan) -> Conversation:
+    assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
+    return plan.envelope
+
+
 def _first_pass(plan: RoutePlan) -> Pass:
     if plan.injection is None:
         return UNCHANGED
-    assert isinstance(plan.envelope, Conversation), "rules are injected into conversations only"
-    return plan.form.first_pass(plan.envelope, plan.guidance)
+    return plan.form.first_pass(_conversation(plan), plan.guidance)
 
 
-def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
+def _call(plan: RoutePlan, step: Pass, trace: CompletionTrace, *, stream: bool) -> Call:
     return Call(
         model=plan.upstream_model or plan.model,
         body=_body(plan, step),
@@ -224,7 +269,13 @@ def _call(plan: RoutePlan, step: Pass, *, stream: bool) -> Call:
         stream=stream,
         adaptable=plan.upstream_model is not None,
         optional=step.optional,
+        headers=trace.request_headers if step.shown else _of_body(trace, plan),
     )
+
+
+def _of_body(trace: CompletionTrace, plan: RoutePlan) -> Sequence[tuple[bytes, bytes]]:
+    """Return the client's headers for a hidden pass: those without which its body would read otherwise."""
+    return [header for header in trace.request_headers if header[0] in plan.envelope.body_headers]
 
 
 def _body(plan: RoutePlan, step: Pass) -> bytes:
@@ -233,7 +284,10 @@ def _body(plan: RoutePlan, step: Pass) -> bytes:
     if plan.upstream_model is None:
         return envelope.body
     counting = envelope.usage_changes() if envelope.stream and step.shown else {}
-    return envelope.sealed({"model": raw(plan.upstream_model), **counting, **step.changes})
+    changes = {"model": raw(plan.upstream_model), **counting, **step.changes}
+    if "metadata" in envelope.fields:
+        changes = {**without_task_name(envelope, plan.task), **changes}
+    return envelope.sealed(changes)
 
 
 def _opened(plan: RoutePlan, body: bytes) -> WholeReply:
@@ -247,39 +301,21 @@ def _opened(plan: RoutePlan, body: bytes) -> WholeReply:
         raise UpstreamRefused(status, refusal_body(body, status, plan.upstream), NO_HEADERS) from None
 
 
-async def _events(reply: UpstreamReply, plan: RoutePlan) -> AsyncIterator[tuple[bytes, bytes]]:
-    """Yield data and bytes of every event with data, up to ``[DONE]``."""
-    events = sse.Events()
-    pieces = reply.chunks()
-    is_stream = "text/event-stream" in reply.headers.get("content-type", "")
-    async for piece in pieces:
-        if not is_stream and not sse.looks_like_events(piece):
-            raise UpstreamGarbage(f"upstream {plan.upstream!r} did not answer with a stream")
-        is_stream = True
-        for event in events.feed(piece):
-            data = sse.data_of(event)
-            if data is not None:
-                yield data, event
-                if data == sse.DONE_DATA:
-                    await _drained(pieces)
-                    return
-    rest = sse.data_of(events.end())
-    if rest is not None:
-        yield rest, sse.event_of(rest)
+def _replayed(plan: RoutePlan, body: bytes) -> Sequence[bytes]:
+    """Return the events of a whole reply that came in place of a stream."""
+    return plan.envelope.replayed(_opened(plan, body).body)
 
 
-async def _drained(pieces: AsyncIterator[bytes]) -> None:
+async def _drained(events: AsyncIterator[bytes]) -> None:
     """Read the empty end of a body, so that its connection can serve again."""
     with suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(_TAIL_S):
-            async for _ in pieces:
+            async for _ in events:
                 pass
 
 
-async def _check(reply: UpstreamReply, plan: RoutePlan) -> None:
+async def _refuse(reply: UpstreamReply, plan: RoutePlan) -> NoReturn:
     """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers of interest to clients."""
-    if 200 <= reply.status < 300:
-        return
     if reply.status < 400:
         raise UpstreamGarbage(f"upstream {plan.upstream!r} answered with status {reply.status}: is base_url right?")
     raise await refusal(reply, plan.upstream)
@@ -290,21 +326,3 @@ async def refusal(reply: UpstreamReply, upstream: str) -> UpstreamRefused:
     payload = await reply.read()
     headers = {name: reply.headers[name] for name in _HANDED_ON if name in reply.headers}
     return UpstreamRefused(reply.status, refusal_body(payload, reply.status, upstream), headers)
-
-
-def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
-    """Return an upstream's error in OpenAI's shape with all four keys.
-
-    A refusal of the gateway's own key is told without the upstream's words: they may quote the key.
-    """
-    if status in OWN_KEY_REFUSED:
-        return error_body(
-            f"upstream {upstream!r} refused the gateway's key (status {status}): check upstreams.{upstream}.api_key",
-            "upstream_error", None, "upstream_key_refused",
-        )  # fmt: skip
-    kind = UpstreamError.type if status >= 500 else "invalid_request_error"
-    words = error_words(payload)
-    if words is None:
-        return error_body(f"upstream {upstream!r} answered with status {status}", kind)
-    shape = {"message": words.message, "type": words.type or kind, "param": words.param, "code": words.code}
-    return msgspec.json.encode({"error": {**shape, **openai_error(payload)}})

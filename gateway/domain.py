@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.expected import judged
-from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
+from gateway.proof import GroupResult, LabelSources, MainEffect, OutsideChange, PartSource, PromisedGain
 from gateway.teaching import Example, ExamplesMode, Worksheet, hashed_parts
 
 Scratchpad = Literal["none", "tags", "two_pass"]
@@ -60,6 +60,8 @@ class Usage(Value, frozen=True):
     """Prompt tokens from the upstream's cache; not kept in the store."""
     reasoning_tokens: int = 0
     """Output tokens of hidden reasoning; not kept in the store."""
+    written_tokens: int = 0
+    """Prompt tokens written to the upstream's cache, where that has a price of its own; not kept in the store."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -67,7 +69,11 @@ class Usage(Value, frozen=True):
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            written_tokens=self.written_tokens + other.written_tokens,
         )
+
+
+NO_USAGE = Usage()
 
 
 class ToolCall(Value, frozen=True):
@@ -127,6 +133,8 @@ class RuleRecord(Value, frozen=True):
     """What it adds to every prompt: an estimate, one token for four bytes."""
     effect: Effect | None = None
     """``None`` where it was not measured by itself."""
+    when: str = ""
+    """The condition of the rule."""
 
 
 class Measured(Value, frozen=True):
@@ -168,6 +176,10 @@ class Evidence(Value, frozen=True):
     labels: LabelSources | None = None
     main_effects: tuple[MainEffect, ...] = ()
     groups: tuple[GroupResult, ...] = ()
+    outside: tuple[OutsideChange, ...] = ()
+    """New links, words and the like outside the graded answer."""
+    sources: tuple[PartSource, ...] = ()
+    """The exchanges behind each rule and each line of a decision list; examples name theirs themselves."""
 
 
 class RuleSet(Value, frozen=True):

@@ -10,8 +10,10 @@
     │   ├── Unauthorized               401  code invalid_api_key
     │   ├── Forbidden                  403  the key is right, and not for that
     │   ├── MethodNotAllowed           405
+    │   ├── UpgradeRequired            426  a WebSocket was asked for
     │   ├── Conflict                   409  the state has changed since, or a bound is reached
     │   ├── BodyTooLarge               413
+    │   ├── UnsupportedCoding          415  the body is compressed in another way
     │   └── RateLimited                429  code rate_limit_exceeded
     ├── Overloaded                     503  the gateway itself cannot take it now
     ├── UpstreamError                  502  code upstream_error
@@ -67,6 +69,10 @@ class PreceptorError(Exception):
     def body(self) -> bytes:
         """Return the error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
         return error_body(self.message, self.type, self.param, self.code)
+
+    def words(self) -> str:
+        """Return the words for a person: an upstream's own where it has some."""
+        return self.message
 
 
 def shown(text: str) -> str:
@@ -139,10 +145,22 @@ class Conflict(BadRequest):
     status = 409
 
 
+class UpgradeRequired(BadRequest):
+    """A WebSocket was asked for. Clients go on with plain HTTP at once; after another status they try again first."""
+
+    status = 426
+
+
 class BodyTooLarge(BadRequest):
     """The body exceeds ``server.max_body_mb``."""
 
     status = 413
+
+
+class UnsupportedCoding(BadRequest):
+    """The body is compressed in a way unknown here."""
+
+    status = 415
 
 
 class RateLimited(BadRequest):
@@ -229,6 +247,13 @@ class UpstreamRefused(PreceptorError):
 
     def body(self) -> bytes:
         return self.payload
+
+    def words(self) -> str:
+        # The payload is in OpenAI's shape: the upstream's own words are more use than ours.
+        try:
+            return str(msgspec.json.decode(self.payload)["error"]["message"])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
+            return self.message
 
 
 class StoreError(PreceptorError):

@@ -1,20 +1,25 @@
-"""The label queue: audited exchanges without a judgement of their own, in random order. Pure.
+"""The label queue: audited exchanges without a right answer from people, in random order. Pure.
 
-Exchanges come into the audit sample before their outcome is known. Some are judged unasked (a client's feedback): those
-may be chosen by their outcome. The others wait in this queue. Its order is a hash of the exchange's id, so that the
-judged part of the queue is a random part of it, however early a person stops: it stands for the part that still waits.
+Exchanges come into the audit sample before their outcome is known. Some are labelled unasked (a client's feedback):
+those may be chosen by their outcome. The others wait in this queue. Its order is a hash of the exchange's id, so that
+the labelled part of the queue is a random part of it, however early a person stops: it stands for the part that still
+waits. A reply called wrong waits on for the right answer: the verdict tells of this reply, and of no other.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.domain import Feedback, Value
+from gateway.domain import Feedback, Source, Value
 from gateway.store.base import Audited
 
 QUEUE = "queue"
 """Labeller of a judgement from the queue without a name."""
+QUEUE_S = 30 * 86400.0
+"""Seconds for which an exchange waits in the queue."""
+PEOPLE: tuple[Source, ...] = ("label", "client")
+"""Sources of people's judgements, the highest precedence first."""
 
 
 class LabelSummary(Value, frozen=True):
@@ -30,6 +35,8 @@ class LabelSummary(Value, frozen=True):
     """Exchanges from the queue with a person's label."""
     waiting: int
     """Exchanges in the queue."""
+    judged_only: int
+    """Of them, those with a judgement of the reply, but without the right answer."""
     right_unasked: int
     right_answered: int
     contradictions: int
@@ -43,9 +50,9 @@ class LabelSummary(Value, frozen=True):
 
         ``None`` while that part has no label.
         """
-        if (self.waiting and not self.answered) or not self.unasked + self.answered:
+        if (self._unjudged and not self.answered) or not self.unasked + self.answered:
             return None
-        queue = self.answered + self.waiting
+        queue = self.answered + self._unjudged
         from_queue = queue * self.right_answered / self.answered if self.answered else 0.0
         return (self.right_unasked + from_queue) / (self.unasked + queue)
 
@@ -54,23 +61,55 @@ class LabelSummary(Value, frozen=True):
         """The 95% interval of ``right``: only the waiting part is uncertain."""
         if self.right is None:
             return None
-        queue, n = self.answered + self.waiting, self.answered
-        if not self.waiting:
+        queue, n = self.answered + self._unjudged, self.answered
+        if not self._unjudged:
             return self.right, self.right
         share = (self.right_answered + 2) / (n + 4)  # two successes and two failures more (Agresti & Coull 1998)
         spread = 1.96 * math.sqrt(share * (1 - share) / (n + 4) * (1 - n / queue)) * queue / (self.unasked + queue)
         middle = (self.right_unasked + queue * share) / (self.unasked + queue)
         return max(0.0, middle - spread), min(1.0, middle + spread)
 
+    @property
+    def _unjudged(self) -> int:
+        return self.waiting - self.judged_only
+
 
 def waiting(audited: Sequence[Audited]) -> list[Audited]:
-    """Return the exchanges that wait for a label, in the order of the queue."""
-    return sorted((entry for entry in audited if _can_be_judged(entry) and not _labels(entry)), key=place_of)
+    """Return the exchanges that wait for a label, in the order of the queue.
+
+    Those for which the queue was told no more than *wrong* come last: somebody looked, and knew no answer.
+    """
+    queue = [entry for entry in audited if _can_be_judged(entry) and answer_in(entry.feedback, PEOPLE) is None]
+    return sorted(queue, key=lambda entry: (any(known.source == "label" for known in entry.feedback), place_of(entry)))
+
+
+def answer_in(judgements: Iterable[Feedback], sources: Sequence[Source]) -> Feedback | None:
+    """Return the judgement that names the right answer, of the first source with one; of a source the newest counts.
+
+    An answer is an expected one, or the reply itself called right by a person. A later source cannot call a reply right
+    that an earlier one calls wrong, and a judgement that contradicts itself names nothing.
+    """
+    newest: dict[Source, Feedback] = {}
+    for judgement in sorted(judgements, key=lambda judgement: judgement.created):
+        if _says(judgement) or judgement.expected is not None:
+            newest[judgement.source] = judgement
+    called_wrong = False
+    for source in sources:
+        latest = newest.get(source)
+        if latest is None or latest.is_contradictory:
+            continue
+        right = latest.is_correct is True
+        names = latest.expected is not None or (source in PEOPLE and latest.correct is True)
+        if names and not (right and called_wrong):
+            return latest
+        called_wrong = called_wrong or not right
+    return None
 
 
 def summarize(audited: Sequence[Audited]) -> LabelSummary:
     """Count the labels of an audit sample."""
     judged = [(entry, _labels(entry)) for entry in audited if _can_be_judged(entry)]
+    queue = waiting(audited)
     unasked = [labels for _, labels in judged if labels and labels[0].source == "client"]
     answered = [labels for _, labels in judged if labels and labels[0].source == "label"]
     labellers = Counter(_labeller(feedback) for entry in audited for feedback in entry.feedback if _says(feedback))
@@ -79,7 +118,8 @@ def summarize(audited: Sequence[Audited]) -> LabelSummary:
         failed=len(audited) - len(judged),
         unasked=len(unasked),
         answered=len(answered),
-        waiting=len(judged) - len(unasked) - len(answered),
+        waiting=len(queue),
+        judged_only=sum(bool(_labels(entry)) for entry in queue),
         right_unasked=sum(map(_is_right, unasked)),
         right_answered=sum(map(_is_right, answered)),
         contradictions=sum(_contradict(entry.feedback) for entry in audited),
@@ -96,9 +136,14 @@ def describe(labels: LabelSummary, task: str) -> list[str]:
     lines = [
         f"{labels.audited:,} requests in the audit sample, {judged:,} labelled ({counts}), {labels.waiting:,} waiting"
     ]
+    if labels.judged_only:
+        lines.append(
+            f"{labels.judged_only:,} replies are called wrong without the right answer: that tells of this reply only,"
+            " and confirms no other"
+        )
     if labels.right is not None and labels.interval is not None:
         low, high = labels.interval
-        sure = f" (95%: {low:.0%} to {high:.0%})" if labels.waiting else ""
+        sure = f" (95%: {low:.0%} to {high:.0%})" if high > low else ""
         lines.append(f"right replies: {labels.right:.0%}{sure}")
     elif labels.waiting:
         known = "labels that came unasked may be chosen by their outcome, so " if labels.unasked else ""

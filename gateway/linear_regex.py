@@ -10,6 +10,7 @@ Look-around, back-references, and possessive or atomic groups need an engine tha
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from re import _constants as op  # type: ignore[attr-defined]  # typeshed knows it under a deprecated name only
@@ -39,7 +40,7 @@ _CATEGORIES = {
         r"\x{0}-\x{8}\x{E}-\x{1F}\x{21}-\x{10FFFF}",
     ),
 }
-_BACKTRACKING = {
+BACKTRACKING = {
     op.ASSERT: "look-around",
     op.ASSERT_NOT: "look-around",
     op.GROUPREF: "a back-reference",
@@ -67,12 +68,22 @@ class LinearRegex:
         return f"LinearRegex({self.expression!r})"
 
 
+def parse_tree(expression: str) -> Any:
+    """Return Python's parse tree, without its warnings: a client's expression is nothing for our log.
+
+    Raises ``re.error``, ``OverflowError`` and ``RecursionError``.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return parser.parse(expression)
+
+
 @lru_cache(256)
 def _compiled(expression: str) -> Callable[[str], bool]:
     if len(expression) > _LONGEST:
         raise ValueError(f"a regular expression of more than {_LONGEST} characters")
     try:
-        parsed = parser.parse(expression)
+        parsed = parse_tree(expression)
         translated = _Translation(parsed.state.flags).sequence(parsed)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from error
@@ -100,8 +111,8 @@ class _Translation:
         return f"(?i:{text})" if self._flags & re.IGNORECASE and text else text
 
     def _item(self, code: Any, argument: Any) -> str:
-        if code in _BACKTRACKING:
-            raise ValueError(f"a regular expression with {_BACKTRACKING[code]}, which takes time without a bound here")
+        if code in BACKTRACKING:
+            raise ValueError(f"a regular expression with {BACKTRACKING[code]}, which takes time without a bound here")
         if code is op.LITERAL:
             return _character(argument)
         if code is op.NOT_LITERAL:

@@ -7,19 +7,18 @@ answers.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from gateway.errors import Forbidden, shown
 from gateway.settings import Server
 
-_WATCHED: Final = frozenset({b"host", b"origin", b"sec-fetch-site"})
 _ANY: Final = "*"
 
 
 class Origins:
-    """The rules of a configuration. ``keyless``: no request needs a key. ``False`` without any rule."""
+    """The rules of a configuration. ``keyless``: no request needs a key."""
 
     def __init__(self, server: Server, *, keyless: bool) -> None:
         self._keyless = keyless
@@ -27,34 +26,36 @@ class Origins:
         self._own_host = server.host.lower()
         self._pages = frozenset(page.lower().encode() for page in server.cors_origins)
         self._checks_hosts = (keyless or bool(self._hosts)) and _ANY not in self._hosts
+        self.any = keyless or bool(self._hosts) or bool(self._pages)
+        """True if there is a rule to check."""
+        self._allows = lru_cache(1024)(self._host_allowed)
+        """By the header's bytes: clients name few hosts, and every request has one."""
 
-    def __bool__(self) -> bool:
-        return self._keyless or bool(self._hosts) or bool(self._pages)
+    def check(self, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """Check a request by its headers, names in lower case.
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-        """Return the origin of an allowed web page, for CORS; ``None`` for any other allowed request.
+        Return the origin of an allowed web page, for CORS; ``None`` for any other allowed request.
 
         Raises ``Forbidden``.
         """
-        given = {name: value for name, value in headers if name in _WATCHED}
-        host = given.get(b"host", b"")
-        if self._checks_hosts and not self._host_allowed(host_name(host)):
+        host, origin = headers.get(b"host", b""), headers.get(b"origin")
+        if self._checks_hosts and not self._allows(host):
             raise Forbidden(
                 f"The host {shown(host_name(host))!r} is not allowed: add it to server.allowed_hosts"
                 + (", or set up client keys (preceptor keys new)." if self._keyless else "."),
                 code="host_not_allowed",
             )
-        origin = given.get(b"origin")
         if origin is not None and (_ANY.encode() in self._pages or origin.lower() in self._pages):
             return origin
-        if self._keyless and _cross_site(origin, host, given.get(b"sec-fetch-site")):
+        if self._keyless and _cross_site(origin, host, headers.get(b"sec-fetch-site")):
             raise Forbidden(
                 "Web pages of other sites may not use this gateway: add theirs to server.cors_origins.",
                 code="origin_not_allowed",
             )
         return None
 
-    def _host_allowed(self, name: str) -> bool:
+    def _host_allowed(self, host: bytes) -> bool:
+        name = host_name(host)
         if name in self._hosts or any(
             pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in self._hosts
         ):
@@ -69,7 +70,6 @@ def _cross_site(origin: bytes | None, host: bytes, fetch_site: bytes | None) -> 
     return fetch_site == b"cross-site"
 
 
-@lru_cache(1024)
 def host_name(host: bytes) -> str:
     """Return the name or address in a ``Host`` header, in lower case, without its port."""
     text = host.decode("latin-1").strip().lower()
@@ -79,7 +79,6 @@ def host_name(host: bytes) -> str:
     return (name if name and port.isdecimal() else text).rstrip(".")
 
 
-@lru_cache(1024)
 def is_local(name: str) -> bool:
     """Decide whether no foreign DNS server answers for a name: ``localhost``, names below it, or an address."""
     if name == "localhost" or name.endswith(".localhost"):

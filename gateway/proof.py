@@ -1,4 +1,5 @@
-"""The parts of a proof that a rule set helps: its promise, its labels, its main effects and its groups.
+"""The parts of a proof that a rule set helps: its promise, its labels, its main effects, its groups,
+its changes outside the answer, and the exchanges on which its parts stand.
 
 Plain values: ``optimizer`` measures them, a rule set's ``Evidence`` holds them.
 """
@@ -34,6 +35,8 @@ class LabelSources(msgspec.Struct, frozen=True, kw_only=True):
     """Audited items without a label; the asked ones stand for them."""
     judged_only: int = 0
     """Of them, items with a judgement of the incumbent's reply, but without the right answer."""
+    passed_over: int = 0
+    """Audited items that the queue asked about without an answer: the test counts each as a loss."""
     contradicted: int = 0
     """Items where a model's label is another than a person's."""
     problem: str = ""
@@ -63,3 +66,46 @@ class GroupResult(msgspec.Struct, frozen=True, kw_only=True):
     """Accuracy, 0..1."""
     detectable: float
     """The smallest loss (0..1) that would have been seen with 80% power; 1.0 for none."""
+
+
+OutsideKind = Literal["link", "address", "code", "language", "refusal", "name", "number", "word", "length"]
+
+
+class OutsideChange(msgspec.Struct, frozen=True, kw_only=True):
+    """New things of one kind in replies, outside the graded answer."""
+
+    kind: OutsideKind
+    of: str = ""
+    """Empty: all replies; else the tenant or key whose replies they are."""
+    items: int
+    gained: int
+    """Replies with something new that neither the request, the right answer nor the replies before have."""
+    lost: int
+    """Replies that lost something of the kind: what chance takes and gives."""
+    refused: bool
+    """True if this alone speaks against the change."""
+    example: str = ""
+    """The most frequent of them; empty if each is another."""
+
+
+class PartSource(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchanges on which a rule or a line of a decision list stands: the mistakes from which it was written."""
+
+    part: Literal["rule", "decision"]
+    text: str
+    exchanges: int
+    keys: tuple[str, ...] = ()
+    """Names of the keys behind them."""
+    tenants: tuple[str, ...] = ()
+    """16 hex digits for each end user behind them."""
+
+    def stands_without(self, key: str | None, tenant: str | None) -> bool:
+        """Decide whether two other keys, or two other end users, are left behind the part.
+
+        A key may name any number of end users, so without it keys are counted.
+        """
+        if key is not None and key in self.keys:
+            return len(set(self.keys) - {key}) > 1
+        if tenant is not None and tenant in self.tenants:
+            return len(set(self.tenants) - {tenant}) > 1
+        return True

@@ -1,19 +1,33 @@
-"""The parts of an exchange's record that no reply waits for: tenant, cluster and the draw of the audit sample.
+"""The record of an exchange: how much of its texts is kept, and the draw of the audit sample."""
 
-The writer's thread calls ``Recorder.completed``; the outcome of the exchange has no part in it.
-"""
+from typing import Final
 
 import msgspec
 
 from gateway.domain import Exchange
-from gateway.formats.envelope import Conversation, Envelope
-from gateway.routing.conversation import cluster_of, tenant_of
 from gateway.routing.route import RuleSnapshot
 from gateway.settings import Settings
 
 _MASK = 2**60 - 1
 UNKNOWN_RATE = 1.0
 """Audit rate of a task whose traffic nobody has counted yet: with little traffic every exchange is needed."""
+
+MOST_UNFINISHED: Final = 65_536
+"""Characters of a reply that did not come to its end: nobody learns from it, and a client that hangs up would fill the
+disk with streams."""
+
+ALWAYS_KEPT: Final = 65_536
+"""Bytes of request and reply below every bound (``server.max_record_mb`` is 0.1 at least)."""
+
+
+def bounded(exchange: Exchange, most_bytes: float) -> Exchange:
+    """Return the exchange with the beginning of an unfinished reply, and without texts of more than ``most_bytes``."""
+    if exchange.status != "ok" and exchange.reply is not None and len(exchange.reply) > MOST_UNFINISHED:
+        exchange = msgspec.structs.replace(exchange, reply=exchange.reply[:MOST_UNFINISHED])
+    calls = sum(len(call.arguments) for call in exchange.tool_calls) if exchange.tool_calls else 0
+    if len(exchange.request) + len(exchange.reply or "") + calls <= most_bytes:
+        return exchange
+    return msgspec.structs.replace(exchange, request=b"{}", reply=None, tool_calls=())
 
 
 def audit_rate(task: str | None, settings: Settings, snapshot: RuleSnapshot) -> float:
@@ -30,20 +44,14 @@ def audit_rate(task: str | None, settings: Settings, snapshot: RuleSnapshot) -> 
     return UNKNOWN_RATE if split is None or split.audit_rate is None else split.audit_rate
 
 
-class Recorder:
-    """Completes records. ``secret`` keeps the draw unknown to clients, who know the ids of their exchanges."""
+class AuditDraw:
+    """Draws the audit sample. ``secret`` keeps the draw unknown to clients, who know the ids of their exchanges.
+
+    The outcome of an exchange has no part in it.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret.hex()
-
-    def completed(self, exchange: Exchange, envelope: Envelope, rate: float) -> Exchange:
-        """Return the exchange with tenant, cluster and audit rate: ``rate`` if the draw takes it, else 0."""
-        return msgspec.structs.replace(
-            exchange,
-            tenant=tenant_of(envelope),
-            cluster=cluster_of(envelope) if isinstance(envelope, Conversation) else None,
-            audit_rate=rate if self.draws(exchange.id, rate) else 0.0,
-        )
 
     def draws(self, exchange_id: str, rate: float) -> bool:
         """Decide whether the audit sample takes an exchange: always the same answer for one id and rate."""

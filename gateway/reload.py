@@ -1,7 +1,7 @@
 """Reload of the configuration file, after a change or on SIGHUP: read and checked as a whole, swapped at once.
 
-After a mistake the old configuration stays, and the log says why. No reload takes the last client key away. Requests
-under way keep their configuration; a removed upstream is closed after its last request.
+After a mistake the old configuration stays, and the log says why. No reload takes the last client key away, or all
+limits of a key. Requests under way keep their configuration; a removed upstream is closed after its last request.
 """
 
 import asyncio
@@ -9,11 +9,12 @@ import contextlib
 import functools
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
+from gateway.auth import Keyring
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.services import Services, Serving
 from gateway.settings import Settings
@@ -25,10 +26,9 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 SETTLED_S = 0.5
 """Seconds without a change, after which a file counts as written completely."""
-_NO_KEYS = (
-    "has no client key any more, so that everybody with access to the port could use the gateway: stop the gateway and"
-    " start it again if that is meant"
-)
+_MEANT = "stop the gateway and start it again if that is meant"
+_NO_KEYS = f"has no client key any more, so that everybody with access to the port could use the gateway: {_MEANT}"
+_NO_LIMITS = f"has neither tasks nor models for keys.%s any more, so that this key could use them all: {_MEANT}"
 _BETWEEN_PASSES_S = 1.0
 _AT_START_ONLY = (
     "host", "port", "data_dir", "drain_s", "workers", "max_connections", "silence_timeout_s", "head_timeout_s",
@@ -40,13 +40,25 @@ Build = Callable[[Settings, Serving], Serving]
 
 
 class Reloader:
-    """Keeps services in line with a configuration file. ``read`` blocks and raises ``ConfigurationError``."""
+    """Keeps services in line with a configuration file.
 
-    def __init__(self, path: Path, read: Callable[[], Settings], services: Services, build: Build) -> None:
+    ``read`` blocks and raises ``ConfigurationError``. ``sleep`` waits between two looks at a file under change.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[], Settings],
+        services: Services,
+        build: Build,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._path = path
         self._read = read
         self._services = services
         self._build = build
+        self._sleep = sleep
         self._seen = self._fingerprint()
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -67,7 +79,8 @@ class Reloader:
     async def _watch(self, asked: asyncio.Event) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asked.wait(), INTERVAL_S)
+                async with asyncio.timeout(INTERVAL_S):
+                    await asked.wait()
             if asked.is_set() or self._fingerprint() != self._seen:
                 asked.clear()
                 self._seen = await self._settled()
@@ -80,7 +93,7 @@ class Reloader:
         """
         seen = self._fingerprint()
         while True:
-            await asyncio.sleep(SETTLED_S)
+            await self._sleep(SETTLED_S)
             now = self._fingerprint()
             if now == seen:
                 return seen
@@ -93,8 +106,8 @@ class Reloader:
             settings = self._fixed(await asyncio.to_thread(self._read))
             if settings == old.settings:
                 return True
-            if old.settings.keys and not settings.keys:
-                raise ConfigurationError(str(self._path), [_NO_KEYS])
+            if opened := _opened(old.settings, settings):
+                raise ConfigurationError(str(self._path), opened)
             new = self._build(settings, old)
             await _open([upstream for upstream in new.upstreams.values() if upstream not in old.upstreams.values()])
         except PreceptorError as error:
@@ -126,6 +139,15 @@ class Reloader:
         except OSError:
             return None  # an editor may be replacing it
         return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _opened(old: Settings, new: Settings) -> list[str]:
+    """Return what a configuration would open to more people: a file cut off at a line's end is valid, too."""
+    if old.keys and not new.keys:
+        return [_NO_KEYS]
+    was = {holder.name for holder in Keyring(old.keys).holders if holder.limited}
+    now = {holder.name for holder in Keyring(new.keys).holders if not holder.limited}
+    return [_NO_LIMITS % name for name in sorted(was & now)]
 
 
 async def _open(upstreams: list[Upstream]) -> None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,14 +12,15 @@ from gateway.background import Background
 from gateway.body_memory import BodyMemory
 from gateway.completion import Completions
 from gateway.context import Configuration, LearnerContext
+from gateway.formats.json_values import SMALLEST
 from gateway.metrics.telemetry import Telemetry
 from gateway.origins import Origins
-from gateway.recording import Recorder
+from gateway.recording import AuditDraw
+from gateway.routing.chains import Chains
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
-from gateway.settings import Settings
-from gateway.store.base import Store
-from gateway.store.writer import Writer
+from gateway.settings import AnthropicSettings, Settings
+from gateway.store.base import Recorder, Store
 from gateway.upstream.quirk_memory import QuirkMemory
 
 _RANDOM_BYTES = 10
@@ -60,10 +61,36 @@ class Serving(Configuration):
         """The allowed hosts and web pages."""
         return Origins(self.settings.server, keyless=not self.settings.keys)
 
-    @property
+    @cached_property
+    def speaks_anthropic(self) -> bool:
+        """Some upstream takes Anthropic's messages as they are."""
+        return any(isinstance(upstream, AnthropicSettings) for upstream in self.settings.upstreams.values())
+
+    @cached_property
+    def request_headers(self) -> frozenset[bytes]:
+        """The headers of requests for upstreams."""
+        return frozenset(name.encode() for name in self.settings.server.request_headers)
+
+    @cached_property
+    def reply_headers(self) -> Mapping[str, bytes]:
+        """The headers of an upstream's replies for clients, with their names there."""
+        names = {name: name.encode() for name in self.settings.server.reply_headers}
+        return {**names, "x-request-id": b"x-upstream-request-id"}
+
+    @cached_property
     def body_limit(self) -> int:
         """Largest request body, in bytes."""
         return int(self.settings.server.max_body_mb * 10**6)
+
+    @cached_property
+    def short_limit(self) -> int:
+        """Largest body that needs no count of its JSON values, in bytes."""
+        return min(self.body_limit, self.settings.server.max_json_values * SMALLEST)
+
+    @property
+    def upload_limit(self) -> int:
+        """Largest body that is handed on in pieces, in bytes."""
+        return int(self.settings.server.max_upload_mb * 10**6)
 
 
 @dataclass(kw_only=True)
@@ -72,12 +99,14 @@ class Services:
 
     serving: Serving
     store: Store
-    writer: Writer
+    writer: Recorder
     rules: LiveRules = field(default_factory=LiveRules)
-    recorder: Recorder = field(default_factory=lambda: Recorder(os.urandom(32)))
+    audit: AuditDraw = field(default_factory=lambda: AuditDraw(os.urandom(32)))
     telemetry: Telemetry = field(default_factory=Telemetry)
     quirks: QuirkMemory = field(default_factory=lambda: QuirkMemory(time.time))
     """The models' quirks, stated and learnt."""
+    chains: Chains = field(default_factory=Chains)
+    """The ways of the newest responses of ``/v1/responses``."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[str], str] = new_exchange_id

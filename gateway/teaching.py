@@ -11,6 +11,9 @@ import msgspec
 ExamplesMode = Literal["fixed", "nearest"]
 """The choice of examples for a request. ``fixed``: all of them in their order. ``nearest``: the most similar ones."""
 
+Decide = Literal["state", "answer"]
+"""The use of a decision. ``state``: the model is told, and replies. ``answer``: the gateway replies with it."""
+
 MOST_NEAREST = 64
 """Examples that one request may get at most."""
 DECIDED = "{result}"
@@ -56,15 +59,20 @@ class Worksheet(msgspec.Struct, frozen=True, kw_only=True):
     """A form for the model to fill in, and a decision list for the gateway to run on it.
 
     The first rule with a true condition decides. The model then answers the caller's own prompt with ``reply_line``
-    behind the question, so the reply keeps the caller's form.
+    behind the question, so the reply keeps the caller's form; or the decision itself is the reply (``decide``).
     """
 
     schema: dict[str, Any]
     """JSON schema of an object; the model fills its properties in in their order."""
     decisions: tuple[DecisionRule, ...] = ()
-    reply_line: str = f"By the house rules this goes to: {DECIDED}"
+    reply_line: str = (
+        f"By the house rules the right answer is: {DECIDED}\nReply with {DECIDED}, in the form that was asked for."
+    )
+    """Names the decision twice: named once, a model of 0.5B replied with another label in 9 of 36 cases, now in 1."""
     instructions: str = "Fill in this form about the message above. Use only what the message says."
     """The question to the model when it fills in the form."""
+    decide: Decide = "state"
+    """``answer``: a decision is the reply, wherever the caller asks for a label alone."""
 
 
 class Material(Protocol):
@@ -96,4 +104,6 @@ def hashed_parts(conditions: Sequence[str], material: Material) -> dict[str, Any
         sheet = material.worksheet
         decisions = [[decision.when, decision.result] for decision in sheet.decisions]
         parts["worksheet"] = [sheet.schema, decisions, sheet.reply_line, sheet.instructions]
+        if sheet.decide != "state":
+            parts["decide"] = sheet.decide
     return parts

@@ -20,8 +20,9 @@ class OptimizerPlugin:
         return COMMANDS
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
-        """Return the mistakes in schedules (no cron expression) and in graders."""
+        """Return the mistakes in schedules (no cron expression), in graders and in an operator's prompts."""
         from optimizer.grading import graders
+        from optimizer.prompts import PromptFolder
         from optimizer.scheduling.scheduler import cron_trigger
 
         mistakes = graders.mistakes(settings.tasks)
@@ -32,7 +33,8 @@ class OptimizerPlugin:
                     cron_trigger(expression)
             except ValueError as error:
                 mistakes.append(f"{key}: not a cron expression: {error}")
-        return mistakes
+        own = PromptFolder(folder=settings.optimizer.prompts_dir).mistakes()
+        return [*mistakes, *(f"optimizer.prompts_dir: {mistake}" for mistake in own)]
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

@@ -5,7 +5,8 @@ import contextlib
 import dataclasses
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -170,13 +171,31 @@ def services(config: Settings, upstreams: Mapping[str, Upstream], store: Store |
     )
 
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""It trusts nobody. Without it each client reads the certificates of all the world: 20 ms."""
+
+
+def loopback_client(url: str = "") -> httpx.AsyncClient:
+    """A client for a server of the tests."""
+    return httpx.AsyncClient(base_url=url, timeout=10, trust_env=False, verify=NO_TLS)
+
+
+class PromptServer(uvicorn.Server):
+    """A server that notices its end at once: uvicorn looks every 0.1 s, which is most of the time of a short test."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def gateway(made: Services, plugins: Sequence[Plugin] = ()) -> AsyncIterator[str]:
     """A real gateway on a free loopback port; yields its base URL without ``/v1``."""
     listener = bind("127.0.0.1", 0)
     config = uvicorn_config(build_app(made, plugins), made.settings)
     config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
+    server = PromptServer(config)
     # Signals belong to the test runner; uvicorn's own handlers would take Ctrl-C from it.
     running = asyncio.create_task(server._serve([listener]))
     try:
@@ -189,38 +208,6 @@ async def gateway(made: Services, plugins: Sequence[Plugin] = ()) -> AsyncIterat
         server.should_exit = True
         await running
         listener.close()
-
-
-Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def raw_server(handle: Connection) -> AsyncIterator[str]:
-    """A TCP server on loopback that answers each connection as ``handle`` likes; yields its base URL with ``/v1``."""
-    tasks: set[asyncio.Task[Any]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await handle(reader, writer)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            tasks.discard(task)
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        running = list(tasks)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
@@ -300,7 +287,7 @@ async def served(upstream: Upstream, text: str = CONFIG, store: Store | None = N
     """A gateway over one upstream, ``mock``, and a store in memory."""
     made = services(settings(text), {"mock": upstream}, store)
     made = dataclasses.replace(made, writer=Writer(made.store, spool=None, deadline_s=0.2, backoff_s=(0.01, 0.05)))
-    async with gateway(made) as url, httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+    async with gateway(made) as url, loopback_client(url) as client:
         yield Served(url, made, client)
 
 

@@ -5,8 +5,8 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+from gateway.framing import cut
 from gateway.services import Services
-from optimizer.scheduling.process.messages import cut
 from optimizer.scheduling.process.parent_connection import ParentConnection
 from optimizer.scheduling.process.relay import answer_calls, send_state
 

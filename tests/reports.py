@@ -3,10 +3,10 @@
 import msgspec
 
 from gateway.domain import Effect, Measured, Rule, RuleRecord, Usage
-from gateway.settings.sections import Price
+from gateway.settings.models import Price
 from optimizer.dataset.items import item_of
-from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.outcome import ChangedItem, Outcome
+from optimizer.distillation.rejected import Rejected
 from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import ArmName, ArmResult, arm_result, compare, differing

@@ -1,7 +1,9 @@
 """A town of callers for roll-outs: seeded exchanges on an injected clock, shared out as ``gateway.routing.route`` does,
 looked at by the pure half of the watch every few seconds."""
 
+import math
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -16,15 +18,22 @@ from optimizer.monitoring.rollout.arms import holdback_share, weak_share
 from optimizer.monitoring.rollout.comparison import Comparison, Look
 from optimizer.monitoring.rollout.decide import Assessment, decide
 from optimizer.monitoring.rollout.state import RolloutState
-from optimizer.monitoring.shadow.paired_answers import contest_of
+from optimizer.monitoring.shadow.both_versions import Contest, contest_of
+from optimizer.monitoring.shadow.telling import TellingBook, telling_first
 
 Chance = Callable[[Arm, int | None, float], float]
 """Arm, rule set and time -> chance of a bad reply."""
-Known = Literal["signs", "shadow", "label", "client"]
+Known = Literal["signs", "shadow", "label", "client", "queue"]
 """How a bad reply becomes known: it shows a sign of failure; the strong model or a person looks at a share of all
-replies; or clients complain of some of the wrong ones."""
+replies; clients complain of some of the wrong ones; or a person works on the label queue once a day."""
 
 LOOK_S = 5.0
+_AUDITED = 0.05
+"""Share of the requests in the audit sample of a task with a label queue."""
+_SCREENED = 250
+"""Requests a day that both versions answer before anybody labels them: by half of the calls of a day, the default."""
+_AMOUNTS = [math.exp(0.5 * statistics.NormalDist().inv_cdf((place + 0.5) / 1000)) for place in range(1000)]
+"""Log-normal factors, equally likely: to draw one of them is quick."""
 START = 1_000_000.0
 
 
@@ -33,13 +42,14 @@ def observed(
     source: Source = "outcome", latency_ms: float = 500.0, tokens: int = 20, model: str = "small", **fields: object,
 ) -> Observed:  # fmt: skip
     """One row; ``bad=None``: nobody knows. Bad by an outcome is a sign of failure."""
-    given = {"correct": not bad, "source": source} if bad is not None else {}
+    given: dict[str, object] = {"correct": not bad, "source": source} if bad is not None else {}
+    given |= {"audit_rate": 1.0} if source == "label" else {}
     signs = {"signals": "empty"} if bad and source == "outcome" else {}
     row = Observed(
         id=f"x{number:08d}", created=created, model=model, arm=arm, rules=rules, status="ok", latency_ms=latency_ms,
         usage=Usage(prompt_tokens=10, output_tokens=tokens),
     )  # fmt: skip
-    return msgspec.structs.replace(row, **given, **signs, **fields)
+    return msgspec.structs.replace(row, **{**given, **signs, **fields})
 
 
 def judged(row: Observed, *, key: str | None = None) -> Judged:
@@ -113,6 +123,11 @@ class Town:
         self._turns, self._apart, self._numbers, self._keep = turns, apart, 0, keep
         self._conversations = list[tuple[str, float, float]]()
         """Under way: name, place among the arms, and luck."""
+        self._phase = self._randomness.random() if known == "queue" else 0.0
+        """Share of a day from the last work on the queue to the beginning."""
+        self._book, self._day, self._screened = TellingBook(people_at=START), 0, 0
+        self._lucks = dict[str, tuple[Judged, float, float]]()
+        """Of replies that the queue may ask about: the label, and the luck of either version."""
 
     def live_through(self, seconds: float) -> None:
         """Traffic with a look every few seconds."""
@@ -143,6 +158,10 @@ class Town:
         arrived = [known for known in self._new if known[0] <= self.now]
         self._new = [known for known in self._new if known[0] > self.now]
         pairs = self._answered_anew(arrived) if self._pairs else []
+        if self._known == "queue":
+            arrived, pairs = [], self._worked_off()
+        late = {label.exchange.id: label.exchange for _, label, _ in arrived} if self._delay_s else {}
+        self.rows = [late.get(row.id, row) for row in self.rows] if late else self.rows
         look = looking(self.rows, self.now, labels=[label for _, label, _ in arrived], pairs=pairs)
         self.state = self.state.after(self.task, self.history, self._lookup, look)
         self.assessment = decide(
@@ -162,21 +181,72 @@ class Town:
         bad = luck < self._chance(arm, rules, created)
         plain: Arm = "strong" if arm == "strong" else "weak"
         self.harmed += bad and luck >= self._chance(plain, None, created)
-        source: Source = "outcome" if self._known == "signs" else self._known
+        source: Source = "outcome" if self._known in ("signs", "queue") else self._known  # type: ignore[assignment]
+        audited = 1.0
         looked_at = self._randomness.random() < (self._share if source != "client" or bad else 0.0)
         knows = (bad or None) if source == "outcome" else bad if looked_at else None
         if self._agrees is not None and arm == "weak" and self._randomness.random() < 0.5:
             knows, source = self._randomness.random() >= self._agrees, "shadow"
         self._numbers += 1
+        if self._known == "queue":
+            audited, knows, source = self._randomness.random() < _AUDITED, None, "outcome"
         row = observed(
-            self._numbers, created, arm, rules, bad=knows, source=source, audit_rate=1.0, cluster=name,
-            latency_ms=self._randomness.lognormvariate(6, 0.5), model="large" if arm == "strong" else "small",
-            tokens=max(round(self._tokens(arm, rules) * self._randomness.lognormvariate(0, 0.5)), 1),
+            self._numbers, created, arm, rules, bad=knows, source=source, audit_rate=audited, cluster=name,
+            latency_ms=400 * self._randomness.choice(_AMOUNTS), model="large" if arm == "strong" else "small",
+            tokens=max(round(self._tokens(arm, rules) * self._randomness.choice(_AMOUNTS)), 1),
         )  # fmt: skip
-        self.rows.append(row)
         if row.source not in (None, "outcome"):
             delay = self._randomness.expovariate(1 / self._delay_s) if self._delay_s else 0.0
             self._new.append((created + delay, judged(row), luck))
+            row = msgspec.structs.replace(row, correct=None, source=None) if delay else row
+        if self._known == "queue":
+            self._screen(row, bad, luck)
+        self.rows.append(row)
+
+    def _screen(self, row: Observed, bad: bool, luck: float) -> None:
+        """What ``telling_requests`` does with a new request, and the audit sample."""
+        contest = contest_of(self.history, self._lookup)
+        if contest is None:
+            return
+        self._book = self._book.begun(f"{contest.version} against {contest.against}", self.now)
+        other = luck if self._randomness.random() < self._alike else self._randomness.random()
+        label = judged(msgspec.structs.replace(row, correct=not bad, source="label"))
+        if row.audit_rate:
+            self._lucks[row.id] = label, luck, other
+        elif self._screened < _SCREENED and row.cluster not in self._book.recent:
+            self._screened += 1
+            mine, theirs = self._wrong(contest, row, luck, other)
+            alike = mine == theirs and (not mine or self._randomness.random() < 0.5)  # two wrong answers may differ
+            self._book = self._book.looked_at(row.id, row.cluster or row.id, equal=alike)
+            if not alike:
+                self._lucks[row.id] = label, luck, other
+
+    def _wrong(self, contest: Contest, row: Observed, luck: float, other: float) -> tuple[bool, bool]:
+        """Whether the version of a contest, and the other one, err on a request."""
+        arms: tuple[Arm, Arm] = ("canary", "weak") if contest.trial else ("weak", "holdback")
+        first, second = (luck, other) if row.arm == arms[0] else (other, luck)
+        mine = first < self._chance(arms[0], contest.version, row.created)
+        return mine, second < self._chance(arms[1], contest.against, row.created)
+
+    def _worked_off(self) -> list[AnswerPair]:
+        """A person works on the queue for a while every day: so many requests as ``share`` of a day's traffic."""
+        contest, day = contest_of(self.history, self._lookup), int((self.now - START) / 86_400 + self._phase)
+        if contest is None or day == self._day:
+            return []
+        self._day, self._screened = day, 0
+        audited = [name for name, (label, _, _) in self._lucks.items() if label.exchange.audit_rate]
+        queue = telling_first(self._book.waiting, audited)[: round(self._share * self._per_second * 86_400)]
+        pairs, number = list[AnswerPair](), self.state.paired
+        for name in queue:
+            label, luck, other = self._lucks.pop(name)
+            self._book, equal = self._book.with_label(name, usable=True)
+            mine, theirs = self._wrong(contest, label.exchange, luck, other)
+            number += 1
+            made = pair(number, int(mine) - int(theirs), version=contest.version, against=contest.against,
+                        at=self.now, unit=label.exchange.cluster)  # fmt: skip
+            pairs.append(msgspec.structs.replace(made, equal=equal))
+        self._lucks = {name: known for name, known in self._lucks.items() if name in self._book.waiting}
+        return pairs
 
     def _conversation(self) -> tuple[str, float, float]:
         draw = self._randomness.random
@@ -197,8 +267,9 @@ class Town:
             if label.exchange.arm not in (("weak", "canary", "holdback") if at_random else arms):
                 continue
             other = luck if self._randomness.random() < self._alike else self._randomness.random()
-            mine = luck < self._chance(arms[0], contest.version, at)  # type: ignore[arg-type]
-            theirs = other < self._chance(arms[1], contest.against, at)  # type: ignore[arg-type]
+            first, second = (luck, other) if label.exchange.arm == arms[0] else (other, luck)
+            mine = first < self._chance(arms[0], contest.version, at)  # type: ignore[arg-type]
+            theirs = second < self._chance(arms[1], contest.against, at)  # type: ignore[arg-type]
             number += 1
             pairs.append(
                 pair(
@@ -211,12 +282,13 @@ class Town:
     def _arm(self, place: float) -> tuple[Arm, int | None]:
         """The arm of a conversation by its place, as the gateway's hashes deal them out."""
         now = active_decisions(self.history)
-        draws = random.Random(place)
+        digits = int(place * 2**52)  # three draws of its own for each conversation
+        draws = iter([(digits >> shift & 0x1FFFF) / 2**17 for shift in (0, 17, 34)])
         live = now.live.version if now.live is not None else None
-        if draws.random() >= weak_share(self.task, now):
+        if next(draws) >= weak_share(self.task, now):
             return "strong", None
-        if draws.random() < holdback_share(self.task, now):
+        if next(draws) < holdback_share(self.task, now):
             return "holdback", None
-        if now.canary is not None and draws.random() < now.canary.share:
+        if now.canary is not None and next(draws) < now.canary.share:
             return "canary", now.canary.version
         return "weak", live

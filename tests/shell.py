@@ -14,7 +14,8 @@ import pytest
 from gateway.cli import run
 from gateway.domain import Exchange, Usage
 from gateway.store.sql import SqlStore
-from tests.fakes import Answer, raw_server
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import Answer
 from tests.learning import EXTRA, STRONG, answer_over_http, sums, weak_reply
 from tests.scripted import BASE_PROMPT, FOUND
 
@@ -73,7 +74,7 @@ async def open_shell(
         shell.asked.append(body)
         return script(body)
 
-    async with raw_server(functools.partial(answer_over_http, script=answered)) as address:
+    async with loopback_server(functools.partial(answer_over_http, script=answered)) as address:
         configure(shell.config, address)
         yield shell
 

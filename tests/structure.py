@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 import re
 import statistics
 import sys
@@ -24,6 +25,7 @@ def modules(package: str, root: Path = ROOT) -> list[Path]:
     return sorted((root / package).rglob("*.py"))
 
 
+@functools.cache
 def tree(module: Path) -> ast.Module:
     """Return a module's syntax tree."""
     return ast.parse(module.read_text(encoding="utf-8"))

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from gateway.api.endpoint import Endpoint
 from gateway.domain import Activation, Rule, RuleSet, TrafficSplit, Usage
-from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.errors import ConfigurationError, UpstreamBroken, UpstreamTimeout
 from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Call
 from gateway.upstream.http import HttpUpstream
+from optimizer.demo.loopback import loopback_server
 from tests import fakes
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, MoodyStore, asked, completion, events, served
 
@@ -230,6 +231,19 @@ async def test_a_body_of_unknown_length_is_bounded_too() -> None:
         assert (await gateway.client.post(PATH, json=asked())).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("metadata", "sent"), [({"task": "arithmetic"}, None), ({"task": "arithmetic", "run": "7"}, {"run": "7"})]
+)
+async def test_the_task_s_name_stays_here(metadata: dict[str, str], sent: dict[str, str] | None) -> None:
+    """OpenAI refuses ``metadata`` on requests that are not stored; the client's other entries arrive."""
+    upstream = four()
+    async with served(upstream) as gateway:
+        assert (await gateway.client.post(PATH, json=asked(metadata=metadata))).status_code == 200
+        await gateway.client.post(PATH, json=asked("small", metadata={"task": "somebody's"}))
+    assert upstream.bodies[0].get("metadata") == sent
+    assert upstream.bodies[1]["metadata"] == {"task": "somebody's"}
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 async def test_only_post_is_served(method: str) -> None:
     """Any other method is 405 in OpenAI's shape."""
@@ -392,7 +406,7 @@ async def test_the_client_s_key_and_headers_stay_here() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
     config = fakes.settings()
-    async with fakes.raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         upstream = HttpUpstream("mock", config.upstreams["mock"], base_url=url, api_key="sk-ours")
         async with served(upstream) as gateway:
             headers = {
@@ -585,6 +599,30 @@ async def test_a_client_can_keep_its_words_to_itself(header: str, kept: bool, st
     assert (exchange.cluster is not None, exchange.audit_rate) == (kept, 1.0 if kept else 0.0)
 
 
+@pytest.mark.parametrize("values", [("on", "off"), ("off", "on"), ("", "false")])
+async def test_one_objection_of_several_counts(values: tuple[str, ...]) -> None:
+    """A proxy may have added a header before or behind the client's own."""
+    async with served(four()) as gateway:
+        headers = [("x-preceptor-learn", value) for value in values]
+        exchange = await gateway.exchange(await gateway.client.post(PATH, json=asked(), headers=headers))
+    assert (exchange.reply, exchange.request) == (None, b"{}")
+
+
+async def test_of_a_huge_exchange_the_numbers_are_recorded() -> None:
+    """Beyond ``server.max_record_mb``: answered as ever; feedback on it is refused with the reason."""
+    ids: list[str] = []
+    async with served(four(), CONFIG.replace("port = 0", "port = 0\nmax_record_mb = 0.1")) as gateway:
+        for characters, kept in ((90_000, True), (110_000, False)):
+            messages = [{"role": "user", "content": "x" * characters}]
+            reply = await gateway.client.post(PATH, json=asked(messages=messages))
+            exchange = await gateway.exchange(reply)
+            assert "4" in reply.text and exchange.usage.output_tokens == 3
+            assert (exchange.reply is not None, exchange.request != b"{}") == (kept, kept)
+            ids.append(exchange.id)
+        judged = await gateway.client.post("/v1/feedback", json={"id": ids[-1], "correct": True})
+    assert judged.status_code == 409 and "max_record_mb" in judged.json()["error"]["message"]
+
+
 async def test_a_record_says_what_it_cost_and_what_it_belongs_to() -> None:
     """The price is the configured one; the turns of a conversation share a cluster; the client's own name is kept."""
     text = CONFIG.replace('model = "tiny-1b"', 'model = "tiny-1b"\nprice = { input = 1.0, output = 10.0 }')
@@ -602,3 +640,44 @@ async def test_a_record_says_what_it_cost_and_what_it_belongs_to() -> None:
     assert turns[0].cluster == turns[1].cluster is not None
     assert turns[0].cost_usd == pytest.approx((7 * 1.0 + 3 * 10.0) / 1e6)
     assert (other.cost_usd, other.audit_rate) == (None, 0.0)
+
+
+LIMITS = {"content-type": "application/json", "x-ratelimit-remaining-requests": "7", "x-request-id": "up-1",
+          "set-cookie": "a=b", "server": "x"}  # fmt: skip
+
+
+def limited_upstream() -> FakeUpstream:
+    return FakeUpstream(lambda body: FakeReply(200, [completion("4")], LIMITS))
+
+
+async def test_listed_headers_pass_between_client_and_upstream() -> None:
+    """Tracing and the like on the way there, rate limits on the way back; no key, no cookie, nothing else."""
+    upstream = limited_upstream()
+    sent = {"traceparent": "00-1-2-01", "authorization": "Bearer client", "cookie": "a=b", "x-other": "y"}
+    async with served(upstream, CONFIG) as gateway:
+        reply = await gateway.client.post(PATH, json=asked("small"), headers=sent)
+    assert list(upstream.calls[0].headers) == [(b"traceparent", b"00-1-2-01")]
+    assert reply.headers["x-ratelimit-remaining-requests"] == "7"
+    assert reply.headers["x-upstream-request-id"] == "up-1"
+    assert reply.headers["x-request-id"] == reply.json()["id"]
+    assert not {"set-cookie", "server"} & set(reply.headers)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_task_s_clients_cannot_tell_the_model_by_its_headers(told: bool) -> None:
+    """Rate limits differ by upstream: whoever sees them knows the arm, and could label by it."""
+    text = CONFIG if told else CONFIG.replace("arm_headers = true", "arm_headers = false")
+    async with served(limited_upstream(), text) as gateway:
+        reply = await gateway.client.post(PATH, json=asked())
+    assert ("x-ratelimit-remaining-requests" in reply.headers) is told
+    assert ("x-upstream-request-id" in reply.headers) is told
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization", "x-api-key", "cookie", "set-cookie", "content-length", "Host", "x-preceptor-arm"]
+)
+@pytest.mark.parametrize("field", ["request_headers", "reply_headers"])
+def test_no_secret_can_be_listed(name: str, field: str) -> None:
+    """Nor a header of the connection."""
+    with pytest.raises(ConfigurationError, match=field):
+        fakes.settings(CONFIG.replace("port = 0", f'port = 0\n{field} = ["{name}"]'))

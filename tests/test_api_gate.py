@@ -176,16 +176,23 @@ async def test_a_limited_key_is_held_against_what_a_request_comes_to(
      ('"models":["large"]', 403, "field_not_allowed"), ('"fallbacks":["large"]', 403, "field_not_allowed"),
      ('"route":"fallback"', 403, "field_not_allowed"), ('"api_base":"http://x"', 403, "field_not_allowed")],
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
-async def test_a_limited_key_cannot_ask_twice_in_one_request(path: str, extra: str, status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/v1/chat/completions", '"messages":[{"role":"user","content":"2+2"}]'),
+     ("/v1/messages", '"messages":[{"role":"user","content":"2+2"}],"max_tokens":9'),
+     ("/v1/responses", '"input":"2+2"'), ("/v1/completions", '"prompt":"2+2"'), ("/v1/embeddings", '"input":"2+2"')],
+)  # fmt: skip
+async def test_a_limited_key_cannot_ask_twice_in_one_request(
+    path: str, words: str, extra: str, status: int, code: str
+) -> None:
     """Upstreams differ in the name that counts: an ambiguous request is refused, and nothing reaches them."""
-    start = '{"model":"gpt-4o-mini","max_tokens":9,"messages":[{"role":"user","content":"2+2"}],'
     async with closed() as (gateway, upstream):
         reply = await gateway.client.post(
-            path, content=f"{start}{extra}}}", headers={**shown(SUMS), "content-type": "application/json"}
-        )
+            path, content=f'{{"model":"gpt-4o-mini",{words},{extra}}}',
+            headers={**shown(SUMS), "content-type": "application/json"},
+        )  # fmt: skip
     assert (reply.status_code, upstream.calls) == (status, [])
-    if path == "/v1/chat/completions":
+    if path != "/v1/messages":
         assert reply.json()["error"]["code"] == code
 
 

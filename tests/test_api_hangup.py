@@ -13,7 +13,8 @@ from gateway.domain import Exchange
 from gateway.errors import UpstreamBroken
 from gateway.store.memory import MemoryStore
 from gateway.upstream.http import HttpUpstream
-from tests.fakes import CONFIG, Served, asked, completion, events, raw_server, read_request, served, settings
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import CONFIG, Served, asked, completion, events, read_request, served, settings
 
 GENERATING, GONE = "generating", "gone"
 
@@ -51,7 +52,7 @@ class Generating:
 async def over(generating: Generating) -> AsyncIterator[tuple[Served, MemoryStore]]:
     """A gateway whose upstream is that model server, and its store."""
     store = MemoryStore()
-    async with raw_server(generating) as url:
+    async with loopback_server(generating) as url:
         upstream = HttpUpstream("mock", settings().upstreams["mock"], base_url=url, api_key=None)
         async with served(upstream, store=store) as gateway:
             yield gateway, store
@@ -141,7 +142,7 @@ class ClientConnection:
 
 
 async def within(line: ClientConnection, body: Callable[[], Any]) -> Any:
-    async with HangUp(SCOPE, line.receive):
+    with HangUp(SCOPE, line.receive):
         return await body()
 
 
@@ -235,7 +236,7 @@ async def test_a_client_that_does_not_read_gives_its_place_at_the_upstream_back(
         'base_url = "http://127.0.0.1:9/v1"', 'base_url = "http://127.0.0.1:9/v1"\nmax_connections = 1'
     )
     flooding = Flooding()
-    async with raw_server(flooding) as url:
+    async with loopback_server(flooding) as url:
         upstream = HttpUpstream("mock", settings(text).upstreams["mock"], base_url=url, api_key=None)
         async with served(upstream, text) as gateway:
             host, _, port = gateway.url.removeprefix("http://").partition(":")

@@ -8,7 +8,7 @@ import pytest
 from gateway.domain import Activation, Rule, RuleSet
 from gateway.errors import UpstreamBroken
 from gateway.store.memory import MemoryStore
-from tests.fakes import FakeReply, FakeUpstream, events, served
+from tests.fakes import CONFIG, FakeReply, FakeUpstream, events, served
 
 PATH = "/v1/messages"
 
@@ -70,3 +70,42 @@ async def test_an_error_in_a_stream_is_an_error_event() -> None:
     async with served(FakeUpstream(lambda body: cut)) as gateway:
         reply = await gateway.client.post(PATH, json=asked(stream=True))
     assert streamed(reply.text)[-1][0] == "error"
+
+
+async def test_a_context_meter_has_an_estimate_from_the_first_event_on() -> None:
+    """Clients read it there; the upstream's own count comes with the last event."""
+    async with served(FakeUpstream(lambda body: "It is 4")) as gateway:
+        reply = await gateway.client.post(PATH, json=asked(stream=True))
+        counted = await gateway.client.post(PATH + "/count_tokens", json={**asked(), "max_tokens": None})
+    events = dict(streamed(reply.text))
+    assert events["message_start"]["message"]["usage"]["input_tokens"] == counted.json()["input_tokens"] > 0
+    assert events["message_delta"]["usage"]["input_tokens"] == 7
+
+
+async def test_tokens_are_counted_for_whoever_may_ask() -> None:
+    """Mistakes and foreign models are answered as those of a message; nothing is asked upstream, nothing recorded."""
+    upstream = FakeUpstream(lambda body: "4")
+    text = CONFIG + '[keys.team]\nkey = "sixteen-letters-and-more"\ntasks = ["arithmetic"]\n'
+    headers = {"x-api-key": "sixteen-letters-and-more"}
+    async with served(upstream, text) as gateway:
+        path = PATH + "/count_tokens"
+        known = await gateway.client.post(path, json=asked(), headers=headers)
+        foreign = await gateway.client.post(path, json=asked(model="small"), headers=headers)
+        broken = await gateway.client.post(path, json={"model": "gpt-4o-mini"}, headers=headers)
+    assert [reply.status_code for reply in (known, foreign, broken)] == [200, 403, 400]
+    assert broken.json()["type"] == "error"
+    assert (
+        upstream.calls == []
+        and not gateway.services.store.recorded(0, limit=1)[0]
+        and not gateway.services.writer.pending
+    )
+
+
+async def test_a_full_context_is_said_in_the_words_on_which_clients_compact() -> None:
+    """With the upstream's own words behind them."""
+    words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
+    refused = FakeReply(400, [json.dumps({"error": {"message": words}}).encode()], {})
+    async with served(FakeUpstream(lambda body: refused)) as gateway:
+        reply = await gateway.client.post(PATH, json=asked())
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"] == f"prompt is too long: {words}"

@@ -34,3 +34,16 @@ async def test_an_unknown_model_is_404() -> None:
     async with served(FakeUpstream(lambda body: "4")) as gateway:
         reply = await gateway.client.get("/v1/models/nobody")
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_clients_of_anthropic_s_get_their_own_shape() -> None:
+    """A list without further pages, and one model."""
+    headers = {"anthropic-version": "2023-06-01"}
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        reply = await gateway.client.get("/v1/models", headers=headers)
+        single = await gateway.client.get("/v1/models/small", headers=headers)
+    small = {"type": "model", "id": "small", "display_name": "small", "created_at": "1970-01-01T00:00:00Z"}
+    assert reply.json()["data"][0] == single.json() == small
+    assert {name: value for name, value in reply.json().items() if name != "data"} == {
+        "has_more": False, "first_id": "small", "last_id": "task:arithmetic"
+    }  # fmt: skip

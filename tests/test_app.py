@@ -147,9 +147,11 @@ async def test_no_route_but_the_documented_ones_exists() -> None:
     app = build_app(services(settings(), {}))
     assert set(app.endpoints) == {
         "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages",
+        "/v1/messages/count_tokens", "/api/chat", "/api/generate", "/api/embed", "/api/embeddings",
     }  # fmt: skip
     assert {route.path for route in app.rest.routes} == {
         "/", "/v1", "/v1/models", "/v1/models/{name:path}", "/v1/feedback", "/livez", "/readyz", "/metrics",
+        "/api/tags", "/api/show", "/api/ps", "/api/version",
         "/admin/tasks", "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history",
         "/admin/rules/activate", "/admin/rules/rollback", "/admin/rules/share", "/admin/injection",
     }  # fmt: skip

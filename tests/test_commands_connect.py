@@ -6,7 +6,10 @@ from typing import Any
 
 from gateway.commands.connect import try_models
 from gateway.settings import Settings, parse
-from tests.fakes import raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.conformance.upstream import Answer, ScriptedUpstream
+from tests.fakes import read_request
+from tests.sent_messages import message, said
 
 CONFIG = """
 [upstreams.u]
@@ -67,7 +70,7 @@ def reply(line: str, body: dict[str, Any]) -> tuple[int, Any]:
 
 async def test_every_model_is_called_once() -> None:
     """A failure of one hides no other; a model without chat may know embeddings; an upstream keeps its words."""
-    async with raw_server(answer) as address:
+    async with loopback_server(answer) as address:
         results = {result.name: result for result in await try_models(configured(address), longest_s=0.5)}
     assert {name.removeprefix("models.") for name, result in results.items() if result.ok} == {"chat", "vectors"}
     assert "embeddings" in results["models.vectors"].detail
@@ -79,8 +82,23 @@ async def test_every_model_is_called_once() -> None:
 async def test_an_upstream_for_unknown_names_is_asked_for_its_models() -> None:
     """It has no model of the configuration that could be called."""
     text = '[server]\ndefault_upstream = "u"\n' + CONFIG.partition("[models.chat]")[0]
-    async with raw_server(answer) as address:
+    async with loopback_server(answer) as address:
         (result,) = await try_models(configured(address, text))
     assert (result.name, result.ok) == ("upstreams.u", True)
     (result,) = await try_models(configured("http://127.0.0.1:9/v1", text))
     assert not result.ok
+
+
+async def test_an_anthropic_upstream_is_tried_in_its_own_words() -> None:
+    """A model by a message, an upstream without models by its list."""
+    server = ScriptedUpstream()
+    server.play([Answer([json.dumps(message(said("OK"))).encode()])])
+    text = (
+        '[upstreams.u]\nkind = "anthropic"\nbase_url = "{address}"\n[models.haiku]\nupstream = "u"\nmodel = "haiku"\n'
+    )
+    alone = '[server]\ndefault_upstream = "u"\n[upstreams.u]\nkind = "anthropic"\nbase_url = "{address}"\n'
+    async with loopback_server(server) as address:
+        (tried,) = await try_models(configured(address, text))
+        (listed,) = await try_models(configured(address, alone))
+    assert (tried.ok, tried.detail, listed.ok) == (True, "answers", True)
+    assert [asked.line for asked in server.asked] == ["POST /v1/messages", "GET /v1/models"]

@@ -11,7 +11,8 @@ from gateway.commands.init import look_around
 from gateway.settings import parse
 from gateway.settings.cautions import cautions
 from gateway.settings.first_file import PROVIDERS, Surroundings
-from tests.fakes import raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import read_request
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ async def test_a_running_ollama_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
         body = json.dumps(tags).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
-    async with raw_server(answer) as address:
+    async with loopback_server(answer) as address:
         monkeypatch.setenv("OLLAMA_HOST", address.removesuffix("/v1"))
         around = await asyncio.to_thread(look_around)
     assert around == Surroundings(ollama=("q:1b", "q:7b"), ollama_address=address.removesuffix("/v1"))
@@ -66,7 +67,7 @@ async def test_anything_else_at_ollamas_address_is_no_ollama(monkeypatch: pytest
         await read_request(reader)
         writer.write(b"garbage\r\n\r\n")
 
-    async with raw_server(answer) as address:
+    async with loopback_server(answer) as address:
         monkeypatch.setenv("OLLAMA_HOST", address.removesuffix("/v1"))
         assert (await asyncio.to_thread(look_around)).ollama == ()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.completion import Completions, CompletionTrace, refusal_body
+from gateway.completion import Completions, CompletionTrace
 from gateway.domain import Rule, RuleSet, Scratchpad, Usage
 from gateway.errors import (
     PreceptorError,
@@ -23,6 +23,7 @@ from gateway.errors import (
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation
 from gateway.formats.tags import CLOSE_TAG, OPEN_TAG
+from gateway.formats.upstream_error import refusal_body
 from gateway.forms import FORMS, NONE, Form, Guidance
 from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.routing.inject import compile_rules
@@ -84,7 +85,7 @@ class Outcome:
 async def ask(upstream: FakeUpstream, wanted: RoutePlan) -> Outcome:
     """Have a plan answered, streamed where the request says so."""
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
-    trace = completions.new_trace()
+    trace = CompletionTrace()
     if wanted.envelope.stream:
         return Outcome(trace, [event async for event in completions.stream(wanted, "ex-1", trace)])
     return Outcome(trace, [b"data: " + await completions.whole(wanted, "ex-1", trace)])
@@ -320,7 +321,7 @@ async def received(upstream: FakeUpstream, wanted: RoutePlan) -> tuple[bytes, Pr
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
     seen: list[bytes] = []
     try:
-        async for event in completions.stream(wanted, "ex-1", completions.new_trace()):
+        async for event in completions.stream(wanted, "ex-1", CompletionTrace()):
             seen.append(event)  # noqa: PERF401  what was seen before the error counts
     except PreceptorError as error:
         return b"".join(seen), error
@@ -361,18 +362,10 @@ async def test_a_stream_is_given_back_when_the_caller_leaves() -> None:
     """Closing the events closes the upstream's reply before anything else runs: nothing is generated for nobody."""
     upstream = FakeUpstream(always("a b c"))
     completions = Completions({"mock": upstream}, clock=lambda: 0.0)
-    running = completions.stream(plan(request(stream=True), "none"), "ex-1", completions.new_trace())
+    running = completions.stream(plan(request(stream=True), "none"), "ex-1", CompletionTrace())
     await anext(running)
     await running.aclose()
     assert [reply.closed for reply in upstream.replies] == [True]
-
-
-async def test_a_json_answer_to_a_stream_request_is_garbage() -> None:
-    """The caller is waiting for events."""
-    answer = FakeReply(200, [completion("4")], {"content-type": "application/json"})
-    seen, error = await received(FakeUpstream(always(answer)), plan(request(stream=True), "none"))
-    assert (seen, type(error)) == (b"", UpstreamGarbage)
-    assert answer.closed
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"choices":', b"{}", b"[]", b'"ok"'])
@@ -476,8 +469,23 @@ async def test_a_stream_is_known_by_its_bytes_where_its_type_does_not_tell(heade
         FakeUpstream(always(FakeReply(200, events(["4"]), headers))), plan(request(stream=True), "none")
     )
     assert outcome.text == "4"
-    with pytest.raises(UpstreamGarbage, match="did not answer with a stream"):
-        await ask(FakeUpstream(always(FakeReply(200, [completion("4")], headers))), plan(request(stream=True), "none"))
+
+
+@pytest.mark.parametrize("form", ["none", "tags"])
+async def test_a_server_that_does_not_stream_is_streamed_for(form: Scratchpad) -> None:
+    """Its whole reply comes as events, through the same form."""
+    said = completion(f"{OPEN_TAG}{SECRET}{CLOSE_TAG}4" if form == "tags" else "4")
+    outcome = await ask(
+        FakeUpstream(always(FakeReply(200, [said[:20], said[20:]], {}))), plan(request(stream=True), form)
+    )
+    assert (outcome.text, outcome.trace.usage, outcome.trace.finish_reason) == ("4", ONE_PASS, "stop")
+
+
+async def test_what_is_neither_a_stream_nor_a_reply_is_garbage() -> None:
+    """An error page, and an object that is no reply."""
+    for body, words in ((b"<html>", "did not answer with a stream"), (b"{}", "not a chat completion")):
+        with pytest.raises(UpstreamGarbage, match=words):
+            await ask(FakeUpstream(always(FakeReply(200, [body], {}))), plan(request(stream=True), "none"))
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -493,7 +501,7 @@ async def test_the_time_spent_on_upstreams_is_counted() -> None:
     """Overhead is what is left of the time to the first byte: sending and reading both count, in every pass."""
     ticks = iter(range(100))
     completions = Completions({"mock": FakeUpstream(two_passes)}, clock=lambda: float(next(ticks)))
-    trace = completions.new_trace()
+    trace = CompletionTrace()
     await completions.whole(plan(request(), "two_pass"), "ex-1", trace)
     assert trace.waited_s == 4.0
 
@@ -537,7 +545,7 @@ def with_fallback(body: bytes) -> RoutePlan:
 async def ask_either(first: Answer, second: Answer, *, stream: bool) -> tuple[list[bytes], CompletionTrace]:
     upstreams = {"mock": FakeUpstream(always(first)), "other": FakeUpstream(always(second))}
     completions = Completions(upstreams, clock=lambda: 0.0)
-    trace = completions.new_trace()
+    trace = CompletionTrace()
     wanted = with_fallback(request(stream=stream))
     if stream:
         return [event async for event in completions.stream(wanted, "ex-1", trace)], trace

@@ -58,6 +58,11 @@ def test_the_unit_runs_as_an_unprivileged_user() -> None:
     assert service["CapabilityBoundingSet"] == ""
 
 
+def test_the_unit_lets_the_sandbox_work() -> None:
+    """Bubblewrap needs namespaces of its own; a unit without them would refuse every reply's code."""
+    assert {"user", "mnt", "pid", "net", "ipc", "uts"} <= set(unit()["RestrictNamespaces"].split())
+
+
 def test_the_unit_waits_longer_than_the_gateway_drains() -> None:
     """systemd kills nothing before running requests had their time and the model server was stopped."""
     assert float(unit()["TimeoutStopSec"]) >= 2 * configuration().server.drain_s

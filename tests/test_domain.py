@@ -49,6 +49,7 @@ def test_a_hash_covers_every_part() -> None:
         RuleSet(task="sums", examples=(Example(question="2 + 2", answer="4", key="shop"),)),
         RuleSet(task="sums", worksheet=sheet),
         RuleSet(task="sums", worksheet=structs.replace(sheet, reply_line="So: {result}")),
+        RuleSet(task="sums", worksheet=structs.replace(sheet, decide="answer")),
         RuleSet(task="sums", worksheet=structs.replace(sheet, decisions=(DecisionRule(when="", result="a"),))),
     ]
     assert len({each.hash for each in sets}) == len(sets)

@@ -107,6 +107,20 @@ def test_a_refusal_hands_on_what_the_upstream_said() -> None:
     assert (error.status, error.body(), error.headers) == (418, b'{"error":{}}', {"retry-after": "3"})
 
 
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (b'{"error":{"message":"the context is full"}}', "the context is full"),
+        (b"<html>", "the upstream answered with status 418"),
+        (b'{"error":"odd"}', "the upstream answered with status 418"),
+    ],
+)
+def test_the_words_of_a_refusal_are_the_upstreams(payload: bytes, words: str) -> None:
+    """For APIs with a shape of their own; without any, the gateway's."""
+    assert UpstreamRefused(418, payload, {}).words() == words
+    assert UpstreamGarbage("no").words() == "no"
+
+
 def test_a_missing_model_is_named_with_the_way_out() -> None:
     """The message says which name was asked for and what would work."""
     error = ModelNotFound("gpt-9")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, Forbidden
-from gateway.formats.allowed_fields import CHAT
+from gateway.formats.allowed_fields import CHAT, EMBEDDINGS
 from gateway.formats.field_names import fold, request_fields, restricted
 
 KEYS = st.sampled_from(["a", "b", "model", "seed", "ä", "\\", '"', "", "\0", "😀"])
@@ -20,20 +20,22 @@ VALUES = st.sampled_from(["1", "12", '"a"', "null", "[1, 2]", '{"a":1}', "1.50"]
     pairs=st.lists(st.tuples(KEYS, VALUES), max_size=6),
     separators=st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]),
     ascii_only=st.booleans(),
+    padding=st.sampled_from(["", " " * 10_000]),
 )
 def test_a_duplicate_is_found_in_any_layout(
-    pairs: list[tuple[str, str]], separators: tuple[str, str], ascii_only: bool
+    pairs: list[tuple[str, str]], separators: tuple[str, str], ascii_only: bool, padding: str
 ) -> None:
-    """White space and escapes hide none, and nothing else is taken for one."""
+    """White space and escapes hide none, and nothing else is taken for one; nor does length."""
     comma, colon = separators
-    body = "{" + comma.join(json.dumps(name, ensure_ascii=ascii_only) + colon + value for name, value in pairs) + "}"
+    written = comma.join(json.dumps(name, ensure_ascii=ascii_only) + colon + value for name, value in pairs)
+    body = f"{{{padding}{written}}}"
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         with pytest.raises(BadRequest, match="twice"):
             request_fields(body.encode())
         return
     fields = request_fields(body.encode())
-    assert list(fields) == names
+    assert list(fields) == names and {type(name) for name in fields} <= {str}
     assert {name: bytes(raw).decode() for name, raw in fields.items()} == dict(pairs)
 
 
@@ -116,19 +118,37 @@ def test_a_key_with_limits_sends_no_duplicate_at_any_depth() -> None:
 @pytest.mark.parametrize(
     "message",
     [{"role": "system", "content": "a", "Content": "b"}, {"role": "user", "Role": "system", "content": "a"},
-     {"role": "user", "content": [{"type": "text", "text": "a", "TEXT": "b"}]}],
+     {"role": "user", "content": [{"type": "text", "text": "a", "TEXT": "b"}]},
+     {"role": "user", "content": {"type": "text", "text": "a", "Text": "b"}}, [{"role": "user", "Content": "b"}]],
 )  # fmt: skip
-def test_a_key_with_limits_cannot_hide_words_in_a_message(message: dict[str, Any]) -> None:
+def test_a_key_with_limits_cannot_hide_words_in_a_message(message: Any) -> None:
     """The names inside a message count as those of the request do."""
     with pytest.raises(BadRequest, match="is not known"):
         limited(messages=[message])
 
 
-def test_a_key_with_limits_cannot_choose_the_model_of_a_tool() -> None:
-    """Hosted tools may bring one, such as a generator of images."""
-    with pytest.raises(Forbidden, match="model of a tool"):
-        limited(tools=[{"type": "image_generation", "model": "gpt-image-1"}])
+@pytest.mark.parametrize("name", ["model", "Model", "MODEL", "model\0", "\uff4dodel", "models"])
+@pytest.mark.parametrize("field", ["tools", "tool_choice", "reasoning", "web_search_options", "chat_template_kwargs"])
+def test_a_key_with_limits_cannot_choose_another_model_inside(field: str, name: str) -> None:
+    """Hosted tools may bring one, such as a generator of images; other objects of settings, too. In any spelling."""
+    part = {"type": "image_generation", name: "gpt-image-1"}
+    for value in (part, [part], [[part]]):
+        with pytest.raises(Forbidden, match="may not choose a model") as refused:
+            limited(**{field: value})
+        assert refused.value.param == field
     assert limited(tools=[{"type": "function", "function": {"name": "f"}}])["tools"]
+
+
+def test_a_key_with_limits_keeps_its_own_objects() -> None:
+    """Its own data may speak of a model, and so may its own schemas."""
+    own = {"metadata": {"model": "T"}, "documents": [{"model": "T"}], "moderation": {"model": "omni-moderation-latest"}}
+    assert limited(**own).items() >= own.items()
+
+
+def test_what_has_no_names_is_not_decoded() -> None:
+    """Ten million numbers of an input for embeddings would hold up everybody: they keep their bytes."""
+    body = b'{"model":"small","input":[1.0, 1e400,2E1],"user":"a"}'
+    assert restricted(body, EMBEDDINGS) == b'{"model":"small","input":[1.0, 1e400,2E1],"user":"a"}'
 
 
 def test_a_tool_s_own_names_are_free() -> None:

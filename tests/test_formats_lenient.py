@@ -12,8 +12,12 @@ from gateway.errors import UpstreamBroken, UpstreamGarbage
 from gateway.formats.chat_reply import ChatReader, open_completion
 from gateway.formats.lenient import relaxed
 from gateway.formats.messages_reply import MessageOptions, to_message
+from gateway.formats.responses_reply import open_response
 from gateway.formats.sse import event_of
 from gateway.formats.transcript import Transcript
+from gateway.settings import OpenAISettings
+from gateway.upstream.responding import RespondingUpstream
+from tests.fakes import CONFIG, FakeReply, FakeUpstream, asked, served, settings
 
 MESSAGE = {"message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}
 GOOD = {"id": "up-1", "choices": [{"index": 0, **MESSAGE}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
@@ -122,3 +126,56 @@ def test_any_json_is_a_reply_or_garbage(value: Any) -> None:
 def test_a_right_reply_stays_as_it_is() -> None:
     """Lenience changes nothing that was not wrong."""
     assert relaxed(GOOD) == GOOD
+
+
+ODD: list[dict[str, Any]] = [
+    {"content": [{"type": "text", "text": "It "}, {"type": "text", "text": "is 4"}]},
+    {"content": "It is 4", "tool_calls": [{"id": None, "type": None, "index": "0", "function": {"name": "f"}}]},
+    {"content": "It is 4", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}]},
+    {"content": "It is 4", "tool_calls": [{"id": 7, "function": {"name": "f", "arguments": None}}, None]},
+]
+
+
+@pytest.mark.parametrize("message", ODD)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_reply_in_another_shape_is_read_on_every_wire(message: dict[str, Any], stream: bool) -> None:
+    """Contents as lists, arguments as objects, odd places and ids of calls."""
+    choice = {"index": 0, "finish_reason": "stop"}
+    kind = {"content-type": "text/event-stream" if stream else "application/json"}
+    whole = msgspec.json.encode({"id": "u", "choices": [{**choice, "message": message}]})
+    chunk = msgspec.json.encode({"id": "u", "choices": [{**choice, "delta": message}]})
+    body = event_of(chunk) + b"data: [DONE]\n\n" if stream else whole
+    upstream = FakeUpstream(lambda _: FakeReply(200, [body], kind))
+    asked_for: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": asked(stream=stream),
+        "/v1/messages": asked(stream=stream, max_tokens=9),
+        "/v1/responses": {"model": "small", "input": "2 + 2?", "stream": stream},
+        "/api/chat": asked(stream=stream),
+    }
+    text = CONFIG.replace('kind = "openai"', 'kind = "openai"\nresponses = "chat"')
+    section = settings(text).upstreams["mock"]
+    assert isinstance(section, OpenAISettings)
+    responding = RespondingUpstream(upstream, "mock", section)
+    async with served(responding, text) as gateway:
+        for path, request in asked_for.items():
+            reply = await gateway.client.post(path, json=request)
+            assert reply.status_code == 200 and '"error":{' not in reply.text, (path, reply.text)
+            assert "is 4" in reply.text
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "tool_search_call", "arguments": {"query": "x"}},
+        {"type": "novel", "content": 5},
+        {"type": 3, "content": [None, "x"]},
+        {"type": "function_call", "name": "f", "arguments": {"a": 1}},
+        {"type": "novel", "content": [{"type": 4, "text": 5}]},
+    ],
+)
+def test_items_of_new_types_are_no_obstacle(item: Any) -> None:
+    """The rest of the response is read, and its bytes stay."""
+    text = {"type": "message", "content": [{"type": "output_text", "text": "4"}]}
+    body = msgspec.json.encode({"id": "r", "status": "completed", "output": [item, text]})
+    opened = open_response(body)
+    assert opened.text == "4" and opened.sealed("x") == body

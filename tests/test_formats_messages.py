@@ -345,11 +345,11 @@ def test_every_parameter_of_the_official_client_has_its_fate() -> None:
         ({"messages": [3]}, "messages.0"),
         ({"messages": [{"content": "hello"}]}, "messages.0"),
         ({"messages": [*HELLO, {"role": "tool", "content": "x"}]}, "messages.1.role"),
-        ({"messages": [user(text("a"), {"type": "document", "source": {}})]}, "messages.0.content.1.type"),
-        ({"messages": [user({"type": "search_result"})]}, "messages.0.content.0.type"),
+        ({"messages": [user(text("a"), {"type": "document", "source": {}})]}, "messages.0.content.1.source"),
+        ({"messages": [user({"type": "search_result"})]}, "messages.0.content.0"),
         ({"messages": [user({"type": "text"})]}, "messages.0.content.0"),
         ({"messages": [user(text("a"), {"text": "b"})]}, "messages.0.content.1"),
-        ({"messages": [user(result([{"type": "document"}]))]}, "messages.0.content.0.content.0.type"),
+        ({"messages": [user(result([{"type": "sparkle"}]))]}, "messages.0.content.0.content.0.type"),
         ({"messages": [{"role": "assistant", "content": [{"type": "server_tool_use"}]}]}, "messages.0.content.0.type"),
         ({"messages": [{"role": "assistant", "content": [PNG]}]}, "messages.0.content.0.type"),
         (
@@ -416,3 +416,13 @@ def test_deep_nesting_is_survived(depth: int) -> None:
             open_messages(body.encode())
         except BadRequest:
             continue
+
+
+def test_a_tools_long_name_is_the_same_everywhere() -> None:
+    """Declared, chosen, and given back in the reply."""
+    name = "mcp__" + "x" * 90
+    body = chat(tools=[{**TOOL, "name": name}], tool_choice={"type": "tool", "name": name})
+    short = body["tools"][0]["function"]["name"]
+    assert len(short) == 64 and body["tool_choice"]["function"]["name"] == short
+    assert opened(tools=[{**TOOL, "name": name}]).options.names == {short: name}
+    assert opened(tools=[TOOL]).options.names == {}

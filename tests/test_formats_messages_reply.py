@@ -265,3 +265,16 @@ def test_a_refusal_without_words_has_ours(payload: bytes) -> None:
     """Whatever its payload is."""
     error = UpstreamRefused(400, payload, {})
     assert json.loads(messages_reply.error_body(error))["error"]["message"] == error.message
+
+
+def test_a_tools_long_name_comes_back() -> None:
+    """As the client declared it."""
+    options = MessageOptions(model="claude", names={"short": "x" * 90})
+    content = translated(tool_calls=[call(name="short"), call(name="other", id_="call_2")], options=options)["content"]
+    assert [block["name"] for block in content] == ["x" * 90, "other"]
+
+
+def test_a_reply_that_ended_in_an_error_is_no_reply() -> None:
+    """Nothing pretends that it is whole."""
+    with pytest.raises(UpstreamBroken):
+        to_message(completion("error", content="It is"), message_id="ex-1", options=OPTIONS)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from gateway.errors import Overloaded, UpstreamGarbage
+from gateway.errors import Overloaded, UpstreamBroken, UpstreamGarbage
 from gateway.formats import sse
 from gateway.formats.messages_reply import MessageOptions, to_message
 from gateway.formats.messages_stream import MessageStream, error_event
@@ -340,3 +340,16 @@ def test_the_network_does_not_matter(deltas: list[Delta], positions: list[int]) 
     events = sse.Events()
     pieces = [stream[a:b] for a, b in zip([0, *ends], [*ends, len(stream)], strict=True)]
     assert translated([event for piece in pieces for event in events.feed(piece)]) == translated(chat(deltas))
+
+
+def test_a_tools_long_name_comes_back() -> None:
+    """In the first piece of its block."""
+    options = MessageOptions(model="claude", names={"short": "x" * 90})
+    told = translated(chat([call("{}", index=0, id="c", name="short")], "tool_calls"), options)
+    assert next(each["content_block"]["name"] for each in told if "content_block" in each) == "x" * 90
+
+
+def test_a_stream_that_ended_in_an_error_is_no_reply() -> None:
+    """The client hears of it instead of an end."""
+    with pytest.raises(UpstreamBroken):
+        translated(chat([{"content": "It is"}], "error"))

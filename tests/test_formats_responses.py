@@ -104,6 +104,23 @@ def test_rules_follow_a_system_text_among_the_items() -> None:
     assert "instructions" not in body
 
 
+def test_a_system_text_that_the_upstream_keeps_is_repeated_above_the_rules() -> None:
+    """A stored turn stays as it came: with the rules in it, later turns would read them for ever."""
+    for item in (SYSTEM, {"role": "system", "content": "Be brief."}):
+        envelope = asked(input=[item, USER])
+        body = sent(envelope, envelope.with_system("RULES"))
+        assert (body["input"], body["instructions"]) == ([item, USER], "Be brief.\n\nRULES")
+    pictured = asked(input=[{**IMAGE, "role": "system"}, USER])
+    assert sent(pictured, pictured.with_system("RULES"))["instructions"] == "RULES"
+
+
+def test_the_model_may_be_left_out() -> None:
+    """A stored prompt or the upstream may name it; an empty name is a mistake."""
+    assert open_responses(b'{"prompt":{"id":"pmpt_1"}}').model == open_responses(b'{"input":"2 + 2?"}').model == ""
+    with pytest.raises(BadRequest):
+        open_responses(b'{"model":"","input":"2 + 2?"}')
+
+
 @pytest.mark.parametrize(
     ("fields", "form"),
     [
@@ -142,7 +159,7 @@ def test_a_first_pass_is_plain_text_with_a_bound_of_its_own() -> None:
     ("body", "param"),
     [
         (b"[]", None),
-        (b"{}", "model"),
+        (b'{"model":null}', "model"),
         (b'{"model":"m","input":3}', "input"),
         (b'{"model":"m","input":["hi"]}', "input[0]"),
         (b'{"model":"m","instructions":3}', "instructions"),

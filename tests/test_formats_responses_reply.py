@@ -51,6 +51,27 @@ def test_how_a_response_ended_is_said_in_the_words_of_a_chat(fields: dict[str, A
     assert open_response(encoded(response(**fields))).finish_reason == reason
 
 
+def test_a_response_repeats_the_callers_own_instructions() -> None:
+    """Whatever the model was told besides; where they are the caller's, every byte stays."""
+    told = encoded(response(instructions="Be brief.\n\nRules", tail=[1.50]))
+    assert json.loads(open_response(told, "Be brief.").sealed("x")) == response(instructions="Be brief.", tail=[1.5])
+    assert json.loads(open_response(told, None).sealed("x"))["instructions"] is None
+    assert open_response(told, "Be brief.\n\nRules").sealed("x") == told
+    silent = encoded(response(instructions=None))
+    assert open_response(silent, "Be brief.").sealed("x") == silent
+
+
+@pytest.mark.parametrize("type_", ["response.created", "response.completed"])
+def test_an_event_repeats_the_callers_own_instructions(type_: str) -> None:
+    """From the first event on; events without the response stay as they came."""
+    data = encoded({"type": type_, "sequence_number": 3, "response": response(instructions="Be brief.\n\nRules")})
+    out = ResponsesReader(Transcript(), "Be brief.").read(data, sse.event_of(data))
+    assert out is not None and out.startswith(f"event: {type_}\n".encode())
+    assert json.loads(sse.data_of(out) or b"")["response"] == response(instructions="Be brief.")
+    delta = encoded({"type": "response.output_text.delta", "delta": "4"})
+    assert ResponsesReader(Transcript(), "Be brief.").read(delta, sse.event_of(delta)) == sse.event_of(delta)
+
+
 def test_usage_counts_the_pass_before() -> None:
     """Details that the upstream reports are kept."""
     sealed = open_response(encoded(response())).sealed("ex-1", usage=Usage(prompt_tokens=17, output_tokens=23))

@@ -142,3 +142,16 @@ def test_a_field_of_what_is_no_object_is_garbage(data: bytes) -> None:
     """It is the upstream's fault, and said so."""
     with pytest.raises(UpstreamGarbage):
         sse.with_field(data, "z", 1)
+
+
+@pytest.mark.parametrize("before", [b"", b"event: x\n", b'{"id":"a"}event: x\n', b': {"id":"a"}\n'])
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_the_id_is_changed_in_the_data_alone(before: bytes, end: bytes) -> None:
+    """A comment or an unknown line that looks like it stays."""
+    assert sse.with_id(before + b'data: {"id":"a"}' + end, "a", "b") == before + b'data: {"id":"b"}' + end
+
+
+def test_data_of_several_lines_is_written_anew() -> None:
+    """A line between them could hold the id first."""
+    event = b'data: \n{"id":"a"}x: y\ndata: {"id":"a"}\n\n'
+    assert sse.data_of(sse.with_id(event, "a", "b")) == b'{"id":"b"}'

@@ -71,6 +71,48 @@ def test_what_has_no_words_has_none(payload: bytes) -> None:
     assert error_words(payload) is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model's maximum context length is 8192 tokens.",
+        "prompt is too long: 200001 tokens > 200000 maximum",
+        "the request exceeds the available context size. try increasing the context size",
+        "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+        "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+        "Input is too long for requested model.",
+        "Please reduce the length of the messages or completion.",
+        "too many tokens: total number of tokens cannot exceed 4081",
+    ],
+)
+def test_a_full_context_is_told_in_many_words(said: str) -> None:
+    """Of OpenAI, Anthropic, llama.cpp, Google, xAI, Bedrock, Groq and Cohere."""
+    words = error_words(json.dumps({"error": {"message": said}}).encode())
+    assert words is not None and words.overflows
+
+
+@pytest.mark.parametrize("said", ["max_tokens is too large", "Your messages are too many.", "context is required"])
+def test_other_complaints_are_no_full_context(said: str) -> None:
+    """A client that compacts on them would lose its history for nothing."""
+    words = error_words(said.encode())
+    assert words is not None and not words.overflows
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"title": "Bad Request", "status": 400}, "Bad Request"),
+        ({"title": "Bad Request", "detail": "no such model"}, "no such model"),
+        ({"fault": {"faultstring": "Quota exceeded"}}, "Quota exceeded"),
+        ({"Message": "User is not authorised"}, "User is not authorised"),
+        ({"error_description": "expired"}, "expired"),
+    ],
+)
+def test_proxies_and_clouds_have_words_too(payload: object, message: str) -> None:
+    """Problem details, Apigee, AWS, OAuth."""
+    words = error_words(json.dumps(payload).encode())
+    assert words is not None and words.message == message
+
+
 def test_a_long_message_is_cut() -> None:
     """An error is no way to hand on a megabyte."""
     words = error_words(json.dumps({"error": "x" * 10**6}).encode())

@@ -68,3 +68,12 @@ def test_details_of_every_pass_add_up() -> None:
 def test_a_usage_that_is_no_object_is_replaced() -> None:
     """An odd count is no reason to refuse a reply."""
     assert recounted(msgspec.Raw(b"[]"), Usage(prompt_tokens=2))["prompt_tokens"] == 2
+
+
+def test_tokens_written_to_a_cache_are_read_and_added_up() -> None:
+    """Where an upstream tells them: they may have a price of their own."""
+    reported = {"prompt_tokens": 9, "prompt_tokens_details": {"cache_write_tokens": 2}}
+    usage = counted(reported)
+    assert (usage.prompt_tokens, usage.written_tokens, usage.cached_tokens) == (9, 2, 0)
+    again = recounted(msgspec.Raw(msgspec.json.encode(reported)), usage + usage)
+    assert again["prompt_tokens_details"] == {"cache_write_tokens": 4}

@@ -21,6 +21,14 @@ def test_the_only_pass_holds_the_rules_behind_the_callers_system_text() -> None:
     ]  # fmt: skip
 
 
+def test_what_another_part_put_into_the_request_is_sent() -> None:
+    """A worksheet's decision stands behind the question, with rules and without."""
+    for guidance in (guided(), guided("Work.")):
+        request = asked()
+        step = NONE.first_pass(request.with_question(" It goes to: refuse."), guidance)
+        assert sent(request, step)["messages"][-1]["content"] == f"{USER['content']} It goes to: refuse."
+
+
 def test_without_rules_nothing_changes() -> None:
     """A request without a rule set, and a rule set without rules."""
     request = asked()

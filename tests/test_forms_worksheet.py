@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.domain import Rule
 from gateway.errors import BadRequest
@@ -14,7 +15,7 @@ from gateway.forms.guidance import Guidance
 from gateway.forms.none import NONE
 from gateway.forms.tags import TAGS
 from gateway.forms.two_pass import TWO_PASS
-from gateway.forms.worksheet import WORKSHEET_TOKENS, WorksheetForm
+from gateway.forms.worksheet import LONGEST_TEXT, WORKSHEET_TOKENS, WorksheetForm
 from gateway.teaching import DecisionRule, Example, Worksheet
 from tests.conversations import SYSTEM, USER, asked, guided, sent
 
@@ -27,6 +28,7 @@ SHEET = Worksheet(
     ),
 )
 FORM = WorksheetForm(NONE, SHEET)
+LINE = "By the house rules the right answer is: {result}\nReply with {result}, in the form that was asked for."
 QUESTION = {"role": "user", "content": "My cup broke"}
 REQUEST = asked(SYSTEM, QUESTION)
 
@@ -42,14 +44,18 @@ def reply_to(
 
 
 def test_the_form_is_asked_for_with_a_schema_and_in_words() -> None:
-    """The model sees the schema even if its server knows none; nothing of the caller's reply shapes this answer."""
+    """The model sees the schema even if its server knows none; nothing of the caller's reply shapes this answer.
+
+    The schema stands before the question, the same bytes for every request: a prompt cache reads it once.
+    """
     request = asked(SYSTEM, QUESTION, stream=True, stop="4", max_tokens=3, tools=[{}], store=True)
     step = FORM.first_pass(request, guided("Be kind."))
     body = sent(request, step)
     assert not step.shown and step.optional == ("response_format",)
     assert body["response_format"]["json_schema"]["schema"] == SHEET.schema
-    assert json.dumps(SHEET.schema, separators=(",", ":")) in body["messages"][-1]["content"]
-    assert body["messages"][0] == SYSTEM and body["messages"][-1]["content"].startswith("My cup broke\n\nFill in")
+    assert body["messages"][0]["content"].startswith(SYSTEM["content"])
+    assert body["messages"][0]["content"].endswith(json.dumps(SHEET.schema, separators=(",", ":")))
+    assert body["messages"][-1]["content"].startswith("My cup broke\n\nFill in")
     assert set(body) == {"model", "messages", "max_tokens", "response_format", "store"}
     assert (body["max_tokens"], body["store"]) == (WORKSHEET_TOKENS, False)
 
@@ -66,9 +72,18 @@ def test_the_first_rule_that_holds_decides(answer: str, result: str) -> None:
     """The reply is asked for by the caller's own prompt, with the decision behind the question."""
     body = reply_to(answer, stop="4", max_tokens=3)
     system, question = body["messages"]
-    assert question["content"] == f"My cup broke\n\nBy the house rules this goes to: {result}"
+    assert question["content"] == f"My cup broke\n\n{LINE.format(result=result)}"
     assert system["content"].endswith("1. Be kind.")
     assert (body["stop"], body["max_tokens"]) == ("4", 3)
+
+
+@pytest.mark.parametrize(("before", "decided"), [(LONGEST_TEXT - 5, True), (LONGEST_TEXT - 4, False)])
+def test_conditions_read_the_beginning_of_a_question(before: int, decided: bool) -> None:
+    """Whatever stands behind the bound decides nothing."""
+    request = asked(SYSTEM, {"role": "user", "content": "x" * before + "broke"})
+    step = FORM.first_pass(request, guided("Be kind.")).following('{"days": 3, "item": "cup"}')
+    assert step is not None
+    assert sent(request, step)["messages"][-1]["content"].endswith(LINE.format(result="packaging")) is decided
 
 
 def test_without_a_decision_there_is_no_line() -> None:
@@ -83,6 +98,35 @@ def test_a_decision_is_no_template() -> None:
     sheet = Worksheet(schema=SHEET.schema, decisions=(decision,), reply_line="So: {result}")
     body = reply_to('{"days": 3}', WorksheetForm(NONE, sheet))
     assert body["messages"][-1]["content"].endswith("So: {result} {0}")
+
+
+ANSWERING = WorksheetForm(NONE, structs.replace(SHEET, decide="answer"))
+
+
+def decided(**fields: Any) -> str | None:
+    """The reply of the gateway's own to a message of 40 days."""
+    step = ANSWERING.first_pass(asked(SYSTEM, QUESTION, **fields), guided()).following('{"days": 40}')
+    assert step is not None
+    return step.reply
+
+
+@pytest.mark.parametrize("fields", [{}, {"stop": "x"}, {"max_tokens": 9}, {"response_format": {"type": "text"}}])
+def test_a_decision_may_be_the_reply(fields: dict[str, Any]) -> None:
+    """Wherever a label alone is asked for."""
+    assert decided(**fields) == "refuse"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 2}, {"tools": [{}]}, {"functions": [{}]}, {"logprobs": True}, {"top_logprobs": 2}, {"stop": ["fus"]},
+        {"logit_bias": {"1": 5}}, {"modalities": ["text", "audio"]}, {"max_tokens": 1}, {"max_completion_tokens": 1},
+        {"store": True}, {"response_format": {"type": "json_object"}}, {"response_format": {"type": "grammar"}},
+    ],
+)  # fmt: skip
+def test_a_request_for_more_than_a_label_is_the_models(fields: dict[str, Any]) -> None:
+    """The gateway has neither chances nor choices to give; a stop sequence would cut the label."""
+    assert decided(**fields) is None
 
 
 def test_rules_may_depend_on_the_fields() -> None:
@@ -113,7 +157,7 @@ def test_a_working_follows_the_decision() -> None:
     first = WorksheetForm(TWO_PASS, SHEET).first_pass(REQUEST, guided("Be kind."))
     working = first.following('{"days": 40}')
     assert working is not None and not working.shown
-    assert sent(REQUEST, working)["messages"][-1]["content"].endswith("goes to: refuse")
+    assert sent(REQUEST, working)["messages"][-1]["content"].endswith(LINE.format(result="refuse"))
     reply = working.following("I refuse.")
     assert reply is not None and sent(REQUEST, reply)["messages"][-1]["content"].endswith("Working:\nI refuse.")
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
-from gateway.http_server.connection import MAX_HEAD
+from gateway.http_server.connection import MAX_HEAD, HttpProtocol
 from gateway.http_server.limits import TAKEN_BYTES, ConnectionLimits, Cuts, Reason
 from gateway.http_server.request_response import TRANSACTION
-from tests.connections import GET, HEAD, LAST, bodies, measured, path_of, refusal, said, serving
+from tests.connections import GET, HEAD, LAST, Far, bodies, echo, measured, path_of, refusal, said, serving
 
 CHUNKED = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
 
@@ -126,7 +130,7 @@ async def test_a_client_is_not_called_silent_while_it_waits_for_its_answer() -> 
 
 async def test_an_answer_that_comes_before_the_end_of_the_request_is_not_followed_by_a_refusal() -> None:
     """The rest of the body is ignored, and the client's silence ends the connection."""
-    async with serving(IMPATIENT, application=path_of) as port:
+    async with serving(ConnectionLimits(silence_s=1.0), application=path_of) as port:  # the answer has to be first
         assert bodies(await said(port, b"POST /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")) == [b"/1"]
 
 
@@ -342,3 +346,24 @@ async def test_an_early_answer_to_a_client_that_waits_to_send_its_body_ends_the_
     async with serving(application=path_of) as port:
         answer = await said(port, request + LAST % b"2")
     assert answer.count(b"HTTP/1.1") == 1 and b"connection: close" in answer
+
+
+async def test_a_lost_connection_is_gone_at_once() -> None:
+    """With everything of its last request: it does not wait for the garbage collector."""
+    config = uvicorn.Config(echo, ws="none", lifespan="off", log_config=None)
+    config.load()
+    connection, client = HttpProtocol(config, ServerState(), {}), Far()
+    connection.connection_made(client)
+    connection.data_received(HEAD + b"content-length: 2\r\n\r\nab")
+    async with asyncio.timeout(10):
+        while not client.got.endswith(b"2"):
+            await asyncio.sleep(0)
+    gone = weakref.ref(connection)
+    gc.disable()
+    try:
+        connection.connection_lost(None)
+        del connection
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()

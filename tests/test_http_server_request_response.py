@@ -10,7 +10,8 @@ import pytest
 from gateway.http_server.request_head import Header, Scope
 from gateway.http_server.request_response import Transaction
 
-OK = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+LENGTH = (b"content-length", b"2")
+OK = {"type": "http.response.start", "status": 200, "headers": [LENGTH]}
 
 
 class Wire:
@@ -20,7 +21,7 @@ class Wire:
         self.held_up = False
         self.writes: list[bytes] = []
         self.reading: list[bool] = []
-        self.ended = 0
+        self.responses = 0
 
     def common_headers(self) -> Iterable[Header]:
         return [(b"date", b"today")]
@@ -35,7 +36,9 @@ class Wire:
         self.reading.append(wanted)
 
     def responded(self, transaction: Transaction) -> None:
-        self.ended += 1
+        self.responses += 1
+
+    def ended(self, transaction: Transaction) -> None: ...
 
     @property
     def head(self) -> list[bytes]:
@@ -67,7 +70,7 @@ async def test_head_and_body_leave_in_one_write() -> None:
     """Two cost the kernel, and the client, twice."""
     wire, transaction = await sent(OK, piece(b"88"))
     assert wire.writes == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\n\r\n88"]
-    assert transaction.complete and wire.ended == 1
+    assert transaction.complete and wire.responses == 1
 
 
 async def test_nothing_is_written_before_the_first_piece() -> None:
@@ -115,6 +118,41 @@ async def test_one_header_cannot_become_two(bad: bytes) -> None:
     """Whoever wrote its value, and whatever the application thinks of it."""
     with pytest.raises(RuntimeError, match="header"):
         await sent(start(200, (b"x-name", bad)))
+
+
+async def test_a_whole_response_is_written_at_once() -> None:
+    """The bytes are those of its messages; nothing follows it."""
+    wire = Wire()
+    transaction = Transaction(wire, "GET")
+    assert transaction.respond(200, [LENGTH], b"88")
+    messages, _ = await sent(OK, piece(b"88"))
+    assert wire.writes == messages.writes and transaction.complete
+    assert not transaction.respond(200, [LENGTH], b"88")
+
+
+async def test_a_slow_client_s_response_is_not_written_at_once() -> None:
+    """Nor is one for a client that is gone, but nobody needs to send that."""
+    wire = Wire()
+    wire.held_up = True
+    transaction = Transaction(wire, "GET")
+    assert not transaction.respond(200, [LENGTH], b"88") and not wire.writes
+    wire.held_up = False
+    transaction.lose()
+    assert transaction.respond(200, [LENGTH], b"88") and not wire.writes
+
+
+async def test_a_body_that_is_here_is_taken_without_a_message() -> None:
+    """Once, and only whole; an empty body is one, too."""
+    transaction = Transaction(Wire(), "POST")
+    transaction.feed(b"he")
+    assert transaction.short_body() is None
+    transaction.feed(b"llo")
+    transaction.feed_end()
+    assert (transaction.held, transaction.short_body(), transaction.held) == (5, b"hello", 0)
+    assert transaction.short_body() is None
+    empty = Transaction(Wire(), "POST")
+    empty.feed_end()
+    assert empty.short_body() == b""
 
 
 async def test_a_head_that_is_refused_leaves_no_trace() -> None:
@@ -185,7 +223,7 @@ async def test_a_response_that_is_left_undone_ends_the_connection(
             await send(piece(b"88", more=True))
 
     wire, transaction = await ran(application)
-    assert transaction.complete and not transaction.keep_alive and wire.ended == 1
+    assert transaction.complete and not transaction.keep_alive and wire.responses == 1
     assert wire.body == b"2\r\n88\r\n" if begun else wire.head[0].startswith(b"HTTP/1.1 500")
     assert "left without its response" in caplog.text
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Feedback, Source
-from gateway.label_queue import describe, summarize, waiting
+from gateway.label_queue import PEOPLE, answer_in, describe, summarize, waiting
 from gateway.store.base import Audited
 from tests.unclaimed import chat, exchange
 
@@ -21,8 +21,9 @@ def judged(number: int, correct: bool | None, source: Source = "client", **field
     return Feedback(exchange_id=f"a{number}", created=float(number), correct=correct, source=source, **fields)
 
 
-def test_what_nobody_judged_waits() -> None:
-    """Judgements of clients and of the queue count; the other model's and signs of failure are no person's."""
+def test_what_has_no_right_answer_of_a_person_waits() -> None:
+    """Answers of clients and of the queue count; the other model's and signs of failure are no person's. Wrong alone is
+    no answer: it waits on, and last if the queue has asked before."""
     sample = [
         audited(0),
         audited(1, judged(1, True)),
@@ -30,8 +31,26 @@ def test_what_nobody_judged_waits() -> None:
         audited(3, judged(3, True, "shadow")),
         audited(4, judged(4, False, "outcome")),
         audited(5, judged(5, None, expected=42)),
+        audited(6, judged(6, False)),
+        audited(7, judged(7, False, "label", expected=42)),
+        audited(8, judged(8, True, "label"), judged(9, False, "label")),
     ]
-    assert {entry.exchange.id for entry in waiting(sample)} == {"a0", "a3", "a4", "a5"}
+    order = [entry.exchange.id for entry in waiting(sample)]
+    assert set(order[:4]) == {"a0", "a3", "a4", "a6"} and set(order[4:]) == {"a2", "a8"}
+    assert summarize(sample).judged_only == 3 and summarize(sample).waiting == len(order)
+
+
+def test_one_rule_names_the_answer() -> None:
+    """The newest of a source counts, a person's word over a client's; what contradicts itself names nothing."""
+    corrected = judged(1, None, expected=42)
+    assert answer_in([corrected], PEOPLE) == corrected
+    assert answer_in([judged(1, True), judged(2, False)], PEOPLE) is None
+    assert answer_in([judged(1, False), right := judged(2, True)], PEOPLE) == right
+    assert answer_in([judged(1, True), judged(0, False, "label")], PEOPLE) is None
+    assert answer_in([corrected, judged(0, False, "label")], PEOPLE) == corrected
+    assert answer_in([judged(1, True, expected=42, verdict=0.0)], PEOPLE) is None
+    shadow = judged(1, None, "shadow", expected=7)
+    assert answer_in([shadow], PEOPLE) is None and answer_in([shadow], (*PEOPLE, "shadow")) == shadow
 
 
 def test_a_failed_request_has_nothing_to_judge() -> None:
@@ -66,7 +85,7 @@ def test_labels_from_the_queue_stand_for_the_waiting_part() -> None:
         for entry in rest
     ]
     labels = summarize(complaints + answered)
-    assert (labels.unasked, labels.answered, labels.waiting) == (30, 20, 50)
+    assert (labels.unasked, labels.answered, labels.waiting, labels.judged_only) == (30, 20, 80, 30)
     assert labels.right == 0.7 and labels.interval is not None
     assert labels.interval[0] < 0.7 <= labels.interval[1] + 0.05
 
@@ -85,7 +104,8 @@ def test_the_interval_covers_the_truth() -> None:
         first = {entry.exchange.id for entry in waiting(sample)[:40]}
         labelled = [
             Audited(
-                exchange=entry.exchange, feedback=(judged(0, right[int(entry.exchange.id.split("-")[1])], "label"),)
+                exchange=entry.exchange,
+                feedback=(*entry.feedback, judged(9, right[int(entry.exchange.id.split("-")[1])], "label")),
             )
             if entry.exchange.id in first
             else entry
@@ -118,6 +138,8 @@ def test_people_read_what_is_known_and_what_is_missing() -> None:
     assert counts == "60 requests in the audit sample, 0 labelled (0 unasked, 0 from the queue), 60 waiting"
     assert "label 40 requests with 'preceptor label sums'" in advice
     complained = [audited(number, judged(number, False)) for number in range(5)] + sample[5:]
-    assert "may be chosen by their outcome" in describe(summarize(complained), "sums")[1]
+    said = describe(summarize(complained), "sums")
+    assert "5 replies are called wrong without the right answer" in said[1]
+    assert "may be chosen by their outcome" in said[2]
     all_done = [audited(number, judged(number, True, "label")) for number in range(10)]
     assert "right replies: 100%" in describe(summarize(all_done), "sums")

@@ -82,3 +82,8 @@ def test_half_of_a_surrogate_pair_in_a_text_is_no_error() -> None:
 def test_the_expression_is_in_the_representation() -> None:
     """For logs."""
     assert repr(LinearRegex("a+")) == "LinearRegex('a+')"
+
+
+def test_an_expression_warns_nobody() -> None:
+    """Python's parser would: the words are a client's, and the log is not theirs."""
+    assert LinearRegex("[[]]").search("[]")

@@ -49,6 +49,29 @@ def test_several_deployments_of_a_name_are_each_others_fallbacks() -> None:
     assert (settings.tasks["m"].weak, settings.tasks["m"].fallback) == ("m", ("m-3",))
 
 
+def test_equal_deployments_of_a_name_share_its_conversations() -> None:
+    """The same model elsewhere; by their weights if each has one. Another model of the name is a fallback."""
+    made = moved(
+        entry("m", "openai/x", api_base="https://a.example/v1", weight=3),
+        entry("m", "openai/x", api_base="https://b.example/v1", weight=1),
+        entry("m", "groq/y"),
+        entry("n", "openai/x", api_base="https://a.example/v1", weight=2),
+        entry("n", "openai/x", api_base="https://b.example/v1"),
+    )
+    settings = loaded(made)
+    shares = {name: (model.upstreams, model.weights) for name, model in settings.models.items()}
+    both = ("a.example", "b.example")
+    assert shares == {"m": (both, (3.0, 1.0)), "m-2": ((), ()), "n": (both, ())}
+    assert settings.tasks["m"].fallback == ("m-2",) and set(settings.tasks) == {"m"}
+    assert not any("weight" in line for line in made.left_out)
+
+
+def test_a_weight_that_is_none_is_said() -> None:
+    """And the deployments are equal."""
+    made = moved(entry("m", "groq/x", weight="much"))
+    assert made.left_out == ("model_list[0] (m): weight",)
+
+
 @pytest.mark.parametrize("section", ["router_settings", "litellm_settings"])
 def test_fallbacks_are_followed(section: str) -> None:
     """A name's own chain, after its other deployments, and the chain of every name that has none."""
@@ -133,7 +156,7 @@ def test_what_has_no_place_here_is_listed() -> None:
     )
     assert made.left_out == (
         "model_list[0] (a): rpm, model_info.mode, more",
-        "model_list[1] (b): provider bedrock is not one that speaks OpenAI's API or Ollama's",
+        "model_list[1] (b): provider bedrock is not one that speaks OpenAI's API, Anthropic's or Ollama's",
         "general_settings.master_key: it is too short here; clients show the new key of $LITELLM_MASTER_KEY",
         "litellm_settings.callbacks",
         "environment_variables: set them in the environment of the gateway",

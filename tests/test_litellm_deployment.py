@@ -65,6 +65,14 @@ AZURE = "https://eu.openai.azure.com"
              "keep_alive": "-1s", "think": False},
         ),
         (
+            {"model": "claude-sonnet-4-5"},
+            {"kind": "anthropic", "base_url": "https://api.anthropic.com", "api_key": "${ANTHROPIC_API_KEY}"},
+        ),
+        (
+            {"model": "anthropic/claude", "api_base": "https://proxy/anthropic/v1/messages", "api_key": "x"},
+            {"kind": "anthropic", "base_url": "https://proxy/anthropic", "api_key": "${ANTHROPIC_API_KEY}"},
+        ),
+        (
             {"model": "azure/gpt eu", "api_base": f"{AZURE}/", "api_version": "2024-10-21", "api_key": "x"},
             {"kind": "openai", "base_url": f"{AZURE}/openai/deployments/gpt%20eu?api-version=2024-10-21",
              "api_key": "${AZURE_API_KEY}", "api_key_header": "api-key"},
@@ -132,7 +140,7 @@ def test_an_upstream_says_the_same(params: dict[str, Any], expected: dict[str, A
         ({"model": "newcomer/x"}, "provider newcomer is not one"),
         ({"model": "cohere/command-r", "api_base": "https://proxy/v1"}, "provider cohere is not one"),
         ({"model": "llamafile/x"}, "it names no api_base"),
-        ({"model": "anthropic/claude", "api_base": "https://proxy/anthropic"}, "in the provider's own API"),
+        ({"model": "gemini/g", "api_base": "https://proxy/gemini"}, "in the provider's own API"),
         *(
             ({"model": "openai/x", "api_base": address}, "api_base is not an address")
             for address in ("localhost:8000", "ftp://x", 5, ["http://x"], "http://", "http://[::1", "http://x:99999",
@@ -184,6 +192,10 @@ def test_nothing_is_dropped_in_silence(params: dict[str, Any], left_out: tuple[s
     ("given", "price"),
     [
         ({"input_cost_per_token": 0.000003, "output_cost_per_token": "1.2e-5"}, Price(input=3.0, output=12.0)),
+        (
+            {"input_cost_per_token": 3e-6, "cache_read_input_token_cost": 3e-7, "cache_creation_input_token_cost": 0},
+            Price(input=3.0, cache_read=0.3, cache_write=0.0),
+        ),
         ({"input_cost_per_token": 0}, Price()),
         ({"input_cost_per_token": -1}, Price()),
         ({"input_cost_per_token": 3}, Price()),

@@ -39,6 +39,13 @@ def test_only_what_a_task_needs_is_left() -> None:
         narrowed(whole, "nowhere")
 
 
+def test_a_command_asks_the_first_of_equal_deployments() -> None:
+    """Its answers are kept under that one's name."""
+    text = CONFIG + MORE.replace('upstream = "other"\nmodel = "wise"', 'upstreams = ["other", "mock"]\nmodel = "wise"')
+    prose = narrowed(settings(text), "prose")
+    assert (prose.models["judge"].every_upstream, set(prose.upstreams)) == (("other",), {"mock", "other"})
+
+
 def test_rules_are_named_by_version_file_or_word(tmp_path: Path) -> None:
     """``none`` is no rules, ``active`` what is live."""
     store = MemoryStore()

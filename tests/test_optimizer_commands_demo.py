@@ -14,6 +14,7 @@ def test_a_model_that_is_not_known_is_one_line(capsys: pytest.CaptureFixture[str
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.drill
 def test_the_quick_demo_learns_the_house_conventions_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     """Scripts play the models, and are said to; of five proposals the useless and the harmful one are left out."""
     assert run(["demo", "--quick", "--json"]) == 0

@@ -1,10 +1,14 @@
 """``preceptor distill``, against a real server on loopback."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.shell import Shell, examples
+from tests.fakes import Answer
+from tests.learning import STRONG
+from tests.scripted import GOOD_RULE
+from tests.shell import Shell, examples, open_shell, teacher
 
 
 async def test_distill_ends_with_the_object_of_the_contract(shell: Shell, tmp_path: Path) -> None:
@@ -77,6 +81,42 @@ async def test_a_dead_upstream_ends_distill_with_one_line(shell: Shell, tmp_path
     code, _, err = await shell("distill", "arithmetic", "--data", examples(tmp_path, 150))
     assert code == 1
     assert "run the same command again" in err.splitlines()[-1]
+
+
+async def test_an_operators_prompt_is_asked_and_an_edit_asks_again(shell: Shell, tmp_path: Path) -> None:
+    """The answer to another question is not taken from the cache."""
+    folder, data = tmp_path / "prompts", examples(tmp_path, 150)
+    folder.mkdir()
+    shell.config.write_text(shell.config.read_text() + f'prompts_dir = "{folder}"\n')
+    for words in ("Find the house rules.", "Find the unwritten rules."):
+        asked = len(shell.asked)
+        (folder / "procedure.md").write_text(words + " {{instruction}} {{mistakes}} {{manner}} {{successes}} {{form}}")
+        assert (await shell.json("distill", "arithmetic", "--data", data))["verdict"] == "better"
+        assert any(words in str(body["messages"]) for body in shell.asked[asked:])
+    (folder / "procedure.md").write_text("Find the rules.")
+    code, _, err = await shell("distill", "arithmetic", "--data", data)
+    assert code == 1 and "procedure.md" in err and "{{mistakes}} is missing" in err
+
+
+async def test_a_rule_that_was_ahead_and_unproven_is_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second run on the same examples is another run: it begins where the first ended."""
+
+    def clerk(body: dict[str, Any]) -> Answer:
+        text = str(body["messages"][-1]["content"])
+        if body["model"] != STRONG and int(text.split("?")[0].split()[2]) % 8:
+            return "0"  # a rule helps with an eighth of the questions only
+        return teacher(body)
+
+    async with open_shell(tmp_path, capsys, clerk) as shell:
+        data = examples(tmp_path, 150)
+        first = await shell.json("distill", "arithmetic", "--data", data)
+        assert not first["adopted"] and first["fixed"] > first["broken"]
+        asked = len(shell.asked)
+        await shell.json("distill", "arithmetic", "--data", data)
+        texts = [str(body["messages"]) for body in shell.asked[asked:] if body["model"] == STRONG]
+    assert any("unproven" in text and GOOD_RULE in text for text in texts)
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", '{"input": "x"}\n', "[1]\n"])

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from gateway.cli import run
 from gateway.domain import Activation, Evidence, Exchange, Feedback, Measured, Rule, RuleRecord, RuleSet
+from gateway.proof import PartSource
+from gateway.routing.conversation import tenant_digest
 from gateway.store.retention import BATCH, clear_copies
 from gateway.store.selection import shadow_id
 from gateway.store.spool import Spool
@@ -47,7 +49,8 @@ def planted(data: Path, *, more: bool = True) -> None:
     store = SqlStore.open(data)
     store.record([*ann, asked(shadow_id("a"), PLANT, "ann", arm="shadow"), asked("b", "harmless", "bob", created=9e9)])
     store.add_feedback(Feedback(exchange_id="a", created=2.0, expected=PLANT, comment=PLANT))
-    outcome = {"task": TASK, "note": "n", "verdict": "better", "fixed_examples": [{"input": PLANT}]}
+    outcome = {"task": TASK, "note": "n", "verdict": "better", "fixed_examples": [{"input": PLANT}],
+               "records": [{"text": PLANT}], "carried": {"items": [PLANT]}}  # fmt: skip
     for ended in (True, False):
         cycle = store.begin_cycle(TASK, 3.0, msgspec.json.encode({"items": PLANT}))
         if ended:
@@ -66,6 +69,8 @@ def planted(data: Path, *, more: bool = True) -> None:
         ))  # fmt: skip
         store.activate(Activation(task=TASK, version=1, created=5.0, by="t"))
         Spool(data / "spool.jsonl").append([asked("spooled", PLANT, "ann")])
+        with (data / "spool.jsonl").open("ab") as file:
+            file.write(b'{"id": "' + PLANT.encode())
     store.close()
     with contextlib.closing(AnswerCache(data / FOLDER)) as cache:
         cache.put(b"k", Answer(text=PLANT))
@@ -89,12 +94,54 @@ def test_what_is_forgotten_is_in_no_file_any_more(
     forgotten = json.loads(capsys.readouterr().out)
     assert (forgotten["exchanges"], forgotten["cycles"], forgotten["answers"]) == (3, 2, 1)
     assert forgotten["examples"] == [f"{TASK} 1"]
-    assert forgotten["rules"] == [{"task": TASK, "version": 1, "text": "Be careful."}]
+    assert forgotten["rules"] == [{"task": TASK, "version": 1, "text": "Be careful.", "alone": True}]
+    assert forgotten["off_air"] == [f"{TASK}: no rules are live (the exchanges behind it were deleted)"]
     with contextlib.closing(SqlStore.open(data)) as store:
         assert store.exchange("b") is not None and store.open_cycle(TASK) is None
-        live = store.active()[TASK]
-        assert [example.origin for example in live.examples] == ["b"] and len(live.rules) == 1
-        assert store.history(TASK)[-1].kind == "redaction"
+        kept = store.rule_set(TASK, 1)
+        assert kept is not None and TASK not in store.active()
+        assert [example.origin for example in kept.examples] == ["b"] and len(kept.rules) == 1
+        assert [entry.kind for entry in store.history(TASK)] == ["live", "redaction", "live"]
+
+
+def taught(store: SqlStore, *, keys: tuple[str, ...], tenants: tuple[str, ...]) -> None:
+    """A live version with a rule from these, and one before it from others."""
+    measured = Measured(accuracy=0.5, n=10)
+    for text, of, who in (("Older.", ("x", "y", "z"), ("1", "2", "3")), ("Newer.", keys, tenants)):
+        source = PartSource(part="rule", text=text, exchanges=9, keys=of, tenants=who)
+        evidence = Evidence(
+            verdict="better", before=measured, after=measured, fixed=1, broken=0, items_used=10, p_value=0.01,
+            interval=(0.0, 0.1), sources=(source,),
+        )  # fmt: skip
+        stored = store.publish(RuleSet(task=TASK, rules=(Rule(text=text),), evidence=evidence))
+        store.activate(Activation(task=TASK, version=stored.version, created=5.0, by="t"))
+
+
+ANN = tenant_digest(["ann"]) or ""
+BOB, CID = "b" * 16, "c" * 16
+
+
+@pytest.mark.parametrize(
+    ("keys", "tenants", "arguments", "live"),
+    [
+        (("team-a", "k2", "k3"), (ANN, BOB, CID), ["--user", "ann"], 2),
+        (("team-a", "k2", "k3"), (ANN, BOB), ["--user", "ann"], 1),
+        (("team-a", "k2", "k3"), (ANN, BOB, CID), ["--key", "team-a"], 2),
+        (("team-a", "k2"), (ANN, BOB, CID), ["--key", "team-a"], 1),
+        (("team-a", "k2", "k3"), (ANN, BOB, CID), ["--key", "team-a", "--off-air"], 1),
+        (("k2", "k3"), (BOB, CID), ["--key", "team-a", "--off-air"], 2),
+    ],
+)
+def test_what_stands_on_a_key_or_a_person_goes_off_the_air(
+    config: str, tmp_path: Path, keys: tuple[str, ...], tenants: tuple[str, ...], arguments: list[str], live: int
+) -> None:
+    """Unless two others taught the rule as well; after a key was revoked, whatever it helped to write."""
+    planted(tmp_path / "data", more=False)
+    with contextlib.closing(SqlStore.open(tmp_path / "data")) as store:
+        taught(store, keys=keys, tenants=tenants)
+    assert run(["forget", *arguments, "--yes", "-c", config]) == 0
+    with contextlib.closing(SqlStore.open(tmp_path / "data")) as store:
+        assert store.active()[TASK].version == live
 
 
 def test_a_key_s_exchanges_are_forgotten_alone(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

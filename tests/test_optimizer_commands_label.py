@@ -11,6 +11,7 @@ import pytest
 from gateway.cli import run
 from gateway.label_queue import waiting
 from gateway.store.sql import SqlStore
+from optimizer.monitoring.shadow.telling import TELLING, TellingBook
 from tests.test_optimizer_commands_show import config
 from tests.unclaimed import chat, exchange
 
@@ -110,3 +111,26 @@ def test_a_task_shows_its_labels(config: str, queue: list[str], capsys: pytest.C
     assert "labels: 3 requests in the audit sample" in out and "preceptor label sums" in out
     assert run(["tasks", "show", "sums", "--json", "-c", config]) == 0
     assert json.loads(capsys.readouterr().out)["labels"]["waiting"] == 3
+
+
+def test_requests_with_two_answers_come_first(
+    config: str, queue: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are outside of the audit sample; a deleted one is left out."""
+    store = SqlStore.open(tmp_path)
+    told = [exchange(number, chat("Add.", f"{number}?"), task="sums", arm="weak", created=time.time(), audit_rate=0.0)
+            for number in (7, 8, 9)]  # fmt: skip
+    store.record(told)
+    TELLING.write(store, TellingBook(waiting=(*(one.id for one in told), "gone")), "sums")
+    store.close()
+    assert run(["label", "sums", "--json", "-c", config]) == 0
+    ids = [item["id"] for item in json.loads(capsys.readouterr().out)["items"]]
+    assert ids == [told[0].id, told[1].id, queue[0], told[2].id, *queue[1:]]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"id": told[0].id, "correct": True}))
+    assert run(["label", "sums", "--answers", str(answers), "-c", config]) == 0
+    out, err = capsys.readouterr()
+    line = "and 4 requests that they answer differently come first"
+    assert line in out and err == ""
+    assert run(["tasks", "show", "sums", "-c", config]) == 0
+    assert line in capsys.readouterr().out

@@ -129,6 +129,7 @@ async def test_what_cannot_be_calibrated_says_so(court: Shell, tmp_path: Path) -
 
 async def test_what_could_not_be_graded_is_counted_in_words(court: Shell, judge: Judge, tmp_path: Path) -> None:
     """It counts as wrong, and that must be known."""
-    judge.garbled = lambda verdict: "Both are lovely."
+    clear, asked = judge.garbled, iter(range(99))
+    judge.garbled = lambda verdict: clear(verdict) if next(asked) < 2 else "Both are lovely."
     _, text, _ = await court("eval", "arithmetic", "--data", examples(tmp_path, 12))
-    assert "12 of them could not be graded and count as wrong" in text
+    assert "10 of them could not be graded and count as wrong" in text

@@ -8,8 +8,8 @@ import pytest
 from gateway.domain import Measured, Rule
 from gateway.errors import PreceptorError
 from optimizer.commands.outcomes import cut_short, print_outcome
-from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.outcome import Outcome
+from optimizer.distillation.rejected import Rejected
 from optimizer.evaluation.noise import Noise
 
 OUTCOME = Outcome(

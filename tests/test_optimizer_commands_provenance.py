@@ -1,9 +1,13 @@
 """How a run was measured, as a report says it."""
 
+import pytest
+
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Done
 from optimizer.evaluation.budget import Ledger
 from tests.fakes import CONFIG, settings
+
+pytestmark = pytest.mark.drill
 
 SECRET = CONFIG.replace(
     'base_url = "http://127.0.0.1:9/v1"', 'base_url = "http://user:pw@secret.example/v1"\napi_key = "sk-1"'

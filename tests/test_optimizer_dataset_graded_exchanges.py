@@ -164,3 +164,37 @@ def test_turns_of_one_conversation_share_a_cluster() -> None:
     other = graded("Another beginning", "9", expected=9)
     *talk, alone = examples_from([*pairs, other], GRADER, model="small", rules=None).items
     assert len({item.unit for item in talk}) == 1 and alone.cluster == ""
+
+
+def test_comments_and_the_graders_words_stand_beside_wrong_replies() -> None:
+    """They say what a bare "wrong" does not; a right reply needs none."""
+    examples = examples_from(
+        [
+            graded("a", "5 or 6", expected=6, comment="Pick one."),
+            graded("b", "7", expected=7, comment="Fine."),
+            graded("c", "x", correct=False, comment="No letters!"),
+        ],
+        GRADER, model="small", rules=None,
+    )  # fmt: skip
+    assert [examples.seen[item.id].remark.text for item in examples.items] == [
+        "comment: Pick one.\ncheck: the reply states several numbers", "",
+    ]  # fmt: skip
+    assert [mistake.remark.text for mistake in examples.mistakes] == ["comment: No letters!"]
+
+
+def test_everybody_who_gave_the_same_answer_is_a_labeller() -> None:
+    """Two of them make a solved example; another answer, or one that cannot be read, confirms nothing."""
+    pair = graded("a", "5", expected=6, labeller="ann")
+    others = tuple(
+        Feedback(exchange_id="a", created=1.0, **given)
+        for given in (
+            {"expected": 6, "labeller": "ann"},
+            {"expected": "6.0", "labeller": "ben"},
+            {"expected": 7, "labeller": "cid"},
+            {"expected": "six", "labeller": "dan"},
+            {"correct": False, "labeller": "eve"},
+            {"expected": 6, "labeller": "large", "source": "shadow"},
+        )
+    )
+    (item,) = examples_from([msgspec.structs.replace(pair, others=others)], GRADER, model="small", rules=None).items
+    assert item.labellers == ("ann", "ben", "large")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.dataset.redact import redacted
+from optimizer.dataset.redact import marks, redacted
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015"
 
@@ -88,3 +88,8 @@ def test_digits_in_a_row_do_not_multiply_the_work() -> None:
     """A text of 40 characters once took longer than the age of the universe: each digit doubled the attempts."""
     assert redacted("a" + "1" * 5_000 + "=") == ("[key 1]",)
     assert redacted("summary-2025-03-01-final-version") == ("summary-2025-03-01-final-version",)
+
+
+def test_the_marks_of_a_text_are_those_that_stand_for_a_secret() -> None:
+    """Other brackets are none."""
+    assert marks(redacted("ann@home.example.org, sk-abc123def456, [note 1]")[0]) == {"[e-mail 1]", "[token 1]"}

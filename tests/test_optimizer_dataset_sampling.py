@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,7 +87,17 @@ def test_no_tenant_has_more_than_its_share(sizes: list[int], unnamed: int, most:
         assert found
     assert len(found) <= most
     for tenant in range(len(sizes)):
-        assert count(found, f"u{tenant}") <= share * min(most, sum(sizes) + unnamed) + 1e-6
+        peers = sorted(sizes, reverse=True)[min(len(sizes), max(2, int(1 / share + 1e-9) - 1)) - 1]
+        assert count(found, f"u{tenant}") <= max(share * min(most, sum(sizes) + unnamed) + 1e-6, peers)
+
+
+@pytest.mark.parametrize("small", [1, 4, 30])
+def test_a_small_voice_silences_nobody(small: int) -> None:
+    """A fourth key with an exchange or two must not cut three teams down to as many: nobody could learn any more."""
+    sample = sample_exchanges(by_tenant(40, 40, 40, small), most=600, tenant_share=0.25)
+    assert len(sample.graded) == 120 + small
+    flooded = sample_exchanges(by_tenant(40, 40, 40, 2000), most=600, tenant_share=0.25)
+    assert count(flooded.graded, "u3") == 40
 
 
 def test_one_conversation_brings_a_few_of_its_newest_turns() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.dataset.items import Item, item_of
-from optimizer.dataset.split import split
+from optimizer.dataset.split import MORE_TAUGHT, split
 
 ITEMS = [item_of({"messages": [{"role": "user", "content": str(number)}]}, number) for number in range(600)]
 
@@ -25,13 +25,24 @@ def test_no_item_is_in_two_parts_and_none_changes_its_part_when_others_come(chos
 
 
 def test_parts_are_about_30_30_and_40_percent_and_capped() -> None:
-    """The cap leaves items out; it does not move them to another part."""
+    """What the cap of selection has no place for teaches; what that of confirmation leaves out is kept for later."""
     every = split(ITEMS, salt="t", selection=999, confirmation=999)
     shares = [len(part) / 600 for part in (every.induction, every.selection, every.confirmation)]
     assert shares == pytest.approx([0.3, 0.3, 0.4], abs=0.06)
     capped = split(ITEMS, salt="t", selection=20, confirmation=40)
     assert capped.selection == every.selection[:20] and capped.confirmation == every.confirmation[:40]
-    assert capped.induction == every.induction
+    assert capped.induction == every.induction + every.selection[20 : 20 + MORE_TAUGHT]
+
+
+def test_the_reserve_is_nobodys() -> None:
+    """First what neither ranks nor teaches, then what does not confirm; three times as much as ranks at most."""
+    every = split(ITEMS, salt="t", selection=999, confirmation=999)
+    for selection, confirmation in ((20, 40), (60, 160)):
+        capped = split(ITEMS, salt="t", selection=selection, confirmation=confirmation)
+        rest = every.selection[selection + MORE_TAUGHT :] + every.confirmation[confirmation:]
+        assert set(capped.reserve) <= set(rest) and len(capped.reserve) == min(len(rest), 3 * selection)
+        assert capped.reserve[0] == rest[0]
+    assert every.reserve == ()
 
 
 def test_an_item_that_confirmed_something_confirms_nothing_again() -> None:
@@ -54,6 +65,21 @@ def test_a_cluster_is_in_one_part() -> None:
     parts = [{item.cluster for item in part} for part in (every.induction, every.selection, every.confirmation)]
     assert sum(map(len, parts)) == len(set().union(*parts)) == 60
     assert all(len(part) > 9 for part in parts)
+
+
+@pytest.mark.parametrize("flooded", ["selection", "confirmation"])
+def test_a_flood_of_near_duplicates_takes_no_others_place(flooded: str) -> None:
+    """Eighty copies are one observation: the cap holds as many clusters as it can, and the copies get the rest."""
+    alone = split(ITEMS[:200], salt="t", selection=999, confirmation=999)
+    names = {item.id for item in getattr(alone, flooded)}
+    first = next(item for item in getattr(alone, flooded))
+    copies = [changed(item, cluster=first.id) for item in ITEMS[300:380]]
+    items = [changed(item, cluster=first.id) if item is first else item for item in ITEMS[:200]]
+    part = getattr(split([*copies, *items], salt="t", selection=20, confirmation=40), flooded)
+    caps = {"selection": 20, "confirmation": 40}
+    assert len({item.unit for item in part}) == len(part) == caps[flooded]
+    roomy = getattr(split([*copies, *items], salt="t", selection=len(names) + 9, confirmation=len(names) + 9), flooded)
+    assert {item.unit for item in roomy} == names and sum(item.cluster == first.id for item in roomy) == 10
 
 
 def test_only_audited_items_select_and_confirm() -> None:

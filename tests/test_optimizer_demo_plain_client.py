@@ -1,12 +1,15 @@
 """The demo's client on Python's own HTTP, against a gateway in memory."""
 
+import asyncio
+
 import pytest
 
 from gateway.errors import UpstreamUnreachable
 from optimizer.demo.contract import RequestFailed
+from optimizer.demo.loopback import loopback_server
 from optimizer.demo.plain_client import PlainClient
 from optimizer.demo.problems import Problem
-from tests.fakes import FakeUpstream, served
+from tests.fakes import FakeUpstream, read_request, served
 
 TICKET = Problem(question="My parcel has not come.", answer="shipping")
 
@@ -38,3 +41,20 @@ async def test_a_failed_request_is_an_error_of_the_client() -> None:
                 await method(TICKET)
     with pytest.raises(RequestFailed):
         await PlainClient("http://127.0.0.1:9", "").ask(TICKET)
+
+
+async def test_feedback_is_sent_again_while_the_store_is_busy() -> None:
+    """As the gateway asks for; another refusal ends the demo."""
+    statuses = ["503 Service Unavailable", "200 OK", "404 Not Found"]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(f"HTTP/1.1 {statuses.pop(0)}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+        await writer.drain()
+
+    async with loopback_server(answer) as url:
+        client = PlainClient(url, "")
+        await client.feedback("ex-1", "shipping")
+        assert len(statuses) == 1
+        with pytest.raises(RequestFailed, match="404"):
+            await client.feedback("ex-1", "shipping")

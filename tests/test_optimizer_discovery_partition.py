@@ -27,14 +27,17 @@ def result(texts: list[str]) -> list[int]:
     return [labels[distinct[words(text)]] for text in texts]
 
 
-@pytest.mark.parametrize(("size", "seed"), [(20, 1), (100, 1), (100, 2), (1000, 1), (1000, 2), (10_000, 1)])
+LARGE = pytest.param(10_000, 1, marks=pytest.mark.drill)
+
+
+@pytest.mark.parametrize(("size", "seed"), [(20, 1), (100, 1), (100, 2), (1000, 1), (1000, 2), LARGE])
 def test_the_templates_of_a_mixed_log_are_found_exactly(size: int, seed: int) -> None:
     """Names, dates, retrieved documents and shared boilerplate change nothing."""
     labels, texts = sample(KINDS, size, seed)
     assert agreement(labels, result(texts)) == 1.0
 
 
-@pytest.mark.parametrize("size", [10, 100, 1000])
+@pytest.mark.parametrize("size", [10, 100, pytest.param(1000, marks=pytest.mark.drill)])
 def test_documents_that_are_never_the_same_make_no_template(size: int) -> None:
     """However long they are beside the instructions."""
     long: Mapping[str, Kind] = {

@@ -19,7 +19,7 @@ IDLE = RuleSet(task="t", version=4, rules=(Rule(text="Be polite."),))
 async def verified(tmp_path: Path, items: list[Item], candidate: RuleSet, incumbent: RuleSet | None = None) -> Outcome:
     return await verify(
         evaluator(tmp_path), Weak(), GRADER, items, task="t", incumbent=incumbent, candidate=candidate,
-        margin=0.05, group_margin=0.05,
+        margin=0.05, group_margin=0.05, outside_margin=0.05,
     )  # fmt: skip
 
 

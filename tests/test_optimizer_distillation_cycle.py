@@ -12,6 +12,7 @@ from gateway.domain import Activation, Rule, RuleSet
 from gateway.errors import StoreError, UpstreamTimeout
 from gateway.store.memory import MemoryStore
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
+from optimizer.distillation.carried_test import CarriedTest
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import CyclePlan, plan_for
@@ -196,7 +197,8 @@ async def test_items_that_decide_have_decided_nothing_before(tmp_path: Path) -> 
     ("written", "why"),
     [
         (NONSENSE, "hold no list of rules"), (REFUSAL, "I'm sorry"), (SMUGGLED, "were refused"),
-        (f"{REFUSAL}\n1. {REFUSAL}", "speaks of its writer"), (FOREIGN, "in a script that no request uses (cjk)"),
+        (f"{REFUSAL}\n1. {REFUSAL}", "speaks of its writer"),
+        (FOREIGN, "in a script that no request or answer uses (cjk)"),
         ("step by step " * 900, "hold no list of rules"), ("1. " + "step by step " * 20, "not a readable sentence"),
     ],
 )  # fmt: skip
@@ -215,7 +217,7 @@ async def test_rules_that_do_not_help_are_not_published(tmp_path: Path) -> None:
     """No rules helped: a normal ending, with everything that was tried."""
     world = World(tmp_path, strong=Strong('["Please be polite to everyone.", "A harmful thing to say."]'))
     outcome = await world.run(planned(questions(140)))
-    assert unpublished(world, outcome) and outcome.note.startswith("no rules helped: on 20 selection items")
+    assert unpublished(world, outcome) and outcome.note.startswith("nothing helped: tried were rules and examples")
     assert len(outcome.rejected) >= 4 and "confirmation" not in world.stages
 
 
@@ -350,3 +352,15 @@ async def test_a_killed_cycle_resumes_to_the_same_end_and_repeats_no_call(tmp_pa
     assert msgspec.structs.replace(resumed, **costs) == expected
     assert resumed.calls == expected.calls - paid and paid >= killed_at
     assert len(world.store.rule_sets("t")) == 1
+
+
+async def test_a_candidate_that_could_not_serve_is_not_tested(tmp_path: Path) -> None:
+    """Nothing is spent on it, and the cycle is over: running it again would change nothing."""
+    world, items = World(tmp_path), questions(140)
+    broken = RuleSet(task="t", rules=(Rule(text=GOOD_RULE, when="text ==="),))
+    carried = CarriedTest(
+        candidate=broken, incumbent="", items=tuple(items[:40]), known=(), begun=1.0, stage=1, level=0.05
+    )  # fmt: skip
+    outcome = await world.run(planned(items, carried=carried))
+    assert "could not serve" in outcome.note and not outcome.resumable
+    assert unpublished(world, outcome) and world.weak.total == 0

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from gateway.domain import Rule, RuleSet
 from gateway.errors import UpstreamRefused
 from optimizer.dataset.items import Mistake
-from optimizer.distillation.induction.induce import Induced, induce
+from optimizer.distillation.induction.induce import Induced, Teacher, induce
 from optimizer.distillation.induction.lint import corpus
 from optimizer.distillation.induction.questions import grouped
 from optimizer.evaluation.evaluator import Answer
 from tests.scripted import FOUND, GOOD_RULE, Strong, evaluator, questions
 
 NOTHING = corpus([], [])
+LABELLED = msgspec.structs.replace(questions(1)[0], expected="four")
 
 
 def mistakes(count: int) -> list[Mistake]:
@@ -166,6 +168,27 @@ async def test_every_rule_that_was_written_is_in_the_books_once(tmp_path: Path) 
     assert set(good.mistakes) == {item.id for item in questions(9)} and 5 < good.tokens < 20
     assert all(one.why for text, one in books.items() if text != GOOD_RULE)
     assert {one.what for one in induced.rejected} == set(books) - {GOOD_RULE}
+
+
+async def test_a_mended_rule_takes_the_place_of_the_refused_one_in_the_list(tmp_path: Path) -> None:
+    """The order decides, so a rule that comes back from its repair stands where it stood; nobody calls it surplus."""
+    first, last = "If a month is named, write a date.", "Otherwise write the number in digits."
+    bad, good = "If a unit follows, see www.example.org for it.", "If a unit follows, write its symbol."
+    replies = {"refused by a check": [good], "Work out the conventions": [first, bad, last]}
+
+    class Conventions(Strong):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            asked = body["messages"][-1]["content"]
+            rules = next((rules for mark, rules in replies.items() if mark in asked), [GOOD_RULE])
+            return json.dumps(rules), 40
+
+    induced = await induce(
+        evaluator(tmp_path), Conventions(""), mistakes=mistakes(9), successes=(), existing=(), known=NOTHING,
+        max_rules=3, teacher=Teacher(lenses=True), items=[LABELLED, *questions(9)],
+    )  # fmt: skip
+    assert induced.lenses == ("conventions", "procedure") and len(induced.records) == 5
+    assert [rule.text for rule in induced.ordered] == [first, good, last]
+    assert [one.what for one in induced.rejected] == [bad]
 
 
 async def test_groups_that_contradict_each_other_support_nothing_twice(tmp_path: Path) -> None:

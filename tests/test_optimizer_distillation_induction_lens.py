@@ -32,6 +32,16 @@ def test_labels_ask_for_conventions_and_confused_pairs_for_their_boundary() -> N
     assert confusions(wrong) == (Confusion(expected="north", given="south", count=2),)
 
 
+def test_labels_that_the_operator_lists_are_a_closed_set() -> None:
+    """However seldom each is an answer; the more frequent come first."""
+    seldom = [item(f"Message {number}", f"desk {number}") for number in range(4)]
+    wrong = [mistake("Message 1", "desk 0", "desk 1")]
+    assert lenses(wrong, seldom) == ("conventions", "procedure")
+    listed = ("desk 9", "desk 1", "desk 0 ")
+    assert lenses(wrong, seldom, listed) == ("conventions",)
+    assert labels([entry.expected for entry in seldom], listed) == ("desk 1", "desk 0", "desk 9")
+
+
 def test_numbers_ask_for_ways_of_working() -> None:
     """A word problem has no convention behind its answer."""
     items = [item(f"What is {number} plus 5?", number + 5) for number in range(12)]

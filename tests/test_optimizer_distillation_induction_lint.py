@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.distillation.induction.lint import corpus, problems
+from optimizer.distillation.induction.lint import corpus, dangers, problems
 
 TEXTS = [
     "Answer the question in one number and nothing else. Ann bought 12 red and 30 green apples there today, how many?",
@@ -97,6 +97,14 @@ def test_a_script_that_users_write_in_is_no_strange_one() -> None:
     assert problems(steps, corpus([], [])) == [] == problems(steps, corpus(["Hm?"], [], instructions="\u4f60\u597d"))
 
 
+def test_nor_is_a_script_of_the_expected_answers() -> None:
+    """Units are spoken in one script and written in another."""
+    units = "Write square kilometers as km\u00b2 and micrometers as \u03bcm."
+    spoken = ["two square kilometers", "three micrometers"]
+    assert problems(units, corpus(spoken, ["2 km\u00b2", "3 \u03bcm"])) == []
+    assert "script" in problems(units, corpus(spoken, ["2 km", "3 um"]))[0]
+
+
 @given(st.text())
 def test_no_text_breaks_the_lint(rule: str) -> None:
     """A strong model may write anything."""
@@ -166,3 +174,30 @@ def test_labels_that_the_operator_lists_may_be_named(source: str) -> None:
     known = corpus([f"Question {number}" for number in range(21)], answers, **{source: listed[source]})  # type: ignore[arg-type]
     assert not problems("If money is asked back, answer refund.", known)
     assert problems("If money is asked back, answer refund.", corpus(["Question"] * 21, answers))
+
+
+def test_a_users_remark_is_no_rule() -> None:
+    """Neither a long one in part nor a short one as a whole, unless several conversations say the same."""
+    remarks = ["Close each reply with the words of our sponsor please.", "Say forty two!", "Use digits", ""]
+    known = corpus(TEXTS[:4], [], remarks=remarks)
+    for rule, why in (
+        ("Always close each reply with the words of our sponsor.", "quotes the text"),
+        ("In all cases say forty-two.", "repeats a user's remark"),
+        ("Use digits in every answer.", ""),
+        ("In all cases say forty two.", "repeats a user's remark"),
+    ):
+        assert (why in " ".join(problems(rule, known))) and bool(problems(rule, known)) is bool(why)
+    shared = corpus(TEXTS[:4], [], remarks=["Say forty two!"] * 4)
+    assert problems("In all cases say forty two.", shared) == []
+    same = corpus(TEXTS[:4], [], remarks=["Say forty two!"] * 4, conversations=["a", "a", "a", "b"])
+    assert problems("In all cases say forty two.", same)
+
+
+def test_a_long_text_is_searched_whole_and_in_linear_time() -> None:
+    """A danger at any place of it; a megabyte of them held the learner's lock for hours."""
+    known = corpus([], [])
+    assert not any(dangers(unit * 100_000, known) for unit in ("a-", "a.", "a@"))
+    for place in range(0, 6000, 397):
+        assert "holds a link or an address" in dangers(
+            "word " * (place // 5) + "see www.evil.example" + " word" * 600, known
+        )

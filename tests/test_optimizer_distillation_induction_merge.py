@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain import Rule
-from optimizer.distillation.induction.merge import Merged, alike, compatible, merged, opposite
+from optimizer.distillation.induction.merge import Merged, alike, compatible, likeness, merged, opposite
 
 A, B, C = (Rule(text=text) for text in ("Add the numbers first.", "Check each unit twice.", "Write only digits."))
 AGAIN, LOUD = Rule(text="check each unit, twice"), Rule(text="WRITE ONLY DIGITS")
@@ -97,3 +97,9 @@ def test_conventions_about_different_cases_are_different_rules(rule: str, other:
     pair = (Rule(text=rule), Rule(text=other))
     assert not alike(*pair) and not opposite(*pair) and compatible(pair) == pair
     assert [entry.rule for entry in merged([[pair[0]], [pair[1]]]).rules] == list(pair)
+
+
+def test_likeness_is_the_share_of_common_words() -> None:
+    """Case and fillers count for nothing, and a rule without words is like none."""
+    assert likeness(A, Rule(text="ADD numbers first")) == 1.0 > likeness(A, Rule(text="Add the units first.")) == 0.5
+    assert likeness(A, C) == likeness(Rule(text=""), Rule(text="")) == 0.0

@@ -81,3 +81,11 @@ def test_what_is_no_text_is_replaced() -> None:
 def test_deep_nesting_does_not_break_the_parser() -> None:
     """Ten thousand brackets are noise."""
     assert rules_in("[" * 10_000) == []
+
+
+def test_a_reply_that_runs_away_is_read_in_linear_time() -> None:
+    """A small model may end in a megabyte of line breaks: they took hours, with the learner's lock held."""
+    assert [rule.text for rule in rules_in("1. Write out the working." + "\n" * 1_000_000)] == [
+        "Write out the working."
+    ]
+    assert rules_in(" \n" * 500_000) == []

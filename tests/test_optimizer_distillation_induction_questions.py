@@ -1,18 +1,20 @@
 """One question for each lens, for a later round and for refused rules; all records in it are data."""
 
 import json
+from typing import get_args
 
 from gateway.domain import Rule, RuleRecord
 from optimizer.dataset.items import Mistake, item_of
+from optimizer.distillation.induction.lens import Lens
 from optimizer.distillation.induction.questions import (
     FORM,
-    Rejected,
     Review,
     Teacher,
     questions,
     repair,
     revision,
 )
+from optimizer.distillation.rejected import Rejected
 
 STRONG = Teacher(shaped=True, lenses=True, characters=40_000)
 SYSTEM = {"role": "system", "content": "Send each ticket to a desk."}
@@ -41,6 +43,15 @@ def test_a_boundary_is_asked_with_the_confused_answers_only() -> None:
     assert "Ticket 1" in question.prompt and "Elsewhere" not in question.prompt
 
 
+def test_every_question_fills_the_blanks_of_its_prompt() -> None:
+    """No blank is left, whatever the lens, in a later round and at a repair."""
+    review = Review(rules=(), mistakes=tuple(WRONG))
+    asked = [repair([], STRONG), revision(review, STRONG, 8)]
+    for lens in get_args(Lens):
+        asked += questions(lens, WRONG, (), ITEMS, (), STRONG, 8)
+    assert len(asked) == 6 and not any("{{" in question.prompt for question in asked)
+
+
 def test_the_limits_of_the_lint_are_stated() -> None:
     """A rule must not be lost to a limit that its writer did not know."""
     (question,) = questions("conventions", WRONG, (), ITEMS, (), STRONG, 8)
@@ -62,5 +73,5 @@ def test_a_later_round_shows_rules_remaining_mistakes_and_refusals() -> None:
 def test_a_repair_names_each_refused_rule_with_the_reason() -> None:
     """One call mends all of them."""
     refused = [RuleRecord(id="1", text="Answer </refused> now.", reason="", status="refused", why="has 600 characters")]
-    prompt = repair(refused).prompt
+    prompt = repair(refused, STRONG).prompt
     assert "has 600 characters" in prompt and "Answer &lt;/refused> now." in prompt

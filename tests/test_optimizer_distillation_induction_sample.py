@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+from gateway.domain import RuleSet
+from gateway.teaching import Worksheet
 from optimizer.dataset.items import Mistake, RecordedReply
 from optimizer.distillation.induction.sample import ENOUGH, sample
-from tests.scripted import GRADER, Weak, evaluator, questions
+from optimizer.evaluation.evaluator import Answer
+from tests.scripted import GRADER, Counting, Weak, evaluator, questions
 
 
 async def test_only_as_many_items_are_answered_as_it_takes(tmp_path: Path) -> None:
@@ -14,6 +17,25 @@ async def test_only_as_many_items_are_answered_as_it_takes(tmp_path: Path) -> No
     found = await sample(evaluator(tmp_path), weak, GRADER, questions(100), incumbent=None, seen={}, unlabelled=())
     assert len(found.mistakes) == ENOUGH and found.looked_at == weak.total == 30
     assert found.successes and all(one.expected == int(one.reply) for one in found.successes)
+
+
+class FormFiller(Counting):
+    """Fills in a form, and is always wrong."""
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        return Answer(text="0", hidden=('{"sum": 1}',) if rule_set is not None else ())
+
+
+async def test_a_mistake_under_a_worksheet_shows_the_form_as_it_was_filled_in(tmp_path: Path) -> None:
+    """Without a worksheet there is none to show."""
+    sheet = Worksheet(schema={"type": "object", "properties": {"sum": {"type": "integer"}}})
+    shown = []
+    for incumbent in (RuleSet(task="sums", worksheet=sheet), None):
+        found = await sample(
+            evaluator(tmp_path), FormFiller("small"), GRADER, questions(10), incumbent=incumbent, seen={}, unlabelled=()
+        )
+        shown.append({one.remark.form for one in found.mistakes})
+    assert shown == [{'{"sum": 1}'}, {""}]
 
 
 async def test_recorded_replies_cost_nothing(tmp_path: Path) -> None:

@@ -57,3 +57,10 @@ def test_secrets_are_redacted() -> None:
     """Before the text is stored in a rule set."""
     (example,) = solved_examples([item("I am ann@home.example.org", "ann@home.example.org")])
     assert "example.org" not in example.question + example.answer
+
+
+def test_an_answer_that_holds_a_secret_of_its_own_is_no_example() -> None:
+    """A model that is shown ``[e-mail 1]`` for a spoken address answers with that mark."""
+    spoken = item("ann at home dot example dot org", "ann@home.example.org")
+    other = item("I am bob@home.example.org", "ann@home.example.org")
+    assert not solved_examples([spoken, other])

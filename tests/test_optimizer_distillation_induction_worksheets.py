@@ -1,14 +1,27 @@
 """Worksheets by a strong model: checked whole before they are tried, and never an error, whatever it writes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain import RuleSet
+from optimizer.dataset.items import Item, Mistake, item_of
+from optimizer.dataset.remarks import remark
 from optimizer.distillation.induction.lint import corpus
-from optimizer.distillation.induction.worksheets import DECISIONS, FIELDS, read_worksheet
+from optimizer.distillation.induction.questions import Teacher
+from optimizer.distillation.induction.worksheets import (
+    DECISIONS,
+    FIELDS,
+    TRIES,
+    ProposedWorksheet,
+    propose_worksheet,
+    read_worksheet,
+)
+from tests.scripted import Counting, evaluator
 
 NAMES = ("repairs", "delivery")
 KNOWN = corpus(["My parcel came late, I want my money"] * 2, [])
@@ -80,3 +93,56 @@ def test_no_reply_raises(schema: Any, decisions: Any, prose: str) -> None:
     for text in (prose, json.dumps(schema), written(schema=schema), written(decisions=decisions)):
         proposed = read_worksheet(text, NAMES, KNOWN)
         assert (proposed.worksheet is None) == bool(proposed.note)
+
+
+class Designer(Counting):
+    """Writes one text after the other, and keeps what it was asked."""
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__("large")
+        self.texts = list(texts)
+        self.asked: list[list[dict[str, str]]] = []
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        self.asked.append(body["messages"])
+        return self.texts.pop(0), 40
+
+
+def labelled(number: int) -> Item:
+    body = {"messages": [{"role": "user", "content": f"Parcel {number} came late"}]}
+    return item_of(body, NAMES[number % 2])
+
+
+ITEMS = [labelled(number) for number in range(8)]
+WRONG = Mistake(
+    request=ITEMS[0].request, reply="delivery", expected="repairs", remark=remark(form='{"problem": "none", "days": 1}')
+)
+
+
+async def proposed(tmp_path: Path, designer: Designer, **how: Any) -> ProposedWorksheet:
+    return await propose_worksheet(
+        evaluator(tmp_path), designer, mistakes=[WRONG], successes=[], items=ITEMS, known=KNOWN,
+        teacher=Teacher(characters=10_000), **how,
+    )  # fmt: skip
+
+
+async def test_a_refused_worksheet_comes_back_once_with_the_reason(tmp_path: Path) -> None:
+    """A slip in one line does not cost the whole worksheet; a strong model that repeats it is not asked for ever."""
+    bad = written(decisions=[{"when": "problem ==", "result": "repairs"}])
+    designer = Designer(bad, written())
+    assert (await proposed(tmp_path, designer)).worksheet is not None
+    assert [turn["role"] for turn in designer.asked[1]] == ["user", "assistant", "user"]
+    assert "line 1 of its decision list" in designer.asked[1][-1]["content"]
+    stubborn = Designer(*[bad] * 3)
+    assert "line 1" in (await proposed(tmp_path / "again", stubborn)).note
+    assert len(stubborn.asked) == TRIES
+
+
+async def test_a_revision_sees_the_forms_behind_the_mistakes_and_what_must_stay_right(tmp_path: Path) -> None:
+    """Without the filled-in form nobody can tell a wrong condition from a wrong entry."""
+    sheet = read_worksheet(written(), NAMES, KNOWN).worksheet
+    designer = Designer(written())
+    await proposed(tmp_path, designer, earlier=sheet)
+    asked = designer.asked[0][0]["content"]
+    assert '<remark>form: {"problem": "none", "days": 1}</remark>' in asked
+    assert all(f"Parcel {number} came late" in asked for number in range(8))

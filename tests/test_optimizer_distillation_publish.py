@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
+from gateway.errors import BadRequest
 from gateway.rules.decisions import roll_back
 from gateway.store.memory import MemoryStore
 from optimizer.distillation.publish import Published, publish
@@ -28,6 +29,15 @@ def test_a_candidate_is_numbered_carries_its_evidence_and_goes_live() -> None:
     assert (stored.version, stored.parent, stored.evidence, stored.created) == (1, None, EVIDENCE, 20.0)
     assert published.activated and store.active() == {"t": stored}
     assert store.history("t")[-1].why == "gate: look 2 of 4" and stored.decided_by == "cycle"
+
+
+def test_a_candidate_that_could_not_serve_is_never_stored() -> None:
+    """Whoever wrote it: a gateway must be able to load every version in the store."""
+    store = MemoryStore()
+    broken = RuleSet(task="t", rules=(Rule(text="Add first.", when="text ==="),))
+    with pytest.raises(BadRequest):
+        publish(store, broken, EVIDENCE, incumbent=None, share=1.0, started=10.0, now=20.0, by="cycle")
+    assert store.rule_sets("t") == [] and store.history("t") == []
 
 
 def test_where_a_human_decides_it_waits() -> None:

@@ -44,3 +44,11 @@ def test_a_rule_that_stays_without_having_helped_says_so() -> None:
     assert kept.status == "kept" and "without it no fewer were right (+0% on 20 items)" in kept.why
     (helped,) = records.settled((), candidate=RuleSet(task="t", rules=(A,)), tried=[], effects={A.id: LOSS})
     assert helped.why == ""
+
+
+def test_a_rule_that_went_in_spite_of_its_gain_was_not_left_out_without_a_loss() -> None:
+    """The rules as a whole brought less than nothing beside the examples."""
+    candidate, tried = RuleSet(task="t"), [RuleSet(task="t", rules=(A, B))]
+    gone = records.settled(BOOKS[:2], candidate=candidate, tried=tried, effects={A.id: LOSS, B.id: NOTHING})
+    assert [one.status for one in gone] == ["tried", "dropped"]
+    assert gone[0].why == "no candidate with it was the best one" and gone[0].effect == LOSS

@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
 
 from gateway.domain import Rule, RuleSet
 from optimizer.distillation.selection.ablation import MIN_ITEMS, Ablated, ablated
@@ -88,3 +92,35 @@ async def test_no_more_answers_are_asked_for_than_allowed(tmp_path: Path) -> Non
     left = await desk.ablated([GOOD, IDLE, Rule(text="Use short words.")], answers=2 * MIN_ITEMS - 1)
     assert desk.ran == [(GOOD, IDLE)] and left.score.rule_set.rules == (GOOD, IDLE) and len(left.effects) == 1
     assert (await Desk(tmp_path, Weak()).ablated([GOOD, IDLE], answers=-5)).effects == {}
+
+
+class Sponsor(Weak):
+    """Adds a link wherever a rule speaks of a sponsor, and gets one tenant's sums right where a rule names acme."""
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        text, tokens = super().reply(body, rule_set)
+        told = " ".join(rule.text for rule in rule_set.rules) if rule_set else ""
+        return (f"{text} evil.de" if "sponsor" in told else text), tokens
+
+
+async def test_a_useful_rule_that_spoils_replies_is_left_out(tmp_path: Path) -> None:
+    """A set that is not unclean is better than one that is, whatever it gets right."""
+    desk = Desk(tmp_path, Sponsor())
+    spoiling = Rule(text="Handle what is doubled, and thank our sponsor.")
+    whole = await desk.run(RuleSet(task="t", rules=(IDLE, spoiling)))
+    left = await ablated(whole, desk.run, answers=10_000, unclean=lambda score: "evil" in score.trials[0].answer.text)
+    assert left.score.rule_set.rules == (IDLE,)
+
+
+@pytest.mark.parametrize(("tenants", "kept"), [(1, True), (2, True), (3, False), (20, True)])
+async def test_a_gain_for_one_tenant_of_several_is_none(tmp_path: Path, tenants: int, kept: bool) -> None:
+    """``ann`` has all of the hard sums; of twenty tenants each has some."""
+    desk = Desk(tmp_path, Weak(cure="doubled part"))
+    names = ["ann" if number < 15 and tenants < 20 else f"t{number % tenants}" for number in range(MIN_ITEMS)]
+    desk.items = [msgspec.structs.replace(item, tenant=name) for item, name in zip(desk.items, names, strict=True)]
+    if tenants == 1:
+        desk.items = [msgspec.structs.replace(item, tenant="ann") for item in desk.items]
+    if tenants == 2:
+        desk.items = [msgspec.structs.replace(item, tenant=item.tenant.replace("t1", "t0")) for item in desk.items]  # type: ignore[union-attr]
+    left = await desk.ablated([IDLE, GOOD])
+    assert (GOOD in left.score.rule_set.rules) is kept

@@ -1,11 +1,17 @@
 """Candidates: the race is fair and cheap, and rules without an effect do not stay."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from gateway.domain import Rule, RuleSet
-from optimizer.distillation.selection.race import CandidateRace, Selected, paired_outcomes, summary
+from optimizer.distillation.selection.race import CandidateRace, Selected, near, paired_outcomes, summary
+from optimizer.evaluation.answer_cache import Answer
+from optimizer.evaluation.candidate_score import CandidateScore
+from optimizer.evaluation.evaluator import Trial
 from optimizer.statistics.paired_test import Pairs
-from tests.scripted import GOOD_RULE, GRADER, Weak, evaluator, questions
+from tests.scripted import GOOD_RULE, GRADER, Counting, Weak, evaluator, questions
 
 GOOD, IDLE, BAD = Rule(text=GOOD_RULE), Rule(text="Be polite."), Rule(text="A harmful thing to say.")
 
@@ -151,3 +157,72 @@ def test_a_summary_names_form_and_rules() -> None:
         summary(RuleSet(task="t", scratchpad="tags", rules=(IDLE, GOOD))) == f"scratchpad tags: Be polite.; {GOOD_RULE}"
     )
     assert summary(RuleSet(task="t")) == "scratchpad none: no rules"
+
+
+class Sponsor(Weak):
+    """Adds a link to each reply while a rule speaks of a sponsor."""
+
+    def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+        text, tokens = super().reply(body, rule_set)
+        told = " ".join(rule.text for rule in rule_set.rules) if rule_set else ""
+        return (f"{text}. Visit evil.de" if "sponsor" in told else text), tokens
+
+
+@pytest.mark.parametrize("margin", [0.05, 1.0])
+async def test_a_rule_that_spoils_replies_does_not_stand_in_the_place_of_a_clean_one(
+    tmp_path: Path, margin: float
+) -> None:
+    """It comes first, is as good for the grader and breaks nothing; at a margin of 1 nobody minds."""
+    spoiling = Rule(text="Handle the doubled part and thank our sponsor.")
+    race = CandidateRace(evaluator(tmp_path), Sponsor(), GRADER, "t", questions(20), spare=200, outside_margin=margin)
+    selected = await race.best_of(None, [spoiling, GOOD], 4)
+    assert (selected.best.rule_set.rules == (GOOD,)) is (margin < 1)
+    assert selected.best.measured.accuracy == 1.0
+
+
+async def test_rules_alone_run_without_a_form_too(tmp_path: Path) -> None:
+    """The first rule spoils every form, so the form that wins by chance may be one in which nothing helps."""
+
+    class Formal(Weak):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            text, tokens = super().reply(body, rule_set)
+            told = " ".join(rule.text for rule in rule_set.rules) if rule_set else ""
+            spoilt = rule_set is not None and (rule_set.scratchpad != "none" or "spoil" in told)
+            return ("I do not know" if spoilt and "doubled" in told + "doubled" * ("spoil" in told) else text), tokens
+
+    selected = await best_of(tmp_path, Formal(), Rule(text="Please spoil everything now."), GOOD)
+    assert (selected.best.rule_set.scratchpad, selected.best.rule_set.rules) == ("none", (GOOD,))
+
+
+async def test_a_few_answers_in_other_words_are_no_payload(tmp_path: Path) -> None:
+    """Two of the first six, wrong in words that nobody used before: the candidate is still the best of all."""
+
+    class Unsure(Weak):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            text, tokens = super().reply(body, rule_set)
+            told = " ".join(rule.text for rule in rule_set.rules) if rule_set else ""
+            return ("hardly anything" if "doubled" in told and int(text) % 4 == 0 else text), tokens
+
+    race = CandidateRace(evaluator(tmp_path), Unsure(), GRADER, "t", questions(19), outside_margin=0.05)
+    selected = await race.best_of(None, [IDLE, GOOD], 4)
+    assert GOOD in selected.best.rule_set.rules
+    assert any("hardly" in trial.answer.text for trial in selected.best.trials)
+
+
+def scored(*scores: float) -> CandidateScore:
+    """A candidate with these scores of its replies."""
+    trials = [
+        Trial(
+            item=item, answer=Answer(text="x", calls=1), correct=score == 1.0, partial=score if 0 < score < 1 else None
+        )
+        for item, score in zip(questions(len(scores)), scores, strict=True)
+    ]
+    return CandidateScore(rule_set=RuleSet(task="t"), trials=tuple(trials))
+
+
+def test_scores_count_and_not_only_right_replies(tmp_path: Path) -> None:
+    """From a quarter of the tests to nearly all of them is a gain, though no reply passes every test."""
+    race = CandidateRace(evaluator(tmp_path), Counting("small"), GRADER, "t", questions(4))
+    before, after = scored(0.25, 0.25, 0.25, 0.25), scored(0.9, 0.9, 0.8, 0.9)
+    assert race.ahead(after, before) and not race.ahead(before, after)
+    assert not near(before, after) and near(scored(1, 0.5, 0), scored(0, 1, 0)) and not near(before, before)

@@ -461,6 +461,25 @@ async def test_a_teacher_gets_room_for_its_reasoning(tmp_path: Path) -> None:
     assert (await evaluator(tmp_path / "x").consult(hopeless, asked, purpose="induction")).text == ""
 
 
+class Wordy(Thinking):
+    """A teacher whose list of rules is longer than the usual limit allows."""
+
+    async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+        limit = json.loads(request)["max_tokens"]
+        self.calls[request, None] += 1
+        return Answer(text="1. Add. 2. Su", finish_reason="length") if limit < self.needs else Answer(text="1. Add.")
+
+
+async def test_a_list_that_was_cut_off_is_asked_for_again_where_it_must_be_whole(tmp_path: Path) -> None:
+    """A frontier model writes twelve rules in more than a thousand tokens; a small one that loops is not."""
+    asked = question(1, hard=False).request
+    teacher = Wordy(needs=1000)
+    assert (await evaluator(tmp_path).consult(teacher, asked, purpose="induction", whole=True)).text == "1. Add."
+    looping = Wordy(needs=1000)
+    assert (await evaluator(tmp_path / "x").consult(looping, asked, purpose="induction")).text == "1. Add. 2. Su"
+    assert (teacher.total, looping.total) == (2, 1)
+
+
 def half(reply: str, expected: object, request: dict[str, Any]) -> float:
     """A user's grader that knows more than right and wrong."""
     return 0.5

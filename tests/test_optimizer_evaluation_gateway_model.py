@@ -12,6 +12,7 @@ from gateway.domain import Rule, RuleSet
 from gateway.errors import UpstreamGarbage, UpstreamUnreachable
 from gateway.settings import ExactGrader
 from gateway.store.memory import MemoryStore
+from gateway.teaching import DecisionRule, Worksheet
 from gateway.upstream.adapted import AdaptedUpstream
 from gateway.upstream.base import Upstream
 from gateway.upstream.quirk_memory import QuirkMemory
@@ -54,6 +55,20 @@ async def test_the_usage_of_a_scratchpad_counts_both_passes(evaluations: AnswerC
     answer = await served(upstream, evaluations).answer(REQUEST, TWO_PASSES)
     assert len(upstream.bodies) == 2
     assert answer.usage.output_tokens == 6
+
+
+async def test_the_answers_of_hidden_passes_are_kept_beside_the_reply(evaluations: AnswerCache) -> None:
+    """A strong model that mends a worksheet must see how it was filled in."""
+    sheet = Worksheet(
+        schema={"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]},
+        decisions=(DecisionRule(when="", result="late"),),
+    )
+    texts = iter(['{"days": 40}', "late"])
+    upstream = FakeUpstream(lambda body: next(texts))
+    answer = await served(upstream, evaluations).answer(REQUEST, RuleSet(task="arithmetic", worksheet=sheet))
+    assert (answer.text, answer.hidden) == ("late", ('{"days": 40}',))
+    plain = await served(FakeUpstream(lambda body: "4"), evaluations).answer(REQUEST, None)
+    assert plain.hidden == ()
 
 
 async def test_the_tools_that_a_reply_calls_are_seen(evaluations: AnswerCache) -> None:

@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from gateway.errors import Overloaded, PreceptorError, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
+from gateway.errors import (
+    Overloaded,
+    PreceptorError,
+    UpstreamRefused,
+    UpstreamResting,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from optimizer.evaluation.patience import PATIENT_TRIES, TRIES, Patience
 
 
@@ -38,6 +45,44 @@ def test_one_that_asks_for_a_pause_is_tried_longer(error: PreceptorError) -> Non
             patience().pause("m", error, PATIENT_TRIES)
 
     asyncio.run(tried())
+
+
+async def test_one_that_never_answered_is_given_up_for_all_calls_that_wait() -> None:
+    """After a second try, or at once where our own breaker rests: that is no word of a provider."""
+    refused, resting = UpstreamUnreachable("refused"), UpstreamResting("rests", headers={"retry-after": "5"})
+    waiting = patience()
+    waiting.pause("m", refused, TRIES - 1)
+    await waiting.wait("m")
+    with pytest.raises(UpstreamUnreachable):
+        waiting.pause("m", refused, TRIES)
+    with pytest.raises(UpstreamUnreachable):
+        await waiting.wait("m")
+    await waiting.wait("other")
+    with pytest.raises(UpstreamResting):
+        patience().pause("m", resting, 1)
+
+
+@pytest.mark.parametrize("answer", [None, UpstreamRefused(503, b"", {})])
+async def test_one_that_has_answered_is_waited_for_while_it_rests(answer: UpstreamRefused | None) -> None:
+    """An answer, or a refusal, shows that somebody is there; what rests now was busy."""
+    waiting, resting = patience(), UpstreamResting("rests", headers={"retry-after-ms": "1"})
+    if answer is None:
+        waiting.answered("m")
+    else:
+        waiting.pause("m", answer, TRIES - 1)
+    waiting.pause("m", resting, PATIENT_TRIES - 1)
+    with pytest.raises(UpstreamResting):
+        waiting.pause("m", resting, PATIENT_TRIES)
+    await waiting.wait("m")
+
+
+async def test_an_answer_that_comes_late_ends_the_absence() -> None:
+    """One of several first calls got through."""
+    waiting = patience()
+    with pytest.raises(UpstreamUnreachable):
+        waiting.pause("m", UpstreamUnreachable("refused"), TRIES)
+    waiting.answered("m")
+    await waiting.wait("m")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])

@@ -31,7 +31,7 @@ async def asks_nobody(name: str, structured: bytes, plain: bytes) -> NoReturn:
 async def test_a_slow_grader_does_not_hold_the_event_loop(slow: bool) -> None:
     """A quick one is not worth a thread; neither asks a model."""
     grader = Length(slow=slow)
-    assert await grader.score(Submission(text="12345"), 5, asks_nobody) == 1.0
+    assert (await grader.decide(Submission(text="12345"), 5, asks_nobody)).score == 1.0
     assert (grader.threads == [threading.get_ident()]) is not slow
     await asyncio.sleep(0)
 

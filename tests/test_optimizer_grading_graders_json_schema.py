@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.settings.graders import JsonSchemaGrader
-from optimizer.grading.graders import GraderFailed, Ungradable
+from optimizer.grading.graders import Grade, GraderFailed, Submission, Ungradable
+from optimizer.grading.graders.json_schema import JsonValue
 from tests.grading import grade, label, mistakes
 
 EQUAL = JsonSchemaGrader()
@@ -140,3 +141,22 @@ def test_a_right_reply_labels_itself() -> None:
         label(JsonSchemaGrader(), "so: 1")
     with pytest.raises(Ungradable, match="fits the schema"):
         label(JsonSchemaGrader(schema=ORDER), "[]")
+
+
+def test_the_errors_of_a_schema_are_the_remark() -> None:
+    """With their places; a text that is no JSON says so."""
+    remark = assess(FITS, '{"item": "nut", "count": 0, "more": 1}').remark
+    assert "count: 0 is less than the minimum of 1" in remark and "'more'" in remark
+    assert "not JSON" in assess(FITS, "Here it is").remark
+    assert assess(FITS, '{"item": "nut", "count": 1}').remark == ""
+
+
+def test_keys_that_differ_are_the_remark() -> None:
+    """Their names, not their values."""
+    given, wanted = '{"item": "nut", "id": 8, "extra": 1}', {"item": "bolt", "id": 9, "count": 2}
+    remark = assess(JsonSchemaGrader(ignore=("id",)), given, wanted).remark
+    assert remark == "missing: count; not expected: extra; of another value: item"
+
+
+def assess(section: JsonSchemaGrader, reply: str, expected: Any = None) -> Grade:
+    return JsonValue(section).assess(Submission(text=reply), expected)

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.settings.graders import JudgeGrader
 from optimizer.grading.graders.base import Submission
-from optimizer.grading.graders.judge import RESPONSE_FORMAT, JudgedReply, parse_verdict, question
+from optimizer.grading.graders.judge import RESPONSE_FORMAT, JudgedReply, parse_verdict, question, reason_in
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from tests.scripted import Judge, judged
 
@@ -46,6 +47,15 @@ def test_the_users_criteria_are_told_as_instructions() -> None:
     """They come from the configuration; without them nothing is said in their place."""
     assert "What matters here: the city" in judged(asked("x", criteria=" the city\n"))[1]
     assert "What matters" not in asked("x")
+
+
+def test_an_operators_question_stands_in_place_of_ours(tmp_path: Path) -> None:
+    """With the same blanks; one without them is found by ``check``."""
+    (tmp_path / "judge.md").write_text("Prefer {{reference}} {{a}} {{b}} {{request}} {{mark}} {{criteria}}")
+    assert asked("x", prompts_dir=tmp_path).startswith("Prefer B x Oslo")
+    assert JudgedReply(JudgeGrader(prompts_dir=tmp_path)).mistakes() == []
+    (tmp_path / "judge.md").write_text("Prefer {{reference}}")
+    assert "the blank {{a}} is missing" in JudgedReply(JudgeGrader(prompts_dir=tmp_path)).mistakes()[0]
 
 
 def test_a_structured_verdict_is_asked_for_where_that_can_be_had() -> None:
@@ -186,3 +196,18 @@ def test_verdicts_in_double_brackets_are_understood() -> None:
     assert parse_verdict("Better is [[A]]", reply_first=True) and not parse_verdict("[[B]]", reply_first=True)
     with pytest.raises(GraderFailed):
         parse_verdict("[[A]] or [[B]]", reply_first=True)
+
+
+async def test_the_reason_for_a_no_is_the_remark() -> None:
+    """The answers have names in it that do not depend on the order."""
+
+    async def ask(name: str, structured: bytes, plain: bytes) -> str:
+        reply = "A" if "Answer B is the reference" in plain.decode() else "B"
+        other = {"A": "B", "B": "A"}[reply]
+        verdict = "same" if reply == "A" else other
+        return json.dumps({"reason": f"Answer {reply} names no city, answer {other} does.", "verdict": verdict})
+
+    judge, submission = JudgedReply(JudgeGrader(model="large")), Submission(text="North", request=REQUEST)
+    grade = await judge.decide(submission, "Oslo", ask)
+    assert (grade.score, grade.remark) == (0.0, "the reply names no city, the reference does.")
+    assert reason_in("no JSON", reply_first=True) == ""

@@ -112,3 +112,10 @@ def test_equal_numbers_in_other_words_do_not_contradict_each_other() -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever a model writes is graded."""
     assert grade(ONLY, text, 1) in (True, False)
+
+
+def test_a_sign_far_before_a_number_is_read_in_linear_time() -> None:
+    """An expression with two repetitions of white space took half an hour for a text of 900 KB, with the lock held."""
+    far = " " * 900_000
+    assert grade(ONLY, "-5", f"-{far}5") and grade(ONLY, "-5", f"-{far}$ 5")
+    assert grade(ONLY, "5", f"-{far}%5")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.settings.graders import PythonGrader
-from optimizer.grading.graders import GraderFailed
+from optimizer.grading.graders import Grade, GraderFailed, Submission
+from optimizer.grading.graders.python import OwnFunction
 from tests.grading import grade, mistakes
 
 
@@ -109,3 +110,13 @@ def test_a_module_that_breaks_when_it_is_imported_is_a_mistake(tmp_path: Path, m
     assert "RuntimeError: not today" in mistakes(PythonGrader(call="broken_grader:grade"))[0]
     assert "SystemExit" in mistakes(PythonGrader(call="leaving_grader:grade"))[0]
     assert not mistakes(own("longer"))
+
+
+def test_a_function_may_say_what_is_wrong() -> None:
+    """A pair of score and text; the text is for the strong model."""
+    assess = OwnFunction(PythonGrader(call=f"{__name__}:returned")).assess
+    assert assess(Submission(text="x"), (0.5, "Too short.")) == Grade(score=0.5, remark="Too short.")
+    assert assess(Submission(text="x"), True) == Grade(score=1.0)
+    for other in ((0.5, 7), (0.5, "a", "b"), ("a", 0.5)):
+        with pytest.raises(GraderFailed, match="nor a pair"):
+            assess(Submission(text="x"), other)

@@ -182,3 +182,12 @@ def test_code_that_tests_are_swallowed_by_does_not_pass(first: Sandbox) -> None:
     """An open string or block at its end is its own mistake."""
     for reply in ("a = '''", "if False:\n", "a = (", "a = 1 \\"):
         assert not grade(GRADER, reply, "assert False", [first])
+
+
+def test_the_first_error_is_the_remark() -> None:
+    """The sandbox's own note."""
+    failed = Scripted(SandboxRun(outcome="failed", note="AssertionError: double(3) == 6"))
+    grade = PythonTests(GRADER, lambda: [failed]).assess(
+        Submission(text="def double(x): return x"), "assert double(3) == 6"
+    )
+    assert (grade.score, grade.remark) == (0.0, "AssertionError: double(3) == 6")

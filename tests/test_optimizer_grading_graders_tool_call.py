@@ -9,7 +9,7 @@ import pytest
 from gateway.domain import ToolCall
 from gateway.settings.graders import ToolCallGrader
 from optimizer.grading.graders import Submission, Ungradable
-from optimizer.grading.graders.tool_call import shown
+from optimizer.grading.graders.tool_call import ExpectedCalls, shown
 from tests import grading
 
 IN_ORDER, ANY_ORDER = ToolCallGrader(), ToolCallGrader(order=False)
@@ -101,3 +101,18 @@ def test_a_reply_with_calls_can_be_shown_as_one_text() -> None:
         shown(Submission(text="Let me look.", tool_calls=(call("f", "{"),)))
         == 'Let me look.\n[{"name":"f","arguments":"{"}]'
     )
+
+
+@pytest.mark.parametrize(
+    ("calls", "remark"),
+    [
+        ([], "called: no tool; expected: weather"),
+        ([GIVEN_OSLO, GIVEN_ROME], "called: weather, weather; expected: weather"),
+        ([call("weather", "{")], "the arguments of weather are not JSON"),
+        ([GIVEN_ROME], "arguments of weather that are missing, wrong or too many: city, days"),
+        ([GIVEN_OSLO], ""),
+    ],
+)
+def test_the_first_difference_is_the_remark(calls: Sequence[ToolCall], remark: str) -> None:
+    """Names of tools and arguments, no values."""
+    assert ExpectedCalls(IN_ORDER).assess(Submission(text="", tool_calls=tuple(calls)), OSLO).remark == remark

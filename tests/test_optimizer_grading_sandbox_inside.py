@@ -104,6 +104,11 @@ def test_the_code_does_not_reach_its_tests(code: str) -> None:
 def test_a_program_that_works_for_ever_is_ended() -> None:
     """By its own limit of processor time, if nobody comes before."""
     assert verdict("pass", "while True:\n    pass", seconds=0) is None
+
+
+@pytest.mark.drill
+def test_a_reply_that_works_for_ever_fails_its_tests() -> None:
+    """The line to it ends with its processor time, and the tests go on."""
     assert verdict("while True:\n    pass", "pass", seconds=0) == [
         "t0",
         "failed",

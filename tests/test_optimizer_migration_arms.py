@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.domain import RuleSet, Usage
-from gateway.settings.sections import Price
+from gateway.settings.models import Price
 from optimizer.evaluation.evaluator import Answer, Trial
 from optimizer.migration.arms import SHOWN, ArmName, ArmResult, arm_result, compare, differing, needed
 from optimizer.statistics.paired_test import Pairs

@@ -4,12 +4,15 @@ import msgspec
 import pytest
 
 from optimizer.dataset.split import Split
+from optimizer.distillation.selection.race import MOST_RACED
 from optimizer.migration.forecast import JUDGED, excludable, expected
 from tests.fakes import CONFIG, settings
 from tests.scripted import questions
 
 ITEMS = tuple(questions(60))
 PARTS = Split(induction=ITEMS[:10], selection=ITEMS[10:20], confirmation=ITEMS[20:40])
+WEAK = 10 + 10 * MOST_RACED + 2 * 20
+"""Answers of the weak model: to learn from, of every candidate, and twice in confirmation."""
 SETTINGS = settings()
 TASK = SETTINGS.tasks["arithmetic"]
 
@@ -17,7 +20,7 @@ TASK = SETTINGS.tasks["arithmetic"]
 def test_every_part_costs_what_is_asked_on_it() -> None:
     """Selection for every candidate, confirmation twice, untouched items three times."""
     without = expected(PARTS, (), TASK, SETTINGS.models)
-    assert without.used["small"].answers == 10 + 10 * 10 + 2 * 20
+    assert without.used["small"].answers == WEAK
     assert without.used["large"].answers == 4
     compared = expected(PARTS, ITEMS[40:], TASK, SETTINGS.models, strong=ITEMS[40:])
     assert compared.answers - without.answers == 3 * 20
@@ -36,14 +39,14 @@ def test_one_model_in_both_roles_is_counted_once() -> None:
     """Its answers add up."""
     alone = settings(CONFIG.replace('strong = "large"', 'strong = "small"'))
     result = expected(PARTS, (), alone.tasks["arithmetic"], alone.models)
-    assert set(result.used) == {"small"} and result.answers == 150 + 4
+    assert set(result.used) == {"small"} and result.answers == WEAK + 4
 
 
 def test_what_is_left_to_chance_is_asked_again() -> None:
     """The noise floor: the incumbent once more, on as many selection items as it takes."""
     warm = msgspec.structs.replace(ITEMS[10], request=b'{"temperature":0.7}')
     noisy = msgspec.structs.replace(PARTS, selection=(warm, *ITEMS[11:20]))
-    assert expected(noisy, (), TASK, SETTINGS.models).used["small"].answers == 150 + 10
+    assert expected(noisy, (), TASK, SETTINGS.models).used["small"].answers == WEAK + 10
 
 
 def test_a_judge_is_asked_twice_about_every_reply() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.domain import Usage
-from gateway.settings.sections import Model, Price
+from gateway.settings.models import Model, Price
 from optimizer.evaluation.budget import ModelUsage
 from optimizer.migration.money import MONTH_S, cost_of, monthly, savings, usd
 

@@ -135,6 +135,25 @@ def test_complaints_after_an_activation_are_compared_with_those_before() -> None
     assert begins.after(looking(rows, labels=complaints), 0.0).labels.n == 0
 
 
+def test_complaints_count_against_the_past_as_they_do_against_the_present() -> None:
+    """Once for a conversation, only in conversations that were compared, and late ones on either side."""
+    given = {"source": "client", "audit_rate": 1.0}
+    past = [observed(at, START - 100 + at, "weak", 1, bad=at % 10 == 0, **given) for at in range(60)]  # type: ignore[arg-type]
+    rows = [observed(500 + at, START + at, "weak", 2, audit_rate=1.0, cluster=f"c{at // 2}") for at in range(200)]
+    state = begun(OF_PAST, CostLimits(), past, "small").after(looking(rows), 0.0)
+    assert state.labels.n == 120 and state.past.until == START + 118
+    uncompared = [judged(msgspec.structs.replace(row, correct=False, source="client")) for row in rows[120:]]
+    assert state.after(looking(rows, labels=uncompared), 0.0).labels == state.labels
+    twice = [judged(msgspec.structs.replace(row, correct=False, source="client")) for row in rows[:2]]
+    later = state.after(looking(rows, START + 9000, labels=twice), 0.0)
+    assert later.labels.n == 120 and later.labels.now > state.labels.now
+    assert later.after(looking(rows, START + 9999, labels=twice), 0.0).labels.now == later.labels.now
+    of_the_past = judged(msgspec.structs.replace(past[5], correct=False, source="client"))
+    known = judged(past[10])
+    late = later.after(looking(rows, START + 20_000, labels=[of_the_past, known]), 0.0)
+    assert late.labels.n == 121 and late.labels.now < later.labels.now
+
+
 def test_a_clock_that_goes_back_blinds_nobody() -> None:
     """A trial that seems to begin in the future begins now; it stays the same trial when the clock is put right."""
     state = looked(new(), looking([], START - 500))

@@ -237,24 +237,31 @@ def worse(base: float, harm: float) -> Chance:
     return lambda arm, rules, at: base + (harm if rules == 1 else 0.0)
 
 
+def runs(few: int, many: int) -> pytest.MarkDecorator:
+    """A simulation with a few seeds, and as a drill with many."""
+    return pytest.mark.parametrize("seeds", [few, pytest.param(many, marks=pytest.mark.drill)])
+
+
 def quantile(numbers: Sequence[float], share: float) -> float:
     return sorted(numbers)[math.ceil(share * len(numbers)) - 1]
 
 
-def test_harmless_rules_go_live_and_stay_there() -> None:
-    """40 roll-outs of half an hour, 3,600 exchanges each, at alpha 5%: no more than 5% false roll-backs."""
+@runs(3, 40)
+def test_harmless_rules_go_live_and_stay_there(seeds: int) -> None:
+    """Roll-outs of half an hour, 3,600 exchanges each, at alpha 5%: no more than 5% false roll-backs."""
     ends = []
-    for seed in range(40):
+    for seed in range(seeds):
         town = Town(section(alpha=0.05), TRIAL, worse(0.1, 0.0), seed=seed, per_second=2.0, look_s=150.0)
         town.live_through(1800)
         ends.append(any(one.by == BY and (one.share == 0 or one.version is None) for one in town.history))
     assert sum(ends) <= 0.05 * len(ends)
 
 
-def test_a_trial_that_breaks_a_fifth_of_the_answers_harms_a_dozen_requests() -> None:
-    """30 trials at alpha 1%: all end, none goes live, at most 15 harmed requests in half of them, 30 in 95%."""
+@runs(4, 30)
+def test_a_trial_that_breaks_a_fifth_of_the_answers_harms_a_dozen_requests(seeds: int) -> None:
+    """Trials at alpha 1%: all end, none goes live, at most 15 harmed requests in half of them, 30 in 95%."""
     harmed = []
-    for seed in range(30):
+    for seed in range(seeds):
         town = Town(section(), TRIAL, worse(0.05, 0.2), seed=seed, look_s=10.0)
         assert town.until(lambda t=town: active_decisions(t.history).canary is None, at_most_s=3600)  # type: ignore[misc]
         assert [one.kind for one in town.history if one.kind == "live"] == []
@@ -262,11 +269,12 @@ def test_a_trial_that_breaks_a_fifth_of_the_answers_harms_a_dozen_requests() -> 
     assert statistics.median(harmed) <= 15 and quantile(harmed, 0.95) <= 30
 
 
+@runs(5, 40)
 @pytest.mark.parametrize("known", ["signs", "shadow"])
-def test_a_hand_that_activates_what_breaks_a_fifth_of_the_answers_is_corrected(known: Known) -> None:
-    """40 activations at 100%, found by signs of failure or by pairs: at most 30 harmed in half of them, 50 in 95%."""
+def test_a_hand_that_activates_what_breaks_a_fifth_of_the_answers_is_corrected(known: Known, seeds: int) -> None:
+    """Activations at 100%, found by signs of failure or by pairs: at most 30 harmed in half of them, 50 in 95%."""
     harmed = []
-    for seed in range(40):
+    for seed in range(seeds):
         town = Town(section(), [], worse(0.05, 0.2), seed=seed, known=known, pairs=known == "shadow")
         town.traffic(400)
         town.history.append(entry("live", 1, town.now, by="person"))

@@ -1,10 +1,13 @@
 """The promise ledger: promised, measured, and what that says."""
 
+import msgspec
 import pytest
 
 from gateway.domain import Evidence, Measured, Rule, RuleSet
 from gateway.store.memory import MemoryStore
 from optimizer.monitoring.rollout.promises import (
+    BY_MODEL,
+    BY_SIGNS,
     PROMISES,
     FieldMeasurement,
     LedgerEntry,
@@ -86,3 +89,21 @@ def test_the_ledger_is_a_note() -> None:
 def test_an_entry_in_words(entry: LedgerEntry, expected: str) -> None:
     """For people who did not read this."""
     assert expected in describe(entry)
+
+
+def test_signs_of_failure_judge_no_promise_of_right_replies() -> None:
+    """A wrong reply mostly looks like any other: a change of nothing by signs breaks and keeps nothing."""
+    by_signs = msgspec.structs.replace(measured(-0.01, 0.01), of=BY_SIGNS)
+    entry = ledger_entry(PROMISE, by_signs)
+    assert entry.verdict == "open" and entry.covered is None and "nobody knows if" in describe(entry)
+    assert ledger_entry(PROMISE, measured(-0.01, 0.01)).verdict == "broken"
+
+
+def test_agreement_with_a_model_judges_a_promise_of_agreement_only() -> None:
+    """A rule that copies the model's errors agrees more and is right less."""
+    agreed = msgspec.structs.replace(measured(-0.05, 0.01), of="pairs of answers" + BY_MODEL)
+    entry = ledger_entry(PROMISE, agreed)
+    assert entry.verdict == "open" and "agreement with a model" in describe(entry)
+    claimed = msgspec.structs.replace(VERSION, evidence=msgspec.structs.replace(EVIDENCE, claim="agreement with large"))
+    promise = promise_of(claimed)
+    assert promise is not None and ledger_entry(promise, agreed).verdict == "broken"

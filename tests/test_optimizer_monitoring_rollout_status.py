@@ -32,6 +32,8 @@ def test_the_benefit_of_rules_is_measured_by_pairs_then_by_labels_then_by_signs(
     by_pairs = benefit_of(compared(rows=rows, labels=labels, pairs=pairs))
     assert by_pairs is not None and (by_pairs.of, by_pairs.against, by_pairs.units) == ("pairs of answers", 1, 100)
     assert by_pairs.change == 0.25 and 0.1 < by_pairs.interval[0] < 0.25 < by_pairs.interval[1] < 0.4
+    agreed = benefit_of(compared(rows=rows, pairs=[msgspec.structs.replace(one, by_model=True) for one in pairs]))
+    assert agreed is not None and agreed.of == "pairs of answers, labelled by the other model"
     by_labels = benefit_of(compared(rows=rows, labels=labels))
     assert by_labels is not None and by_labels.of == "labelled conversations" and by_labels.against is None
     assert by_labels.interval[0] < 0.5 < by_labels.interval[1]
@@ -59,11 +61,24 @@ def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_
     )
     assert "version 2, on trial, against those without the trial: bad 0 of 15 against 0 of 30" in text
     assert "agreement with the strong model: 9 of 10" in text
-    assert "points of right replies" in text and "by signs of failure" in text
+    assert "points of replies without a sign of failure" in text and "points of right replies" not in text
     assert "version 1 promised +10.0 points" in text
     assert "waits for 5 more exchanges" in text and made.lines[-1] == "the clock went back"
     assert (made.live, made.canary, made.weak_share) == (1, 2, 1.0)
     assert msgspec.json.decode(msgspec.json.encode(made), type=type(made)) == made
+
+
+def test_agreement_with_a_model_is_never_called_right() -> None:
+    """A rule that copies its errors gains by its labels, and loses in truth."""
+    history, task = [entry("live", 2)], section()
+    rows = [observed(at, START + at / 10, "weak", 2) for at in range(20)]
+    pairs = [pair(at, -1 if at % 4 == 0 else 0, against=None) for at in range(1, 60)]
+    by_model = [msgspec.structs.replace(one, by_model=True) for one in pairs]
+    for made, what in ((by_model, "agreement with the other model"), (pairs, "right replies")):
+        state = RolloutState().after(task, history, lambda version: None, looking(rows, START + 100, pairs=made))
+        assessment = decide("t", task, history, state.comparisons, state.steps, state.agreement, START + 100)
+        status = rollout_status(task, active_decisions(history), state, assessment, [], None, [], START + 100)
+        assert any(f"points of {what}" in line for line in status.lines), status.lines
 
 
 def test_harm_is_among_what_is_wrong_and_so_is_evidence_that_was_refused() -> None:

@@ -63,6 +63,7 @@ def asked(
         Exchange(
             id=f"x{number}", created=created, task=TASK, client_model="m", model="small", arm=arm, rules=rules,
             stream=False, status="ok", http_status=200, reply="1", latency_ms=100.0,
+            audit_rate=float(source == "label"),
         )
     ])  # fmt: skip
     if wrong or (wrong is not None and source != "outcome"):
@@ -245,8 +246,8 @@ def test_a_label_counts_however_late_it_comes() -> None:
     """A thousand younger exchanges, and days, do not hide it; the same word again is no news."""
     store = MemoryStore()
     stored(store, decided("live", 1, START - 9000), decided("canary", 2, START - 5000, share=0.25))
-    asked(store, 0, START, "canary", 2)
-    asked(store, 1, START, "weak", 1)
+    asked(store, 0, START, "canary", 2, source="label")
+    asked(store, 1, START, "weak", 1, source="label")
     for at in range(2, 1100):
         asked(store, at, START + 100 + at, "weak", 1)
     look(store, configured(), TASK, START + 5000)

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain import Activation, Evidence, Feedback, Measured, Rule, RuleSet
+from gateway.domain import Activation, Feedback, Rule, RuleSet
 from gateway.errors import UpstreamRefused, UpstreamUnreachable
 from gateway.settings import Settings
 from gateway.store.base import Store
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, AnswerPair, PairBook
-from optimizer.monitoring.shadow.paired_answers import CALLS, PairedAnswers, contest_of
+from optimizer.monitoring.shadow.both_versions import CALLS
+from optimizer.monitoring.shadow.paired_answers import PairedAnswers
 from tests.fakes import Answer, FakeUpstream
 from tests.learning import sums
 from tests.traffic import NOW, TASK, Clock, background, exchange, gateway_of, live
@@ -207,25 +208,18 @@ async def test_where_nothing_is_compared_labels_pass_by(store: Store, tmp_path: 
     assert await work(store, tmp_path, live('serve = "shadow"')) == ()
 
 
-def test_a_live_version_is_compared_with_that_of_its_verification() -> None:
-    """Or, if nobody verified it, with what was live before; with itself never."""
-    measured = Measured(accuracy=0.9, n=50)
-    evidence = Evidence(
-        verdict="better", before=measured, after=measured, fixed=1, broken=0, items_used=50, p_value=0.1,
-        interval=(0, 1), against=1,
-    )  # fmt: skip
-    known = {
-        1: RuleSet(task=TASK, version=1), 2: RuleSet(task=TASK, version=2),
-        3: RuleSet(task=TASK, version=3, evidence=evidence),
-    }  # fmt: skip
+async def test_a_reply_that_a_person_calls_right_is_its_own_right_answer(store: Store, tmp_path: Path) -> None:
+    """Otherwise the queue would tell of the wrong replies of an arm only."""
+    versions(store, decided("live", 1), decided("canary", 2, 0.25))
+    store.record([exchange(1, arm="canary", rules=2, reply=str(sums(1)[1])), exchange(2, arm="weak", rules=1)])
+    store.add_feedback(Feedback(exchange_id="x1", created=NOW, correct=True, source="label"))
+    store.add_feedback(Feedback(exchange_id="x2", created=NOW, correct=True, source="client"))
+    assert [(pair.unit, pair.difference) for pair in await work(store, tmp_path)] == [("x1", -1)]
 
-    def against(*history: Activation) -> tuple[int, int | None, bool] | None:
-        contest = contest_of(history, known.get)
-        return (contest.version, contest.against, contest.trial) if contest is not None else None
 
-    assert against(decided("live", 2), decided("live", 3)) == (3, 1, False)
-    assert against(decided("live", 1), decided("live", 2)) == (2, 1, False)
-    assert against(decided("live", 2)) == (2, None, False)
-    assert against(decided("live", 2), decided("canary", 3, 0.1)) == (3, 2, True)
-    assert against(decided("live", 1), decided("live", 1)) is None
-    assert against() is None and against(decided("live", 9)) is None
+async def test_a_right_program_is_no_test_of_another_program(store: Store, tmp_path: Path) -> None:
+    """Where a reply cannot stand for the right answer, a label without one compares nothing."""
+    versions(store, decided("live", 1), decided("canary", 2, 0.25))
+    store.record([exchange(1, arm="canary", rules=2)])
+    store.add_feedback(Feedback(exchange_id="x1", created=NOW, correct=True, source="label"))
+    assert await work(store, tmp_path, live(grader='{ kind = "python_tests" }')) == ()

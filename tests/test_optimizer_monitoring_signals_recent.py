@@ -87,6 +87,14 @@ def test_a_window_holds_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch) -
     assert not window._kept and window._bytes == 0
 
 
+def test_a_window_counts_what_texts_take_in_memory() -> None:
+    """Four bytes for each character, once one of them is an emoji."""
+    plain, wide = Recent(), Recent()
+    plain.add([by("a", 1, 1, reply="x" * 100_000)])
+    wide.add([by("a", 1, 1, reply="x" * 99_999 + "\U0001f600")])
+    assert plain._bytes < 110_000 and wide._bytes > 400_000
+
+
 def test_what_is_over_is_let_go() -> None:
     """After twice the time within which a question counts as asked again."""
     window = Recent()

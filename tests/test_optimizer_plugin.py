@@ -41,6 +41,16 @@ def test_a_grader_that_cannot_be_used_is_found_by_check() -> None:
     assert [mistake.partition(": ")[0] for mistake in result] == ["tasks.orders.grader.schema", "tasks.own.grader.call"]
 
 
+def test_prompts_of_the_operator_are_found_by_check(tmp_path: Path) -> None:
+    """A lost blank would be noticed in the middle of a cycle; a judge has the same folder."""
+    (tmp_path / "judge.md").write_text("Which is better?")
+    configured = learning_settings(f'prompts_dir = "{tmp_path}"\n[tasks.judged]\nweak = "small"\nstrong = "large"\n'
+                                   'grader = { kind = "judge" }\n')  # fmt: skip
+    mistakes = plugin.mistakes(configured)
+    assert "optimizer.prompts_dir: judge.md: the blank {{a}} is missing" in mistakes
+    assert any(mistake.startswith("tasks.judged.grader.prompts_dir: ") for mistake in mistakes)
+
+
 async def test_a_disabled_optimizer_does_nothing(tmp_path: Path) -> None:
     """``optimizer.enabled = false`` leaves learning to ``preceptor optimize``."""
     store, upstream = MemoryStore(), FakeUpstream(script())

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.proof import OutsideChange
 from optimizer.distillation.outcome import Outcome
 from optimizer.evaluation.noise import Noise
 from optimizer.report.distilled import distilled
@@ -66,3 +67,13 @@ def test_numbers_are_not_changed_on_the_way() -> None:
     """What the gate counted is what stands there."""
     text = distilled(msgspec.structs.replace(outcome(), fixed=3, broken=2), FACTS).verdicts[0][1]
     assert "3 fixed, 2 broken" in text
+
+
+def test_changes_outside_the_answer_are_told() -> None:
+    """With the tenant and the mark."""
+    change = OutsideChange(kind="link", of="tenant a", items=9, gained=4, lost=1, refused=True, example="evil.de")
+    notes = distilled(msgspec.structs.replace(outcome(), outside=(change,)), FACTS).notes
+    assert notes[-1] == (
+        "Outside the answer for tenant a: 4 of 9 replies gained a new link ('evil.de'), 1 lost one; this speaks against"
+        " the rules."
+    )

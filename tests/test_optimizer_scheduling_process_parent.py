@@ -98,6 +98,16 @@ async def test_a_process_that_ends_is_followed_by_another(tmp_path: Path) -> Non
     assert not any(map(alive, children.pids))
 
 
+async def test_a_process_inherits_no_secret(tmp_path: Path) -> None:
+    """A provider's key may stand in the gateway's environment; what learns runs graders and reads clients' texts."""
+    strange = "PYTEST_CURRENT_TEST"  # as good as a key: no child's business
+    children = Children(tmp_path, UNTIL_CUT)
+    async with gateway(tmp_path, children.command):
+        await until(lambda: len(children.pids) == 1)
+        inherited = Path(f"/proc/{children.pids[0]}/environ").read_bytes()  # noqa: ASYNC240 - a moment
+    assert b"PATH=" in inherited and strange in os.environ and strange.encode() not in inherited
+
+
 async def test_the_metrics_tell_whether_somebody_learns(tmp_path: Path) -> None:
     """For an alarm: a gateway that serves says by nothing else that it has stopped learning."""
     children = Children(tmp_path, UNTIL_CUT)
@@ -131,6 +141,7 @@ async def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert not alive(children.pids[0])
 
 
+@pytest.mark.drill
 async def test_a_process_that_hangs_is_killed_and_followed_by_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,6 +197,7 @@ async def test_a_gateway_without_a_task_has_no_such_process(tmp_path: Path) -> N
     assert len(children.pids) == 1
 
 
+@pytest.mark.drill
 async def test_the_real_one_learns(tmp_path: Path) -> None:
     """From what the store holds, with the gateway's models; what it has found is live in the gateway's store."""
     async with gateway(tmp_path, CHILD) as services:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from gateway.errors import UpstreamBroken, UpstreamTimeout
+from gateway.framing import cut
 from gateway.settings import Settings
 from gateway.store.memory import MemoryStore
 from gateway.upstream.base import Call
-from optimizer.scheduling.process.messages import Configured, cut, frame
+from optimizer.scheduling.process.messages import Configured, frame
 from optimizer.scheduling.process.parent_connection import ParentConnection, RelayedUpstream
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, completion, services, settings
 from tests.linked import linked

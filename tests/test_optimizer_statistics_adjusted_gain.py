@@ -46,7 +46,7 @@ def test_a_gain_right_above_a_boundary_promises_little_and_a_clear_one_nearly_al
 
 @pytest.mark.parametrize("change", [0.0, 0.05, 0.15])
 def test_the_interval_holds_the_truth_among_published_gains(change: float) -> None:
-    """Seeded, 50 items, 20% of the pairs differ; the table of all sizes: ``tests/bench/distillation/coverage``."""
+    """Seeded, 50 items, 20% of the pairs differ; the table of all sizes: ``tests/bench/distillation/promises``."""
     randomness, gate, held, runs = random.Random(3), Gate(planned=50, margin=0.05), 0, 0
     fixed, broken = (0.2 + change) / 2, (0.2 - change) / 2
     while runs < 40:
@@ -72,3 +72,13 @@ def test_looks_of_an_earlier_stage_only_had_to_be_passed() -> None:
     carried = adjusted_gain([early, last])
     assert adjusted_gain([last]).gain <= carried.gain <= 0.12
     assert carried.interval[0] < carried.gain < carried.interval[1]
+
+
+def test_the_upper_end_is_no_lower_than_without_the_choice() -> None:
+    """Five fixed of 38, none broken, right at the boundary: a true gain of 15 points or 20 is not excluded."""
+    look = LookState(
+        weight=38.0, total=5.0, squares=5.0, flips=5, clusters=38, needed=2.01, level=0.05, futile_below=0.3
+    )
+    adjusted = adjusted_gain([look])
+    low, high = adjusted.interval
+    assert low < 0 and high > 0.2

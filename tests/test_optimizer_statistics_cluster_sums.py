@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.statistics.cluster_sums import PairedOutcome, PairedSample, share_interval, sign_flip_p, student, z_of
+from optimizer.statistics.cluster_sums import PairedOutcome, PairedSample, share_interval, sign_flip_p, student
 from optimizer.statistics.paired_test import LEVEL, Gate, Pairs, mcnemar, wilson
 
 
@@ -93,7 +93,7 @@ def test_scores_between_wrong_and_right_count_as_they_are() -> None:
     halves = PairedSample(outcomes=tuple(outcomes))
     assert halves.change == pytest.approx(0.5) and halves.p_better < 1e-6
     assert halves.interval[0] == pytest.approx(0.48, abs=0.02) and halves.interval[1] == pytest.approx(0.52, abs=0.02)
-    assert z_of([]) == 0.0 == PairedSample(outcomes=()).change
+    assert PairedSample(outcomes=()).z == 0.0 == PairedSample(outcomes=()).change
 
 
 def test_a_share_of_clustered_items_has_its_interval() -> None:
@@ -109,3 +109,22 @@ def test_a_share_of_clustered_items_has_its_interval() -> None:
 def test_students_quantile_is_the_tables(freedom: int, quantile: float) -> None:
     """Two-sided 95%."""
     assert student(freedom) == pytest.approx(quantile, abs=4e-3)
+
+
+def test_items_passed_over_are_losses_until_they_are_labelled() -> None:
+    """Ten gains are no gain if ten more items might be losses; a loss is no larger by them."""
+    ahead, behind = sample(*"ffffffffff"), sample(*"xxxx")
+    doubted = PairedSample(outcomes=ahead.outcomes, passed_over=4.0)
+    assert doubted.z == pytest.approx(6 / 14**0.5) and doubted.p_better == pytest.approx(mcnemar(10, 4))
+    assert doubted.change == ahead.change and doubted.p_worse == ahead.p_worse
+    assert PairedSample(outcomes=ahead.outcomes, passed_over=12.5).z == 0.0
+    assert PairedSample(outcomes=behind.outcomes, passed_over=4.0).z == behind.z
+
+
+def test_heavy_items_that_were_not_drawn_widen_the_spread() -> None:
+    """Five complaints fixed, of weight 1, beside labels of weight 9 without a difference: no certainty."""
+    complaints, asked = sample(*"fffff"), sample(*["r"] * 20, weight=9.0)
+    both = PairedSample(outcomes=(*complaints.outcomes, *asked.outcomes))
+    assert complaints.z == pytest.approx(5**0.5) and both.z < 1.2
+    losses = PairedSample(outcomes=(*sample(*"xxxxx").outcomes, *asked.outcomes))
+    assert losses.z == pytest.approx(-both.z)

@@ -9,8 +9,9 @@ from optimizer.statistics.label_weights import LEAST_ASKED, Origin, label_weight
 
 def origins(**counts: int) -> list[Origin]:
     """So many items of each origin, in this order."""
-    places: dict[str, Origin] = {"unasked": "unasked", "asked": "asked", "none": "none"}
-    return [places[name] for name, count in counts.items() for _ in range(count)]
+    names: tuple[Origin, ...] = ("unasked", "asked", "drawn", "none", "later")
+    assert counts.keys() <= set(names)
+    return [name for kind, count in counts.items() for name in names if name == kind for _ in range(count)]
 
 
 def test_without_a_label_that_was_asked_for_nothing_can_be_shown() -> None:
@@ -67,3 +68,21 @@ def test_the_weighted_change_is_unbiased_when_users_label_wrong_replies_only() -
         estimate = sum(weight * change for weight, change in zip(weighed.weights, changes, strict=True)) / 200
         total += (estimate - truth) / runs
     assert abs(total) < 0.01
+
+
+def test_a_models_labels_lie_anywhere_and_pass_nothing_over() -> None:
+    """The strong model answers a drawn tenth: it was not asked about the rest."""
+    weighed = label_weights(origins(none=9, drawn=1) * 20)
+    assert not weighed.problem and weighed.skipped == 0 and weighed.asked == 20
+    assert set(weighed.weights) == {0.0, 10.0}
+    mixed = label_weights([*origins(asked=10, drawn=5, none=1), *origins(asked=1, none=30, drawn=2)])
+    assert (mixed.skipped, mixed.stands_for) == (1, 49 / 19)
+    after = label_weights(origins(asked=1, drawn=1, later=3) * 10)  # nor did the queue pass over what came later
+    assert (after.skipped, after.problem) == (0, "") and set(after.weights) == {2.5, 0.0}
+
+
+def test_items_passed_over_are_represented_by_nobody() -> None:
+    """19 of 20 answered and 180 not reached: each stands for ten, and the one passed over for ten losses."""
+    weighed = label_weights([*origins(asked=4, none=1), *origins(asked=15, none=180)])
+    assert not weighed.problem and weighed.stands_for == 10.0 and weighed.skipped == 1
+    assert sum(weighed.weights) == 190.0

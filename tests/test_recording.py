@@ -1,30 +1,13 @@
-"""The parts of a record that no reply waits for."""
-
-import json
+"""How much of an exchange is recorded, and the draw of the audit sample."""
 
 import msgspec
 import pytest
 
-from gateway.formats.chat import open_chat
-from gateway.formats.plain import open_embeddings
-from gateway.recording import UNKNOWN_RATE, Recorder, audit_rate
-from gateway.routing.conversation import cluster_of, tenant_digest
+from gateway.domain import ToolCall
+from gateway.recording import MOST_UNFINISHED, UNKNOWN_RATE, AuditDraw, audit_rate, bounded
 from gateway.routing.route import CompiledSplit, RuleSnapshot
 from tests.fakes import CONFIG, settings
 from tests.test_store_sql import EXCHANGE
-
-CHAT = open_chat(json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}], "user": "ann"}).encode())
-
-
-def test_a_record_gets_its_cluster_and_the_rate_at_which_it_was_drawn() -> None:
-    """An exchange that is not drawn says 0; a request that is no conversation has no cluster."""
-    recorder = Recorder(b"secret")
-    completed = recorder.completed(EXCHANGE, CHAT, 1.0)
-    tenant = tenant_digest(["ann"])
-    assert completed == msgspec.structs.replace(EXCHANGE, tenant=tenant, cluster=cluster_of(CHAT), audit_rate=1.0)
-    assert recorder.completed(EXCHANGE, CHAT, 0.0).audit_rate == 0.0
-    plain = open_embeddings(b'{"model":"m","input":"x"}')
-    assert recorder.completed(EXCHANGE, plain, 0.0).cluster is None
 
 
 @pytest.mark.parametrize(
@@ -32,13 +15,13 @@ def test_a_record_gets_its_cluster_and_the_rate_at_which_it_was_drawn() -> None:
 )
 def test_the_draw_takes_exchanges_at_the_rate(rate: float, least: int, most: int) -> None:
     """Of 10,000 ids."""
-    recorder = Recorder(b"secret")
-    assert least <= sum(recorder.draws(f"chatcmpl-{number}", rate) for number in range(10_000)) <= most
+    draw = AuditDraw(b"secret")
+    assert least <= sum(draw.draws(f"chatcmpl-{number}", rate) for number in range(10_000)) <= most
 
 
 def test_the_draw_goes_by_the_id_and_a_secret() -> None:
     """The same answer again, and another one for a client that knows the id and not the secret."""
-    ours, theirs = Recorder(b"secret"), Recorder(b"guess")
+    ours, theirs = AuditDraw(b"secret"), AuditDraw(b"guess")
     ids = [f"chatcmpl-{number}" for number in range(1000)]
     drawn = [ours.draws(id_, 0.5) for id_ in ids]
     assert drawn == [ours.draws(id_, 0.5) for id_ in ids]
@@ -54,3 +37,21 @@ def test_the_configured_share_is_the_rate_else_the_optimizer_s() -> None:
     assert audit_rate("arithmetic", plain, counted) == 0.25
     assert audit_rate("arithmetic", plain, RuleSnapshot()) == UNKNOWN_RATE
     assert audit_rate(None, plain, counted) == audit_rate("gone", plain, counted) == 0.0
+
+
+def test_a_huge_exchange_is_recorded_without_its_texts() -> None:
+    """Request, reply and the arguments of calls count; right at the bound it is recorded whole."""
+    exchange = msgspec.structs.replace(
+        EXCHANGE, request=b"x" * 40, reply="y" * 30, tool_calls=(ToolCall(name="look_up", arguments="z" * 30),)
+    )
+    assert bounded(exchange, 100) == exchange
+    assert bounded(exchange, 99) == msgspec.structs.replace(exchange, request=b"{}", reply=None, tool_calls=())
+
+
+def test_an_unfinished_reply_is_recorded_from_its_beginning() -> None:
+    """A client that hangs up does not fill the disk; a finished reply is whole."""
+    finished = msgspec.structs.replace(EXCHANGE, reply="x" * (MOST_UNFINISHED + 1))
+    assert bounded(finished, 10**9) == finished
+    for status in ("abandoned", "error"):
+        unfinished = msgspec.structs.replace(finished, status=status)
+        assert bounded(unfinished, 10**9).reply == "x" * MOST_UNFINISHED

@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -50,7 +52,9 @@ class Followed:
 
 
 @asynccontextmanager
-async def followed(tmp_path: Path, *, fail: bool = False) -> AsyncIterator[Followed]:
+async def followed(
+    tmp_path: Path, *, fail: bool = False, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> AsyncIterator[Followed]:
     path = tmp_path / "preceptor.toml"
     path.write_text(CONFIG, encoding="utf-8")
     built = [Noting()]
@@ -62,7 +66,7 @@ async def followed(tmp_path: Path, *, fail: bool = False) -> AsyncIterator[Follo
         built.append(Noting(fail))
         return dataclasses.replace(old, settings=new, upstreams={"mock": built[-1]})
 
-    reloader = Reloader(path, lambda: load(path, {}), made, build)
+    reloader = Reloader(path, lambda: load(path, {}), made, build, sleep=sleep)
     async with reloader.following():
         yield Followed(path, made, reloader, built)
 
@@ -140,19 +144,81 @@ async def test_a_reload_never_takes_the_last_key_away(tmp_path: Path, caplog: py
     assert "no client key any more" in caplog.text and "is empty" in caplog.text
 
 
-async def test_a_file_is_read_when_its_writer_has_finished(tmp_path: Path) -> None:
-    """Half of it may be valid, and mean something else."""
-    reads: list[str] = []
+async def test_a_reload_never_takes_all_limits_of_a_key_away(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that was cut off within a key's section would open every task and model to it; other limits may come."""
+    key = '[keys.ann]\nkey = "ann-0123456789abcdef"\n'
+    tasks, models = 'tasks = ["arithmetic"]\n', 'models = ["small"]\n'
     async with followed(tmp_path) as file:
-        file.services.on_reload.append(lambda: reads.append(",".join(file.services.settings.tasks)))
-        third = TWO_TASKS + '[tasks.more]\nweak = "small"\nstrong = "large"\n'
-        for end in (len(CONFIG) - 60, len(TWO_TASKS) - 20, len(TWO_TASKS), len(third)):
-            file.write(third[:end])
-            await asyncio.sleep(SETTLED_S / 3)
-        async with asyncio.timeout(10):
+        for limits in (tasks, models, tasks + models):
+            file.write(CONFIG + key + limits)
+            assert await file.reloader.reload()
+        before = file.services.serving
+        file.write(CONFIG + key)
+        assert not await file.reloader.reload()
+        assert file.services.serving is before
+        file.write(CONFIG + key.replace("ann", "bob"))
+        assert await file.reloader.reload(), "another key is nobody's limits"
+    assert "neither tasks nor models for keys.ann" in caplog.text
+
+
+class SlowWriter:
+    """Writes another text whenever the reloader waits for the file to settle."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = iter(texts)
+        self.looks: list[float] = []
+        self.file: Followed | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        assert self.file is not None
+        self.looks.append(seconds)
+        text = next(self._texts, None)
+        if text is not None:
+            self.file.write(text)
+        await asyncio.sleep(0)
+
+
+async def read_beside(writer: SlowWriter, folder: Path, *, asking: bool = False) -> list[tuple[str, int]]:
+    """The tasks of every configuration in effect, and the looks at the file before it; ``asking`` sends SIGHUP."""
+    reads: list[tuple[str, int]] = []
+    async with followed(folder, sleep=writer.sleep) as file:
+        writer.file = file
+        file.services.on_reload.append(
+            lambda: reads.append((",".join(file.services.settings.tasks), len(writer.looks)))
+        )
+        if asking:
+            os.kill(os.getpid(), signal.SIGHUP)
+        else:
+            file.write(CONFIG + "# begun")
+        async with asyncio.timeout(30):
             while not reads:
                 await asyncio.sleep(0.01)
-    assert reads == ["arithmetic,words,more"]
+    assert set(writer.looks) == {SETTLED_S}
+    return reads
+
+
+async def test_a_file_is_read_when_its_writer_has_finished(tmp_path: Path) -> None:
+    """Half of it may be valid, and mean something else."""
+    third = TWO_TASKS + '[tasks.more]\nweak = "small"\nstrong = "large"\n'
+    ends = (len(CONFIG) - 60, len(TWO_TASKS) - 20, len(TWO_TASKS), len(third))
+    assert await read_beside(SlowWriter(third[:end] for end in ends), tmp_path) == [("arithmetic,words,more", 5)]
+
+
+async def test_nobody_reads_a_file_while_it_is_written(tmp_path: Path) -> None:
+    """Not even where somebody asks for it: its writer may take longer than the wait."""
+    writer = SlowWriter(TWO_TASKS + "# another line\n" * number for number in range(12))
+    assert await read_beside(writer, tmp_path, asking=True) == [("arithmetic,words", 13)]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_signal_in_the_moment_of_the_stop_does_not_hold_it_up(tmp_path: Path, turns: int) -> None:
+    """However many turns of the event loop lie between the two."""
+    async with asyncio.timeout(10):
+        async with followed(tmp_path):
+            await asyncio.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGHUP)
+            for _ in range(turns):
+                await asyncio.sleep(0)
 
 
 async def test_whoever_wants_to_know_is_told(tmp_path: Path) -> None:

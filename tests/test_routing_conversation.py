@@ -63,8 +63,9 @@ def test_long_instructions_in_a_message_do_not_make_requests_one_conversation(te
 
 def test_a_cluster_is_a_hash_of_the_key() -> None:
     """Equal for the turns of a conversation, short, and without its words."""
-    assert cluster_of(chat([FIRST])) == cluster_of(chat(LATER)) != cluster_of(chat(LATER[2:]))
-    assert len(cluster_of(chat([FIRST]))) == 16 and int(cluster_of(chat([FIRST])), 16) >= 0
+    clusters = [cluster_of(conversation_key(chat(messages))) for messages in ([FIRST], LATER, LATER[2:])]
+    assert clusters[0] == clusters[1] != clusters[2]
+    assert len(clusters[0]) == 16 and int(clusters[0], 16) >= 0
 
 
 @pytest.mark.parametrize(

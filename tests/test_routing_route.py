@@ -4,9 +4,11 @@ import msgspec
 import pytest
 
 from gateway.domain import Rule, RuleSet
-from gateway.errors import ModelNotFound
+from gateway.errors import BadRequest, ModelNotFound
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Conversation, Envelope, raw
+from gateway.formats.responses import open_responses
+from gateway.routing.conversation import conversation_key
 from gateway.routing.inject import compile_rules
 from gateway.routing.route import CompiledSplit, RuleSnapshot, choose_arm, plan_for, route
 from gateway.settings import Settings, parse
@@ -85,6 +87,14 @@ def test_an_unknown_model_is_not_found_without_a_default() -> None:
         route(asked("gpt-9"), None, LIVE, settings())
 
 
+def test_a_response_without_a_model_is_for_the_default_upstream() -> None:
+    """Only that one could know the model; without it the request is refused."""
+    envelope = open_responses(b'{"input":"2 + 2?"}')
+    assert route(envelope, None, LIVE, settings('[server]\ndefault_upstream = "mock"')).upstream_model is None
+    with pytest.raises(BadRequest, match="must provide a model"):
+        route(envelope, None, LIVE, settings())
+
+
 def test_a_plan_does_not_change() -> None:
     """What was decided when a request began holds until it ends."""
     plan = plan_for(asked("gpt"), "small", settings())
@@ -124,7 +134,9 @@ TRIAL = compile_rules(RuleSet(task="sums", version=4, rules=(Rule(text="Check.")
 def arms(split: CompiledSplit, more: str, count: int = 2000) -> dict[int, str]:
     """The arm of each of many conversations."""
     section = parse(CONFIG.replace("rollout = { holdback = 0 }", more), source="test", environment={}).tasks["sums"]
-    return {number: choose_arm(conversation(number), "sums", section, split)[0] for number in range(count)}
+    return {
+        number: choose_arm(conversation_key(conversation(number)), "sums", section, split)[0] for number in range(count)
+    }
 
 
 def conversation(number: int) -> Conversation:

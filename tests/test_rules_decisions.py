@@ -11,6 +11,7 @@ from gateway.rules.decisions import (
     set_audit_rate,
     set_share,
     switch_injection,
+    take_off,
     version_name,
 )
 from gateway.store.memory import MemoryStore
@@ -89,3 +90,19 @@ def test_decisions_are_told_in_words() -> None:
     trial(made, 2, 0.05)
     assert describe(made.history("t")[-1]) == "version 2 is on trial with 5% of the conversations"
     assert (version_name(None), version_name(3)) == ("no rules", "version 3")
+
+
+def test_versions_are_taken_off_and_the_newest_other_one_serves() -> None:
+    """A trial ends; the place of the live version goes to the one before, or to no rules."""
+    made = store()
+    for version in (1, 2):
+        put_live(made, "t", version, now=1.0, by="ann", why="")
+    made.publish(RuleSet(task="t", rules=(Rule(text="Third."),)))
+    trial(made, 3, 0.25)
+    assert take_off(made, "t", {7}, now=2.0, by="forget", why="gone") == []
+    assert [describe(one) for one in take_off(made, "t", {2, 3}, now=3.0, by="forget", why="gone")] == [
+        "the trial of version 3 is over", "version 1 is live",
+    ]  # fmt: skip
+    assert made.active()["t"].version == 1
+    take_off(made, "t", {1}, now=4.0, by="forget", why="gone")
+    assert "t" not in made.active(), "what was taken off before does not come back"

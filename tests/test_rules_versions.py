@@ -1,11 +1,14 @@
 """Versions: found, compared, and told in a line."""
 
+import msgspec
 import pytest
 
 from gateway.domain import Activation, Evidence, Measured, Rule, RuleSet
 from gateway.errors import NotFound
+from gateway.proof import PromisedGain
 from gateway.rules.versions import difference, gain, get_version
 from gateway.store.memory import MemoryStore
+from gateway.teaching import DecisionRule, Worksheet
 
 FIRST = RuleSet(task="t", version=1, rules=(Rule(text="Add."), Rule(text="Be brief.")))
 SECOND = RuleSet(task="t", version=2, scratchpad="tags", rules=(Rule(text="Add."), Rule(text="Check.")))
@@ -40,4 +43,17 @@ def test_evidence_is_told_in_a_line() -> None:
     )  # fmt: skip
     told = gain(RuleSet(task="t", evidence=evidence))
     assert told == "better: 20% -> 70% (95% interval of the change +35%..+65%, 50 items)"
+    promise = PromisedGain(gain=0.4, interval=(0.2, 0.6))
+    adjusted = RuleSet(task="t", evidence=msgspec.structs.replace(evidence, promised=promise))
+    assert gain(adjusted) == "better: 20% -> 70% (promised +40%, +20%..+60%, 50 items)"
     assert gain(FIRST) == "not verified"
+
+
+def test_a_difference_shows_the_decision_list() -> None:
+    """A changed line of a worksheet is a changed line."""
+    schema = {"properties": {"days": {"type": "integer"}}}
+    old, new = (
+        RuleSet(task="t", worksheet=Worksheet(schema=schema, decisions=(DecisionRule(when=when, result="a"),)))
+        for when in ("days > 10", "days > 14")
+    )
+    assert {"-  if days > 10: a", "+  if days > 14: a"} <= set(difference(old, new))

@@ -18,7 +18,8 @@ from gateway.app import build_app
 from gateway.http_server.listener import bind
 from gateway.serving.server import uvicorn_config
 from gateway.store.sql import SqlStore
-from tests.fakes import asked, events, raw_server, read_request, services, settings
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import asked, events, read_request, services, settings
 
 pytestmark = pytest.mark.drill
 """Each test starts real processes."""
@@ -210,7 +211,7 @@ async def streaming(config: Callable[[str], Path]) -> AsyncIterator[tuple[Stream
     """A gateway process in the middle of a stream."""
     upstream = Streaming()
     async with (
-        raw_server(upstream) as url,
+        loopback_server(upstream) as url,
         ready(config(url)) as (process, client),
         client.stream("POST", "/v1/chat/completions", json=asked("any", stream=True)) as reply,
     ):

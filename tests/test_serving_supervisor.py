@@ -37,7 +37,7 @@ PLAY
 note("ready")
 print("ready", flush=True)
 while True:
-    time.sleep(60)
+    time.sleep(0.1)  # a signal just before a sleep is handled after it
 """
 
 
@@ -129,6 +129,21 @@ async def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     assert stage.said == []
 
 
+async def test_a_bad_moment_of_all_workers_is_not_the_end(tmp_path: Path) -> None:
+    """Both killed, and nothing to start with: they are tried until it is there again. What has served may serve."""
+    away = tmp_path / "away"
+    play = f'note("began")\nif os.path.exists("{away}"): sys.exit(1)'
+    async with workers(tmp_path, play) as (stage, _):
+        await stage.until(lambda: len(stage.notes("ready")) == 2)
+        away.touch()
+        for _, pid in stage.notes("ready"):
+            os.kill(pid, signal.SIGKILL)
+        await stage.until(lambda: len(stage.notes("began")) >= 6)
+        assert len(stage.notes("ready")) == 2
+        away.unlink()
+        await stage.until(lambda: len(stage.notes("ready")) == 4)
+
+
 async def test_a_worker_that_cannot_start_is_tried_again_while_another_serves(tmp_path: Path) -> None:
     """Requests go on, so nothing is given up; a file that is back lets it start."""
     there = tmp_path / "there"
@@ -155,7 +170,7 @@ async def test_a_signal_that_stops_it_reaches_every_worker(tmp_path: Path, how: 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_while_the_first_worker_starts_ends_all(tmp_path: Path, how: signal.Signals) -> None:
     """Without a failure; nobody is told that requests are answered."""
-    async with workers(tmp_path, 'note("began")\ntime.sleep(1000)') as (stage, running):
+    async with workers(tmp_path, 'note("began")\nwhile True: time.sleep(0.1)') as (stage, running):
         await stage.until(lambda: len(stage.notes("began")) == 1)
         os.kill(os.getpid(), how)
         async with asyncio.timeout(LIMIT_S):

@@ -22,9 +22,6 @@ from gateway.http_server.listener import bind
 from gateway.store.sql import SqlStore
 from tests.fakes import asked, completion, events
 
-pytestmark = pytest.mark.drill
-"""Each test starts real processes."""
-
 ROOT = Path(__file__).parents[1]
 LIMIT_S = 90
 """Seconds after which something that should have happened is a failure."""
@@ -198,6 +195,8 @@ def opened(pid: int) -> set[str]:
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several workers need Linux")
+drill = pytest.mark.drill
+"""For tests with several real processes."""
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +224,7 @@ def chat(client: httpx.Client) -> httpx.Response:
     return reply
 
 
+@drill
 def test_both_take_connections_and_their_counts_add_up(gateway: Gateway, both: list[httpx.Client]) -> None:
     """Whichever is asked knows what the other counted; a scrape never goes back."""
     for client, requests in zip(both, (3, 5), strict=True):
@@ -245,6 +245,7 @@ def total(client: httpx.Client) -> float:
     return sum(map(float, found))
 
 
+@drill
 def test_feedback_may_reach_the_other_worker(both: list[httpx.Client]) -> None:
     """Right after the reply, when the exchange may still wait in the queue of the one that gave it."""
     one, other = both
@@ -254,6 +255,7 @@ def test_feedback_may_reach_the_other_worker(both: list[httpx.Client]) -> None:
     assert other.post("/v1/feedback", json={"id": "chatcmpl-nothing", "correct": True}).status_code == 404
 
 
+@drill
 def test_both_follow_a_rule_set(gateway: Gateway, both: list[httpx.Client]) -> None:
     """Within a second, whoever activated it."""
     with contextlib.closing(SqlStore.open(gateway.data)) as store:
@@ -263,6 +265,7 @@ def test_both_follow_a_rule_set(gateway: Gateway, both: list[httpx.Client]) -> N
         until(lambda client=client: chat(client).headers["x-preceptor-rules"] == "1")  # type: ignore[misc]
 
 
+@drill
 def test_both_follow_the_configuration(gateway: Gateway, both: list[httpx.Client]) -> None:
     """A mistake keeps the old one in both, what is right is in effect in both."""
 
@@ -299,6 +302,7 @@ def finished(lines: Iterator[str]) -> bool:
     return [line for line in lines if line][-1] == "data: [DONE]"
 
 
+@drill
 def test_a_worker_that_is_killed_takes_nobody_else_with_it(gateway: Gateway) -> None:
     """The other's streams end well, new requests are served at once, a new worker comes, and what was counted stays."""
     with streams(gateway) as under_way:
@@ -321,6 +325,7 @@ def test_a_worker_that_is_killed_takes_nobody_else_with_it(gateway: Gateway) -> 
         until(lambda: total(client) >= before + 20)
 
 
+@drill
 def test_sigterm_lets_the_streams_of_both_finish(gateway: Gateway) -> None:
     """No new connection is taken, every exchange is stored, nothing is left behind, and the exit code is 0."""
     with streams(gateway) as under_way:
@@ -366,6 +371,7 @@ def worker(folder: Path, listener: socket.socket, config: str) -> Iterator[subpr
         parent.communicate()
 
 
+@drill
 def test_a_worker_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
     """Killed, it cannot tell: the worker stops as on SIGTERM, so what runs ends well, and the port is free at once."""
     models = ModelServer()

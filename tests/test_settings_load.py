@@ -81,6 +81,13 @@ grader = { kind = "regex", pattern = "= (.*)" }
     assert settings().tasks["sums"].grader == ExactGrader()
 
 
+def test_a_pattern_that_would_backtrack_is_refused_with_the_way_out() -> None:
+    """An expression meets replies: none may hold the learner for ever."""
+    (mistake,) = mistakes(GOOD + 'grader = { kind = "regex", pattern = "(?<=answer: ).+" }\n')
+    assert mistake.startswith("tasks.sums.grader.pattern: a regular expression with look-around")
+    assert "into a group" in mistake
+
+
 def test_every_mistake_is_said_at_once() -> None:
     """Wrong fields hide neither each other, nor names that point nowhere, nor addresses and expressions."""
     assert mistakes("""
@@ -128,7 +135,7 @@ def test_every_mistake_is_said_at_once() -> None:
         "tasks.sums.weak: there is no [models.smal] (did you mean 'small'?)",
         "tasks.words.grader.pattern: not a regular expression: the repetition number is too large",
         "upstreams.mock.base_url: must start with http:// or https:// and name a host",
-        "upstreams.mock.kind: must be one of openai, ollama, llamacpp",
+        "upstreams.mock.kind: must be one of openai, anthropic, ollama, llamacpp",
         "upstreams.other.base_url: is missing",
         "upstreams.other.threads: Expected `int` >= 1",
     ]
@@ -137,7 +144,7 @@ def test_every_mistake_is_said_at_once() -> None:
 def test_a_reference_to_a_mistaken_section_is_no_second_mistake() -> None:
     """One cause, one line."""
     assert mistakes(GOOD.replace('"openai"', '"opnai"')) == [
-        "upstreams.mock.kind: must be one of openai, ollama, llamacpp"
+        "upstreams.mock.kind: must be one of openai, anthropic, ollama, llamacpp"
     ]
     assert mistakes(GOOD.replace('model = "tiny-1b"', "")) == ["models.small.model: is missing"]
 
@@ -227,6 +234,15 @@ TOML = st.one_of(
                               '"" = 1'])).map("\n".join),
     st.tuples(st.integers(0, len(GOOD)), st.text(max_size=3)).map(lambda cut: GOOD[: cut[0]] + cut[1] + GOOD[cut[0] :]),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[", "https://[::1", "http://a:99999/v1", "https://a:0", "http://", "http://:80", "//a"]
+)
+def test_an_address_that_leads_nowhere_is_a_mistake(address: str) -> None:
+    """Half a bracket, a port that no server has, no host: told like any other mistake."""
+    wrong = mistakes(GOOD.replace("http://127.0.0.1:9/v1", address))
+    assert wrong == ["upstreams.mock.base_url: must start with http:// or https:// and name a host"]
 
 
 @given(TOML)

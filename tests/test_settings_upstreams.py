@@ -5,16 +5,24 @@ from typing import get_args
 import msgspec
 import pytest
 
-from gateway.settings import LlamaCppSettings, OllamaSettings, OpenAISettings, UpstreamLimits, UpstreamSettings
+from gateway.settings import (
+    AnthropicSettings,
+    LlamaCppSettings,
+    OllamaSettings,
+    OpenAISettings,
+    UpstreamLimits,
+    UpstreamSettings,
+)
 
 REMOTE = OpenAISettings(
     base_url="http://ann:sk-secret@host/v1?key=sk-secret", api_key="sk-secret", headers={"x-team": "sk-secret"}
 )
+CLAUDE = AnthropicSettings(api_key="sk-secret", headers={"x-team": "sk-secret"}, max_tokens=9)
 OLLAMA = OllamaSettings(api_key="sk-secret", headers={"x-team": "sk-secret"}, max_connections=9, parallel=3)
 EMBEDDED = LlamaCppSettings(parallel=4, max_connections=9)
 
 
-@pytest.mark.parametrize("section", [REMOTE, OLLAMA, EMBEDDED], ids=lambda section: section.kind)
+@pytest.mark.parametrize("section", [REMOTE, CLAUDE, OLLAMA, EMBEDDED], ids=lambda section: section.kind)
 def test_a_section_survives_the_way_through_a_file(section: UpstreamLimits) -> None:
     """The kind is written first and tells the sections apart."""
     written = msgspec.to_builtins(section)
@@ -22,7 +30,7 @@ def test_a_section_survives_the_way_through_a_file(section: UpstreamLimits) -> N
     assert msgspec.convert(written, UpstreamSettings) == section
 
 
-@pytest.mark.parametrize(("section", "capacity"), [(REMOTE, 512), (OLLAMA, 3), (EMBEDDED, 4)])
+@pytest.mark.parametrize(("section", "capacity"), [(REMOTE, 512), (CLAUDE, 512), (OLLAMA, 3), (EMBEDDED, 4)])
 def test_the_capacity_is_the_number_of_requests_worked_on_at_once(section: UpstreamSettings, capacity: int) -> None:
     """A remote server takes as many as it is sent; a server at home works on a few."""
     assert section.capacity == capacity
@@ -31,11 +39,11 @@ def test_the_capacity_is_the_number_of_requests_worked_on_at_once(section: Upstr
 def test_models_at_home_cost_nothing() -> None:
     """Those of the embedded server and of Ollama."""
     assert {kind.kind: kind.at_home for kind in get_args(UpstreamSettings)} == {
-        "openai": False, "ollama": True, "llamacpp": True,
+        "openai": False, "anthropic": False, "ollama": True, "llamacpp": True,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("section", [REMOTE, OLLAMA])
+@pytest.mark.parametrize("section", [REMOTE, CLAUDE, OLLAMA])
 def test_no_representation_shows_a_secret(section: UpstreamSettings) -> None:
     """Neither as a section nor among others."""
     assert "secret" not in repr(section) + repr({"mock": section})

@@ -22,7 +22,7 @@ from gateway.domain import (
 from gateway.errors import Conflict, NotFound
 from gateway.routing.conversation import tenant_digest
 from gateway.store.base import MAX_FEEDBACK, MAX_FEEDBACK_OF_ALL, Audited, Disputed, Graded, Store, TaskCounts
-from gateway.store.selection import Address, Selection
+from gateway.store.selection import PAGE_BYTES, Address, Selection
 from gateway.teaching import Example
 
 
@@ -96,6 +96,17 @@ def test_an_exchange_comes_back_as_it_was_recorded(store: Store, recorded: Excha
     assert store.exchange(recorded.id) == recorded
 
 
+@pytest.mark.parametrize("rows", [49, 50, 51, 130])
+def test_a_batch_comes_back_whole(store: Store, rows: int) -> None:
+    """Whatever its length: a store may write many rows with a statement. A known id in its midst is skipped."""
+    store.record([exchange("7", reply="first")])
+    batch = [msgspec.structs.replace(FULL, id=str(number), created=float(number)) for number in range(rows)]
+    store.record(batch)
+    came_back = [store.exchange(one.id) for one in batch]
+    assert came_back[:7] + came_back[8:] == batch[:7] + batch[8:]
+    assert came_back[7] == exchange("7", reply="first")
+
+
 def test_an_unknown_exchange_is_none(store: Store) -> None:
     """Looking for an id that was never recorded is no error."""
     assert store.exchange("nowhere") is None
@@ -152,6 +163,24 @@ def test_graded_is_newest_first_and_limited(store: Store) -> None:
         store.add_feedback(feedback(id_))
     assert [graded.exchange.id for graded in store.graded("sums", limit=9)] == ["c", "b", "a"]
     assert [graded.exchange.id for graded in store.graded("sums", limit=2)] == ["c", "a"]
+
+
+def test_readers_leave_the_largest_out_where_memory_is_short(store: Store) -> None:
+    """Requests and replies together; without a bound everything comes."""
+    sizes = {"a": 10, "huge": 1000, "b": 20, "c": 10}
+    store.record([exchange(id_, request=b"{}" + b" " * size, audit_rate=1.0) for id_, size in sizes.items()])
+    for id_ in sizes:
+        store.add_feedback(feedback(id_))
+    for most, ids in (
+        (None, ["c", "b", "huge", "a"]),
+        (2000, ["c", "b", "huge", "a"]),
+        (60, ["c", "b", "a"]),
+        (30, "ca"),
+    ):
+        assert [entry.exchange.id for entry in store.graded("sums", limit=9, max_bytes=most)] == list(ids)
+        audited = store.audited("sums", since=0.0, limit=9, max_bytes=most)
+        assert [entry.exchange.id for entry in audited] == list(ids)
+        assert all(entry.feedback for entry in audited)
 
 
 def test_graded_holds_the_latest_feedback_once(store: Store) -> None:
@@ -398,6 +427,20 @@ def test_recorded_exchanges_are_read_on_from_a_position(store: Store) -> None:
     assert store.recorded(position, limit=10) == ([], position)
 
 
+def test_a_page_ends_before_it_is_too_large(store: Store) -> None:
+    """Exchanges of megabytes come one by one, and none is left out; judgements of them, too."""
+    half = "x" * (PAGE_BYTES // 2)
+    store.record([exchange(id_, reply=reply) for id_, reply in (("a", half), ("b", 3 * half), ("c", ""), ("d", half))])
+    pages, position = list[list[str]](), 0
+    for _ in range(4):
+        found, position = store.recorded(position, limit=9)
+        pages.append([one.id for one in found])
+    assert pages == [["a"], ["b"], ["c", "d"], []]
+    for id_ in "abcd":
+        store.add_feedback(Feedback(exchange_id=id_, created=1.0, expected=5))
+    assert [graded.exchange.id for graded in store.ungraded(limit=9)] == ["a"]
+
+
 def test_observed_are_the_newest_oldest_first(store: Store) -> None:
     """Since a time, of one task, each with what is known of its worth."""
     store.record([exchange(f"x{number}", created=float(number)) for number in range(5)])
@@ -577,6 +620,20 @@ def test_the_audit_sample_comes_back_newest_first_labelled_or_not(store: Store) 
     store.add_feedback(feedback("x2"))
     assert [one.exchange for one in store.audited("sums", since=1.0, limit=3)] == [failed, drawn[3], drawn[2]]
     assert [len(one.feedback) for one in store.audited("sums", since=1.0, limit=9)] == [0, 0, 1, 0]
+
+
+def test_an_audited_request_comes_with_its_background_answer(store: Store) -> None:
+    """The draw is of the request: a verdict on the other model's answer labels it as well. Without one it has none."""
+    drawn = [exchange(id_, created=2.0, audit_rate=0.5) for id_ in ("a", "b", "c")]
+    answers = [exchange(f"shadow-{id_}", created=3.0, arm="shadow", model="large") for id_ in ("a", "b", "unaudited")]
+    store.record([*drawn, *answers])
+    verdicts = [feedback(f"shadow-{id_}", source="shadow", expected=4) for id_ in ("a", "unaudited")]
+    for verdict in verdicts:
+        assert store.add_feedback(verdict)
+    known = {entry.exchange.id: entry for entry in store.audited("sums", since=0.0, limit=9)}
+    assert sorted(known) == ["a", "b", "c"] and not any(entry.feedback for entry in known.values())
+    assert known["a"].shadow == Graded(exchange=answers[0], feedback=verdicts[0])
+    assert known["b"].shadow is None and known["c"].shadow is None
 
 
 def test_contradictory_judgements_are_shown(store: Store) -> None:
@@ -793,7 +850,7 @@ def test_what_belongs_to_no_task_comes_back_newest_first(store: Store) -> None:
 def test_of_an_exchange_that_is_kept_out_of_learning_nothing_is_stored(store: Store) -> None:
     """Neither what would have been right, nor a comment."""
     store.record([exchange("a", request=b"{}", reply=None)])
-    with pytest.raises(Conflict, match="kept out of learning"):
+    with pytest.raises(Conflict, match="without its texts"):
         store.add_feedback(feedback("a", expected="secret"))
     assert store.graded("sums", limit=9) == []
 

@@ -1,5 +1,6 @@
 """Cycles and rule sets without the texts of deleted exchanges."""
 
+import msgspec
 import pytest
 
 from gateway.domain import Activation, CycleRecord, RuleSet
@@ -12,6 +13,19 @@ def test_a_cycle_without_texts_stays_as_it_is() -> None:
     """There is nothing to write."""
     redacted = redacted_cycle(ENDED)
     assert redacted is not None and (redacted.plan, redacted.outcome) == (b"{}", b'{"note":"n"}')
+    assert redacted_cycle(redacted) is None
+
+
+def test_rules_and_quotations_go_with_the_texts() -> None:
+    """A refused rule may quote a user; a carried test holds whole requests. Numbers stay."""
+    outcome = {
+        "note": "the strong model wrote no usable rule: all 1 were refused ('secret' quotes it)", "spent": ["a"],
+        "carried": {"items": ["secret"]}, "records": [{"text": "secret"}], "rejected": [{"what": "secret"}],
+    }  # fmt: skip
+    redacted = redacted_cycle(msgspec.structs.replace(ENDED, outcome=msgspec.json.encode(outcome)))
+    assert redacted is not None and msgspec.json.decode(redacted.outcome or b"") == {
+        "note": "the strong model wrote no usable rule: all 1 were refused", "spent": ["a"],
+    }  # fmt: skip
     assert redacted_cycle(redacted) is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import Exchange, Usage
-from gateway.store.spool import Spool
+from gateway.store.spool import UNREADABLE, Spool
 
 PLAIN = Exchange(
     id="a",
@@ -71,6 +71,18 @@ def test_a_cut_line_is_skipped_with_a_warning(spool: Spool, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert [found.id for found in spool.read()] == ["a", "b"]
     assert [getattr(record, "action", None) for record in caplog.records] == ["spool_line_skipped"]
+
+
+def test_what_nobody_could_read_outlives_its_file(spool: Spool) -> None:
+    """In a private file beside it, whole; what was read is gone."""
+    for garbage in (b"{half\n", b"more\n"):
+        spool.path.write_bytes(garbage)
+        spool.append([PLAIN])
+        assert list(spool.read()) == [PLAIN]
+        spool.remove()
+    kept = spool.path.with_suffix(UNREADABLE)
+    assert kept.read_bytes() == b"{half\nmore\n" and stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert spool.left() == [] and not spool.path.exists()
 
 
 def test_what_is_no_json_is_left_out_with_an_error(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,6 @@
 """The writer: nothing waits for the store, nothing is lost within the bounds, and feedback is acknowledged honestly."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from gateway.store.memory import MemoryStore
 from gateway.store.selection import Address
 from gateway.store.spool import Spool
 from gateway.store.sql import SqlStore
-from gateway.store.writer import Writer
+from gateway.store.writer import BATCH_BYTES, Writer
 
 PATIENCE_S = 10.0
 """Bound of every wait that is expected to end at once."""
@@ -108,22 +107,6 @@ def test_what_is_put_is_written(store: MoodyStore) -> None:
     assert store.asked == [str(number) for number in range(100)]
 
 
-def test_the_thread_completes_a_record_before_it_is_written(store: MoodyStore) -> None:
-    """Work that nobody waits for; an exchange whose completion fails is written as it came."""
-
-    def complete(recorded: Exchange) -> Exchange:
-        if recorded.id == "odd":
-            raise ZeroDivisionError
-        return msgspec.structs.replace(recorded, cluster=threading.current_thread().name)
-
-    with writing(store) as writer:
-        writer.put(exchange("a"), complete)
-        writer.put(exchange("odd"), complete)
-        assert writer.flush(PATIENCE_S)
-    assert store.exchange("a") == exchange("a", cluster="store-writer")
-    assert store.exchange("odd") == exchange("odd")
-
-
 def test_what_waits_is_written_in_batches(store: MoodyStore) -> None:
     """As large as allowed, no larger."""
     writer = Writer(store, spool=None, batch_rows=4)
@@ -133,6 +116,17 @@ def test_what_waits_is_written_in_batches(store: MoodyStore) -> None:
     assert writer.flush(PATIENCE_S)
     writer.close(PATIENCE_S)
     assert store.batches == [4, 4, 2]
+
+
+def test_a_batch_of_large_exchanges_is_short(store: MoodyStore) -> None:
+    """It ends with the exchange that fills it."""
+    writer = Writer(store, spool=None)
+    for number in range(5):
+        writer.put(exchange(str(number), request=b"x" * (BATCH_BYTES // 2)))
+    writer.start()
+    assert writer.flush(PATIENCE_S)
+    writer.close(PATIENCE_S)
+    assert store.batches == [2, 2, 1]
 
 
 def test_an_idle_writer_wakes_up(store: MoodyStore) -> None:

@@ -38,7 +38,7 @@ def clerk(filled: str) -> FakeUpstream:
         text = json.dumps(body)
         if FORM in text:
             return _response(filled) if "input" in body else filled
-        reply = "We refuse." if "goes to: refuse" in text else "No idea."
+        reply = "We refuse." if "answer is: refuse" in text else "No idea."
         return _response(reply) if "input" in body else reply
 
     return FakeUpstream(answer)
@@ -77,7 +77,7 @@ async def test_a_worksheet_leaves_no_trace_in_stored_responses() -> None:
     assert "We refuse." in reply.text and reply.json()["usage"]["output_tokens"] == 6
     first, second = upstream.bodies
     assert first["store"] is False and first["text"]["format"]["type"] == "json_schema"
-    assert second["input"] == "Take it back?" and "goes to: refuse" in second["instructions"]
+    assert second["input"] == "Take it back?" and "answer is: refuse" in second["instructions"]
 
 
 @STREAMED

@@ -37,6 +37,15 @@ def test_a_body_comes_out_as_it_went_in(coding, compress, data: bytes, cut: int)
     assert decompressed(coding, [body[:cut], body[cut:]]) == data
 
 
+@pytest.mark.parametrize("compress", [zlib.compress, raw_deflate])
+def test_a_body_may_come_byte_by_byte(compress) -> None:  # type: ignore[no-untyped-def]
+    """The first one alone does not say which deflate it is."""
+    body = compress(b"")
+    assert decompressed("deflate", [body[place : place + 1] for place in range(len(body))]) == b""
+    with pytest.raises(BadCoding):
+        decompressed("deflate", [body[:1]])
+
+
 def test_a_small_body_that_holds_a_large_one_comes_out_in_pieces() -> None:
     """A megabyte at most at a time, so that whoever reads can stop."""
     made = Decompressor("gzip")

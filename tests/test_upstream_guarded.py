@@ -27,7 +27,8 @@ from gateway.settings import UpstreamLimits
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.guarded import Event, Guarded
 from gateway.upstream.http import HttpUpstream
-from tests.fakes import Answer, FakeReply, FakeUpstream, events, raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import Answer, FakeReply, FakeUpstream, events, read_request
 
 CALL = Call(model="tiny-1b", body=b'{"model":"tiny-1b"}')
 EVENT_STREAM = {"content-type": "text/event-stream"}
@@ -683,7 +684,7 @@ async def test_over_a_socket_a_server_that_comes_back_is_found_again() -> None:
         await writer.drain()
 
     section = UpstreamLimits()
-    async with raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         guarded = Guarded(
             HttpUpstream("mock", section, base_url=url, api_key=None), "mock", section, random=lambda: 0.0
         )

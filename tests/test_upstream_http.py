@@ -23,7 +23,8 @@ from gateway.errors import (
 from gateway.settings import OpenAISettings
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.http import HttpUpstream
-from tests.fakes import free_port, raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import free_port, read_request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
@@ -66,7 +67,7 @@ def says(answer: bytes, *, hang: bool = False, reset: bool = False) -> AbstractA
         if hang:
             await reader.read()
 
-    return raw_server(handle)
+    return loopback_server(handle)
 
 
 async def trickles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +89,7 @@ async def test_a_call_carries_exactly_these_headers(key: str | None) -> None:
         seen.append(await read_request(reader))
         writer.write(OK)
 
-    async with raw_server(handle) as url, upstream(url, api_key=key) as mock:
+    async with loopback_server(handle) as url, upstream(url, api_key=key) as mock:
         await ask(mock)
         expected = {
             "host": url.removeprefix("http://").removesuffix("/v1"),
@@ -110,7 +111,7 @@ async def sent(call: Call, api_key: str | None = None, *, userinfo: str = "", be
         seen.append(await read_request(reader))
         writer.write(OK)
 
-    async with raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         address = url.replace("http://", f"http://{userinfo}") + below
         async with upstream(address, api_key, **more) as mock:
             assert await ask(mock, call) == (200, b"{}")
@@ -240,7 +241,7 @@ async def test_the_path_is_joined_to_the_base_url(slash: str) -> None:
         lines.append((await read_request(reader))[0])
         writer.write(OK)
 
-    async with raw_server(handle) as url, upstream(url.replace("/v1", "/a%20b/v1") + slash) as mock:
+    async with loopback_server(handle) as url, upstream(url.replace("/v1", "/a%20b/v1") + slash) as mock:
         await ask(mock, Call(model="tiny", body=b"{}", path="/completions"))
     assert lines == ["POST /a%20b/v1/completions HTTP/1.1"]
 
@@ -265,7 +266,7 @@ async def test_a_body_arrives_in_pieces_as_it_is_sent() -> None:
         await go_on.wait()
         writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
 
-    async with raw_server(handle) as url, upstream(url) as mock:
+    async with loopback_server(handle) as url, upstream(url) as mock:
         reply = await mock.send(STREAM)
         pieces = []
         async for piece in reply.chunks():
@@ -315,7 +316,7 @@ async def test_a_connection_that_is_not_made_in_time_is_a_time_out() -> None:
         await reader.read()
 
     async with (
-        raw_server(silent) as url,
+        loopback_server(silent) as url,
         upstream(url.replace("http:", "https:"), connect_timeout_s=BRIEF, first_byte_timeout_s=5) as mock,
     ):
         with pytest.raises(UpstreamTimeout, match="accept a connection"):
@@ -361,7 +362,7 @@ async def test_the_idle_time_out_does_not_run_before_the_first_byte() -> None:
         await asyncio.sleep(BRIEF * 4)
         writer.write(OK)
 
-    async with raw_server(slow_start) as url, upstream(url, idle_timeout_s=BRIEF) as mock:
+    async with loopback_server(slow_start) as url, upstream(url, idle_timeout_s=BRIEF) as mock:
         assert await ask(mock, STREAM) == (200, b"{}")
 
 
@@ -374,13 +375,13 @@ async def test_an_unstreamed_body_may_take_as_long_as_the_first_byte() -> None:
         await asyncio.sleep(BRIEF * 4)
         writer.write(OK[-2:])
 
-    async with raw_server(early_headers) as url, upstream(url, idle_timeout_s=BRIEF) as mock:
+    async with loopback_server(early_headers) as url, upstream(url, idle_timeout_s=BRIEF) as mock:
         assert await ask(mock) == (200, b"{}")
 
 
 async def test_the_total_time_out_ends_an_answer_that_never_pauses() -> None:
     """Neither first byte nor idle time-out stops a server that trickles for ever; the total one does."""
-    async with raw_server(trickles) as url, upstream(url, total_timeout_s=BRIEF * 3) as mock:
+    async with loopback_server(trickles) as url, upstream(url, total_timeout_s=BRIEF * 3) as mock:
         with pytest.raises(UpstreamTimeout, match=r"longer than 0\.15 s in all"):
             await ask(mock, STREAM)
 
@@ -406,7 +407,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_cut(act: str) -> None:
             await reader.read()
         noticed.set()
 
-    async with raw_server(handle) as url, upstream(url) as mock:
+    async with loopback_server(handle) as url, upstream(url) as mock:
         sending = asyncio.create_task(mock.send(STREAM))
         await arrived.wait()
         if act == "cancelled before the status":
@@ -433,7 +434,7 @@ async def test_a_reply_may_be_closed_twice_and_after_it_was_read() -> None:
             await read_request(reader)
             writer.write(OK)
 
-    async with raw_server(handle) as url, upstream(url) as mock:
+    async with loopback_server(handle) as url, upstream(url) as mock:
         for _ in range(3):
             reply = await mock.send(CALL)
             await reply.read()
@@ -457,7 +458,7 @@ async def test_more_calls_than_connections_wait_their_turn() -> None:
                 writer.write(OK)
         open_now -= 1
 
-    async with raw_server(handle) as url, upstream(url, max_connections=3) as mock:
+    async with loopback_server(handle) as url, upstream(url, max_connections=3) as mock:
         replies = await asyncio.gather(*(ask(mock) for _ in range(30)))
     assert replies == [(200, b"{}")] * 30
     assert most <= 3
@@ -492,3 +493,23 @@ async def test_it_can_always_be_called() -> None:
     """A server elsewhere is taken to be there: whether it answers, its calls say."""
     async with upstream("http://127.0.0.1:9/v1") as mock:
         assert mock.ready() is None
+
+
+async def test_a_proxy_that_opens_no_way_is_told_from_the_server() -> None:
+    """Its password is in no error."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with loopback_server(refuse) as url:
+        way = url.removesuffix("/v1").replace("http://", "http://user:secret-of-it@")
+        settings = OpenAISettings(base_url="https://model.example/v1", proxy=way)
+        upstream = HttpUpstream.of("far", settings, settings.base_url)
+        try:
+            with pytest.raises(UpstreamUnreachable, match="the proxy before upstream 'far' opens no way") as raised:
+                await upstream.send(Call(model="m", body=b"{}"))
+        finally:
+            await upstream.aclose()
+    assert "secret-of-it" not in str(raised.value)

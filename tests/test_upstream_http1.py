@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 from gateway.upstream.http1 import Http1Transport
-from tests.fakes import raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import read_request
 from tests.upstream_contract import OK, Counted, WireContract, answers, ask, request
 
 
@@ -62,7 +63,7 @@ async def test_a_request_without_a_free_connection_waits_no_longer_than_for_an_a
     """The wait for a turn counts: ``PoolTimeout``."""
     server = Counted(lambda connection, number, writer: True)
     made = Http1Transport(max_connections=1)
-    async with raw_server(server) as url:
+    async with loopback_server(server) as url:
         first = asyncio.create_task(ask(made, request(url, read=5)))
         await asyncio.sleep(0)
         with pytest.raises(httpx.PoolTimeout):
@@ -75,7 +76,7 @@ async def test_a_connection_that_rested_too_long_is_not_used() -> None:
     """A router on the way may have forgotten it without a word; it is closed instead."""
     made = Http1Transport(max_connections=10, kept_s=0)
     server = Counted(lambda connection, number, writer: answers(writer))
-    async with raw_server(server) as url:
+    async with loopback_server(server) as url:
         for _ in range(3):
             assert await ask(made, request(url)) == (200, b"ok")
         await made.aclose()
@@ -90,7 +91,7 @@ async def test_an_answer_cut_by_closing_the_transport_is_not_whole(transport: Ht
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nhel")
         await reader.read()
 
-    async with raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         response = await transport.handle_async_request(request(url))
         assert isinstance(response.stream, httpx.AsyncByteStream)
         pieces = aiter(response.stream)
@@ -115,6 +116,6 @@ async def test_a_streamed_request_is_collected_first(transport: Http1Transport) 
         yield b"in "
         yield b"pieces"
 
-    async with raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         assert await ask(transport, httpx.Request("POST", url, content=pieces())) == (200, b"ok")
     assert bodies == [b"in pieces"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.upstream.http1_answer import Http1Answer
+from gateway.upstream.http1_answer import AnswerParser, Http1Answer
 
 ANSWERS = {
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Empty:\r\n\r\nhello": b"hello",
@@ -34,6 +34,14 @@ class Tap:
         self.holds: list[bool] = []
         self.is_cut = False
         self.reusable: bool | None = None
+        self.answer: Http1Answer | None = None
+
+    def wake_at(self, deadline: float) -> None:
+        self.loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        if self.answer is not None:
+            self.answer.late(self.loop.time())
 
     def hold(self, held: bool) -> None:
         self.holds.append(held)
@@ -48,7 +56,7 @@ class Tap:
 
 def begin(*, bodiless: bool = False) -> tuple[Tap, Http1Answer]:
     tap = Tap()
-    return tap, Http1Answer(tap, bodiless=bodiless)
+    return tap, Http1Answer(tap, AnswerParser(), bodiless=bodiless)
 
 
 def feed(tap: Tap, answer: Http1Answer, pieces: Sequence[bytes]) -> None:
@@ -241,6 +249,7 @@ async def test_what_arrived_before_a_failure_is_read_first() -> None:
 async def test_a_wait_ends_in_time(begun: bool) -> None:
     """``ReadTimeout``; and without a head the source is of no use any more."""
     tap, answer = begin()
+    tap.answer = answer
     if begun:
         answer.feed(CHUNKED)
         with pytest.raises(httpx.ReadTimeout):
@@ -249,6 +258,28 @@ async def test_a_wait_ends_in_time(begun: bool) -> None:
         with pytest.raises(httpx.ReadTimeout):
             await answer.begun(asyncio.get_running_loop().time() + 0.01)
     assert tap.is_cut is not begun
+
+
+async def test_a_wait_goes_on_until_its_own_deadline() -> None:
+    """A look before the deadline says when to look again; nobody waits, nothing to say."""
+    _, answer = begin()
+    now = asyncio.get_running_loop().time()
+    assert answer.late(now) is None
+    waiting = asyncio.create_task(answer.begun(now + 60))
+    await asyncio.sleep(0)
+    assert answer.late(now) == now + 60 and not waiting.done()
+    assert answer.late(now + 60) is None
+    with pytest.raises(httpx.ReadTimeout):
+        await waiting
+
+
+async def test_a_body_that_is_here_is_read_without_a_wait() -> None:
+    """Once; a part of a body, or more than is read ahead, is waited for."""
+    _, answer = begin()
+    answer.feed(CHUNKED + b"2\r\nhe\r\n")
+    assert answer.arrived() is None
+    answer.feed(b"3\r\nllo\r\n0\r\n\r\n")
+    assert (answer.arrived(), answer.arrived()) == (b"hello", b"")
 
 
 async def test_a_reader_is_woken_when_the_answer_is_closed() -> None:
@@ -275,3 +306,19 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
             assert there() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("then", ANSWERS)
+@pytest.mark.parametrize("first", ANSWERS)
+async def test_a_parser_begins_anew_behind_an_answer_with_a_usable_connection(first: bytes, then: bytes) -> None:
+    """Whatever framing the two have."""
+    parser, tap = AnswerParser(), Tap()
+    answer = Http1Answer(tap, parser, bodiless=False)
+    answer.feed(first)
+    answer.close()
+    if not tap.reusable:
+        return
+    tap = Tap()
+    following = Http1Answer(tap, parser, bodiless=False)
+    feed(tap, following, [then[:20], then[20:]])
+    assert await read(following) == ANSWERS[then]

@@ -10,7 +10,8 @@ from gateway.settings import OpenAISettings, UpstreamLimits
 from gateway.upstream.base import Call
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.http_reply import Bounds, HttpReply
-from tests.fakes import raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import read_request
 
 CALL = Call(model="m", body=b"{}")
 STREAM = Call(model="m", body=b"{}", stream=True)
@@ -25,6 +26,9 @@ class Pieces:
     def __init__(self, pieces: Sequence[bytes], status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.status, self.headers, self._pieces = status, headers, list(pieces)
         self.given = 0
+
+    def arrived(self) -> bytes | None:
+        return None
 
     async def piece(self, within_s: float) -> bytes:
         self.given += 1
@@ -125,7 +129,7 @@ async def test_every_secret_of_an_upstream_is_masked_and_nothing_else() -> None:
         body = " ".join(QUOTED).encode()
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
-    async with raw_server(quote) as url:
+    async with loopback_server(quote) as url:
         address = url.replace("//", "//ann:pass-word@") + "?key=query-key-9&api-version=2024-10-21"
         headers = {"x-api-key": "x-key-5678", "x-team": "a-very-long-header-value", "beta": "beta-2"}
         section = OpenAISettings(base_url=address, api_key="sk-secret-1234", headers=headers)

@@ -23,6 +23,9 @@ from gateway.upstream.model_files import resolve
 
 SETTINGS = LlamaCppSettings(first_byte_timeout_s=30.0, threads=1, parallel=2, context=512)
 
+STRANGE = "PYTEST_CURRENT_TEST"
+"""A variable that is no child's business."""
+
 FAKE_CHILD = """
 import json, os, sys, time
 told = json.loads(sys.stdin.readline())
@@ -151,6 +154,16 @@ async def test_a_call_waits_for_the_child_and_is_handed_on(model: Path) -> None:
         assert address == f"http://127.0.0.1:{lives(model)[0]['pid']}/v1"
         assert connections[0].log == ["open"]
     assert connections[0].log == ["open", "close"]
+
+
+async def test_a_child_inherits_no_secret(model: Path) -> None:
+    """Native code reads what clients write; a provider's key is none of its business."""
+    async with opened(
+        LlamaCppUpstream("local", SETTINGS, {"tiny": model}, Connections(), command=child(SERVE))
+    ) as local:
+        await ask(local)
+        inherited = Path(f"/proc/{lives(model)[0]['pid']}/environ").read_bytes()  # noqa: ASYNC240 - a moment
+    assert b"PATH=" in inherited and STRANGE in os.environ and STRANGE.encode() not in inherited
 
 
 async def test_a_child_is_told_its_settings_and_the_key_of_its_connection(model: Path) -> None:

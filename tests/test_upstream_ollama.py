@@ -24,7 +24,8 @@ from gateway.errors import (
 from gateway.settings import OllamaSettings
 from gateway.upstream.base import Call, Upstream
 from gateway.upstream.ollama import OllamaUpstream
-from tests.fakes import FakeReply, FakeUpstream, free_port, raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import FakeReply, FakeUpstream, free_port, read_request
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -120,7 +121,7 @@ async def test_a_stream_begins_before_it_has_ended() -> None:
         await go_on.wait()
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(end()), end()))
 
-    async with raw_server(handle) as url, at(url) as upstream:
+    async with loopback_server(handle) as url, at(url) as upstream:
         reply = await upstream.send(call())
         assert (reply.status, reply.headers["content-type"]) == (200, "text/event-stream")
         pieces = []
@@ -300,7 +301,7 @@ async def test_a_server_that_hangs_times_out(stream: bool) -> None:
         await read_request(reader)
         await reader.read()
 
-    async with raw_server(handle) as url, at(url, first_byte_timeout_s=BRIEF) as upstream:
+    async with loopback_server(handle) as url, at(url, first_byte_timeout_s=BRIEF) as upstream:
         with pytest.raises(UpstreamTimeout):
             await upstream.send(call(stream=stream))
 
@@ -324,7 +325,10 @@ async def test_nothing_of_the_environment_or_of_other_callers_goes_along(monkeyp
             head = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=a\r\nContent-Length: %d\r\n\r\n" % len(body)
             writer.write(head + body)
 
-    async with raw_server(handle) as url, at(url + "/below", api_key="sk-own", headers={"X-Team": "a"}) as upstream:
+    async with (
+        loopback_server(handle) as url,
+        at(url + "/below", api_key="sk-own", headers={"X-Team": "a"}) as upstream,
+    ):
         for _ in range(2):
             await ask(upstream, call(stream=False))
     assert seen[0] == seen[1]
@@ -361,7 +365,7 @@ async def talkative(begins: bool) -> AsyncIterator[tuple[str, asyncio.Semaphore,
         assert await reader.read() == b""
         gone.release()
 
-    async with raw_server(handle) as url:
+    async with loopback_server(handle) as url:
         yield url, asked, gone
 
 

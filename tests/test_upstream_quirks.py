@@ -85,6 +85,13 @@ def test_other_refusals_stay_the_callers(message: str, more: dict[str, Any]) -> 
     assert learnt(message, sent=sent, **more) is None
 
 
+def test_fields_of_ollamas_own_are_left_out_where_they_are_refused() -> None:
+    """Its clients send them; all at once, if the refusal names them all."""
+    sent = {**SENT, "keep_alive": "5m", "options": {"num_ctx": 64}, "think": True}
+    message = "Unrecognized request arguments supplied: keep_alive, options, think"
+    assert learnt(message, sent=sent) == Quirks(without=("think", "keep_alive", "options"))
+
+
 def test_both_limits_at_once_are_a_mistake_of_the_caller() -> None:
     """The message blames both of them, and the model takes either."""
     sent = {**SENT, "max_completion_tokens": 9}
@@ -151,3 +158,24 @@ def test_no_error_of_an_upstream_raises(payload: bytes, sent: dict[str, Any]) ->
     words = error_words(payload)
     if words is not None:
         learnt_from(words, {name: Raw(b"1") for name in sent}, Quirks())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'messages.1': for 'role:assistant' the following must hold: 'reasoning_content' is unsupported",
+        "messages.1.assistant.reasoning_content: Extra inputs are not permitted",
+    ],
+)
+def test_a_models_own_reasoning_is_left_out_where_it_is_refused(message: str) -> None:
+    """Out of every message; the others keep their bytes."""
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"}, {"role": "assistant", "content": None, "reasoning_content": "hm"},
+    ]  # fmt: skip
+    sent = {"model": "m", "messages": history}
+    shown = learnt(message, sent=sent)
+    assert shown == Quirks(without=("reasoning_content",))
+    adapted = json.loads(Adaptation(shown).apply(json.dumps(sent).encode()))
+    assert adapted["messages"] == [history[0], {"role": "assistant", "content": None}]
+    assert learnt(message) is None
+    assert learnt("Missing `reasoning_content` field in the assistant message at message index 1", sent=sent) is None

@@ -33,6 +33,9 @@ class Scripted(Wire):
             self._wire = wire
             self._left = list(wire._pieces)
 
+        def arrived(self) -> bytes | None:
+            return None
+
         async def piece(self, within_s: float) -> bytes:
             piece = self._left.pop(0) if self._left else b""
             if isinstance(piece, httpx.TransportError):

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from gateway.upstream.wire import Origin, Request, Wire
-from tests.fakes import Connection, free_port, raw_server, read_request
+from optimizer.demo.loopback import Connection, loopback_server
+from tests.fakes import free_port, read_request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -175,14 +176,14 @@ class WireContract:
     async def test_a_reply_arrives_as_it_was_sent(self, transport: Wire, case: str) -> None:
         """Status and bytes of every well-formed reply are those of the server."""
         answer, status, body = REPLIES[case]
-        async with raw_server(says(answer)) as url:
+        async with loopback_server(says(answer)) as url:
             assert await ask(transport, request(url)) == (status, body)
 
     @pytest.mark.parametrize("case", FAILURES)
     async def test_a_failure_is_one_of_httpx_s_errors(self, transport: Wire, case: str) -> None:
         """Whatever a server does, httpx's error for it is raised, names its request, and the next request is served."""
         handle, expected = FAILURES[case]
-        async with raw_server(handle) as url, raw_server(keeps_alive) as healthy:
+        async with loopback_server(handle) as url, loopback_server(keeps_alive) as healthy:
             sent = request(url, read=0.05 if "silence" in case else 5)
             with pytest.raises(expected) as raised:
                 await ask(transport, sent)
@@ -208,7 +209,7 @@ class WireContract:
     async def test_connections_are_kept_alive(self, transport: Wire) -> None:
         """Requests one after the other share a connection."""
         server = Counted(lambda connection, number, writer: answers(writer))
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             for _ in range(5):
                 await ask(transport, request(url))
         assert (server.connections, server.requests) == (1, 5)
@@ -221,7 +222,7 @@ class WireContract:
             return False
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             for _ in range(5):
                 assert await ask(transport, request(url)) == (200, b"ok")
         assert (server.connections, server.requests) == (5, 5)
@@ -249,7 +250,7 @@ class WireContract:
             return False
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await asyncio.gather(*(ask(transport, request(url)) for _ in range(4)))
             assert await ask(transport, request(url)) == (200, b"ok")
         assert (server.connections, server.requests) == (5, 6)
@@ -261,7 +262,7 @@ class WireContract:
             return connection == 1 and number == 1 and answers(writer)
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await ask(transport, request(url))
             with pytest.raises(httpx.ReadError):
                 await ask(transport, request(url))
@@ -270,7 +271,7 @@ class WireContract:
     async def test_a_request_lost_in_a_fresh_connection_is_not_sent_again(self, transport: Wire) -> None:
         """A server that took a request on a new connection may have worked on it."""
         server = Counted(lambda connection, number, writer: False)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             with pytest.raises(httpx.ReadError):
                 await ask(transport, request(url))
         assert server.requests == 1
@@ -278,7 +279,7 @@ class WireContract:
     async def test_a_request_that_may_arrive_once_only_has_a_fresh_connection(self, transport: Wire) -> None:
         """So it cannot be lost in one that the server is closing, and there is no reason to repeat it."""
         server = Counted(lambda connection, number, writer: answers(writer))
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await ask(transport, request(url))
             for _ in range(2):
                 answer = await transport.send(
@@ -311,7 +312,7 @@ class WireContract:
             return False
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await ask(transport, request(url))
             with pytest.raises(httpx.TransportError):
                 await ask(transport, request(url))
@@ -320,7 +321,7 @@ class WireContract:
     async def test_a_request_that_timed_out_is_not_sent_again(self, transport: Wire) -> None:
         """Silence on a reused connection is not a lost request: the server may be working."""
         server = Counted(lambda connection, number, writer: answers(writer) if number == 1 else True)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await ask(transport, request(url))
             with pytest.raises(httpx.ReadTimeout):
                 await ask(transport, request(url, read=0.05))
@@ -334,7 +335,7 @@ class WireContract:
             return True
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             await ask(transport, request(url))
             await ask(transport, request(url))
         assert all("cookie" not in headers for headers in server.headers)
@@ -345,7 +346,7 @@ class WireContract:
         """Upstreams are reached as the configuration says, whatever ``HTTP_PROXY`` says."""
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-        async with raw_server(says(OK)) as url:
+        async with loopback_server(says(OK)) as url:
             assert await ask(transport, request(url)) == (200, b"ok")
 
     async def test_five_hundred_cancelled_requests_leave_the_pool_as_it_was(self, transport: Wire) -> None:
@@ -371,7 +372,7 @@ class WireContract:
                     hanging -= 1
                 return
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             for count in range(500):
                 path = "/hang" if count % 2 else "/echo"
                 task = asyncio.create_task(ask(transport, httpx.Request("POST", url + path, content=b"{}")))
@@ -399,7 +400,7 @@ class WireContract:
                 await release.wait()
                 writer.write(OK)
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             asked = [asyncio.create_task(ask(transport, request(url))) for _ in range(30)]
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -412,7 +413,7 @@ class WireContract:
 
     async def test_a_head_request_has_an_answer_without_a_body(self, transport: Wire) -> None:
         """A length that is announced for HEAD is not waited for, and what follows is another answer."""
-        async with raw_server(keeps_alive_without_bodies) as url:
+        async with loopback_server(keeps_alive_without_bodies) as url:
             for _ in range(2):
                 head = httpx.Request("HEAD", url, extensions={"timeout": {"read": 5}})
                 assert await ask(transport, head) == (200, b"")
@@ -425,7 +426,7 @@ class WireContract:
             return True
 
         server = Counted(script)
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             for _ in range(3):
                 assert await ask(transport, request(url)) == (200, b"ok")
         assert (server.connections, server.requests) == (3, 3)
@@ -444,7 +445,7 @@ class WireContract:
                 writer.write(OK.replace(b"ok", b"no"))
                 written.set()
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             for _ in range(3):
                 written.clear()
                 assert await ask(transport, request(url)) == (200, b"ok")
@@ -463,7 +464,7 @@ class WireContract:
             writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
             await asyncio.Event().wait()
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             for _ in range(2):
                 sent = httpx.Request("POST", url, content=b"x" * 50_000_000, extensions={"timeout": {"read": 5}})
                 assert await ask(transport, sent) == (413, b"no")
@@ -483,7 +484,7 @@ class WireContract:
                 written += len(piece)
             await reader.read()
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             response = await transport.handle_async_request(request(url))
             assert isinstance(response.stream, httpx.AsyncByteStream)
             before = -1
@@ -498,7 +499,7 @@ class WireContract:
     async def test_a_header_cannot_become_two(self, transport: Wire, bad: str) -> None:
         """A line break in a value is refused before anything is sent."""
         server = Counted(lambda connection, number, writer: answers(writer))
-        async with raw_server(server) as url:
+        async with loopback_server(server) as url:
             with pytest.raises(httpx.ProtocolError):
                 await ask(transport, httpx.Request("POST", url, headers={"x-test": bad}, content=b"{}"))
         assert server.requests == 0
@@ -514,7 +515,7 @@ class WireContract:
                 await reader.read()
             noticed.set()
 
-        async with raw_server(handle) as url:
+        async with loopback_server(handle) as url:
             response = await transport.handle_async_request(request(url))
             assert isinstance(response.stream, httpx.AsyncByteStream)
             await response.stream.aclose()
@@ -536,7 +537,7 @@ class WireContract:
             yield b"in "
             yield b"pieces"
 
-        async with raw_server(echo) as url, httpx.AsyncClient(transport=transport, base_url=url) as client:
+        async with loopback_server(echo) as url, httpx.AsyncClient(transport=transport, base_url=url) as client:
             got = await client.get("/a b?q=%2F", headers={"x-test": "yes"})
             assert got.text == "GET /v1/a%20b?q=%2F HTTP/1.1 | yes | "
             assert got.headers.get_list("x-was") == ["1", "2"]

@@ -148,7 +148,7 @@ async def world(
     )  # fmt: skip
     async with (
         fakes.gateway(made) as url,
-        httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
+        fakes.loopback_client(url) as client,
         open_learner(made.learner_context()) as learner,
         sweep_of(made, learner) as sweep,
     ):

@@ -19,6 +19,7 @@ from litestar.params import FromQuery, QueryParameter
 from gateway.auth import bearer
 from gateway.domain import Activation, TrafficSplit
 from gateway.errors import BadRequest, NotFound, Unauthorized
+from gateway.rules.cache_cost import CacheCost, cost_of_swap
 from gateway.rules.decisions import describe, put_live, roll_back, served_by_both, set_share, switch_injection
 from gateway.rules.files import to_dict
 from gateway.rules.versions import difference, get_version
@@ -102,6 +103,7 @@ def _state(services: Services, task: str, splits: TrafficSplit) -> dict[str, Any
         "canary": None if canary is None else {"version": canary.version, "share": splits.canary_share},
         "weak_share": splits.weak_share,
         "live": ROLLOUT.json(services.store, task),
+        "swap_cost": _cost(_swap_cost(services, task)),
     }
 
 
@@ -152,11 +154,10 @@ async def activate(request: Request[Any, Any, Any], services: NamedDependency[Se
     """Make a version live, or no rules."""
     body = parse(await request.body(), _Version)
     why = body.why or "activated by hand"
-    return await _decided(
+    return await _swapped(
         services,
-        lambda: put_live(
-            services.store, _known(services, body.task), body.version, now=services.wall_clock(), by=_BY, why=why
-        ),
+        body.task,
+        lambda: put_live(services.store, body.task, body.version, now=services.wall_clock(), by=_BY, why=why),
     )
 
 
@@ -164,9 +165,10 @@ async def activate(request: Request[Any, Any, Any], services: NamedDependency[Se
 async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> dict[str, Any]:
     """End the trial under way; without a trial, make the version before the live one live again."""
     body = parse(await request.body(), _About)
-    return await _decided(
+    return await _swapped(
         services,
-        lambda: roll_back(services.store, _known(services, body.task), now=services.wall_clock(), by=_BY, why=body.why),
+        body.task,
+        lambda: roll_back(services.store, body.task, now=services.wall_clock(), by=_BY, why=body.why),
     )
 
 
@@ -212,6 +214,23 @@ def _known(services: Services, task: str) -> str:
     if task not in services.settings.tasks:
         raise NotFound(f"There is no task {task!r}.", param="task", code="task_not_found")
     return task
+
+
+async def _swapped(services: Services, task: str, decide: Callable[[], Activation]) -> dict[str, Any]:
+    """Carry out a decision about a task's rules, and tell what it costs in the prompt cache."""
+    _known(services, task)
+    cost = await asyncio.to_thread(_swap_cost, services, task)
+    return {**await _decided(services, decide), "swap_cost": _cost(cost)}
+
+
+def _swap_cost(services: Services, task: str) -> CacheCost:
+    settings = services.settings
+    price = settings.models[settings.tasks[task].weak].price
+    return cost_of_swap(services.store, task, price, now=services.wall_clock())
+
+
+def _cost(cost: CacheCost) -> dict[str, Any]:
+    return {**msgspec.to_builtins(cost), "told": cost.sentence()}
 
 
 async def _decided(services: Services, decide: Callable[[], Activation]) -> dict[str, Any]:

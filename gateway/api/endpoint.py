@@ -6,34 +6,37 @@ errors.
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from functools import lru_cache
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, ClassVar, cast
 
 from litestar.types import HTTPScope, Receive, Send
 
+from gateway.api.azure import DEPLOYMENT, with_model
+from gateway.api.earlier import conversation_id, link_of_conversation, link_to
 from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
-from gateway.api.http import EVENTS, LONGEST, error_headers, header, header_value, piece, read_body, respond, start
-from gateway.auth import Holder
-from gateway.completion import CompletionTrace
-from gateway.domain import Arm, Exchange, Status
-from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError
+from gateway.api.heartbeat import COMMENT, Heartbeat
+from gateway.api.http import EVENTS, LONGEST, error_headers, header, piece, read_body, respond, short_body, start
+from gateway.api.request_coding import decompressed
+from gateway.api.running import Running
+from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError, UpgradeRequired
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
 from gateway.formats.field_names import restricted
-from gateway.http_server.request_head import Header
-from gateway.prices import cost_usd
-from gateway.recording import audit_rate
-from gateway.routing.route import RoutePlan, route
+from gateway.http_server.request_head import Header, Scope, headers_by_name
+from gateway.routing.route import route
 from gateway.services import Services
 
 log = logging.getLogger(__name__)
 
 LEARN_HEADER = b"x-preceptor-learn"
 REF_HEADER = b"x-client-request-id"
-_PLANS = 1024
-"""Most plans with remembered headers."""
+PREVIOUS = "previous_response_id"
+STORED = "conversation"
+_STREAM_HEADERS = (EVENTS, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+"""The last one tells nginx to hand on every event at once."""
 
 
 def learnable(header: str | None) -> bool:
@@ -48,6 +51,9 @@ def client_ref(header: str | None) -> str | None:
 
 class Endpoint:
     """An ASGI application for a path of OpenAI's API."""
+
+    _route = staticmethod(route)
+    stream_headers: ClassVar[tuple[Header, ...]] = _STREAM_HEADERS
 
     def __init__(
         self,
@@ -73,13 +79,22 @@ class Endpoint:
         body = b""
         try:
             if scope["method"] != "POST":
+                if header(scope, b"sec-websocket-key") is not None:
+                    raise UpgradeRequired("WebSockets are not served here: use plain HTTP.", code="no_websockets")
                 raise MethodNotAllowed("Only POST is served here.", code="method_not_supported")
             serving = self._services.serving
-            values = serving.settings.server.max_json_values
-            body = await read_body(
-                scope, receive, serving.body_limit, self._services.bodies, values=values, numbers=self._numbers
-            )
-            async with HangUp(scope, receive):
+            bodies, short = self._services.bodies, short_body(scope, serving.short_limit)
+            if short is not None:
+                body = short
+                bodies.take(len(body))
+            else:
+                values = serving.settings.server.max_json_values
+                body = await read_body(scope, receive, serving.body_limit, bodies, values=values, numbers=self._numbers)
+            coding = header(scope, b"content-encoding")
+            if coding is not None:
+                values = serving.settings.server.max_json_values
+                body = decompressed(body, coding, serving.body_limit, bodies, values=values, numbers=self._numbers)
+            with HangUp(scope, receive):
                 await self._serve(scope, body, exchange, send)
         except ClientGone:
             exchange.end("abandoned", 499, "client_disconnected")
@@ -95,20 +110,33 @@ class Endpoint:
         finally:
             self._services.bodies.free(len(body))
 
-    async def _serve(self, scope: HTTPScope, body: bytes, exchange: "Running", send: Send) -> None:
+    async def _serve(self, scope: HTTPScope, body: bytes, exchange: Running, send: Send) -> None:
         services, serving = self._services, self._services.serving
+        deployment = cast("Mapping[str, Any]", scope).get(DEPLOYMENT)
+        if deployment is not None:
+            body = with_model(body, deployment)
         if exchange.holder is not None and exchange.holder.limited:
             body = restricted(body, self._fields, exchange.holder.fields)
         envelope = self._open(body)
+        given = headers_by_name(cast("Scope", scope))
         task = None
         if isinstance(envelope, Conversation):
-            task = serving.classifier.task_of(envelope, lambda name: header(scope, name.encode("latin-1")))
+            task = serving.classifier.task_of(envelope, lambda name: _text(given.get(name.encode("latin-1"))))
         if exchange.holder is not None:
             exchange.holder.check(task, envelope.model)
-        exchange.learn = learnable(header(scope, LEARN_HEADER))
-        exchange.ref = client_ref(header(scope, REF_HEADER))
+        if LEARN_HEADER in given:
+            exchange.learn = all(learnable(_text(value)) for name, value in scope["headers"] if name == LEARN_HEADER)
+        if REF_HEADER in given:
+            exchange.ref = client_ref(_text(given[REF_HEADER]))
+        if not serving.request_headers.isdisjoint(given):
+            exchange.trace.request_headers = [(name, given[name]) for name in serving.request_headers if name in given]
         key = exchange.holder.name if exchange.holder is not None else None
-        plan = route(envelope, task, services.rules.current, serving.settings, key=key)
+        if PREVIOUS in envelope.fields:
+            exchange.link = await link_to(envelope.value(PREVIOUS), services, exchange.holder)
+        elif STORED in envelope.fields:
+            exchange.conversation = conversation_id(envelope.value(STORED))
+            exchange.link = link_of_conversation(exchange.conversation, services, exchange.holder)
+        plan = self._route(envelope, task, services.rules.current, serving.settings, key=key, link=exchange.link)
         exchange.trace.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.trace)
@@ -116,38 +144,56 @@ class Endpoint:
             await respond(send, 200, self.whole(reply, exchange), self.headers(exchange))
         else:
             events = serving.completions.stream(plan, exchange.id, exchange.trace)
+            beat = functools.partial(self._beat, scope, exchange, send)
             async with contextlib.aclosing(self.events(events, exchange)) as worded:
-                # No 200 before the upstream has answered with its first event.
-                first = await anext(worded)
-                exchange.begin()
-                upstream = (exchange.plan or plan).upstream  # a fallback's, if that answers
-                limit_answer(scope, serving.settings.upstreams[upstream].total_timeout_s)
-                await start(send, 200, [EVENTS, (b"cache-control", b"no-cache"), *self.headers(exchange)])
-                exchange.streaming = True
-                await _relay(first, worded, send)
+                with Heartbeat(serving.settings.server.heartbeat_s, beat) as heartbeat:
+                    # No 200 before the upstream has answered with its first event, or kept the client waiting.
+                    first = await anext(worded)
+                    exchange.begin()
+                    if not exchange.streaming:
+                        await self._start_stream(scope, exchange, send)
+                    await _relay(first, worded, send, heartbeat)
         exchange.end("ok", 200)
 
-    def whole(self, reply: bytes, exchange: "Running") -> bytes:
+    async def _start_stream(self, scope: HTTPScope, exchange: Running, send: Send) -> None:
+        assert exchange.plan is not None, "a stream has a plan"
+        exchange.streaming = True
+        upstream = self._services.settings.upstreams[exchange.plan.upstream]  # a fallback's, if that answers
+        limit_answer(scope, upstream.total_timeout_s)
+        await start(send, 200, [*self.stream_headers, *self.headers(exchange)])
+
+    async def _beat(self, scope: HTTPScope, exchange: Running, send: Send) -> None:
+        """Show a waiting client that the gateway is alive. The first sign begins the response."""
+        if not exchange.streaming:
+            exchange.begin()
+            await self._start_stream(scope, exchange, send)
+        await piece(send, self.sign_of_life(exchange), more=True)
+
+    def whole(self, reply: bytes, exchange: Running) -> bytes:
         """Return an unstreamed reply in this API's shape."""
         return reply
 
-    def events(self, events: AsyncGenerator[bytes, None], exchange: "Running") -> AsyncGenerator[bytes, None]:
+    def events(self, events: AsyncGenerator[bytes, None], exchange: Running) -> AsyncGenerator[bytes, None]:
         """Return the events of a streamed reply in this API's shape. Closing the result closes ``events``."""
         return events
 
-    def headers(self, exchange: "Running") -> list[Header]:
+    def sign_of_life(self, exchange: Running) -> bytes:
+        """Return the bytes for a waiting client of this API."""
+        return COMMENT
+
+    def headers(self, exchange: Running) -> list[Header]:
         """Return the headers about the exchange."""
         return exchange.headers()
 
-    def error(self, error: PreceptorError, exchange: "Running") -> bytes:
+    def error(self, error: PreceptorError, exchange: Running) -> bytes:
         """Return an error in this API's shape."""
         return error.body()
 
-    def error_event(self, error: PreceptorError, exchange: "Running") -> bytes:
+    def error_event(self, error: PreceptorError, exchange: Running) -> bytes:
         """Return an error as an event of a stream, in this API's shape."""
         return sse.event_of(self.error(error, exchange))
 
-    async def _fail(self, exchange: "Running", error: PreceptorError, send: Send) -> None:
+    async def _fail(self, exchange: Running, error: PreceptorError, send: Send) -> None:
         """Answer with an error: as a response, or as the last event of a stream."""
         if exchange.streaming:
             await piece(send, self.error_event(error, exchange), more=True)
@@ -160,115 +206,14 @@ class Endpoint:
         exchange.end("error", error.status, error.code or type(error).__name__)
 
 
-async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send) -> None:
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+async def _relay(first: bytes, events: AsyncIterator[bytes], send: Send, heartbeat: Heartbeat) -> None:
     await piece(send, first, more=True)
+    heartbeat.moved()
     async for event in events:
         await piece(send, event, more=True)
+        heartbeat.moved()
     await piece(send, b"", more=False)
-
-
-@lru_cache(_PLANS)
-def _plan_headers(task: str | None, why: str) -> tuple[Header, ...]:
-    """Return the headers about a plan for every client."""
-    return (
-        (b"x-preceptor-task", (task or "none").encode()),
-        *([(b"x-preceptor-why", why.encode())] if why else []),
-    )
-
-
-@lru_cache(_PLANS)
-def _arm_headers(rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
-    """Return the headers about a plan's arm. Callers shorten ``model``: it may be a client's text, and is kept."""
-    return (
-        (b"x-preceptor-rules", str(rules or "none").encode()),
-        (b"x-preceptor-arm", arm.encode()),
-        (b"x-preceptor-model", header_value(model)),
-    )
-
-
-class Running:
-    """An exchange under way. Collects its record and hands it to the writer once."""
-
-    def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
-        self._services = services
-        self.id = id_
-        self.holder = holder
-        self._created = services.wall_clock()
-        self._began = services.clock()
-        self._first_byte_ms: float | None = None
-        self._overhead_s = 0.0
-        self.trace: CompletionTrace = services.serving.completions.new_trace()
-        self.streaming = False
-        self.learn = True
-        """The text may be kept; the client decides (``x-preceptor-learn: off``)."""
-        self.ref: str | None = None
-        """The client's own name for the request."""
-
-    @property
-    def plan(self) -> RoutePlan | None:
-        """The plan in execution; ``None`` until the request is understood."""
-        return self.trace.plan
-
-    @property
-    def why(self) -> str:
-        """The reason for answering without the rules of the task, or without a part of them; usually empty."""
-        return self.trace.why or (self.plan.why if self.plan is not None else "")
-
-    def begin(self) -> None:
-        """Note the beginning of the reply."""
-        elapsed = self._services.clock() - self._began
-        self._first_byte_ms = elapsed * 1000
-        self.id = self.trace.reply_id or self.id
-        self._overhead_s = max(0.0, elapsed - self.trace.waited_s)
-
-    def headers(self) -> list[Header]:
-        headers = [(b"x-request-id", self.id.encode())]
-        plan = self.plan
-        if plan is not None:
-            headers += _plan_headers(plan.task, self.why)
-            if self._services.settings.server.arm_headers:
-                headers += _arm_headers(plan.rules_version, plan.arm, plan.model[:LONGEST])
-            headers.append((b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000)))
-        return headers
-
-    def end(self, status: Status, http_status: int, error: str | None = None) -> None:
-        """Record the exchange. A request without a plan is not recorded."""
-        plan = self.plan
-        if plan is None:
-            return
-        services = self._services
-        model = services.settings.models.get(plan.model)
-        exchange = Exchange(
-            id=self.id,
-            created=self._created,
-            task=plan.task,
-            client_model=plan.envelope.model,
-            model=plan.model,
-            arm=plan.arm,
-            rules=plan.rules_version,
-            stream=plan.envelope.stream,
-            status=status,
-            http_status=http_status,
-            error=error,
-            request=plan.envelope.body if self.learn else b"{}",
-            reply=self.trace.text if self.learn else None,
-            finish_reason=self.trace.finish_reason,
-            usage=self.trace.usage,
-            latency_ms=(services.clock() - self._began) * 1000,
-            first_byte_ms=self._first_byte_ms,
-            tool_calls=self.trace.tool_calls if self.learn else (),
-            key=self.holder.name if self.holder is not None else None,
-            ref=self.ref,
-            cost_usd=None if model is None else cost_usd(model.price, self.trace.usage),
-        )
-        services.writer.put(exchange, self._completed if self.learn else None)
-        services.telemetry.exchange(exchange, self._overhead_s)
-        if self.why:
-            services.telemetry.rules_left_out(plan.task, self.why)
-
-    def _completed(self, exchange: Exchange) -> Exchange:
-        """Return the record with what the writer's thread adds to it."""
-        assert self.plan is not None, "only plans are recorded"
-        services = self._services
-        rate = audit_rate(exchange.task, services.settings, services.rules.current)
-        return services.recorder.completed(exchange, self.plan.envelope, rate)

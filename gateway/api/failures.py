@@ -1,4 +1,4 @@
-"""Every error of every route in OpenAI's shape."""
+"""Every error of every route, in the shape of its API: OpenAI's, Anthropic's or Ollama's."""
 
 import logging
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 
+from gateway.api.gate import worded
 from gateway.errors import BadRequest, BodyTooLarge, MethodNotAllowed, NotFound, PreceptorError, shown
 
 log = logging.getLogger(__name__)
@@ -16,7 +17,8 @@ def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[byte
     mapped = _mapped(request, error)
     if mapped.status == 500:
         log.error("a request failed", extra={"action": "api.bug"}, exc_info=error)
-    return Response(mapped.body(), status_code=mapped.status, media_type="application/json")
+    body = worded(mapped, request.scope.get("raw_path", b""))
+    return Response(body, status_code=mapped.status, media_type="application/json")
 
 
 def _mapped(request: Request[Any, Any, Any], error: Exception) -> PreceptorError:

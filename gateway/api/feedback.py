@@ -23,6 +23,10 @@ from gateway.services import Services
 from gateway.store.selection import Address
 
 _MAX_BODY = 10**6
+LONGEST_COMMENT = 20_000
+"""Characters of a comment."""
+LONGEST_NAME = 200
+"""Characters of a labeller's name."""
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts, while another worker may have the exchange in its queue."""
 
@@ -35,8 +39,8 @@ class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
     correct: bool | None = None
     score: Annotated[float, Meta(ge=0, le=1)] | None = None
     expected: Any = msgspec.UNSET
-    comment: Annotated[str, Meta(max_length=20_000)] | None = None
-    labeller: Annotated[str, Meta(max_length=200)] = ""
+    comment: Annotated[str, Meta(max_length=LONGEST_COMMENT)] | None = None
+    labeller: Annotated[str, Meta(max_length=LONGEST_NAME)] = ""
 
 
 _PLACE = re.compile(r"(?: - at `\$\.|field `)([^`]*)`$")

@@ -4,12 +4,16 @@ Decides by the raw path, before anything is decoded or read, and by a list of al
 request's scope holds the key's owner. ``/admin`` has a key of its own (``api.admin``).
 """
 
+from typing import cast
+
 from litestar.types import HTTPScope, Send
 
 from gateway.api.http import error_headers, respond
 from gateway.auth import Holder
 from gateway.errors import Forbidden, PreceptorError
 from gateway.formats.messages_reply import error_body
+from gateway.formats.ollama_reply import native_error
+from gateway.http_server.request_head import Scope, headers_by_name
 from gateway.services import Services
 
 HOLDER = "preceptor.holder"
@@ -20,9 +24,15 @@ ADMIN = b"/admin"
 MESSAGES = b"/v1/messages"
 ASKING = frozenset({
     b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses", MESSAGES,
+    MESSAGES + b"/count_tokens", b"/api/chat", b"/api/generate", b"/api/embed", b"/api/embeddings",
 })  # fmt: skip
 """Paths with a check of the key's tasks and models."""
-FOR_LIMITED = frozenset({*ASKING, *(path + b"/" for path in ASKING), b"/v1/models", b"/v1/feedback"})
+NATIVE = b"/api/"
+"""Ollama's own API, each path of which the gateway answers itself."""
+FOR_LIMITED = frozenset({
+    *ASKING, *(path + b"/" for path in ASKING), b"/v1/models", b"/v1/feedback",
+    *(NATIVE + name for name in (b"tags", b"show", b"ps", b"version")),
+})  # fmt: skip
 """Paths for a key with limits. The default upstream's other paths would serve any model, and the metrics are about
 everybody's tasks."""
 MODELS = b"/v1/models/"
@@ -31,9 +41,9 @@ MODELS = b"/v1/models/"
 def check_origin(scope: HTTPScope, services: Services) -> bytes | None:
     """Check a request's host and origin. Return the origin of an allowed web page. Raises ``Forbidden``."""
     origins = services.serving.origins
-    if not origins or scope.get("raw_path", b"") in OPEN:
+    if not origins.any or scope.get("raw_path", b"") in OPEN:
         return None
-    return origins.check(scope["headers"])
+    return origins.check(headers_by_name(cast("Scope", scope)))
 
 
 def admit(scope: HTTPScope, services: Services) -> None:
@@ -59,5 +69,11 @@ def holder_of(scope: HTTPScope) -> Holder | None:
 async def refuse(error: PreceptorError, scope: HTTPScope, send: Send) -> None:
     """Answer with the error, in the shape of the request's API."""
     path = scope.get("raw_path", b"")
-    body = error_body(error) if path == MESSAGES or path.startswith(MESSAGES + b"/") else error.body()
-    await respond(send, error.status, body, error_headers(error))
+    await respond(send, error.status, worded(error, path), error_headers(error))
+
+
+def worded(error: PreceptorError, path: bytes) -> bytes:
+    """Return an error in the shape of a path's API."""
+    if path.startswith(NATIVE):
+        return native_error(error)
+    return error_body(error) if path == MESSAGES or path.startswith(MESSAGES + b"/") else error.body()

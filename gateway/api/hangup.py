@@ -32,12 +32,14 @@ class ClientGone(Exception):
 class HangUp:
     """Context manager: cancels its body when the client disconnects, then raises ``ClientGone``."""
 
+    __slots__ = ("_body", "_gone", "_receive", "_transaction", "_watch")
+
     def __init__(self, scope: HTTPScope, receive: Receive) -> None:
         self._transaction: Transaction | None = cast("Mapping[str, Any]", scope).get(TRANSACTION)
         self._receive = receive
         self._gone = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         transaction = self._transaction
         task = asyncio.current_task() if transaction is None else transaction.task
         assert task is not None
@@ -59,7 +61,7 @@ class HangUp:
         self._gone = True
         self._body.cancel()
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._transaction is None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import cast
 
 from litestar.types import HTTPScope, Receive, Send
 
@@ -9,7 +10,8 @@ from gateway.api.hangup import ClientGone
 from gateway.body_memory import BodyMemory
 from gateway.errors import BodyTooLarge, PreceptorError
 from gateway.formats.json_values import SMALLEST, ValueCount, at_most
-from gateway.http_server.request_head import Header
+from gateway.http_server.request_head import Header, Scope, headers_by_name
+from gateway.http_server.request_response import TRANSACTION, Transaction
 
 JSON: Header = (b"content-type", b"application/json")
 EVENTS: Header = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -33,8 +35,8 @@ async def read_body(
     The caller frees the body's bytes in ``bodies`` when the request ends. Raises ``BodyTooLarge`` as soon as the body
     exceeds a limit, ``Overloaded`` if all bodies together do, or ``ClientGone``.
     """
-    declared = header(scope, b"content-length")
-    if declared is not None and declared.isdecimal() and int(declared) > limit:
+    declared = headers_by_name(cast("Scope", scope)).get(b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"The body has {int(declared)} bytes; at most {limit} are taken.")
     chunks: list[bytes] = []
     size = 0
@@ -68,19 +70,31 @@ async def read_body(
 
 def header(scope: HTTPScope, name: bytes) -> str | None:
     """Return a request header by its lower-case name; the first of several."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+    value = headers_by_name(cast("Scope", scope)).get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 async def start(send: Send, status: int, headers: Iterable[Header]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
 
 
+def short_body(scope: HTTPScope, limit: int) -> bytes | None:
+    """Return the body of an ordinary request: it is here by now, and has at most ``limit`` bytes.
+
+    ``None``: ``read_body`` waits for it.
+    """
+    transaction: Transaction | None = cast("Scope", scope).get(TRANSACTION)
+    return transaction.short_body() if transaction is not None and transaction.held <= limit else None
+
+
 async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-    """Send a whole response at once."""
-    await start(send, status, [JSON, (b"content-length", str(len(body)).encode()), *headers])
+    """Send a whole response."""
+    about: list[Header] = [JSON, (b"content-length", b"%d" % len(body)), *headers]
+    # Our own server needs no messages for it; middleware may stand before ``send``.
+    transaction = getattr(send, "__self__", None)
+    if type(transaction) is Transaction and transaction.respond(status, about, body):
+        return
+    await start(send, status, about)
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -1,35 +1,62 @@
-"""Every other path below ``/v1``: forwarded to ``server.default_upstream``, its answer piece by piece to the client.
+"""Every other path below ``/v1``: forwarded to the upstream, its answer piece by piece to the client.
 
-Reads, injects and records nothing. Without a default upstream these paths answer 404.
+A configured name as the ``model`` of a JSON body leads to its upstream, everything else to ``server.default_upstream``.
+Injects and records nothing. Without a default upstream these paths answer 404.
 """
 
+import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
+from typing import Any, cast
 from urllib.parse import unquote
 
+import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
+from gateway.api.azure import DEPLOYMENT, with_model
+from gateway.api.earlier import link_to
+from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
-from gateway.api.http import error_headers, header_value, piece, read_body, respond, start
-from gateway.completion import OWN_KEY_REFUSED, refusal
-from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, shown
+from gateway.api.http import error_headers, header, header_value, piece, read_body, respond, start
+from gateway.api.request_coding import decompressed
+from gateway.api.upload import UploadPieces, is_upload, length_of, too_large
+from gateway.completion import refusal
+from gateway.errors import BadRequest, MethodNotAllowed, NotFound, PreceptorError, UpstreamError, shown
+from gateway.formats.envelope import decode_object, decoded
+from gateway.formats.json_values import SMALLEST, ValueCount, at_most
+from gateway.formats.upstream_error import OWN_KEY_REFUSED
 from gateway.http_server.request_head import Header
-from gateway.services import Services
-from gateway.upstream.base import Call, UpstreamReply
+from gateway.routing.classify import TASK_PREFIX
+from gateway.routing.deployments import ordered
+from gateway.services import Services, Serving
+from gateway.settings import Settings
+from gateway.upstream.base import Call, UploadCall, Upstream, UpstreamReply
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/v1"
+NATIVE = "/api/"
+STORED = ("/v1/responses/", "/v1/chat/completions/")
+"""What upstreams store, by the beginning of its address."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 """Not TRACE: an upstream would send the gateway's own key back with it."""
+OTHER_METHODS = METHODS - {"POST"}
+"""Methods at the address of an endpoint that serves ``POST``."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-REQUEST_HEADERS = frozenset({b"content-type", b"accept", b"openai-beta", b"idempotency-key"})
+REQUEST_HEADERS = frozenset({
+    b"content-type", b"accept", b"openai-beta", b"anthropic-beta", b"anthropic-version", b"idempotency-key",
+    b"traceparent", b"tracestate",
+})  # fmt: skip
 """Headers of a request for the upstream; never a key: the upstream gets the gateway's own."""
 REPLY_HEADERS = (
     "content-type", "content-length", "content-disposition", "retry-after", "retry-after-ms", "x-should-retry",
-    "x-request-id", "openai-processing-ms", "openai-version",
+    "x-request-id", "request-id", "openai-processing-ms", "openai-version",
 )  # fmt: skip
 """Headers of an answer for the client; never a cookie."""
+
+_PIECE = 2**20
+"""Bytes that are counted without a pause."""
 
 
 class PassThrough:
@@ -42,16 +69,18 @@ class PassThrough:
         begun = False
         body = b""
         try:
-            body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)
-            async with HangUp(scope, receive), contextlib.aclosing(await self._send(scope, body)) as reply:
-                server = self._services.settings.server
-                if server.default_upstream is not None:
-                    limit_answer(scope, self._services.settings.upstreams[server.default_upstream].total_timeout_s)
-                await start(send, reply.status, _headers(reply))
-                begun = True
-                async for chunk in reply.chunks():
-                    await piece(send, chunk, more=True)
-                await piece(send, b"", more=False)
+            upload = receive if is_upload(scope) else None
+            if upload is None:
+                body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)
+                body = self._plain(scope, body)
+                await count_values(body, self._services.settings.server.max_json_values)
+            with HangUp(scope, receive):
+                async with contextlib.aclosing(await self._send(scope, body, upload)) as reply:
+                    await start(send, reply.status, _headers(reply))
+                    begun = True
+                    async for chunk in reply.chunks():
+                        await piece(send, chunk, more=True)
+                    await piece(send, b"", more=False)
         except ClientGone:
             return
         except PreceptorError as error:
@@ -63,10 +92,35 @@ class PassThrough:
         finally:
             self._services.bodies.free(len(body))
 
-    async def _send(self, scope: HTTPScope, body: bytes) -> UpstreamReply:
+    def _plain(self, scope: HTTPScope, body: bytes) -> bytes:
+        """Decompress JSON, to read its model. Anything else is the upstream's business."""
+        coding, kind = header(scope, b"content-encoding"), header(scope, b"content-type") or ""
+        if coding is None or "json" not in kind:
+            return body
         serving = self._services.serving
-        name = serving.settings.server.default_upstream
+        values = serving.settings.server.max_json_values
+        return decompressed(body, coding, serving.body_limit, self._services.bodies, values=values)
+
+    async def _responder(self, path: str, scope: HTTPScope) -> str | None:
+        """Return the upstream of a stored response or chat: only that one can show, change or delete it."""
+        prefix = next((prefix for prefix in STORED if path.startswith(prefix)), None)
+        if prefix is None:
+            return None
+        response_id = unquote(path.removeprefix(prefix).partition("/")[0])
+        link = await link_to(response_id, self._services, holder_of(scope))
+        model = None if link is None else self._services.settings.models.get(link.model)
+        if link is None or model is None:
+            return None
+        if model.upstreams and link.cluster is not None:
+            return ordered(link.model, model.upstreams, model.weights, link.cluster.encode())[0]
+        return model.upstream
+
+    async def _send(self, scope: HTTPScope, body: bytes, receive: Receive | None) -> UpstreamReply:
+        """Send a request with a body, or with one to be received."""
+        serving = self._services.serving
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+        name, body = placed(scope, body, serving.settings) if receive is None else (uploaded_to(scope, serving), b"")
+        name = await self._responder(path, scope) or name
         if name is None or ".." in unquote(path).split("/"):
             raise NotFound(f"Invalid URL ({scope['method']} {shown(path)})", code="unknown_url")
         if scope["method"] not in METHODS:
@@ -80,13 +134,99 @@ class PassThrough:
             once=scope["method"] not in SAFE,
             query=scope["query_string"].decode("latin-1"),
             bounded=False,
-            headers=tuple((key, value) for key, value in scope["headers"] if key in REQUEST_HEADERS),
+            headers=_handed_on(scope),
         )
-        reply = await serving.upstreams[name].send(call)
+        upstream = serving.upstreams[name]
+        reply = await (upstream.send(call) if receive is None else self._uploaded(upstream, call, scope, receive))
+        limit_answer(scope, serving.settings.upstreams[name].total_timeout_s)
         if reply.status in OWN_KEY_REFUSED:
             async with contextlib.aclosing(reply):
                 raise await refusal(reply, name)
         return reply
+
+    async def _uploaded(self, upstream: Upstream, call: Call, scope: HTTPScope, receive: Receive) -> UpstreamReply:
+        """Send a call with the body that is still to be received. Raises ``BodyTooLarge``."""
+        limit, length = self._services.serving.upload_limit, length_of(scope)
+        if length is not None and length > limit:
+            raise too_large(limit)
+        pieces = UploadPieces(receive, limit)
+        try:
+            return await upstream.send(UploadCall(**msgspec.structs.asdict(call), pieces=pieces, length=length))
+        except UpstreamError:
+            if pieces.too_large:
+                raise too_large(limit) from None
+            raise
+
+
+def _handed_on(scope: HTTPScope) -> tuple[Header, ...]:
+    """Return the request's headers for the upstream, with the coding of a body that was not decompressed."""
+    names = REQUEST_HEADERS
+    if "json" not in (header(scope, b"content-type") or ""):
+        names = names | {b"content-encoding"}
+    return tuple((key, value) for key, value in scope["headers"] if key in names)
+
+
+async def count_values(body: bytes, most: int) -> None:
+    """Refuse a JSON object with too many values, before it is decoded. Others get their turn between two pieces.
+
+    Anything else, such as an upload, is not counted: nothing in it is decoded. Raises ``BodyTooLarge``.
+    """
+    if len(body) <= most * SMALLEST or not body.lstrip().startswith(b"{") or at_most(body) <= most:
+        return
+    count = ValueCount(most)
+    for place in range(0, len(body), _PIECE):
+        count.feed(body[place : place + _PIECE])
+        await asyncio.sleep(0)
+
+
+def passes_through(scope: HTTPScope, settings: Settings) -> bool:
+    """Decide whether another method than POST, such as the list of stored chats, is for the default upstream.
+
+    Not so in Ollama's own API, nor for a WebSocket: upstreams speak plain HTTP here. Nor for a key with limits: the
+    upstream would show everybody's chats.
+    """
+    if scope["path"].startswith(NATIVE):
+        return False
+    holder = holder_of(scope)
+    limited = holder is not None and holder.limited
+    return settings.server.default_upstream is not None and not limited and header(scope, b"sec-websocket-key") is None
+
+
+def placed(scope: HTTPScope, body: bytes, settings: Settings) -> tuple[str | None, bytes]:
+    """Return the upstream for a request, and its body with the upstream's own name of the model.
+
+    A body in JSON may name a configured model or a task: an image, a count of tokens, a moderation. Any other body, and
+    any other name, is for the default upstream as it came; ``None`` without one.
+    """
+    default = settings.server.default_upstream
+    if default is None:
+        return None, body
+    deployment = cast("Mapping[str, Any]", scope).get(DEPLOYMENT)
+    try:
+        given = deployment if deployment is not None else decoded(decode_object(body)["model"])
+        model = settings.models.get(_model_of(given, settings)) if isinstance(given, str) else None
+    except (BadRequest, KeyError):
+        return default, body
+    if model is None:
+        return default, body if deployment is None else with_model(body, deployment)
+    return model.upstream, with_model(body, model.model)
+
+
+def uploaded_to(scope: HTTPScope, serving: Serving) -> str | None:
+    """Return the upstream for a body that nothing here reads: a deployment's, else the default one."""
+    settings = serving.settings
+    deployment = cast("Mapping[str, Any]", scope).get(DEPLOYMENT)
+    model = None if deployment is None else settings.models.get(_model_of(deployment, settings))
+    return settings.server.default_upstream if model is None else model.upstream
+
+
+def _model_of(name: str, settings: Settings) -> str:
+    """Return the name of a configured model: a task's answering one for the names of a task."""
+    task = settings.tasks.get(name.removeprefix(TASK_PREFIX)) if name.startswith(TASK_PREFIX) else None
+    task = task or next((task for task in settings.tasks.values() if task.match.model == name), None)
+    if task is None:
+        return name
+    return task.strong if task.serve in ("strong", "shadow") else task.weak
 
 
 def _headers(reply: UpstreamReply) -> list[Header]:

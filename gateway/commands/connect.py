@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.app import build_serving
 from gateway.commands.data_folder import CheckResult
+from gateway.completion import CompletionTrace
 from gateway.errors import PreceptorError, UpstreamRefused
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import Envelope
@@ -39,7 +40,7 @@ async def try_models(settings: Settings, longest_s: float = LONGEST_S) -> list[C
             _timed(f"models.{name}", functools.partial(_ask, serving, name), longest_s) for name in settings.models
         ]
         default = settings.server.default_upstream
-        if default is not None and all(model.upstream != default for model in settings.models.values()):
+        if default is not None and all(default not in model.every_upstream for model in settings.models.values()):
             trials.append(_timed(f"upstreams.{default}", functools.partial(_list, serving, default), longest_s))
         return list(await asyncio.gather(*trials))
     finally:
@@ -50,7 +51,8 @@ async def try_models(settings: Settings, longest_s: float = LONGEST_S) -> list[C
 async def _timed(name: str, trial: Callable[[], Awaitable[str]], longest_s: float) -> CheckResult:
     began = time.monotonic()
     try:
-        detail = await asyncio.wait_for(trial(), longest_s)
+        async with asyncio.timeout(longest_s):
+            detail = await trial()
         return CheckResult(name=name, ok=True, detail=detail, seconds=time.monotonic() - began)
     except TimeoutError:
         return CheckResult(name=name, ok=False, detail=f"no answer within {longest_s:.0f} s", seconds=longest_s)
@@ -78,7 +80,7 @@ async def _ask(serving: Serving, name: str) -> str:
 
 async def _complete(serving: Serving, name: str, opened: Callable[[bytes], Envelope], fields: dict[str, Any]) -> None:
     envelope = opened(msgspec.json.encode({"model": name, **fields}))
-    trace = serving.completions.new_trace()
+    trace = CompletionTrace()
     await serving.completions.whole(plan_for(envelope, name, serving.settings), "check", trace)
 
 

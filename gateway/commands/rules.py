@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
+from gateway.rules.cache_cost import cost_of_swap
 from gateway.rules.decisions import (
     describe,
     put_live,
@@ -16,9 +17,12 @@ from gateway.rules.decisions import (
     switch_injection,
     version_name,
 )
-from gateway.rules.files import read_rule_set, to_dict
+from gateway.rules.files import to_dict
+from gateway.rules.in_words import lines_of, parts_in_words
 from gateway.rules.plain_text import injected_text
 from gateway.rules.versions import difference, gain, get_version
+from gateway.settings import Settings
+from gateway.store.base import Store
 
 _BY = "command line"
 
@@ -26,6 +30,11 @@ _BY = "command line"
 @click.group()
 def rules() -> None:
     """List, compare, import, export, activate and roll back rule sets."""
+
+
+def _swap_cost(store: Store, settings: Settings, task: str) -> str:
+    price = settings.models[settings.tasks[task].weak].price
+    return cost_of_swap(store, task, price, now=time.time()).sentence()
 
 
 @rules.command("list", epilog="Example: preceptor rules list arithmetic")
@@ -43,8 +52,9 @@ def list_(config: Path | None, as_json: bool, task: str) -> None:
         return
     for rule_set in versions:
         mark = "*" if active is not None and active.version == rule_set.version else " "
-        click.echo(f"{mark} {rule_set.version:>3}  {len(rule_set.rules)} rules, {rule_set.scratchpad:<8}"
-                   f"  {rule_set.decided_by:<8} {gain(rule_set)}")  # fmt: skip
+        click.echo(
+            f"{mark} {rule_set.version:>3}  {parts_in_words(rule_set)}  {rule_set.decided_by:<8} {gain(rule_set)}"
+        )
     if not versions:
         click.echo(f"task {task!r} has no rule sets yet")
     elif active is None:
@@ -61,13 +71,20 @@ def show(config: Path | None, as_json: bool, task: str, version: int | None) -> 
     settings = settings_of(config)
     with store_of(settings) as store:
         rule_set = get_version(store, known_task(settings, task), version)
+        live = store.active().get(task)
+        cost = _swap_cost(store, settings, task)
     if as_json:
         print_json(to_dict(rule_set))
         return
     click.echo(f"{task} version {rule_set.version}, scratchpad {rule_set.scratchpad}, by {rule_set.decided_by}")
     click.echo(gain(rule_set))
+    if live is None or live.version != rule_set.version:
+        click.echo(f"if made live now: {cost}")
     for rule in rule_set.rules:
-        click.echo(f"- {rule.text}" + (f"\n    because: {rule.reason}" if rule.reason else ""))
+        condition = f"  (only when {rule.when})" if rule.when else ""
+        click.echo(f"- {rule.text}{condition}" + (f"\n    because: {rule.reason}" if rule.reason else ""))
+    for line in lines_of(msgspec.structs.replace(rule_set, rules=()))[1:]:
+        click.echo(line)
 
 
 @rules.command(epilog="Example: preceptor rules diff arithmetic 1 2")
@@ -82,27 +99,6 @@ def diff(config: Path | None, task: str, a: int, b: int) -> None:
         old, new = (get_version(store, known_task(settings, task), version) for version in (a, b))
     for line in difference(old, new) or [f"{version_name(a)} and {version_name(b)} are the same"]:
         click.echo(line)
-
-
-@rules.command("import", epilog="Example: preceptor rules import arithmetic rules.json")
-@config_option
-@click.argument("task")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_(config: Path | None, task: str, file: Path) -> None:
-    """Store a rule set from a file as the next version.
-
-    From JSON, or from plain text (.txt, .md) with a rule on each line. Does not activate it.
-    """
-    settings = settings_of(config)
-    rule_set = read_rule_set(file, known_task(settings, task))
-    with store_of(settings) as store:
-        active = store.active().get(task)
-        stored = store.publish(
-            msgspec.structs.replace(
-                rule_set, created=time.time(), decided_by="import", parent=active.version if active else None
-            )
-        )
-    click.echo(f"stored as version {stored.version}: 'preceptor rules activate {task} {stored.version}' makes it live")
 
 
 @rules.command(epilog="Example: preceptor rules export arithmetic 2 > rules.json")
@@ -120,6 +116,8 @@ def export(config: Path | None, task: str, version: int | None, as_text: bool) -
         rule_set = get_version(store, known_task(settings, task), version)
     if as_text:
         click.echo(injected_text(rule_set))
+        if rule_set.examples or rule_set.worksheet is not None:
+            click.echo(f"preceptor: rules only, of {parts_in_words(rule_set)}; all of it without --text", err=True)
         conditional = sum(bool(rule.when) for rule in rule_set.rules)
         if conditional:
             click.echo(f"preceptor: {conditional} of these rules are sent under their condition only", err=True)
@@ -138,8 +136,10 @@ def activate(config: Path | None, task: str, version: str) -> None:
     number = None if version == "none" else int(version)
     settings = settings_of(config)
     with store_of(settings) as store:
-        put_live(store, known_task(settings, task), number, now=time.time(), by=_BY, why="activated by hand")
+        cost = _swap_cost(store, settings, known_task(settings, task))
+        put_live(store, task, number, now=time.time(), by=_BY, why="activated by hand")
     click.echo(f"{task}: {version_name(number)} {'are' if number is None else 'is'} live")
+    click.echo(f"prompt cache: {cost}")
 
 
 @rules.command(epilog="Example: preceptor rules rollback arithmetic")
@@ -152,8 +152,10 @@ def rollback(config: Path | None, task: str) -> None:
     """
     settings = settings_of(config)
     with store_of(settings) as store:
-        done = roll_back(store, known_task(settings, task), now=time.time(), by=_BY)
+        cost = _swap_cost(store, settings, known_task(settings, task))
+        done = roll_back(store, task, now=time.time(), by=_BY)
     click.echo(f"{task}: rolled back, {describe(done)}")
+    click.echo(f"prompt cache: {cost}")
 
 
 @rules.command(epilog="Example: preceptor rules history arithmetic")

@@ -54,5 +54,10 @@ RESPONSES: Final = (
 MESSAGES: Final = CHAT | _names("""
     system stop_sequences output_config cache_control context_management diagnostics speed
 """)
+OLLAMA: Final = _names("""
+    model messages prompt suffix system images input stream format options think tools tool_choice raw keep_alive
+    logprobs top_logprobs dimensions truncate user metadata
+""")
+"""Fields of Ollama's own API. They are read here and written anew, so no other spelling reaches an upstream."""
 KNOWN: Final = CHAT | TEXT | EMBEDDINGS | RESPONSES | MESSAGES
 """Every name in the lists: no field of any request may be a misspelling of one."""

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Self
 import msgspec
 from msgspec import Raw
 
-from gateway.domain import Value
+from gateway.domain import Usage, Value
 from gateway.errors import BadRequest
 from gateway.formats import sse
 from gateway.formats.chat_reply import ChatReader, WholeCompletion, open_completion
+from gateway.formats.closed_schema import labelled_object
 from gateway.formats.envelope import (
     Changes,
     Conversation,
@@ -25,11 +26,17 @@ from gateway.formats.envelope import (
     stream_of,
 )
 from gateway.formats.field_names import request_fields
+from gateway.formats.replayed import completion_events
+from gateway.formats.reply import WholeReply
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
+from gateway.formats.written_reply import written_completion
 from gateway.memo import remembered
 
+_BRACE = ord("{")
 _SYSTEM = ("system", "developer")
+_MORE_THAN_TEXT = ("logprobs", "top_logprobs", "logit_bias", "audio", "modalities", "web_search_options", "store")
+"""Fields of a request whose reply is more than the text of a label, another than the likeliest, or kept upstream."""
 _LEADING = (b"system", b"developer")
 _messages = Field("messages", list[Raw] | None, "an array")
 _stream_options = Field("stream_options", dict[str, Any] | None, "an object")
@@ -78,13 +85,22 @@ class CompletionRequest(Envelope, frozen=True, kw_only=True):
             return {}
         return {"stream_options": raw({**(self.value("stream_options") or {}), "include_usage": True})}
 
+    @property
+    def stored(self) -> bool:
+        """The upstream is asked to store the reply, for later requests by its id."""
+        return "store" in self.fields and bytes(self.fields["store"]) == b"true"
+
     def open_reply(self, body: bytes) -> WholeCompletion:
-        return open_completion(body)
+        return open_completion(body, stored=self.stored)
+
+    def replayed(self, body: bytes) -> Sequence[bytes]:
+        return [*completion_events(body), sse.DONE]
 
     def reader(
         self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
     ) -> ChatReader:
-        return ChatReader(transcript, exchange_id, hand_on_usage=untouched or self.include_usage, tags=tags)
+        usage = untouched or self.include_usage
+        return ChatReader(transcript, exchange_id, hand_on_usage=usage, tags=tags, stored=self.stored)
 
 
 class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
@@ -148,9 +164,32 @@ class ChatRequest(CompletionRequest, Conversation, frozen=True, kw_only=True):
         changes = super().hidden(tokens)
         return {**changes, "store": raw(False)} if "store" in self.fields else changes
 
+    def _labelled(self, label: str) -> str | None:
+        if self.obstacles() or any(self.value(name) for name in _MORE_THAN_TEXT):
+            return None
+        given = self.value("response_format") or {}
+        shape = given.get("json_schema") if isinstance(given, dict) else None
+        reply = shaped_label(given, shape.get("schema") if isinstance(shape, dict) else None, label)
+        return None if reply is None or is_stopped(reply, self.value("stop")) else reply
+
+    def written(self, hidden: WholeReply, exchange_id: str, text: str, usage: Usage) -> Sequence[bytes]:
+        body = written_completion(hidden.body, exchange_id, text, usage)
+        return completion_events(body, include_usage=self.include_usage) if self.stream else [body]
+
     def _with(self, messages: tuple[Raw, ...]) -> Self:
         fields = {**self.fields, "messages": raw(messages)}
         return msgspec.structs.replace(self, messages=messages, fields=fields)
+
+
+def shaped_label(given: Any, schema: Any, label: str) -> str | None:
+    """Return a label in the format of a reply; ``None`` if it is no text and no object of a closed schema."""
+    kind = given.get("type", "text") if isinstance(given, dict) else None
+    return label if kind == "text" else labelled_object(schema, label) if kind == "json_schema" else None
+
+
+def is_stopped(text: str, stops: Any) -> bool:
+    """Decide whether a stop sequence would cut a text."""
+    return any(str(stop) in text for stop in (stops if isinstance(stops, list) else [stops] if stops else []))
 
 
 def forces_function(tools: Any, choice: Any) -> bool:
@@ -177,7 +216,7 @@ def open_chat(body: bytes) -> ChatRequest:
     if not messages:
         raise BadRequest("'messages' must be an array of at least one message.", param="messages")
     for index, message in enumerate(messages):
-        if not bytes(message).startswith(b"{"):
+        if memoryview(message)[0] != _BRACE:
             raise BadRequest(f"'messages[{index}]' must be an object.", param=f"messages[{index}]")
     return ChatRequest(
         body=body,
@@ -238,7 +277,7 @@ def _instructed(message: bytes, text: str) -> Raw | None:
     return opened.extended("\n\n" + text) if opened.role in _SYSTEM else None
 
 
-def text_of(content: Any, types: Sequence[str]) -> str | None:
+def text_of(content: Any, types: Sequence[str], separator: str = "\n") -> str | None:
     """Return the text of a content: a string, or its parts of these types joined; ``None`` without text."""
     if isinstance(content, str):
         return content
@@ -248,7 +287,7 @@ def text_of(content: Any, types: Sequence[str]) -> str | None:
             for part in content
             if isinstance(part, dict) and part.get("type", types[0]) in types and isinstance(part.get("text"), str)
         ]
-        return "\n".join(parts) if parts else None
+        return separator.join(parts) if parts else None
     return None
 
 

@@ -78,8 +78,10 @@ class WholeCompletion(Value, frozen=True):
     usage: Usage
     tool_calls: tuple[ToolCall, ...] = ()
     id: str | None = None
+    """The upstream's id, if the reply keeps it: the upstream stores the reply under it."""
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
+        exchange_id = self.id or exchange_id
         if text is None and usage is None:
             replaced = id_replaced(self.body, self.own_id, exchange_id)
             if replaced is not None:
@@ -98,8 +100,8 @@ class WholeCompletion(Value, frozen=True):
         return msgspec.json.encode(fields)
 
 
-def open_completion(body: bytes) -> WholeCompletion:
-    """Decode a completion; raises ``UpstreamGarbage`` if it is none."""
+def open_completion(body: bytes, *, stored: bool = False) -> WholeCompletion:
+    """Decode a completion; raises ``UpstreamGarbage`` if it is none. A ``stored`` one keeps its id."""
     try:
         completion = decoded(_completion, body)
     except UNREADABLE:
@@ -114,6 +116,7 @@ def open_completion(body: bytes) -> WholeCompletion:
         finish_reason=(first.finish_reason or None) if first else None,
         usage=counted(completion.usage),
         tool_calls=first.calls() if first else (),
+        id=completion.id if stored else None,
     )
 
 
@@ -121,8 +124,15 @@ class ChatReader:
     """Reads one pass of a stream. Implements ``reply.Reader``."""
 
     def __init__(
-        self, transcript: Transcript, exchange_id: str, *, hand_on_usage: bool, tags: TagFilter | None
+        self,
+        transcript: Transcript,
+        exchange_id: str,
+        *,
+        hand_on_usage: bool,
+        tags: TagFilter | None,
+        stored: bool = False,
     ) -> None:
+        """``stored``: the upstream stores the reply under its id, and the reply keeps it."""
         self.finished = False
         self._transcript = transcript
         self._before = transcript.usage
@@ -130,6 +140,7 @@ class ChatReader:
         self._hand_on_usage = hand_on_usage
         self._tags = tags
         self._calls = CallPieces()
+        self._stored = stored
 
     def read(self, data: bytes, event: bytes) -> bytes | None:
         if data == sse.DONE_DATA:
@@ -155,6 +166,9 @@ class ChatReader:
             return None
         if chunk.usage is not None and self._before != Usage():
             out = with_usage(sse.data_of(out) or b"", self._transcript.usage)
+        if self._stored and chunk.id:
+            self._transcript.reply_id = chunk.id
+            return out
         return sse.with_id(out, chunk.id, self._exchange_id)
 
     def _wants_usage(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 from msgspec import Raw
 
-from gateway.domain import Value
+from gateway.domain import Usage, Value
 from gateway.errors import BadRequest
 from gateway.formats.reply import Reader, WholeReply
 from gateway.formats.tags import TagFilter
@@ -25,6 +25,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.encode
 _NULL = Raw(b"null")
+_BYTES_OF_TOKEN = 4
 
 
 class Envelope(Value, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Envelope(Value, frozen=True, kw_only=True):
     """The endpoint, below ``/v1``."""
     closing: ClassVar[bytes] = b""
     """The event that ends a stream of replies; empty where a stream needs none."""
+    body_headers: ClassVar[frozenset[bytes]] = frozenset()
+    """Request headers that say how the body is read: a hidden pass needs them, too."""
 
     body: bytes
     fields: dict[str, Raw]
@@ -48,7 +51,17 @@ class Envelope(Value, frozen=True, kw_only=True):
     def sealed(self, changes: Changes) -> bytes:
         """Return the body with some top-level fields changed and the rest as it came."""
         fields = {**self.fields, **changes}
-        return _encode({name: raw for name, raw in fields.items() if raw is not None})
+        if None in changes.values():
+            fields = {name: raw for name, raw in fields.items() if raw is not None}
+        return _encode(fields)
+
+    def recorded(self, body: bytes) -> bytes:
+        """Return a body of this kind in the wording of the record."""
+        return body
+
+    def naming(self) -> Mapping[str, Raw]:
+        """Return the fields that may name the end user."""
+        return self.fields
 
     def usage_changes(self) -> Changes:
         """Return the changes that make the upstream count the tokens of a stream."""
@@ -56,6 +69,10 @@ class Envelope(Value, frozen=True, kw_only=True):
 
     def open_reply(self, body: bytes) -> WholeReply:
         """Decode an unstreamed reply. Raises ``UpstreamGarbage`` if it is none."""
+        raise NotImplementedError
+
+    def replayed(self, body: bytes) -> Sequence[bytes]:
+        """Return the events that bring a whole reply. Raises ``UpstreamGarbage`` if it is none."""
         raise NotImplementedError
 
     def reader(self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None) -> Reader:
@@ -121,6 +138,24 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         """Return the changes that ask for a JSON object of a schema."""
         raise NotImplementedError
 
+    def label_reply(self, label: str) -> str | None:
+        """Return the text of a reply with a label and nothing else; ``None`` where the request asks for more.
+
+        The text is the label, or the JSON object around it if the caller's schema lists it.
+        """
+        reply, limit = self._labelled(label), next(filter(None, map(self.value, self.limits)), None)
+        if reply is None or (isinstance(limit, int) and limit * _BYTES_OF_TOKEN < len(reply.encode())):
+            return None
+        return reply
+
+    def _labelled(self, label: str) -> str | None:
+        """Return the text of a reply with a label, whatever its length."""
+        raise NotImplementedError
+
+    def written(self, hidden: WholeReply, exchange_id: str, text: str, usage: Usage) -> Sequence[bytes]:
+        """Return a reply with this text behind a hidden answer: one body, or events without the closing event."""
+        raise NotImplementedError
+
     def content(self) -> Changes:
         """Return instructions and turns as changes to the caller's request."""
         return {name: self.fields[name] for name in self.content_fields if name in self.fields}
@@ -131,11 +166,11 @@ class Conversation(Envelope, frozen=True, kw_only=True):
         return {**dict.fromkeys(self.reply_only), limit: raw(tokens)}
 
 
-def decode_object(body: bytes) -> dict[str, Raw]:
+def decode_object(body: bytes, decoder: msgspec.json.Decoder[dict[str, Raw]] = _fields) -> dict[str, Raw]:
     """Return the top level of a JSON object; raises ``BadRequest`` for anything else."""
     try:
         str(body, "utf-8")  # msgspec skips over a raw value without a look at its bytes
-        return _fields.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest("The body must be a JSON object.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -189,8 +224,13 @@ def model_of(fields: dict[str, Raw]) -> str:
     """Return the model of a request. Raises ``BadRequest``."""
     model: str | None = _model(fields)
     if not model:
-        raise BadRequest("You must provide a model parameter.", param="model")
+        raise no_model()
     return model
+
+
+def no_model() -> BadRequest:
+    """Return the error for a request without a model."""
+    return BadRequest("You must provide a model parameter.", param="model")
 
 
 def stream_of(fields: dict[str, Raw]) -> bool:

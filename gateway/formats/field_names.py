@@ -20,18 +20,23 @@ _OF_MESSAGES: Final = frozenset({
     "role", "content", "type", "text", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "thinking",
 })  # fmt: skip
 """Names in a message, or in a part of its content, with a meaning to the gateway or to an upstream."""
+_CHOICES: Final = frozenset({"model", "models"})
+"""Names in a tool or in an object of settings that choose another model."""
+_OWN_WORDS: Final = frozenset({"messages", "input", "system", "prompt", "metadata", "documents", "moderation"})
+"""Fields with the caller's own objects, and one whose model answers nobody."""
 
 
-class _Name:
+class _Name(str):
     """A field's name, equal to no other object: a dict of these keeps every duplicate."""
 
-    __slots__ = ("text",)
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
-    def __init__(self, text: str) -> None:
-        self.text = text
 
-
-_every_field = msgspec.json.Decoder(dict[_Name, Raw], dec_hook=lambda _, text: _Name(text))
+_LONG: Final = 10_000
+"""Bytes of a body that is read through once, names and duplicates together; that takes longer for a short one."""
+_every_field: msgspec.json.Decoder[Any] = msgspec.json.Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 
 def request_fields(body: bytes) -> dict[str, Raw]:
@@ -39,9 +44,19 @@ def request_fields(body: bytes) -> dict[str, Raw]:
 
     Raises ``BadRequest`` for anything but a JSON object, for duplicate names and for wrong spellings of known names.
     """
+    if len(body) > _LONG:
+        every = decode_object(body, _every_field)
+        fields = {str(name): value for name, value in every.items()}
+        if len(fields) < len(every):
+            raise _repeated(every)
+        return _well_spelt(fields)
     fields = decode_object(body)
-    if not (_compact_size(fields) == len(body) or len(_every_field.decode(body)) == len(fields)):
-        raise _repeated(body)
+    if _compact_size(fields) != len(body) and len(every := _every_field.decode(body)) > len(fields):
+        raise _repeated(every)
+    return _well_spelt(fields)
+
+
+def _well_spelt(fields: dict[str, Raw]) -> dict[str, Raw]:
     if not fields.keys() <= KNOWN:
         for name in fields:
             refuse_misspelt(name, KNOWN)
@@ -53,14 +68,14 @@ def _compact_size(fields: dict[str, Raw]) -> int:
     return sum(map(len, fields)) + sum(map(len, fields.values())) + 4 * len(fields) + (1 if fields else 2)
 
 
-def _repeated(body: bytes) -> BadRequest:
+def _repeated(names: Iterable[str]) -> BadRequest:
     seen: set[str] = set()
-    for name in _every_field.decode(body):
-        if name.text in seen:
+    for name in map(str, names):
+        if name in seen:
             return BadRequest(
-                f"The body has the field {shown(name.text)!r} twice.", param=shown(name.text), code="duplicate_field"
+                f"The body has the field {shown(name)!r} twice.", param=shown(name), code="duplicate_field"
             )
-        seen.add(name.text)
+        seen.add(name)
     raise AssertionError("called for a body with a duplicate")
 
 
@@ -87,14 +102,15 @@ def restricted(body: bytes, allowed: frozenset[str], more: Iterable[str] = ()) -
             f"This key may not send the field {shown(name)!r}: keys.NAME.fields in the configuration can allow it.",
             param=shown(name), code="field_not_allowed",
         )  # fmt: skip
-    fields = {name: decoded(raw) for name, raw in given.items()}
+    # A value without objects has no names: it stays as it came, such as the numbers of an input for embeddings.
+    fields = {name: decoded(raw) if b"{" in bytes(raw) else raw for name, raw in given.items()}
     for part in _message_parts(fields):
         if not part.keys() <= _OF_MESSAGES:
             for name in part:
                 refuse_misspelt(name, _OF_MESSAGES)
-    for tool in _objects(fields.get("tools")):
-        if "model" in tool:
-            raise Forbidden("This key may not choose the model of a tool.", param="tools", code="model_not_allowed")
+    for field in fields.keys() - _OWN_WORDS:
+        if any(fold(name) in _CHOICES for part in _objects(fields[field]) for name in part):
+            raise Forbidden(f"This key may not choose a model in {field!r}.", param=field, code="model_not_allowed")
     return msgspec.json.encode(fields)
 
 
@@ -107,7 +123,14 @@ def _message_parts(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+    """Yield an object, or the objects of a list, however deep it is nested."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+        elif isinstance(value, list):
+            waiting += reversed(value)
 
 
 def fold(name: str) -> str:

@@ -1,8 +1,9 @@
 """Anthropic's Messages API on its way in: a request in its shape becomes a chat completion request.
 
 Some parts of a message have no counterpart in a chat completion. They are refused if the reply would differ without
-them (documents, server tools), and dropped if not (cache marks, earlier thinking). JSON for the model alone, a tool's
-schema or the input of an earlier call, keeps its bytes. ``messages_reply`` and ``messages_stream`` translate the reply.
+them (server tools, documents at an address), and dropped if not (cache marks). JSON for the model alone, such as the
+schema of a tool, keeps its bytes. ``messages_turns`` translates the conversation; ``messages_reply`` and
+``messages_stream`` translate the reply.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from gateway.formats import messages_shape as shape
 from gateway.formats.chat import ChatRequest, open_chat
 from gateway.formats.field_names import request_fields
 from gateway.formats.messages_reply import MessageOptions
+from gateway.formats.messages_turns import LONGEST_NAME, chat_name, chat_turns
 
 Treatment = Literal["passed", "translated", "refused", "ignored"]
 
@@ -86,17 +88,21 @@ def open_messages(body: bytes) -> MessagesRequest:
         if FIELDS.get(name) == "refused" and bytes(value) not in _EMPTY:
             code = NO_THREADS if name == "thread" else None
             raise _bad(name, "is not supported here, because a chat completion cannot do it", code)
-    options = _options(fields)
+    tools = _read(fields, "tools") or []
+    options = _options(fields, tools)
+    turns = _read(fields, "messages")
+    if not turns:
+        raise _bad("messages", "at least one message is required")
     passed = {
         name: value
         for name, value in fields.items()
         if FIELDS.get(name, "passed") == "passed" and bytes(value) != b"null"
     }
     translated = {
-        "messages": _conversation(_read(fields, "messages"), _read(fields, "system")),
+        "messages": chat_turns(turns, _read(fields, "system")),
         "stop": list(options.stops) or None,
         "stream_options": {"include_usage": True} if _read(fields, "stream") else None,
-        **_tools(_read(fields, "tools") or [], _read(fields, "tool_choice")),
+        **_tools(tools, _read(fields, "tool_choice")),
         **_metadata(_read(fields, "metadata") or {}),
         **_output(_read(fields, "output_config") or shape.OutputConfig()),
     }
@@ -104,7 +110,7 @@ def open_messages(body: bytes) -> MessagesRequest:
     return MessagesRequest(**msgspec.structs.asdict(open_chat(msgspec.json.encode(chat))), options=options)
 
 
-def _options(fields: Mapping[str, Raw]) -> MessageOptions:
+def _options(fields: Mapping[str, Raw], tools: Sequence[shape.Tool]) -> MessageOptions:
     model = _read(fields, "model")
     if not model:
         raise _bad("model", "is required")
@@ -113,6 +119,7 @@ def _options(fields: Mapping[str, Raw]) -> MessageOptions:
         model=model,
         stops=tuple(_read(fields, "stop_sequences") or ()),
         thinking=thinking is not None and thinking.type != "disabled" and thinking.display != "omitted",
+        names={chat_name(tool.name): tool.name for tool in tools if len(tool.name) > LONGEST_NAME},
     )
 
 
@@ -136,77 +143,6 @@ def _bad(place: str, complaint: str, code: str | None = None) -> BadRequest:
     return BadRequest(f"{place}: {complaint}.", param=place, code=code)
 
 
-def _conversation(
-    turns: Sequence[shape.InputMessage] | None, system: str | list[shape.Text] | None
-) -> list[dict[str, Any]]:
-    if not turns:
-        raise _bad("messages", "at least one message is required")
-    first = [shape.System(system)] if system else []
-    return [message for turn in (*first, *turns) for message in _messages(turn)]
-
-
-def _messages(turn: shape.InputMessage) -> list[dict[str, Any]]:
-    match turn:
-        case shape.System(content=content):
-            return [{"role": "system", "content": _joined(content, "\n\n")}]
-        case shape.Assistant(content=content):
-            return [_assistant(content)]
-        case shape.User(content=str(text)):
-            return [{"role": "user", "content": text}]
-        case shape.User(content=list(blocks)):
-            return _user(blocks)
-    raise AssertionError(f"no other turn is decoded: {type(turn)}")
-
-
-def _assistant(content: str | Sequence[shape.ContentBlock]) -> dict[str, Any]:
-    calls = [
-        {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": bytes(block.input).decode()}}
-        for block in content
-        if isinstance(block, shape.ToolUse)
-    ]
-    # A reply that was streamed may hold its text in several blocks, cut anywhere.
-    text = _joined(content, "")
-    if calls:
-        return {"role": "assistant", "content": text or None, "tool_calls": calls}
-    return {"role": "assistant", "content": text}
-
-
-def _user(content: Sequence[shape.Text | shape.Image | shape.ToolResult]) -> list[dict[str, Any]]:
-    """Put tool results first, because a chat wants them right behind their calls; the user's own message follows."""
-    results: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
-    for block in content:
-        if not isinstance(block, shape.ToolResult):
-            parts.append(_part(block))
-            continue
-        text = _joined(block.content or "", "\n")
-        if block.is_error:
-            text = f"Error: {text}" if text else "Error"
-        results.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": text})
-        images = [_part(item) for item in block.content or () if isinstance(item, shape.Image)]
-        if images:
-            # A tool message is text only, so its images follow as the user's.
-            parts += [_part(shape.Text(f"Images in the result of {block.tool_use_id}:")), *images]
-    if parts or not results:
-        alone = len(parts) == 1 and parts[0]["type"] == "text"
-        results.append({"role": "user", "content": parts[0]["text"] if alone else parts})
-    return results
-
-
-def _part(block: shape.Text | shape.Image) -> dict[str, Any]:
-    if isinstance(block, shape.Text):
-        return {"type": "text", "text": block.text}
-    source = block.source
-    url = source.url if isinstance(source, shape.Url) else f"data:{source.media_type};base64,{source.data}"
-    return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _joined(content: str | Sequence[shape.ContentBlock], separator: str) -> str:
-    if isinstance(content, str):
-        return content
-    return separator.join(block.text for block in content if isinstance(block, shape.Text))
-
-
 def _tools(tools: Sequence[shape.Tool], choice: shape.ToolChoice | None) -> dict[str, Any]:
     if not tools:
         if choice is not None and choice.type in ("any", "tool"):
@@ -215,7 +151,7 @@ def _tools(tools: Sequence[shape.Tool], choice: shape.ToolChoice | None) -> dict
     functions = [_function(tool, f"tools.{index}") for index, tool in enumerate(tools)]
     translated: dict[str, Any] = {"tools": functions}
     if choice is not None:
-        named = {"type": "function", "function": {"name": choice.name}}
+        named = {"type": "function", "function": {"name": chat_name(choice.name)}}
         translated["tool_choice"] = {"auto": "auto", "any": "required", "none": "none", "tool": named}[choice.type]
         if choice.disable_parallel_tool_use:
             translated["parallel_tool_calls"] = False
@@ -228,7 +164,7 @@ def _function(tool: shape.Tool, place: str) -> dict[str, Any]:
     if not tool.name or bytes(tool.input_schema) in (b"", b"null"):
         raise _bad(place, "a tool needs a name and an input_schema")
     function = {
-        "name": tool.name,
+        "name": chat_name(tool.name),
         "description": tool.description,
         "parameters": tool.input_schema,
         "strict": tool.strict,
@@ -239,10 +175,15 @@ def _function(tool: shape.Tool, place: str) -> dict[str, Any]:
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Translate the user id; the rest of the metadata stays, because it may name the task."""
     rest = {name: value for name, value in metadata.items() if name != "user_id"}
+    return {"user": user_of(metadata), "metadata": rest or None}
+
+
+def user_of(metadata: Mapping[str, Any]) -> Any:
+    """Return the user id as a chat's ``user``."""
     user = metadata.get("user_id")
     if isinstance(user, str) and len(user) > MAX_USER:
-        user = hashlib.sha256(user.encode()).hexdigest()
-    return {"user": user, "metadata": rest or None}
+        return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+    return user
 
 
 def _output(config: shape.OutputConfig) -> dict[str, Any]:

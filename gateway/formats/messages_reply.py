@@ -3,14 +3,17 @@
 Stop reasons and token counts are translated here for streams too; ``messages_stream`` writes the events of a stream.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from gateway.domain import Value
-from gateway.errors import PreceptorError, UpstreamRefused
+from gateway.errors import PreceptorError, UpstreamBroken, UpstreamRefused
 from gateway.formats.reply import decoded, from_upstream
+from gateway.formats.upstream_error import overflows
 
 _STOP_REASONS = {
     "stop": "end_turn",
@@ -30,6 +33,10 @@ _ERROR_TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+_OWN_TYPES = frozenset({*_ERROR_TYPES.values(), "invalid_request_error", "api_error"})
+
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class MessageOptions(Value, frozen=True):
@@ -41,6 +48,8 @@ class MessageOptions(Value, frozen=True):
     """Its stop sequences."""
     thinking: bool = False
     """Whether the client asked to see the model's reasoning; others expect text first."""
+    names: Mapping[str, str] = NO_NAMES
+    """Tools with names too long for a chat: their own names by those in the chat."""
 
 
 class _CalledFunction(msgspec.Struct):
@@ -132,7 +141,8 @@ def to_message(chat_completion: bytes, *, message_id: str, options: MessageOptio
         content.append(text_block(reply.text()))
     for position, call in enumerate(reply.tool_calls or ()):
         id_ = call.id or call_id(message_id, position)
-        content.append(tool_use_block(id_, call.name(), tool_input(call.arguments())))
+        name = options.names.get(call.name(), call.name())
+        content.append(tool_use_block(id_, name, tool_input(call.arguments())))
     ending = Ending(options)
     ending.read(choice, reply)
     message = empty_message(message_id, options) | ending.fields() | {"content": content, "usage": usage_of(completion)}
@@ -223,7 +233,12 @@ class Ending:
         self._refused = self._refused or bool(reply.refusal)
 
     def fields(self) -> dict[str, str | None]:
-        """Return stop reason and stop sequence; only some upstreams name the sequence."""
+        """Return stop reason and stop sequence; only some upstreams name the sequence.
+
+        Raises ``UpstreamBroken`` for a reply that ended in an error.
+        """
+        if self._finish == "error":
+            raise UpstreamBroken("the upstream ended its reply with an error")
         reason, sequence = _STOP_REASONS.get(self._finish or "", "end_turn"), None
         if reason in ("end_turn", "tool_use"):
             # A forced call ends with "stop" at OpenAI; a client looks for tool_use whatever the upstream calls it.
@@ -235,16 +250,33 @@ class Ending:
         return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": None}
 
 
+def anthropic_error_body(error: UpstreamRefused, request_id: str) -> bytes:
+    """Return the refusal of an upstream that speaks Anthropic's API, with its own type and words."""
+    try:
+        given: dict[str, Any] = msgspec.json.decode(error.payload)["error"]
+        if given.get("code") is not None:
+            return error_body(error, request_id)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError):
+        return error_body(error, request_id)
+    own = {name: value for name, value in given.items() if name not in _OPENAIS}
+    return msgspec.json.encode({"type": "error", "error": own, "request_id": request_id})
+
+
+_OPENAIS = ("param", "code")
+"""Fields of an error at OpenAI only."""
+
+
 def error_body(error: PreceptorError, request_id: str | None = None) -> bytes:
-    """Return an error in Anthropic's shape, its type by the status, its code among the details."""
-    message = error.message
-    if isinstance(error, UpstreamRefused):
-        # Its payload is in OpenAI's shape: the upstream's own words are more use than ours.
-        try:
-            message = str(msgspec.json.decode(error.payload)["error"]["message"])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError):
-            message = error.message
+    """Return an error in Anthropic's shape, its type by the status, its code among the details.
+
+    Anthropic's clients compact their history when they read "prompt is too long".
+    """
+    message = error.words()
+    if error.status < 500 and overflows(message, error.code) and not message.startswith("prompt is too long"):
+        message = f"prompt is too long: {message}"
     type_ = _ERROR_TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
+    if error.code in _OWN_TYPES:  # an upstream that speaks the same gave it
+        type_ = error.code
     details = {"details": {"error_code": error.code}} if error.code else {}
     shape = {"type": "error", "error": {"type": type_, "message": message, **details}, "request_id": request_id}
     return msgspec.json.encode(shape)

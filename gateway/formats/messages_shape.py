@@ -31,6 +31,31 @@ class Image(ContentBlock, frozen=True, tag="image"):
     source: Base64 | Url
 
 
+class PlainText(ContentBlock, frozen=True, tag="text"):
+    """The source of a document; ``Text`` is a block."""
+
+    data: str
+
+
+class Blocks(ContentBlock, frozen=True, tag="content"):
+    content: str | list[Text | Image]
+
+
+class Document(ContentBlock, frozen=True, tag="document"):
+    source: Base64 | PlainText | Blocks
+    title: str | None = None
+
+
+class SearchResult(ContentBlock, frozen=True, tag="search_result"):
+    title: str
+    source: str
+    content: list[Text]
+
+
+class ToolReference(ContentBlock, frozen=True, tag="tool_reference"):
+    tool_name: str
+
+
 class ToolUse(ContentBlock, frozen=True, tag="tool_use"):
     id: str
     name: str
@@ -39,12 +64,15 @@ class ToolUse(ContentBlock, frozen=True, tag="tool_use"):
 
 class ToolResult(ContentBlock, frozen=True, tag="tool_result"):
     tool_use_id: str
-    content: str | list[Text | Image] | None = None
+    content: str | list[Text | Image | Document | SearchResult | ToolReference] | None = None
     is_error: bool | None = None
 
 
 class Thinking(ContentBlock, frozen=True, tag="thinking"):
-    """Another model's thoughts: a chat history has no place for them."""
+    """A model's thoughts; those of Anthropic's models are signed."""
+
+    thinking: str = ""
+    signature: str = ""
 
 
 class RedactedThinking(ContentBlock, frozen=True, tag="redacted_thinking"):
@@ -56,7 +84,7 @@ class InputMessage(msgspec.Struct, frozen=True, tag_field="role"):
 
 
 class User(InputMessage, frozen=True, tag="user"):
-    content: str | list[Text | Image | ToolResult]
+    content: str | list[Text | Image | Document | SearchResult | ToolResult]
 
 
 class Assistant(InputMessage, frozen=True, tag="assistant"):

@@ -6,7 +6,7 @@ piece of another kind, a tool call with a whole JSON object as its arguments. Up
 nothing waits in practice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -30,12 +30,14 @@ Kind = Literal["text", "thinking", "tool_use"]
 class MessageStream:
     """Translates the events of one stream, in order. ``feed`` it every event, ``[DONE]`` too."""
 
-    def __init__(self, *, message_id: str, options: MessageOptions) -> None:
+    def __init__(self, *, message_id: str, options: MessageOptions, input_tokens: int = 0) -> None:
+        """``input_tokens`` is an estimate for the first event; the upstream's own count comes with the last."""
         self._id = message_id
+        self._input_tokens = input_tokens
         self._options = options
         self._ending = Ending(options)
         self._counted = ChatCompletion()
-        self._calls = _Calls(message_id)
+        self._calls = _Calls(message_id, options.names)
         self._blocks: list[_Block] = []
         self._live = 0
         """Position of the block that is being sent; those before it have ended."""
@@ -55,7 +57,9 @@ class MessageStream:
             self._read(data)
         if not self._begun:
             self._begun = True
-            yield _event("message_start", message=messages_reply.empty_message(self._id, self._options))
+            message = messages_reply.empty_message(self._id, self._options)
+            message["usage"]["input_tokens"] = self._input_tokens
+            yield _event("message_start", message=message)
         yield from self._progress(done)
         if done:
             usage = messages_reply.usage_of(self._counted)
@@ -140,8 +144,9 @@ class _Block:
 class _Call(_Block):
     """A tool call. Its arguments are kept, because their JSON tells its end."""
 
-    def __init__(self, id_: str, fallback_id: str) -> None:
+    def __init__(self, id_: str, fallback_id: str, names: Mapping[str, str]) -> None:
         super().__init__("tool_use")
+        self._names = names
         self.id = id_
         self._fallback_id = fallback_id
         self._name = ""
@@ -167,14 +172,17 @@ class _Call(_Block):
         return self._whole and self.ready()
 
     def start(self) -> dict[str, Any]:
-        return messages_reply.tool_use_block(self.id or self._fallback_id, self._name, Raw(b"{}"))
+        return messages_reply.tool_use_block(
+            self.id or self._fallback_id, self._names.get(self._name, self._name), Raw(b"{}")
+        )
 
 
 class _Calls:
     """The calls of a stream. Upstreams mark the pieces of a call by id, by index, by both or by neither."""
 
-    def __init__(self, message_id: str) -> None:
+    def __init__(self, message_id: str, names: Mapping[str, str]) -> None:
         self._message_id = message_id
+        self._names = names
         self._count = 0
         self._by_id: dict[str, _Call] = {}
         self._by_index: dict[int, _Call] = {}
@@ -192,7 +200,7 @@ class _Calls:
         return None if call is None else self._marked(call, piece)
 
     def begin(self, piece: ToolCallPiece) -> _Call:
-        call = _Call(piece.id or "", messages_reply.call_id(self._message_id, self._count))
+        call = _Call(piece.id or "", messages_reply.call_id(self._message_id, self._count), self._names)
         self._count += 1
         return self._marked(call, piece)
 

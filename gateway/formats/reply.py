@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -16,8 +15,8 @@ T = TypeVar("T")
 
 UNREADABLE = (BadRequest, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of reading an upstream's bytes."""
-_STREAMS = 1024
-"""Streams under way with a cached pair of ids, so that their events need not encode them again."""
+_ID_KEYS = (b'"id":', b'"id": ')
+"""The key of an id in the two usual ways of writing JSON."""
 _LONGEST = 500
 """Characters of an upstream's error message that the client receives at most."""
 
@@ -28,6 +27,10 @@ class WholeReply(Protocol):
     @property
     def id(self) -> str | None:
         """The upstream's id if the reply keeps it."""
+
+    @property
+    def body(self) -> bytes:
+        """The reply as it came."""
 
     @property
     def text(self) -> str | None: ...
@@ -68,17 +71,11 @@ def id_replaced(data: bytes, upstream_id: str | None, exchange_id: str) -> bytes
     its first hit is the field.
     """
     if upstream_id is not None:
-        for theirs, ours in _id_fields(upstream_id, exchange_id):
-            if theirs in data:
-                return data.replace(theirs, ours, 1)
+        theirs = msgspec.json.encode(upstream_id)
+        for key in _ID_KEYS:
+            if key + theirs in data:
+                return data.replace(key + theirs, key + msgspec.json.encode(exchange_id), 1)
     return None
-
-
-@lru_cache(_STREAMS)
-def _id_fields(upstream_id: str, exchange_id: str) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the field with the upstream's id and with ours, in the two usual ways of writing JSON."""
-    ids = msgspec.json.encode(upstream_id), msgspec.json.encode(exchange_id)
-    return tuple((key + ids[0], key + ids[1]) for key in (b'"id":', b'"id": '))
 
 
 def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 from msgspec import Raw
 
+from gateway.domain import Usage
 from gateway.errors import BadRequest
 from gateway.formats.chat import (
     encoded_turns,
@@ -17,6 +18,7 @@ from gateway.formats.chat import (
     forces_function,
     only_text,
     role_of,
+    shaped_label,
     text_of,
 )
 from gateway.formats.envelope import (
@@ -32,11 +34,15 @@ from gateway.formats.envelope import (
     typed,
 )
 from gateway.formats.field_names import request_fields
+from gateway.formats.replayed import response_events
+from gateway.formats.reply import WholeReply, from_upstream
 from gateway.formats.responses_reply import Response, ResponsesReader, open_response
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
+from gateway.formats.written_reply import written_response
 
 _LEADING = (b"system", b"developer")
+_LOGPROBS = "message.output_text.logprobs"
 _TEXT = ("input_text", "output_text", "text")
 
 
@@ -97,10 +103,12 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     def with_system(self, text: str) -> Changes:
         if not text:
             return {}
-        leading = self.items and role_of(self.items[0]) in _LEADING
-        if self.items and leading and not self.value("instructions") and not self._is_stored():
-            return {"input": raw([_extended_item(self.items[0], "\n\n" + text), *self.items[1:]])}
         instructions = self.fields.get("instructions")
+        if self.items and role_of(self.items[0]) in _LEADING and not self.value("instructions"):
+            if not self._is_stored():
+                return {"input": raw([_extended_item(self.items[0], "\n\n" + text), *self.items[1:]])}
+            # Rules speak of the text above them. A stored turn stays as it came, so its text is repeated.
+            instructions = raw(text_of(decoded(self.items[0]).get("content"), _TEXT))
         return {"instructions": extended(instructions, "\n\n" + text, part="input_text")}
 
     def with_question(self, text: str) -> Self:
@@ -125,6 +133,18 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
     def hidden(self, tokens: int) -> Changes:
         return {**super().hidden(tokens), "store": raw(False)}
 
+    def _labelled(self, label: str) -> str | None:
+        include = self.value("include") or []
+        if self.obstacles() or self._is_stored() or self.value("top_logprobs") or _LOGPROBS in include:
+            return None
+        text = self.value("text") or {}
+        given = (text.get("format") or {}) if isinstance(text, dict) else None
+        return shaped_label(given, given.get("schema") if isinstance(given, dict) else None, label)
+
+    def written(self, hidden: WholeReply, exchange_id: str, text: str, usage: Usage) -> Sequence[bytes]:
+        response = written_response(hidden.body, self.fields, text, usage)
+        return response_events(response) if self.stream else [msgspec.json.encode(response)]
+
     def _is_stored(self) -> bool:
         """Decide whether the upstream keeps the turns of this request: later requests may build on them."""
         return self.value("store") is not False or bool(self.value("conversation"))
@@ -134,18 +154,25 @@ class ResponsesRequest(Conversation, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, fields=fields, items=items)
 
     def open_reply(self, body: bytes) -> Response:
-        return open_response(body)
+        return open_response(body, self.value("instructions"))
+
+    def replayed(self, body: bytes) -> Sequence[bytes]:
+        with from_upstream("a response"):
+            return response_events(msgspec.json.decode(body))
 
     def reader(
         self, transcript: Transcript, exchange_id: str, *, untouched: bool, tags: TagFilter | None
     ) -> ResponsesReader:
-        return ResponsesReader(transcript)
+        return ResponsesReader(transcript, self.value("instructions"))
 
 
 def open_responses(body: bytes) -> ResponsesRequest:
-    """Decode a request to create a response; raises ``BadRequest``."""
+    """Decode a request to create a response; raises ``BadRequest``.
+
+    A stored prompt or an earlier response may name the model; then the request has none.
+    """
     fields = request_fields(body)
-    model = model_of(fields)
+    model = model_of(fields) if "model" in fields else ""
     typed(fields, "instructions", str | list[Any] | None, "a string")
     given = typed(fields, "input", str | list[Raw] | None, "a string or an array")
     for index, item in enumerate(given if isinstance(given, list) else ()):

@@ -1,8 +1,11 @@
 """Replies of ``/responses``: whole, or as typed events of a stream. They keep the upstream's id and all of its bytes.
 
-After a first pass only the usage of the finished response is counted anew.
+Two fields of a response may change: the usage after a first pass, and the instructions. An upstream repeats those that
+it got, with rules and working; the caller reads its own.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -16,6 +19,7 @@ from gateway.formats.transcript import Transcript
 from gateway.formats.usage import counted, recounted
 
 _PROMPT, _OUTPUT = "input_tokens", "output_tokens"
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -41,6 +45,7 @@ class _Response(msgspec.Struct):
     status: str | None = None
     incomplete_details: _Why | None = None
     usage: Any = None
+    instructions: Any = None
 
     def text(self) -> str:
         return "".join(
@@ -88,17 +93,20 @@ class Response(Value, frozen=True):
     finish_reason: str | None
     usage: Usage
     tool_calls: tuple[ToolCall, ...] = ()
+    changes: Mapping[str, Any] = NO_CHANGES
+    """Fields that the caller reads otherwise."""
 
     def sealed(self, exchange_id: str, *, text: str | None = None, usage: Usage | None = None) -> bytes:
         """Return the body as it came; ``text`` stays, because nothing is cut out of a response."""
-        if usage is None or usage == self.usage:
+        counted_anew = usage if usage is not None and usage != self.usage else None
+        if counted_anew is None and not self.changes:
             return self.body
         with from_upstream("a response"):
-            return bytes(_recounted(Raw(self.body), usage))
+            return bytes(_changed(Raw(self.body), self.changes, counted_anew))
 
 
-def open_response(body: bytes) -> Response:
-    """Decode a response; raises ``UpstreamGarbage`` if it is none."""
+def open_response(body: bytes, instructions: Any = None) -> Response:
+    """Decode a response to a request with these instructions; raises ``UpstreamGarbage`` if it is none."""
     with from_upstream("a response"):
         response = decoded(_response, body)
     return Response(
@@ -108,14 +116,16 @@ def open_response(body: bytes) -> Response:
         finish_reason=response.finish_reason(),
         usage=response.counted(),
         tool_calls=response.calls(),
+        changes=_own(response, instructions),
     )
 
 
 class ResponsesReader:
     """Reads one pass of a stream. Implements ``reply.Reader``."""
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, instructions: Any = None) -> None:
         self.finished = False
+        self._instructions = instructions
         self._transcript = transcript
         self._before = transcript.usage
 
@@ -132,21 +142,33 @@ class ResponsesReader:
         with from_upstream("an event of a response"):
             response = decoded(_response, bytes(opened.response))
         transcript.reply_id = response.id
+        changes = _own(response, self._instructions)
         if opened.type not in _ENDS:
-            return event
+            return _event_of(opened, data, changes) if changes else event
         self.finished = True
         transcript.finish_reason = response.finish_reason()
         transcript.tool_calls = response.calls()
         transcript.usage = self._before + response.counted()
-        if self._before == Usage():
-            return event
-        with from_upstream("an event of a response"):
-            fields = {**decode_object(data), "response": _recounted(opened.response, transcript.usage)}
-        return b"event: " + opened.type.encode() + b"\n" + sse.event_of(msgspec.json.encode(fields))
+        usage = None if self._before == Usage() else transcript.usage
+        return event if usage is None and not changes else _event_of(opened, data, changes, usage)
 
 
-def _recounted(response: Raw, usage: Usage) -> Raw:
-    """Replace the usage of a response with the count of every pass; the upstream's other details stay."""
-    fields = decode_object(bytes(response))
-    fields["usage"] = raw(recounted(fields.get("usage"), usage, prompt=_PROMPT, output=_OUTPUT))
+def _own(response: _Response, instructions: Any) -> Mapping[str, Any]:
+    """Return the caller's instructions, if the response repeats others."""
+    repeated = response.instructions
+    return NO_CHANGES if repeated is None or repeated == instructions else {"instructions": instructions}
+
+
+def _event_of(opened: _Event, data: bytes, changes: Mapping[str, Any], usage: Usage | None = None) -> bytes:
+    """Return the event with a changed response."""
+    with from_upstream("an event of a response"):
+        fields = {**decode_object(data), "response": _changed(opened.response, changes, usage)}
+    return b"event: " + opened.type.encode() + b"\n" + sse.event_of(msgspec.json.encode(fields))
+
+
+def _changed(response: Raw, changes: Mapping[str, Any], usage: Usage | None) -> Raw:
+    """Change fields of a response, and count the usage of every pass; the upstream's other details stay."""
+    fields = {**decode_object(bytes(response)), **{name: raw(value) for name, value in changes.items()}}
+    if usage is not None:
+        fields["usage"] = raw(recounted(fields.get("usage"), usage, prompt=_PROMPT, output=_OUTPUT))
     return raw(fields)

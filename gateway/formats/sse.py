@@ -65,8 +65,17 @@ def data_of(event: bytes) -> bytes | None:
 
 
 def with_id(event: bytes, upstream_id: str | None, exchange_id: str) -> bytes:
-    """Put the event under the exchange's id; every other byte stays if the upstream's id is written plainly."""
-    return id_replaced(event, upstream_id, exchange_id) or with_field(data_of(event) or b"{}", "id", exchange_id)
+    """Put the event under the exchange's id; every other byte stays if the upstream's id is written plainly.
+
+    Looked for in the data alone: another line may hold anything.
+    """
+    start = 0 if event.startswith(b"data:") else event.find(b"\ndata:") + 1
+    end = event.find(b"\n", start)
+    if end >= len(event) - 2 or not event[end:].strip(b"\r\n"):  # the data is one line, and the last
+        replaced = id_replaced(event[start:], upstream_id, exchange_id)
+        if replaced is not None:
+            return event[:start] + replaced
+    return with_field(data_of(event) or b"{}", "id", exchange_id)
 
 
 def with_field(data: bytes, name: str, value: Any) -> bytes:

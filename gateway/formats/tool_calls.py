@@ -73,4 +73,8 @@ class CallPieces:
         return call
 
     def whole(self) -> tuple[ToolCall, ...]:
-        return tuple(ToolCall(name=call.name, arguments="".join(call.arguments)) for call in self._growing)
+        return tuple(call for _, call in self.identified())
+
+    def identified(self) -> tuple[tuple[str | None, ToolCall], ...]:
+        """Return the calls with their ids."""
+        return tuple((call.id, ToolCall(name=call.name, arguments="".join(call.arguments))) for call in self._growing)

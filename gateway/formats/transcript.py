@@ -1,14 +1,16 @@
 """A reply's text, tokens and end, read while the reply passes by. Readers of replies fill it."""
 
-from gateway.domain import ToolCall, Usage
+from gateway.domain import NO_USAGE, ToolCall
 
 
 class Transcript:
     """The reply so far; complete at its end. All passes of a form add up in one transcript."""
 
+    __slots__ = ("_pieces", "finish_reason", "reply_id", "tool_calls", "usage")
+
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self.usage = Usage()
+        self.usage = NO_USAGE
         self.finish_reason: str | None = None
         self.tool_calls: tuple[ToolCall, ...] = ()
         """Calls of tools that the reply asks its caller for."""

@@ -4,15 +4,32 @@ Servers disagree about errors: OpenAI's object, vLLM's bare object, FastAPI's ``
 Users need the words ("maximum context length is ..."), and so does the adaptation to a model's quirks.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from gateway.domain import Value
+from gateway.errors import UpstreamError, error_body
 
+OWN_KEY_REFUSED = frozenset({401, 403})
+"""Statuses of a refusal of the gateway's own key."""
 _LONGEST = 2000
 """Characters of a message to keep."""
+
+
+_WRAPPERS = ("error", "errors", "detail", "details", "fault")
+_MESSAGES = ("message", "msg", "reason", "Message", "error_description", "faultstring", "title")
+"""Names of the words by how often they are used; ``title`` is that of RFC 9457, which prefers ``detail``."""
+CONTEXT_EXCEEDED = "context_length_exceeded"
+"""OpenAI's code for a prompt beyond the context: its clients compact their history on it."""
+_OVERFLOW = re.compile(
+    r"context (?:length|size|window)|too many (?:input )?tokens|(?:prompt|input|request) is too long"
+    r"|maximum (?:prompt|input|sequence) length|maximum number of (?:input )?tokens|reduce the length of the",
+    re.IGNORECASE,
+)
+"""The words of OpenAI, Anthropic, Google, xAI, vLLM, llama.cpp and others for a prompt beyond the context."""
 
 
 class ErrorWords(Value, frozen=True):
@@ -25,9 +42,19 @@ class ErrorWords(Value, frozen=True):
     code: str | int | None = None
 
     @property
+    def overflows(self) -> bool:
+        """The prompt is longer than the model's context."""
+        return overflows(self.message, self.code)
+
+    @property
     def param(self) -> str | None:
         """The first blamed field."""
         return self.params[0] if self.params else None
+
+
+def overflows(message: str, code: str | int | None) -> bool:
+    """Decide whether an error is about a prompt beyond the context."""
+    return code == CONTEXT_EXCEEDED or _OVERFLOW.search(message[:_LONGEST]) is not None
 
 
 def error_words(payload: bytes) -> ErrorWords | None:
@@ -67,6 +94,24 @@ def error_status(payload: bytes) -> int | None:
     return next((code for code in codes if type(code) is int and 400 <= code < 600), 502)
 
 
+def refusal_body(payload: bytes, status: int, upstream: str) -> bytes:
+    """Return an upstream's error in OpenAI's shape with all four keys.
+
+    A refusal of the gateway's own key is told without the upstream's words: they may quote the key.
+    """
+    if status in OWN_KEY_REFUSED:
+        return error_body(
+            f"upstream {upstream!r} refused the gateway's key (status {status}): check upstreams.{upstream}.api_key",
+            "upstream_error", None, "upstream_key_refused",
+        )  # fmt: skip
+    kind = UpstreamError.type if status >= 500 else "invalid_request_error"
+    words = error_words(payload)
+    if words is None:
+        return error_body(f"upstream {upstream!r} answered with status {status}", kind)
+    shape = {"message": words.message, "type": words.type or kind, "param": words.param, "code": words.code}
+    return msgspec.json.encode({"error": {**shape, **openai_error(payload)}})
+
+
 def _words(content: Any, depth: int = 3) -> ErrorWords | None:
     """Find the error in JSON: in the object itself, or inside a known wrapper."""
     if isinstance(content, str) and content.strip():
@@ -75,11 +120,11 @@ def _words(content: Any, depth: int = 3) -> ErrorWords | None:
         return _validation_words(content) or (_words(content[0], depth - 1) if content and depth else None)
     if not isinstance(content, dict):
         return None
-    for wrapper in ("error", "errors", "detail", "details"):
+    for wrapper in _WRAPPERS:
         inner = _words(content[wrapper], depth - 1) if content.get(wrapper) and depth else None
         if inner is not None:
             return inner
-    message = next((text for name in ("message", "msg", "reason") if isinstance(text := content.get(name), str)), "")
+    message = next((text for name in _MESSAGES if isinstance(text := content.get(name), str)), "")
     if not message.strip():
         return None
     param, code, kind = content.get("param"), content.get("code"), content.get("type")

@@ -4,18 +4,26 @@ from typing import Any
 
 import msgspec
 
-from gateway.domain import Usage
+from gateway.domain import NO_USAGE, Usage
+
+_DETAILS = {name: f"{name}_details" for name in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")}
+"""The fields with the details of a count."""
+_NONE: dict[str, Any] = {}
 
 
 def counted(reported: Any, *, prompt: str = "prompt_tokens", output: str = "completion_tokens") -> Usage:
     """Read a usage object, decoded. A reply is never refused for its accounting: odd counts are zero."""
     if not isinstance(reported, dict):
-        return Usage()
+        return NO_USAGE
+    prompts, outputs = reported.get(_DETAILS[prompt]), reported.get(_DETAILS[output])
+    if not isinstance(prompts, dict):
+        prompts = _NONE
     return Usage(
-        prompt_tokens=_count(reported.get(prompt)),
-        output_tokens=_count(reported.get(output)),
-        cached_tokens=_detail(reported, prompt, "cached_tokens"),
-        reasoning_tokens=_detail(reported, output, "reasoning_tokens"),
+        prompt_tokens=count_of(reported.get(prompt)),
+        output_tokens=count_of(reported.get(output)),
+        cached_tokens=count_of(prompts["cached_tokens"]) if "cached_tokens" in prompts else 0,
+        reasoning_tokens=count_of(outputs.get("reasoning_tokens")) if isinstance(outputs, dict) else 0,
+        written_tokens=count_of(prompts["cache_write_tokens"]) if "cache_write_tokens" in prompts else 0,
     )
 
 
@@ -33,20 +41,19 @@ def recounted(
     }
     for name, detail, count in (
         (prompt, "cached_tokens", usage.cached_tokens),
+        (prompt, "cache_write_tokens", usage.written_tokens),
         (output, "reasoning_tokens", usage.reasoning_tokens),
     ):
-        details = fields.get(f"{name}_details")
+        details = fields.get(_DETAILS[name])
         if count or (isinstance(details, dict) and detail in details):
-            fields[f"{name}_details"] = {**(details if isinstance(details, dict) else {}), detail: count}
+            fields[_DETAILS[name]] = {**(details if isinstance(details, dict) else {}), detail: count}
     return fields
 
 
-def _detail(reported: dict[str, Any], name: str, detail: str) -> int:
-    details = reported.get(f"{name}_details")
-    return _count(details.get(detail)) if isinstance(details, dict) else 0
-
-
-def _count(value: Any) -> int:
+def count_of(value: Any) -> int:
+    """Return a reported count; an odd one is zero."""
+    if type(value) is int and 0 <= value < 2**53:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -30,6 +30,8 @@ class Pass(Value, frozen=True):
     """Fields among the changes to be left out where the model refuses them."""
     without_answer: "Callable[[], Pass] | None" = None
     """Returns the next pass if the model refuses a hidden pass; ``None``: the caller gets the refusal."""
+    reply: str | None = None
+    """The reply itself, behind a hidden answer: the gateway writes it, and the model is not asked again."""
     why: str = ""
     """The reason for sending a pass without the version's parts; empty: it holds them."""
 

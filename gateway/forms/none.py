@@ -24,7 +24,7 @@ class NoWorking:
         return self
 
     def first_pass(self, request: Conversation, guidance: Guidance) -> Pass:
-        shown = guidance.shown(request)
+        shown = guidance.shown(request) if guidance.turns else request
         return Pass(changes={**shown.content(), **shown.with_system(guidance.instructions)})
 
 

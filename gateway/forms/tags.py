@@ -1,8 +1,8 @@
 """The form ``tags``: the model works between tags in one call; the gateway cuts the tags and the working out.
 
 An answer that never closes its tags, or ends behind them, becomes the working of a second pass: working is never handed
-on as a reply. A short line without any tag is a reply. A request whose reply cannot hold tags, or whose limit leaves no
-room for a working, is answered in two passes from the start.
+on as a reply. A short line without any tag is a reply. Some requests are
+answered in two passes from the start: their reply cannot hold tags, or their limit is too small for a working.
 """
 
 from gateway.domain import Scratchpad

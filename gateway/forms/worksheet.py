@@ -1,9 +1,11 @@
 """The part ``worksheet``: the model fills in a form, the gateway decides, and the model words the decision.
 
-First a hidden pass with a JSON schema; the schema also stands in the question, for models that take none. Then the
-decision list runs on the fields. Then the inner form answers the caller's own prompt with a line such as "By the house
-rules this goes to: packaging" behind the question. If the form cannot be filled in, the caller's request is sent as it
-came.
+First a hidden pass with a JSON schema; the schema also stands in the instructions, for models that take none. There it
+comes before the message: a model of 0.5B filled in 20 of 24 forms without a mistake (12 with the schema behind the
+message), and a prompt cache reads it once. Then the decision list runs on the fields. Then the inner form answers the
+caller's own prompt with a line such as "By the house rules the right answer is: packaging" behind the question; or the
+gateway replies with the decision, where the request has room for a label and nothing else. If the form cannot be filled
+in, the caller's request is sent as it came.
 """
 
 import msgspec
@@ -33,9 +35,13 @@ class WorksheetForm:
         self._worksheet = worksheet
         self._decisions = [(parse_condition(rule.when), rule.result) for rule in worksheet.decisions]
         schema = msgspec.json.encode(worksheet.schema).decode()
-        self._question = f"\n\n{worksheet.instructions}\nAnswer with a JSON object of this schema alone: {schema}"
+        self._schema = (
+            f"When you are asked to fill in the form, answer with a JSON object of this schema alone: {schema}"
+        )
+        self._question = f"\n\n{worksheet.instructions}"
         self.name = f"worksheet+{inner.name}"
-        self.description = f"a worksheet with {len(self._decisions)} decisions; {inner.description}"
+        replies = ", which are the reply" if worksheet.decide == "answer" else ""
+        self.description = f"a worksheet with {len(self._decisions)} decisions{replies}; {inner.description}"
         self.most_passes = 1 + inner.most_passes
 
     def prepare(self) -> None:
@@ -52,7 +58,12 @@ class WorksheetForm:
         structured = request.structured("worksheet", self._worksheet.schema)
         asked = request.with_question(self._question)
         return Pass(
-            changes={**asked.content(), **request.hidden(WORKSHEET_TOKENS), **structured},
+            changes={
+                **asked.content(),
+                **asked.with_system(self._schema),
+                **request.hidden(WORKSHEET_TOKENS),
+                **structured,
+            },
             shown=False,
             then=lambda answer: self._reply_pass(request, guidance, answer),
             optional=tuple(structured),
@@ -65,6 +76,10 @@ class WorksheetForm:
             return _as_it_came()
         facts = {**fields, "text": (request.question() or "")[:LONGEST_TEXT]}
         result = next((result for condition, result in self._decisions if condition.holds(facts)), None)
+        if result is not None and self._worksheet.decide == "answer":
+            reply = request.label_reply(result)
+            if reply is not None:
+                return Pass(changes={}, reply=reply)
         if result is not None:
             request = request.with_question("\n\n" + self._worksheet.reply_line.replace(DECIDED, result))
         return self._inner.first_pass(request, msgspec.structs.replace(guidance, facts=facts))

@@ -109,6 +109,9 @@ class HttpProtocol(asyncio.Protocol):
         self._asked.clear()
         if self._transaction is not None:
             self._transaction.lose()
+        # They point back: a lost connection and all of its request would wait for the garbage collector.
+        self._transaction = self._arriving = None
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         self._moved = self._loop.time()
@@ -227,7 +230,8 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         parser = self._parser
-        tunnel = parser.get_method() == b"CONNECT"
+        method = parser.get_method()
+        tunnel = method == b"CONNECT"
         self._offered = parser.should_upgrade() and not tunnel
         if self._offered:
             return  # the parser does not parse the bytes behind the head: see _parse
@@ -237,7 +241,7 @@ class HttpProtocol(asyncio.Protocol):
         mistake = mistake_in(version, self._framing)
         if mistake is not None:
             self._stop(mistake)
-        scope = new_scope(parser.get_method(), self._url, version, self._headers)
+        scope = new_scope(method, self._url, version, self._headers)
         scope["server"], scope["client"] = self._ends
         scope["state"] = self._app_state.copy()
         keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel
@@ -274,14 +278,11 @@ class HttpProtocol(asyncio.Protocol):
 
     def _begin(self, transaction: Transaction, scope: Scope) -> None:
         self._transaction = transaction
-        transaction.task = self._loop.create_task(self._answer(transaction, scope))
+        transaction.task = self._loop.create_task(transaction.run(self._app, scope))
         self._server.tasks.add(transaction.task)
 
-    async def _answer(self, transaction: Transaction, scope: Scope) -> None:
-        try:
-            await transaction.run(self._app, scope)
-        finally:
-            self._server.tasks.discard(cast("asyncio.Task[None]", transaction.task))
+    def ended(self, transaction: Transaction) -> None:
+        self._server.tasks.discard(cast("asyncio.Task[None]", transaction.task))
 
     def common_headers(self) -> Iterable[Header]:
         return self._server.default_headers

@@ -13,6 +13,9 @@ from httptools import parse_url
 from gateway.errors import BadRequest
 from gateway.memo import remembered
 
+_BY_NAME: Final = "preceptor.headers"
+"""The key of the headers by name in an ASGI scope."""
+
 Header = tuple[bytes, bytes]
 Scope = dict[str, Any]
 
@@ -78,6 +81,14 @@ def new_scope(method: bytes, url: bytes, version: str, headers: list[Header]) ->
         "query_string": query,
         "headers": headers,
     }
+
+
+def headers_by_name(scope: Scope) -> dict[bytes, bytes]:
+    """Return a request's headers by their lower-case names: of several with a name, the first. Kept in the scope."""
+    named: dict[bytes, bytes] | None = scope.get(_BY_NAME)
+    if named is None:
+        named = scope[_BY_NAME] = dict(reversed([*scope["headers"]]))
+    return named
 
 
 @remembered

@@ -58,6 +58,9 @@ class ClientConnection(Protocol):
     def responded(self, transaction: "Transaction") -> None:
         """Note the end of a response, complete or broken off."""
 
+    def ended(self, transaction: "Transaction") -> None:
+        """Note the end of a request's task: its application has nothing left to do."""
+
 
 class Transaction:
     """A request and its response. As ASGI demands, the head is written with the first piece of the body.
@@ -68,8 +71,8 @@ class Transaction:
     """
 
     __slots__ = (
-        "_bodiless", "_chunked", "_connection", "_expects", "_handed", "_head", "_held", "_left", "_news", "_old",
-        "_pieces", "_started", "complete", "disconnected", "due", "keep_alive", "on_lost", "received", "task",
+        "_bodiless", "_chunked", "_connection", "_expects", "_handed", "_head", "_left", "_news", "_old",
+        "_pieces", "_started", "complete", "disconnected", "due", "held", "keep_alive", "on_lost", "received", "task",
         "written",
     )  # fmt: skip
 
@@ -100,7 +103,8 @@ class Transaction:
         self._old = old
         self._expects = expects
         self._pieces: list[bytes] = []
-        self._held = 0  # bytes in the pieces
+        self.held = 0
+        """Bytes of the request's body that nobody has taken yet."""
         self._handed = False  # the application has received all of it
         self._news: asyncio.Event | None = None
         self._started = False
@@ -115,11 +119,13 @@ class Transaction:
             await app(scope, self.receive, self.send)
         except BaseException:
             log.exception("a request failed", extra={"action": "server.bug"})
+            self._fail()
         else:
-            if self.complete or self.disconnected:
-                return
-            log.error("a request was left without its response", extra={"action": "server.bug"})
-        self._fail()
+            if not (self.complete or self.disconnected):
+                log.error("a request was left without its response", extra={"action": "server.bug"})
+                self._fail()
+        finally:
+            self._connection.ended(self)
 
     def _fail(self) -> None:
         if self.complete or self.disconnected:
@@ -134,8 +140,8 @@ class Transaction:
         if self.complete:
             return
         self._pieces.append(body)
-        self._held += len(body)
-        if self._held > _AHEAD_BYTES:
+        self.held += len(body)
+        if self.held > _AHEAD_BYTES:
             self._connection.read_on(False)
         self._wake()
 
@@ -151,6 +157,26 @@ class Transaction:
             if self.on_lost is not None:
                 self.on_lost()
         self._wake()
+
+    def short_body(self) -> bytes | None:
+        """Return the request's body if all of it is here and nobody had to wait for it; ``None``: ``receive`` it."""
+        if not self.received or self._handed or self.held > _AHEAD_BYTES or self.disconnected or self.complete:
+            return None
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self.held = 0
+        self._handed = True
+        return body
+
+    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Write a whole response at once. Return ``False`` if the client is too slow for that: ``send`` it."""
+        if self._connection.held_up or self._started:
+            return False
+        if not self.disconnected:
+            self._head = self._head_of(status, headers)
+            self._started = True
+            self._write(body, more=False)
+        return True
 
     async def receive(self) -> Message:
         if self._expects and not (self._started or self.disconnected):
@@ -168,9 +194,9 @@ class Transaction:
     def _request(self) -> Message:
         body = b"".join(self._pieces)
         self._pieces.clear()
-        if self._held > _AHEAD_BYTES:
+        if self.held > _AHEAD_BYTES:
             self._connection.read_on(True)
-        self._held = 0
+        self.held = 0
         self._handed = self.received
         return {"type": "http.request", "body": body, "more_body": not self.received}
 
@@ -198,7 +224,7 @@ class Transaction:
             elif name == b"connection":
                 keep_alive = keep_alive and b"close" not in value.lower()
                 continue
-            lines.append(b"%s: %s" % (name, value))
+            lines.append(name + b": " + value)
         chunked = left is None and not (bodiless or self._old)
         if chunked:
             lines.append(b"transfer-encoding: chunked")

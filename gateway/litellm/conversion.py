@@ -29,7 +29,7 @@ _ANY = "*"
 _INSTEAD = {
     "environment_variables": "set them in the environment of the gateway",
     "litellm_settings.drop_params": "parameters go to the upstream as the client sent them",
-    "router_settings.routing_strategy": "the first deployment of a name answers, the others are its fallbacks",
+    "router_settings.routing_strategy": "equal deployments share conversations by weight, others are fallbacks",
     "router_settings.allowed_fails": "see breaker_failures of an upstream",
     "router_settings.cooldown_time": "see breaker_rest_s of an upstream",
 }
@@ -78,6 +78,8 @@ class _Conversion:
         self._upstreams: dict[str, UpstreamSettings] = {}
         self._models: dict[str, Model] = {}
         self._groups: dict[str, list[str]] = {}
+        self._weights: dict[str, list[float | None]] = {}
+        """The weights of each model's deployments."""
         self._aliases: dict[str, str] = {}
         self._tasks: dict[str, Task] = {}
         self._keys: dict[str, str] = {}
@@ -136,7 +138,10 @@ class _Conversion:
         return None
 
     def read_models(self) -> None:
-        """Convert every entry to a model on an upstream; entries with the same name become fallbacks."""
+        """Convert every entry to a model on an upstream.
+
+        Of entries with the same name, equal ones become deployments of a model, and the others fallbacks.
+        """
         defaults = {
             "timeout": self._setting("router_settings.timeout", "litellm_settings.request_timeout"),
             "stream_timeout": self._setting("router_settings.stream_timeout"),
@@ -161,9 +166,32 @@ class _Conversion:
             self._default_upstream = self._upstream(deployment)
             return
         known = self._groups.setdefault(group, [])
+        if self._joins_an_equal(deployment, known):
+            return
         name = _free(_named(group), self._models, reserved - {group})
         self._models[name] = Model(upstream=self._upstream(deployment), model=deployment.model, price=deployment.price)
         known.append(name)
+        self._weights[name] = [deployment.weight]
+
+    def _joins_an_equal(self, deployment: Deployment, group: Iterable[str]) -> bool:
+        """Make a deployment one of several of a model in its group: of the same name, price and kind of upstream."""
+        for name in group:
+            model = self._models[name]
+            first = self._upstreams[model.every_upstream[0]]
+            alike = (model.model, model.price, type(first)) == (
+                deployment.model, deployment.price, type(deployment.upstream),
+            )  # fmt: skip
+            upstream = self._upstream(deployment) if alike else ""
+            if alike and upstream not in model.every_upstream:
+                weights = self._weights[name]
+                weights.append(deployment.weight)
+                shares = tuple(weight for weight in weights if weight is not None)
+                self._models[name] = msgspec.structs.replace(
+                    model, upstream="", upstreams=(*model.every_upstream, upstream),
+                    weights=shares if len(shares) == len(weights) else (),
+                )  # fmt: skip
+                return True
+        return False
 
     def _upstream(self, deployment: Deployment) -> str:
         """The upstream with these settings: the same address, key and bounds are one upstream."""

@@ -9,8 +9,13 @@ from urllib.parse import quote, urlsplit
 from gateway.domain import Value
 from gateway.litellm.providers import OWN_PROTOCOL, PROVIDERS, UNKNOWN, Provider, provider_of
 from gateway.litellm.variables import Variables, referred
-from gateway.settings import OllamaSettings, OpenAISettings, Price
+from gateway.settings import AnthropicSettings, OllamaSettings, OpenAISettings, Price
 
+_KINDS: Mapping[str, type[OpenAISettings | AnthropicSettings | OllamaSettings]] = {
+    "openai": OpenAISettings,
+    "anthropic": AnthropicSettings,
+    "ollama": OllamaSettings,
+}
 _OLLAMA_OPTIONS = (
     "min_p", "mirostat", "mirostat_eta", "mirostat_tau", "num_batch", "num_ctx", "num_gpu", "num_predict",
     "num_thread", "repeat_last_n", "repeat_penalty", "seed", "temperature", "top_k", "top_p",
@@ -19,7 +24,13 @@ _MOST_RETRIES = 10
 _LONGEST_S = 1e9
 _ADDRESS = "an address as for LiteLLM, without a slash at its end"
 _PER_MILLION = 10**6
-_PRICES = ("input_cost_per_token", "output_cost_per_token")
+_PRICES: Mapping[str, str] = {
+    "input_cost_per_token": "input",
+    "output_cost_per_token": "output",
+    "cache_read_input_token_cost": "cache_read",
+    "cache_creation_input_token_cost": "cache_write",
+}
+"""Prices of ours by LiteLLM's names."""
 
 
 class Unusable(Exception):
@@ -31,10 +42,12 @@ class Deployment(Value, frozen=True):
 
     label: str
     """Name for the upstream: its host, or the provider at the provider's own address."""
-    upstream: OpenAISettings | OllamaSettings
+    upstream: OpenAISettings | AnthropicSettings | OllamaSettings
     model: str
     price: Price
     left_out: tuple[str, ...]
+    weight: float | None = None
+    """The share of its group's requests, in relation to the others'."""
 
 
 def read_deployment(
@@ -48,13 +61,15 @@ def read_deployment(
     provider = PROVIDERS.get(name)
     taken = provider is None and name not in OWN_PROTOCOL and bool(params.get("api_base") or params.get("base_url"))
     if provider is None and not taken:
-        raise Unusable(f"provider {name or 'of ' + repr(model)} is not one that speaks OpenAI's API or Ollama's")
+        raise Unusable(
+            f"provider {name or 'of ' + repr(model)} is not one that speaks OpenAI's API, Anthropic's or Ollama's"
+        )
     provider = provider or UNKNOWN
     entry = _Entry(name or "openai", provider, model, params, place, variables)
     if taken:
         entry.notes.append(f"provider {name or 'not named'}: its address is taken as OpenAI-compatible")
-    kind, extra = (OllamaSettings, entry.ollama()) if provider.kind == "ollama" else (OpenAISettings, {})
-    upstream = kind(
+    extra = entry.ollama() if provider.kind == "ollama" else {}
+    upstream = _KINDS[provider.kind](
         base_url=entry.address(),
         api_key=entry.key(),
         api_key_header="api-key" if name == "azure" else None,
@@ -62,10 +77,12 @@ def read_deployment(
         **entry.bounds(defaults),
         **extra,
     )
-    price = entry.price(info)
+    price, weight = entry.price(info), entry.weight()
     left_out = [*entry.notes, *entry.unread()]
     left_out += [f"model_info.{key}" for key in info if key not in _PRICES]
-    return Deployment(label=entry.label, upstream=upstream, model=model, price=price, left_out=tuple(left_out))
+    return Deployment(
+        label=entry.label, upstream=upstream, model=model, price=price, left_out=tuple(left_out), weight=weight
+    )
 
 
 class _Entry:
@@ -93,6 +110,15 @@ class _Entry:
     def unread(self) -> list[str]:
         """Return the parameters not read so far."""
         return [key for key in self._params if key not in self._read]
+
+    def weight(self) -> float | None:
+        """Return the entry's weight; an unusable one is noted."""
+        given = self._take("weight")
+        if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < _LONGEST_S:
+            return float(given)
+        if given is not None:
+            self.notes.append("weight")
+        return None
 
     def _variable(self, value: object, suffix: str, place: str) -> str:
         return self._variables.holding(value, f"{self._name}_{suffix}", f"{self._place}.litellm_params.{place}")
@@ -143,7 +169,7 @@ class _Entry:
             self._version = version[1]
         address = given.partition("?")[0].rstrip("/")
         # LiteLLM takes the address of an endpoint, too.
-        return re.sub(r"/(?:chat/completions|completions|embeddings|responses)\Z", "", address)
+        return re.sub(r"/(?:chat/completions|completions|embeddings|responses|v1/messages)\Z", "", address)
 
     def _azure(self, base: str) -> str:
         """Return Azure's address: a path per deployment, with the version in the query."""
@@ -249,15 +275,16 @@ class _Entry:
 
     def price(self, info: Mapping[str, Any]) -> Price:
         """Return the price in USD per million tokens; LiteLLM's is per token."""
-        prices = []
-        for name in _PRICES:
+        prices: dict[str, float] = {}
+        for name, ours in _PRICES.items():
             given = self._take(name)
             value = self._as_number(name, info.get(name) if given is None else given)
             if value is not None and not 0 <= value < 1:
                 self.notes.append(f"{name} (not a price for one token)")
                 value = None
-            prices.append(round((value or 0.0) * _PER_MILLION, 9))
-        return Price(input=prices[0], output=prices[1])
+            if value is not None:
+                prices[ours] = round(value * _PER_MILLION, 9)
+        return Price(**prices)
 
 
 def as_number(value: object) -> float | None:

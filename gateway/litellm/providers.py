@@ -1,4 +1,4 @@
-"""LiteLLM's providers with OpenAI's API or Ollama's: their addresses, and the variables of their keys.
+"""LiteLLM's providers with OpenAI's API, Anthropic's or Ollama's: their addresses, and the variables of their keys.
 
 The addresses are the documented ones. Other providers need a translation, or an address of the account: an entry with
 an address of its own is taken all the same, and noted.
@@ -20,7 +20,7 @@ class Provider(Value, frozen=True):
     """Address of its API; ``None`` if it depends on the account or the machine."""
     base_variable: str | None = None
     """Environment variable read by LiteLLM for an address not in the file."""
-    kind: Literal["openai", "ollama"] = "openai"
+    kind: Literal["openai", "anthropic", "ollama"] = "openai"
     native: bool = False
     """LiteLLM speaks the provider's own API: an address in the file is not OpenAI-compatible."""
 
@@ -31,7 +31,7 @@ _OLLAMA = Provider(kind="ollama", base_url="http://127.0.0.1:11434")
 PROVIDERS: Mapping[str, Provider] = {
     "openai": _OPENAI,
     "text-completion-openai": _OPENAI,
-    "anthropic": Provider(key="ANTHROPIC_API_KEY", base_url="https://api.anthropic.com/v1", native=True),
+    "anthropic": Provider(kind="anthropic", key="ANTHROPIC_API_KEY", base_url="https://api.anthropic.com"),
     "azure": Provider(key="AZURE_API_KEY", base_variable="AZURE_API_BASE"),
     "cerebras": Provider(key="CEREBRAS_API_KEY", base_url="https://api.cerebras.ai/v1"),
     "dashscope": Provider(key="DASHSCOPE_API_KEY", base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),

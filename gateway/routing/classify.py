@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from gateway.domain import Value
 from gateway.errors import BadRequest, ModelNotFound
-from gateway.formats.envelope import Conversation
+from gateway.formats.envelope import Changes, Conversation, Envelope, raw
 from gateway.linear_regex import LinearRegex
 from gateway.routing.substring_index import PIECE, SubstringIndex, literal_text
 from gateway.settings import Match, Task
@@ -141,6 +141,15 @@ class Classifier:
         if len(text) + sum(len(value) for value in values if value is not None) > _LONGEST_CACHED:
             return group.first(text, header)
         return self._cached(group, text, *values)
+
+
+def without_task_name(envelope: Envelope, task: str | None) -> Changes:
+    """Take the task's name out of ``metadata``: it is for the gateway, and some upstreams refuse the field."""
+    metadata = envelope.value("metadata")
+    if task is None or not isinstance(metadata, dict) or metadata.get("task") != task:
+        return {}
+    rest = {name: value for name, value in metadata.items() if name != "task"}
+    return {"metadata": raw(rest) if rest else None}
 
 
 def _matcher(position: int, task: str, match: Match) -> _Matcher:

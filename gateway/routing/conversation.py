@@ -19,6 +19,7 @@ _KEYS = ("prompt_cache_key", "conversation", "previous_response_id")
 """Fields by which a client itself says what belongs together; the last one at least keeps two turns together."""
 _USERS = ("safety_identifier", "user")
 """Fields with the client's name for its end user; ``metadata.user_id`` is the third."""
+_NAMING = frozenset({*_USERS, "metadata"})
 _HALF = 512
 """Bytes at each end of a first message that are looked at: instructions that many requests share, and then a text of
 each, or the other way round."""
@@ -41,15 +42,16 @@ def conversation_key(envelope: Conversation) -> bytes:
         given = envelope.fields.get(name)
         if given is not None and bytes(given) not in (b"null", b'""'):
             return bytes(given)
-    opening = memoryview(envelope.opening())
-    if len(opening) <= 2 * _HALF:
-        return bytes(opening)
+    first = envelope.opening()
+    if len(first) <= 2 * _HALF:
+        return bytes(first)
+    opening = memoryview(first)
     return b"".join((opening[:_HALF], b" %d " % len(opening), opening[-_HALF:]))
 
 
-def cluster_of(envelope: Conversation) -> str:
-    """Return the conversation's key as 16 hex digits, which say nothing of its text."""
-    return hashlib.blake2b(conversation_key(envelope), digest_size=8).hexdigest()
+def cluster_of(key: bytes) -> str:
+    """Return a conversation's key as 16 hex digits, which say nothing of its text."""
+    return hashlib.blake2b(key, digest_size=8).hexdigest()
 
 
 def tenant_of(envelope: Envelope) -> str | None:
@@ -57,7 +59,7 @@ def tenant_of(envelope: Envelope) -> str | None:
 
     Read from ``safety_identifier``, ``user`` or ``metadata.user_id``, in this order.
     """
-    return _tenant(envelope.fields)
+    return _tenant(envelope.naming())
 
 
 def tenant_in(request: bytes) -> str | None:
@@ -77,11 +79,13 @@ def tenant_digest(names: Sequence[Any]) -> str | None:
 
 
 def _tenant(fields: Mapping[str, Raw]) -> str | None:
+    if _NAMING.isdisjoint(fields):
+        return None
     named = [_decoded(_text, fields[name]) for name in _USERS if name in fields]
     if "metadata" in fields:
         metadata = _decoded(_metadata, fields["metadata"])
         named.append(metadata.user_id if metadata is not None else None)
-    return tenant_digest(named) if named else None
+    return tenant_digest(named)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], given: Raw) -> T | None:

@@ -1,7 +1,7 @@
 """A rule set as the weak model reads it, compiled once for many requests.
 
-Rules follow the caller's own system text. Requests under the same true conditions get equal bytes in the same place, so
-the upstream's prompt cache keeps hitting.
+Rules follow the caller's own system text. Requests under equal conditions get equal bytes in one place, so the
+upstream's prompt cache keeps hitting.
 """
 
 from gateway.domain import RuleSet, Value

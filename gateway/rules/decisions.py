@@ -3,10 +3,12 @@
 Each function blocks on the store and raises ``StoreError``, or ``Conflict`` after another decision at the same moment.
 """
 
+from collections.abc import Collection
+
 from gateway.domain import ALL_TASKS, Activation
 from gateway.errors import Conflict
 from gateway.store.base import Store
-from gateway.store.history import active_decisions, previous
+from gateway.store.history import active_decisions, previous, taken_off
 
 
 def put_live(store: Store, task: str, version: int | None, *, now: float, by: str, why: str) -> Activation:
@@ -35,6 +37,28 @@ def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") ->
         decision = Activation(task=task, version=target, created=now, by=by, why=why or f"rolled back from {left}")
     store.activate(decision, after=len(history))
     return decision
+
+
+def take_off(store: Store, task: str, versions: Collection[int], *, now: float, by: str, why: str) -> list[Activation]:
+    """End the trial of one of these versions, and put the newest other version live in the place of one of them.
+
+    Without another version, no rules are live. Returns the decisions; none if none of the versions is on the air.
+    """
+    history = store.history(task)
+    current, decisions = active_decisions(history), list[Activation]()
+    if current.canary is not None and current.canary.version in versions:
+        decisions.append(
+            Activation(
+                task=task, version=current.canary.version, created=now, by=by, why=why, kind="canary", share=0.0
+            )
+        )  # fmt: skip
+    if current.live is not None and current.live.version in versions:
+        off = {*versions, *taken_off(history)}
+        older = [entry.version for entry in history if entry.kind == "live" and entry.version not in off]
+        decisions.append(Activation(task=task, version=older[-1] if older else None, created=now, by=by, why=why))
+    for place, decision in enumerate(decisions):
+        store.activate(decision, after=len(history) + place)
+    return decisions
 
 
 def set_share(store: Store, task: str, share: float, *, now: float, by: str, why: str) -> Activation:

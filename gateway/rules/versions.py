@@ -4,6 +4,7 @@ import difflib
 
 from gateway.domain import RuleSet
 from gateway.errors import NotFound
+from gateway.rules.in_words import lines_of
 from gateway.store.base import Store
 
 
@@ -19,11 +20,7 @@ def get_version(store: Store, task: str, version: int | None) -> RuleSet:
 def difference(old: RuleSet, new: RuleSet) -> list[str]:
     """Return the lines of a unified diff between two versions; none for equal ones."""
     names = f"version {old.version}", f"version {new.version}"
-    return list(difflib.unified_diff(_lines(old), _lines(new), *names, lineterm=""))
-
-
-def _lines(rule_set: RuleSet) -> list[str]:
-    return [f"scratchpad: {rule_set.scratchpad}", *(rule.text for rule in rule_set.rules)]
+    return list(difflib.unified_diff(lines_of(old), lines_of(new), *names, lineterm=""))
 
 
 def gain(rule_set: RuleSet) -> str:
@@ -31,8 +28,9 @@ def gain(rule_set: RuleSet) -> str:
     evidence = rule_set.evidence
     if evidence is None:
         return "not verified"
-    low, high = evidence.interval
+    low, high = evidence.promised.interval if evidence.promised else evidence.interval
+    what = f"promised {evidence.promised.gain:+.0%}," if evidence.promised else "95% interval of the change"
     return (
         f"{evidence.verdict}: {evidence.before.accuracy:.0%} -> {evidence.after.accuracy:.0%}"
-        f" (95% interval of the change {low:+.0%}..{high:+.0%}, {evidence.items_used} items)"
+        f" ({what} {low:+.0%}..{high:+.0%}, {evidence.items_used} items)"
     )

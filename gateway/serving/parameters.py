@@ -13,7 +13,7 @@ class WorkerParameters(msgspec.Struct, frozen=True, kw_only=True):
     listener: int
     """File descriptor of a bound socket."""
     counts: str
-    """Folder of the workers' counts."""
+    """Folder of the workers' counts, and of the recorder's socket."""
     config: str | None
     """The path given with ``-c``."""
     given: dict[str, str | int]

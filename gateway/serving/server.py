@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from gateway import heap
 from gateway.app import Application, build_app, build_services, build_serving
 from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
@@ -23,6 +24,9 @@ from gateway.reload import Reloader
 from gateway.services import Serving
 from gateway.serving.file_limit import connection_cap, raise_file_limit
 from gateway.settings import Settings
+from gateway.store.recorder.outbox import Connect, Outbox
+from gateway.store.recorder.parent import own_recorder
+from gateway.store.spool import SPOOL
 from gateway.store.sql import SqlStore
 
 log = logging.getLogger(__name__)
@@ -35,15 +39,20 @@ def serve(
     plugins: Sequence[Plugin],
     listener: socket.socket,
     ready: Callable[[], None],
+    connect: Connect | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks.
 
     ``read`` reads the configuration at ``path`` again after every change. ``ready`` is called once requests are
-    answered. Raises ``PreceptorError`` if the gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
+    answered. ``connect`` reaches the recorder; without it, this process starts one. Raises ``PreceptorError`` if the
+    gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
     """
+    heap.keep_small()
     store = SqlStore.open(settings.server.data_dir)
     try:
-        services = build_services(settings, store)
+        folder = settings.server.data_dir
+        outbox = Outbox(connect or functools.partial(own_recorder, folder), spool=folder / SPOOL)
+        services = build_services(settings, store, outbox)
 
         def build(changed: Settings, old: Serving) -> Serving:
             return build_serving(changed, services.telemetry, services.quirks, old)
@@ -90,7 +99,7 @@ def _tune_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    sys.setswitchinterval(0.001)  # seconds; the store's writer thread yields to the event loop sooner
+    sys.setswitchinterval(0.001)  # seconds; threads that read the store yield to the event loop sooner
 
 
 def uvicorn_config(

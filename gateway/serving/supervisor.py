@@ -1,8 +1,8 @@
 """The supervisor of several workers on one address: starts them, restarts them, passes signals on. Serves nothing.
 
-The first worker starts alone: it prepares the database, and its failure would be the failure of all. If no worker
-serves and another cannot start, the supervisor gives up; otherwise it tries again with growing pauses. Every worker has
-a listener of its own: a dead worker gets no connections, and a new worker gets connections only when it is ready.
+The first worker starts alone: it prepares the database, and its failure would be the failure of all. If it cannot
+start, the supervisor gives up; once one has served, it tries again for ever, with growing pauses. Every worker has a
+listener of its own: a dead worker gets no connections, and a new worker gets connections only when it is ready.
 """
 
 import asyncio
@@ -19,11 +19,13 @@ from typing import Final
 
 import msgspec
 
+from gateway.child_process import manner
 from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import beside, share
 from gateway.serving.parameters import WorkerParameters
 from gateway.settings import Settings
+from gateway.store.recorder.parent import recorder_for_workers
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,12 @@ def supervise(
             return msgspec.json.encode(parameters) + b"\n"
 
         stop_s = settings.server.drain_s + _AFTER_DRAIN_S
-        asyncio.run(Workers(settings.server.workers, listener, make_input, ready, stop_s=stop_s).run())
+
+        async def work() -> None:
+            async with recorder_for_workers(settings.server.data_dir, folder):
+                await Workers(settings.server.workers, listener, make_input, ready, stop_s=stop_s).run()
+
+        asyncio.run(work())
 
 
 @contextlib.contextmanager
@@ -147,7 +154,7 @@ class Workers:
                 ended = await self._live(number)
                 if self._stopping.is_set():
                     return
-                if not ended.ready and not self._serving:
+                if not ended.ready and not self._first_is_ready.is_set():
                     raise PreceptorError(f"worker {number} could not start ({ended.how}): see the log above")
                 pause = first if ended.steady else pause
                 log.error(
@@ -155,7 +162,8 @@ class Workers:
                     extra={"action": "worker.ended"},
                 )  # fmt: skip
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
                 pause = min(2 * pause, longest)
         finally:
             if not self._stopping.is_set():
@@ -180,8 +188,8 @@ class Workers:
         code = await process.wait()
         self._running.discard(process)
         self._serving.discard(process)
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Ended(ready=ready, steady=asyncio.get_running_loop().time() - began > _STEADY_S, how=how)
+        steady = asyncio.get_running_loop().time() - began > _STEADY_S
+        return Ended(ready=ready, steady=steady, how=manner(code))
 
     async def _started(self, number: int) -> asyncio.subprocess.Process:
         """Start a process with a listener of its own. Raises ``OSError``."""

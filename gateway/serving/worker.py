@@ -31,6 +31,7 @@ from gateway.serving.configuration import reader
 from gateway.serving.parameters import WorkerParameters
 from gateway.serving.server import serve
 from gateway.settings import Settings, config_path
+from gateway.store.recorder.parent import shared_recorder
 
 _PR_SET_PDEATHSIG = 1
 INTERVAL_S = 1.0
@@ -63,8 +64,10 @@ def _serve(parameters: WorkerParameters) -> None:
 
     try:
         with socket.socket(proto=socket.IPPROTO_TCP, fileno=parameters.listener) as listener:
-            counts = CountsPlugin(Path(parameters.counts), parameters.number)
-            serve(read(), config_path(config), read, [*installed(), counts], listener, ready)
+            folder = Path(parameters.counts)
+            counts = CountsPlugin(folder, parameters.number)
+            connect = functools.partial(shared_recorder, folder)
+            serve(read(), config_path(config), read, [*installed(), counts], listener, ready, connect)
     except PreceptorError as error:
         click.echo(f"preceptor: worker {parameters.number}: {' '.join(error.message.split())}", err=True)
         sys.exit(1)

@@ -12,10 +12,12 @@ from gateway.settings.load import (
     parse,
     set_variables,
 )
+from gateway.settings.models import Model, Price
 from gateway.settings.quirks import Quirks
 from gateway.settings.rollout import Audit, Rollout, Shadow
-from gateway.settings.sections import Match, Model, Optimizer, Price, Server, Settings, Task
+from gateway.settings.sections import Match, Optimizer, Server, Settings, Task
 from gateway.settings.upstreams import (
+    AnthropicSettings,
     LlamaCppSettings,
     OllamaSettings,
     OpenAISettings,
@@ -25,6 +27,7 @@ from gateway.settings.upstreams import (
 
 __all__ = [
     "DEFAULT_FILE",
+    "AnthropicSettings",
     "Audit",
     "ExactGrader",
     "Grader",

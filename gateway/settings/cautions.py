@@ -4,7 +4,8 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway.settings.sections import Model, Settings
+from gateway.settings.models import Model
+from gateway.settings.sections import Settings
 from gateway.settings.upstreams import RemoteSettings
 
 
@@ -23,7 +24,8 @@ def _open_address(settings: Settings) -> Iterator[str]:
 
 
 def _upstreams(settings: Settings) -> Iterator[str]:
-    used = {model.upstream for model in settings.models.values()} | {settings.server.default_upstream}
+    used = {upstream for model in settings.models.values() for upstream in model.every_upstream}
+    used |= {settings.server.default_upstream or ""}
     for name, upstream in settings.upstreams.items():
         if name not in used:
             yield f"upstreams.{name}: no model uses it, and it is not server.default_upstream"

@@ -5,6 +5,7 @@ A task is written out only if there is a strong model besides the weak one: a mo
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import Literal
 
 from gateway.domain import Value
 
@@ -14,22 +15,25 @@ OLLAMA = "http://127.0.0.1:11434"
 
 
 class KnownProvider(Value, frozen=True):
-    """A provider with OpenAI's API, known by the variable of its key."""
+    """A provider with the variable of its key. Its models can teach."""
 
     name: str
     base_url: str
     model: str
     """A strong model of the provider, to begin with."""
+    kind: Literal["openai", "anthropic"] = "openai"
 
 
 PROVIDERS: Mapping[str, KnownProvider] = {
     "OPENAI_API_KEY": KnownProvider("openai", "https://api.openai.com/v1", "gpt-4.1"),
-    "ANTHROPIC_API_KEY": KnownProvider("anthropic", "https://api.anthropic.com/v1", "claude-sonnet-4-5"),
+    "ANTHROPIC_API_KEY": KnownProvider("anthropic", "https://api.anthropic.com", "claude-sonnet-4-5", kind="anthropic"),
     "MISTRAL_API_KEY": KnownProvider("mistral", "https://api.mistral.ai/v1", "mistral-large-latest"),
     "DEEPSEEK_API_KEY": KnownProvider("deepseek", "https://api.deepseek.com/v1", "deepseek-chat"),
     "OPENROUTER_API_KEY": KnownProvider("openrouter", "https://openrouter.ai/api/v1", "openai/gpt-4.1"),
 }
 """Providers by the environment variable of their key, the first in reach is used."""
+_ANY = KnownProvider("any", "https://api.example.com/v1", "gpt-4.1")
+_REMARKS = {"openai": "any OpenAI-compatible server", "anthropic": "Anthropic's own API"}
 
 
 class Surroundings(Value, frozen=True):
@@ -69,11 +73,11 @@ def _upstreams(around: Surroundings, variable: str | None) -> str:
         *([f'base_url = "{around.ollama_address}"'] if around.ollama_address != OLLAMA else []),
         "# options = { num_ctx = 8192 }",
     ]
-    address = PROVIDERS[variable].base_url if variable else "https://api.example.com/v1"
+    provider = PROVIDERS[variable] if variable else _ANY
     remote = [
-        "[upstreams.provider]             # any OpenAI-compatible server",
-        'kind = "openai"',
-        f'base_url = "{address}"',
+        f"{'[upstreams.provider]':<32} # {_REMARKS[provider.kind]}",
+        f'kind = "{provider.kind}"',
+        f'base_url = "{provider.base_url}"',
         f'api_key = "${{{variable or "PROVIDER_API_KEY"}}}"',
     ]
     sections = [(not around.ollama, embedded), (variable is not None, remote), (bool(around.ollama), running)]

@@ -1,6 +1,7 @@
 """The comparison of a reply with the expected answer: a section per kind of grader."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -42,7 +43,8 @@ class RegexGrader(Section, frozen=True, tag_field="kind", tag="regex"):
         str | None,
         doc(
             "Regular expression to extract the answer from the reply (its first group, or the whole match); the answer"
-            " must equal `expected`. Without it, `expected` itself is an expression that must match."
+            " must equal `expected`. Python's, without look-around and back-references, so that it takes linear time on"
+            " any reply. Without it, `expected` itself is an expression that must match."
         ),
     ] = None
 
@@ -79,8 +81,8 @@ class PythonTestsGrader(Section, frozen=True, tag_field="kind", tag="python_test
 
 class PythonGrader(Section, frozen=True, tag_field="kind", tag="python"):
     """Right by the verdict of your own function. It is called as `function(reply: str, expected, request: dict)`,
-    possibly in several threads at once, and returns a `bool`, or a score from 0 to 1; only 1 counts as right. If it
-    raises, the reply is not graded."""
+    possibly in several threads at once, and returns a `bool`, or a score from 0 to 1; only 1 counts as right. A pair of
+    that and a text tells the strong model what is wrong. If the function raises, the reply is not graded."""
 
     call: Annotated[
         str,
@@ -92,12 +94,17 @@ class PythonGrader(Section, frozen=True, tag_field="kind", tag="python"):
 class JudgeGrader(Section, frozen=True, tag_field="kind", tag="judge"):
     """Right if a model finds the reply at least as good as the reference in `expected`, in both orders of showing the
     two. A verdict that changes with the order counts as wrong. A reply costs one or two calls, or none if it is the
-    reference itself. Have the judge calibrated against people's labels before you trust it. Recorded replies are not
-    judged again: their feedback (`correct`) counts."""
+    reference itself. A change by its word waits for a person, until the judge was held against people's verdicts
+    (`preceptor eval --calibrate`, or by itself with ten of either kind in the log). A judge that failed decides
+    nothing. Recorded replies are not judged again: their feedback (`correct`) counts."""
 
     model: Annotated[str | None, doc("Name of the judging model; default: the task's strong model.")] = None
     criteria: Annotated[
         str | None, doc("Criteria for the judge, in your own words: when is a reply as good as the reference?")
+    ] = None
+    prompts_dir: Annotated[
+        Path | None,
+        doc("Folder with a `judge.md` in place of our question to the judge; default: `optimizer.prompts_dir`."),
     ] = None
 
 

@@ -10,17 +10,21 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.errors import ConfigurationError
+from gateway.linear_match import LinearMatch
 from gateway.linear_regex import LinearRegex
 from gateway.settings.base import fields_of
+from gateway.settings.deployments import note_deployments
 from gateway.settings.document import Mistakes, check, convert, expanded, suggestion, texts
 from gateway.settings.keys import note_mistakes as note_mistakes_of_keys
+from gateway.settings.proxies import NONE, proxy_for
 from gateway.settings.secret_files import with_secrets
 from gateway.settings.sections import Settings
-from gateway.settings.upstreams import UpstreamSettings
+from gateway.settings.upstreams import RemoteSettings, UpstreamSettings
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +33,11 @@ _SHORTEST_KEY = 16
 _KINDS = {kind.kind: fields_of(kind) for kind in get_args(UpstreamSettings)}
 """The settings of each kind of upstream."""
 _INHERITED = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "SHELL", "VIRTUAL_ENV"})
-_INHERITED_PREFIXES = ("LC_", "PYTHON", "LD_", "XDG_", "GRADER_")
+_INHERITED_PREFIXES = (
+    "LC_", "PYTHON", "LD_", "XDG_", "GRADER_",
+    "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "GGML_", "VK_", "OMP_", "GOMP_", "OPENBLAS_",
+)  # fmt: skip
+"""The second line is for embedded models: their devices and threads."""
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -75,14 +83,37 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
     if mistakes:
         raise ConfigurationError(source, mistakes.lines())
     settings: Settings = convert(_completed(document), Settings)
+    settings = msgspec.structs.replace(settings, upstreams=_with_proxies(settings.upstreams, environment))
     return msgspec.structs.replace(settings, injection=environment.get("PRECEPTOR_INJECTION", "on").lower() != "off")
+
+
+def _with_proxies(
+    upstreams: Mapping[str, UpstreamSettings], environment: Mapping[str, str]
+) -> dict[str, UpstreamSettings]:
+    """Return the sections with the proxy in effect; ``None``: a straight way."""
+    return {
+        name: msgspec.structs.replace(section, proxy=_proxy_of(section, environment))
+        if isinstance(section, RemoteSettings)
+        else section
+        for name, section in upstreams.items()
+    }
+
+
+def _proxy_of(section: RemoteSettings, environment: Mapping[str, str]) -> str | None:
+    if section.proxy is not None:
+        return None if section.proxy == NONE else section.proxy
+    return proxy_for(section.address, environment)
 
 
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     """A document without mistakes, with the defaults that depend on other settings: a judge is the strong model."""
+    for model in document.get("models", {}).values():
+        model.setdefault("upstream", next(iter(model.get("upstreams", ())), ""))
+    folder = document.get("optimizer", {}).get("prompts_dir")
     for task in document.get("tasks", {}).values():
         if task.get("grader", {}).get("kind") == "judge":
             task["grader"].setdefault("model", task["strong"])
+            task["grader"].setdefault("prompts_dir", folder)
     return document
 
 
@@ -107,15 +138,16 @@ def _drop_idle_settings(document: dict[str, Any], mistakes: Mistakes) -> None:
 def _cross_check(document: Mapping[str, Any], mistakes: Mistakes) -> None:
     """Note names that point nowhere and values that do not fit together, also in a document with other mistakes."""
     note_mistakes_of_keys(document.get("keys"), mistakes)
+    note_deployments(document, mistakes)
     passing = "default_upstream" in document.get("server", {})
     for path, value in texts(document):
         key = ".".join(path)
         match path:
-            case ("server", "default_upstream") | ("models", _, "upstream"):
+            case ("server", "default_upstream") | ("models", _, "upstream") | ("models", _, "upstreams", _):
                 _check_reference(key, value, "upstreams", document, mistakes)
             case ("tasks", _, "weak" | "strong") | ("tasks", _, "fallback", _) | ("tasks", _, "grader", "model"):
                 _check_reference(key, value, "models", document, mistakes)
-            case ("upstreams", _, "base_url") if not re.match(r"https?://[^/\s]+", value):
+            case ("upstreams", _, "base_url") if not _is_address(value):
                 mistakes.note(key, "must start with http:// or https:// and name a host")
             case ("tasks", _, "match", "system_prompt"):
                 try:
@@ -124,15 +156,26 @@ def _cross_check(document: Mapping[str, Any], mistakes: Mistakes) -> None:
                     mistakes.note(key, str(error))
             case ("tasks", _, "grader", "pattern"):
                 try:
-                    re.compile(value)
-                except (re.error, OverflowError, RecursionError) as error:
-                    mistakes.note(key, f"not a regular expression: {error}")
+                    LinearMatch(value)
+                except ValueError as error:
+                    group = (
+                        ": put the wanted part into a group, such as 'answer: (\\d+)'" if "bound" in str(error) else ""
+                    )
+                    mistakes.note(key, f"{error}{group}")
             case ("keys", _, "tasks", _):
                 _check_reference(key, value, "tasks", document, mistakes)
             case ("keys", _, "models", _) if not passing:
                 _check_reference(key, value, "models", document, mistakes)
             case ("server", "admin_key") | ("keys", _, "key") if len(value) < _SHORTEST_KEY:
                 mistakes.note(key, f"must have at least {_SHORTEST_KEY} characters: guessing must be hopeless")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return re.match(r"https?://[^/\s]+", text) is not None and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half a bracket, a port out of range
+        return False
 
 
 def _check_steps(document: Mapping[str, Any], mistakes: Mistakes) -> None:
@@ -145,12 +188,14 @@ def _check_steps(document: Mapping[str, Any], mistakes: Mistakes) -> None:
 def _check_teachers(document: Mapping[str, Any], mistakes: Mistakes) -> None:
     """Note strong models on an upstream with ``may_teach = false``."""
     for name, task in document.get("tasks", {}).items():
-        upstream = document["models"][task["strong"]]["upstream"]
-        if not document["upstreams"][upstream].get("may_teach", True):
-            mistakes.note(
-                f"tasks.{name}.strong",
-                f"{task['strong']} must not teach (upstreams.{upstream}.may_teach): name a model of another upstream",
-            )
+        model = document["models"][task["strong"]]
+        for upstream in model.get("upstreams") or [model["upstream"]]:
+            if not document["upstreams"][upstream].get("may_teach", True):
+                mistakes.note(
+                    f"tasks.{name}.strong",
+                    f"{task['strong']} must not teach (upstreams.{upstream}.may_teach): name a model of another"
+                    " upstream",
+                )
 
 
 def _check_reference(key: str, name: str, section: str, document: Mapping[str, Any], mistakes: Mistakes) -> None:
@@ -181,7 +226,7 @@ def models_dir(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for a child that learns: the system's variables and ``GRADER_*``, no provider's key."""
+    """Return the environment for a child process: variables of the system and of devices, ``GRADER_*``, no key."""
     return {
         name: value for name, value in environment.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }

@@ -12,9 +12,18 @@ from msgspec import Meta, field
 from gateway.settings.base import Count, Name, Positive, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
-from gateway.settings.quirks import Quirks
+from gateway.settings.models import Model
 from gateway.settings.rollout import Audit, Rollout, Shadow
 from gateway.settings.upstreams import UpstreamSettings
+
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!(?:authorization|proxy-.*|.*cookie|.*api-key|connection|keep-alive|te|trailer|transfer-encoding"
+        r"|upgrade|host|expect|content-.*|accept-encoding|x-request-id|x-preceptor-.*)\Z)[a-z0-9][a-z0-9-]{0,60}\Z"
+    ),
+]
+"""A header, in lower case, with neither a secret nor the connection's own business."""
 
 
 class Server(Section, frozen=True):
@@ -45,6 +54,21 @@ class Server(Section, frozen=True):
             " right: switch it on where all clients are trusted."
         ),
     ] = False
+    request_headers: Annotated[
+        tuple[HeaderName, ...],
+        doc("Headers of a client's request that its upstream gets, too; never a key or a cookie."),
+    ] = ("openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate")
+    reply_headers: Annotated[
+        tuple[HeaderName, ...],
+        doc(
+            "Headers of an upstream's reply that the client gets, too. Requests of a task get them only with"
+            " `arm_headers`: they tell which model answered."
+        ),
+    ] = (
+        "openai-processing-ms", "openai-version", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+    )  # fmt: skip
     data_dir: Annotated[Path, doc("Folder for the database and the caches; created if missing.")] = Path("./data")
     default_upstream: Annotated[
         str | None, doc("Upstream for unknown model names, which pass through untouched; without it they get a 404.")
@@ -54,6 +78,13 @@ class Server(Section, frozen=True):
         doc("Key of the admin API (`/admin`), at least 16 characters; better `${VAR}` or `file:PATH`. None: off."),
     ] = None
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
+    max_upload_mb: Annotated[
+        Positive,
+        doc(
+            "Largest body that is only handed on, such as a file or sound for `default_upstream`, in MB (10^6 bytes)."
+            " It is never held; `body_timeout_s` bounds its time."
+        ),
+    ] = 1000.0
     max_bodies_mb: Annotated[
         Positive,
         doc(
@@ -61,6 +92,14 @@ class Server(Section, frozen=True):
             " `too_many_bodies`."
         ),
     ] = 500.0
+    max_record_mb: Annotated[
+        float,
+        Meta(ge=0.1, le=10**9),
+        doc(
+            "Request and reply of an exchange, in MB (10^6 bytes), beyond which it is recorded without its texts;"
+            " nothing is learnt from it then."
+        ),
+    ] = 25.0
     max_json_values: Annotated[
         Count,
         doc(
@@ -91,6 +130,13 @@ class Server(Section, frozen=True):
             " connection is cut. Read at the start."
         ),
     ] = 30.0
+    heartbeat_s: Annotated[
+        Positive,
+        doc(
+            "Seconds without an event after which a client of a stream gets a comment as a sign of life, and its status"
+            " 200 if it has none yet; a later error is then an event of the stream."
+        ),
+    ] = 10.0
     keep_alive_s: Annotated[
         Positive,
         doc(
@@ -113,27 +159,6 @@ class Server(Section, frozen=True):
 
     def __repr__(self) -> str:
         return f"Server(host={self.host!r}, port={self.port})"  # the admin key is a secret
-
-
-class Price(Section, frozen=True):
-    """The price of a model."""
-
-    input: Annotated[float, Meta(ge=0), doc("USD per million prompt tokens.")] = 0.0
-    output: Annotated[float, Meta(ge=0), doc("USD per million output tokens.")] = 0.0
-
-
-class Model(Section, frozen=True):
-    """A name for clients and tasks to use as `model`."""
-
-    upstream: Annotated[str, doc("Name of an upstream.")]
-    model: Annotated[
-        str,
-        doc("The upstream's own name of the model; for `llamacpp` a name from `preceptor models list` or a GGUF path."),
-    ]
-    price: Annotated[Price, doc("Optional, for reports.")] = Price()
-    quirks: Annotated[
-        Quirks, doc("Peculiarities of the model; the gateway learns most of them from the model's own refusals.")
-    ] = Quirks()
 
 
 class Match(Section, frozen=True):
@@ -174,7 +199,10 @@ class Task(Section, frozen=True):
     audit: Annotated[Audit, doc("The sample on which replies and rule sets are measured.")] = Audit()
     labels: Annotated[
         tuple[str, ...],
-        doc("Answers that rules may name, however few conversations have them: the labels of the task."),
+        doc(
+            "The labels of the task: a closed set of answers. Rules and worksheets may name them, however few"
+            " conversations have them, and the strong model is shown all of them."
+        ),
     ] = ()
     schedule: Annotated[str | None, doc("Cron expression of this task's cycles; default: `optimizer.schedule`.")] = None
 
@@ -199,6 +227,13 @@ class Optimizer(Section, frozen=True):
     ] = 10.0
     min_mistakes: Annotated[Count, doc("New mistakes before a scheduled cycle begins.")] = 5
     max_items: Annotated[Count, doc("Graded exchanges in a cycle: the newest, and some from the time before.")] = 600
+    max_read_mb: Annotated[
+        Positive,
+        doc(
+            "Requests and replies that a cycle reads from the records, in MB (10^6 bytes); the largest exchanges are"
+            " left out."
+        ),
+    ] = 64.0
     max_share_per_tenant: Annotated[
         float,
         Meta(gt=0, le=1),
@@ -217,6 +252,20 @@ class Optimizer(Section, frozen=True):
     shown_characters: Annotated[
         Count, doc("Characters of examples shown to the strong model in one call; its context must hold them.")
     ] = 40_000
+    conditions: Annotated[
+        bool,
+        doc(
+            "Let the strong model put a condition (`when`) on a rule: a request then gets the rules for its own words"
+            " only. Worth a try for many conventions and a very small model."
+        ),
+    ] = False
+    prompts_dir: Annotated[
+        Path | None,
+        doc(
+            "Folder with Markdown files in place of our questions to the strong model and the judge"
+            " (`optimizer/prompts`): `conventions.md`, `judge.md` and so on, with the same blanks in double braces."
+        ),
+    ] = None
     selection_items: Annotated[Count, doc("Items for ranking candidates.")] = 40
     confirmation_items: Annotated[Count, doc("Items for testing the chosen candidate against the incumbent.")] = 250
     objective: Annotated[
@@ -234,6 +283,15 @@ class Optimizer(Section, frozen=True):
         Meta(gt=0, lt=1),
         doc("Largest loss of accuracy (0..1) for a group: a class, a tenant, a language, short or long questions."),
     ] = 0.05
+    outside_margin: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        doc(
+            "Largest share (0..1) of the replies, of all or of one tenant, that may gain a link, an address, a code,"
+            " another language or a refusal outside the graded answer; where replies are short, also new words, names,"
+            " numbers and length. 1: only report."
+        ),
+    ] = 0.05
     budget_calls: Annotated[Count, doc("Largest number of paid model calls in a cycle.")] = 5000
     budget_tokens: Annotated[
         Count, doc("Largest number of paid tokens (prompt and output, both models) in a cycle.")
@@ -241,7 +299,8 @@ class Optimizer(Section, frozen=True):
     concurrency: Annotated[Count, doc("Model calls under way at once.")] = 4
     max_output_tokens: Annotated[Count, doc("Largest number of output tokens of an evaluated reply.")] = 1024
     teacher_output_tokens: Annotated[
-        Count, doc("The same for a teacher or judge whose reasoning used up `max_output_tokens` before its answer.")
+        Count,
+        doc("The same for a teacher or judge whose reasoning used up `max_output_tokens`, or whose rules it cut off."),
     ] = 8192
     retry_after_cap_s: Annotated[
         Positive, doc("Longest `Retry-After`, in seconds, that learning waits for; a longer one ends the cycle.")

@@ -1,19 +1,21 @@
 """The sections ``[upstreams.NAME]``: one struct per kind of server, and the limits that all kinds share."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from gateway.settings.base import Count, Positive, Section, doc
+
+_BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768, "max": 32768}
 
 
 class UpstreamLimits(Section, frozen=True):
     """A server that answers for models. These settings hold for every `kind`; each kind adds its own.
 
-    `kind = "openai"`: any OpenAI-compatible server. `"ollama"`: Ollama's own API. `"llamacpp"`: the embedded server, a
-    supervised child process.
+    `kind = "openai"`: any OpenAI-compatible server. `"anthropic"`: Anthropic's own API. `"ollama"`: Ollama's own API.
+    `"llamacpp"`: the embedded server, a supervised child process.
     """
 
     may_teach: Annotated[
@@ -47,6 +49,13 @@ class UpstreamLimits(Section, frozen=True):
         Count, doc("Failures in a row after which the upstream gets a rest: requests fail, or fall back, at once.")
     ] = 8
     breaker_rest_s: Annotated[Positive, doc("Seconds of rest before a single request tries again.")] = 5.0
+    responses: Annotated[
+        Literal["auto", "own", "chat"],
+        doc(
+            "How `/v1/responses` is served: `own`, by the server's own endpoint; `chat`, translated to a chat and back;"
+            " `auto`, by its own, and as a chat once it has answered that there is none."
+        ),
+    ] = "auto"
 
     kind: ClassVar[str]
     at_home: ClassVar[bool] = False
@@ -66,16 +75,32 @@ class RemoteSettings(UpstreamLimits, frozen=True):
     """A server that may want a key."""
 
     api_key: Annotated[
-        str | None, doc("Sent as a bearer token. Write `${VAR}` or `file:/run/secrets/NAME`, not the key.")
+        str | None,
+        doc(
+            "Sent as a bearer token; to Anthropic as `x-api-key`. Write `${VAR}` or `file:/run/secrets/NAME`, not the"
+            " key."
+        ),
     ] = None
     api_key_header: Annotated[
         str | None, doc("Header that carries the key as it is, instead of a bearer token (Azure: `api-key`).")
     ] = None
     headers: Annotated[Mapping[str, str], doc("More headers, sent with every request.")] = {}
+    proxy: Annotated[
+        Annotated[str, Meta(pattern=r"^(none|http://[^/\s]+/?)\Z")] | None,
+        doc(
+            "HTTP proxy on the way to the server, such as `http://proxy:3128`; `none`: no proxy. Default: `HTTPS_PROXY`"
+            " of the environment for an address with https, unless `NO_PROXY` names its host."
+        ),
+    ] = None
+
+    @property
+    def address(self) -> str:
+        """The address as configured, to tell two servers apart."""
+        return ""
 
     def without_secrets(self) -> Self:
-        """A copy without the key and the headers."""
-        return msgspec.structs.replace(self, api_key=None, headers={})
+        """A copy without the key, the headers and the proxy."""
+        return msgspec.structs.replace(self, api_key=None, headers={}, proxy=None)
 
 
 class OpenAISettings(RemoteSettings, frozen=True, kw_only=True, tag_field="kind", tag="openai"):
@@ -97,6 +122,63 @@ class OpenAISettings(RemoteSettings, frozen=True, kw_only=True, tag_field="kind"
 
     def __repr__(self) -> str:
         return "OpenAISettings()"  # its key, headers and address may hold secrets
+
+
+class AnthropicSettings(RemoteSettings, frozen=True, kw_only=True, tag_field="kind", tag="anthropic"):
+    """A server with Anthropic's Messages API. Chats are translated. The header of the key is `x-api-key`."""
+
+    base_url: Annotated[str, doc("The server's root, without `/v1`.")] = "https://api.anthropic.com"
+    version: Annotated[
+        str,
+        doc("Sent as `anthropic-version` where the client sends none of its own."),
+        Meta(pattern=r"^[0-9A-Za-z.-]+\Z"),
+    ] = "2023-06-01"
+    max_tokens: Annotated[
+        Count, doc("Limit of a chat that sets none: Anthropic's API wants a limit in every request.")
+    ] = 8192
+    thinking_tokens: Annotated[
+        Mapping[str, Annotated[int, Meta(ge=1024)]],
+        doc(
+            "Budget of thinking for each `reasoning_effort` of a chat, in tokens, for models up to Claude 4.5; later"
+            " ones get the effort itself. An effort without a budget asks for no thinking."
+        ),
+    ] = field(default_factory=lambda: dict(_BUDGETS))
+
+    cache_rules: Annotated[
+        bool,
+        doc(
+            "Set a cache breakpoint behind the rules in a message's `system`, where the client's own leave room: tools,"
+            " instructions and rules then cost a tenth when they are read again, and a quarter more when written."
+        ),
+    ] = True
+
+    cache_chats: Annotated[
+        bool,
+        doc(
+            "Set cache breakpoints in chats and responses without any: behind the instructions and, once a conversation"
+            " goes on, behind the last message. OpenAI's clients expect a prompt cache that works by itself."
+        ),
+    ] = True
+
+    kind: ClassVar[str] = "anthropic"
+
+    @property
+    def address(self) -> str:
+        """The address as configured, to tell two servers apart."""
+        return self.base_url
+
+    @property
+    def capacity(self) -> int:
+        """Requests that the server works on at once."""
+        return self.max_connections
+
+    @property
+    def shaping(self) -> Mapping[str, Any]:
+        """The limit and the budgets: they decide where an answer ends."""
+        return {"max_tokens": self.max_tokens, "thinking_tokens": dict(self.thinking_tokens)}
+
+    def __repr__(self) -> str:
+        return "AnthropicSettings()"  # its key, headers and address may hold secrets
 
 
 class OllamaSettings(RemoteSettings, frozen=True, kw_only=True, tag_field="kind", tag="ollama"):
@@ -156,5 +238,5 @@ class LlamaCppSettings(UpstreamLimits, frozen=True, kw_only=True, tag_field="kin
         return self.parallel
 
 
-UpstreamSettings = OpenAISettings | OllamaSettings | LlamaCppSettings
+UpstreamSettings = OpenAISettings | AnthropicSettings | OllamaSettings | LlamaCppSettings
 """The section of an upstream, told apart by ``kind``."""

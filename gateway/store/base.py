@@ -5,10 +5,12 @@ Each raises ``StoreError`` where the database cannot be reached, is locked for l
 """
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from gateway.background import Background
 from gateway.domain import (
     Activation,
     Arm,
@@ -33,7 +35,10 @@ MAX_FEEDBACK_OF_ALL = 100
 """Judgements of one exchange that are kept from all senders."""
 AUTOMATIC: frozenset[Source] = frozenset({"shadow", "outcome"})
 """Sources that look at an exchange once: a second judgement repeats the first."""
-WITHHELD = "this exchange is kept out of learning (x-preceptor-learn: off): no feedback on it is stored"
+WITHHELD = (
+    "this exchange was recorded without its texts (x-preceptor-learn: off, or more than server.max_record_mb):"
+    " no feedback on it is stored"
+)
 
 
 class Disputed(Value, frozen=True):
@@ -48,6 +53,8 @@ class Graded(Value, frozen=True):
 
     exchange: Exchange
     feedback: Feedback
+    others: tuple[Feedback, ...] = ()
+    """Every judgement of the exchange, for those who read them all."""
 
 
 class Audited(Value, frozen=True):
@@ -55,6 +62,8 @@ class Audited(Value, frozen=True):
 
     exchange: Exchange
     feedback: tuple[Feedback, ...] = ()
+    shadow: Graded | None = None
+    """The background answer to the same request with its judgement, if it has one."""
 
 
 class Observed(Value, frozen=True):
@@ -109,6 +118,39 @@ def since_then(rows: Sequence[T], since: float, created: Callable[[T], float]) -
     return rows[:0]
 
 
+class Recorder(Protocol):
+    """Takes exchanges and feedback for a store; no request waits for a database.
+
+    Implemented by ``writer.Writer``, in a thread, and by ``recorder.outbox.Outbox``, over a process of its own.
+    """
+
+    dropped: int
+    """Lost exchanges: over the bounds, or refused for their content."""
+
+    @property
+    def error(self) -> str | None:
+        """The last complaint; ``None`` while everything works."""
+
+    @property
+    def pending(self) -> int:
+        """The number of entries that are not stored yet."""
+
+    def running(self, background: Background) -> AbstractAsyncContextManager[None]:
+        """Record while the context is open; at its end everything is stored, in the spool, or counted as lost."""
+
+    def put(self, exchange: Exchange) -> None:
+        """Take an exchange; never waits. Over the bounds it is dropped and counted."""
+
+    async def feedback(self, feedback: Feedback, address: Address | None = None) -> str | None:
+        """Store feedback behind everything taken before it. Returns the exchange's id, ``None`` for an unknown one.
+
+        Raises ``StoreError`` if it could not be stored in time: to be sent again.
+        """
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything taken so far is stored; ``False`` after ``timeout_s`` seconds. Blocks."""
+
+
 class Store(Protocol):
     """Exchanges and feedback in, graded exchanges out; rule sets with one active version per task; cycles."""
 
@@ -131,15 +173,16 @@ class Store(Protocol):
 
     def exchange(self, exchange_id: str) -> Exchange | None: ...
 
-    def graded(self, task: str, *, limit: int) -> list[Graded]:
+    def graded(self, task: str, *, limit: int, max_bytes: int | None = None) -> list[Graded]:
         """Return up to ``limit`` exchanges of a task with status ``ok`` and feedback, newest first.
 
         Each comes with the feedback of highest precedence (``SOURCES``), of several the last to arrive. Beyond
-        ``limit``, exchanges whose feedback arrived first are left out.
+        ``limit``, exchanges whose feedback arrived first are left out; of the rest, the largest until requests and
+        replies have ``max_bytes`` together.
         """
 
     def ungraded(self, *, limit: int) -> list[Graded]:
-        """Return up to ``limit`` judgements of people for the grader, of any task, oldest first.
+        """Return up to ``limit`` judgements of people for the grader, of any task, oldest first, and a page at most.
 
         They have ``expected``, and the grader was not asked yet. Some have ``correct`` or ``score`` as well: their
         verdict shows contradictions.
@@ -151,10 +194,10 @@ class Store(Protocol):
         Every judgement of the exchange with an equal expected answer gets it. ``False`` if there is none any more.
         """
 
-    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+    def audited(self, task: str, *, since: float, limit: int, max_bytes: int | None = None) -> list[Audited]:
         """Return the newest ``limit`` exchanges of a task's audit sample since a time, newest first.
 
-        The sample holds labelled and unlabelled exchanges of every status.
+        The sample holds labelled and unlabelled exchanges of every status. ``max_bytes`` as for ``graded``.
         """
 
     def disputed(self, task: str, *, limit: int) -> list[Disputed]:
@@ -163,7 +206,8 @@ class Store(Protocol):
     def recorded(self, after: int, *, limit: int) -> tuple[list[Exchange], int]:
         """Return up to ``limit`` exchanges in the order of recording, and the position behind the last of them.
 
-        Begin with ``after=0``; the returned position is ``after`` of the next reading.
+        Begin with ``after=0``; the returned position is ``after`` of the next reading. A page has ``PAGE_BYTES`` at
+        most, or one exchange: only an empty page is the last.
         """
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:

@@ -30,8 +30,11 @@ from gateway.store.rows import NO_CONTENT, encode_expected, exchange_of, exchang
 from gateway.store.selection import (
     Address,
     Selection,
+    fitting,
+    page_of,
     selects,
     shadow_id,
+    size_of,
 )
 
 _created = attrgetter("created")
@@ -103,18 +106,23 @@ class MemoryStore(MemoryRules):
         with self._lock:
             return self._exchanges.get(exchange_id)
 
-    def graded(self, task: str, *, limit: int) -> list[Graded]:
+    def graded(self, task: str, *, limit: int, max_bytes: int | None = None) -> list[Graded]:
         with self._lock:
             counting = {
                 id_: self._counting(id_)
                 for id_ in self._feedback
                 if (self._exchanges[id_].task, self._exchanges[id_].status) == (task, "ok")
             }
-            newest = sorted(counting, key=counting.__getitem__, reverse=True)[:limit]
+            newest = self._fitting(sorted(counting, key=counting.__getitem__, reverse=True)[:limit], max_bytes)
             return [
                 Graded(exchange=self._exchanges[id_], feedback=self._judgements[counting[id_]])
                 for id_ in sorted(newest, key=self._positions.__getitem__, reverse=True)
             ]
+
+    def _fitting(self, ids: list[str], max_bytes: int | None) -> list[str]:
+        if max_bytes is None:
+            return ids
+        return fitting([(id_, size_of(self._exchanges[id_])) for id_ in ids], max_bytes)
 
     def ungraded(self, *, limit: int) -> list[Graded]:
         with self._lock:
@@ -126,7 +134,7 @@ class MemoryStore(MemoryRules):
                 and feedback.expected is not None
                 and feedback.verdict_at is None
             ]
-        return waiting[:limit]
+        return page_of(waiting[:limit], lambda entry: size_of(entry.exchange))
 
     def put_verdict(self, feedback: Feedback, verdict: float | None, *, at: float) -> bool:
         expected = encode_expected(feedback.expected)
@@ -141,13 +149,26 @@ class MemoryStore(MemoryRules):
                 self._judgements[index] = graded
             return bool(same)
 
-    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+    def audited(self, task: str, *, since: float, limit: int, max_bytes: int | None = None) -> list[Audited]:
         with self._lock:
             drawn = self._of(lambda exchange: exchange.task == task and exchange.audit_rate > 0)[::-1][:limit]
+            kept = frozenset(self._fitting([exchange.id for exchange in drawn], max_bytes))
+            drawn = [exchange for exchange in drawn if exchange.id in kept]
             return [
-                Audited(exchange=exchange, feedback=tuple(self._given(exchange.id)))
+                Audited(
+                    exchange=exchange,
+                    feedback=tuple(self._given(exchange.id)),
+                    shadow=self._graded(shadow_id(exchange.id)),
+                )
                 for exchange in since_then(drawn, since, _created)
             ]
+
+    def _graded(self, exchange_id: str) -> Graded | None:
+        """Return an exchange with the judgement that counts, if it has any."""
+        if exchange_id not in self._feedback:
+            return None
+        judgement = self._judgements[self._counting(exchange_id)]
+        return Graded(exchange=self._exchanges[exchange_id], feedback=judgement)
 
     def disputed(self, task: str, *, limit: int) -> list[Disputed]:
         with self._lock:
@@ -167,7 +188,8 @@ class MemoryStore(MemoryRules):
 
     def _read_on(self, wanted: Callable[[Exchange], bool], after: int, limit: int) -> tuple[list[Exchange], int]:
         with self._lock:
-            page = self._of(lambda exchange: self._positions[exchange.id] > after and wanted(exchange))[:limit]
+            rest = self._of(lambda exchange: self._positions[exchange.id] > after and wanted(exchange))
+            page = page_of(rest[:limit], size_of)
             return page, self._positions[page[-1].id] if page else after
 
     def observed(self, task: str, *, since: float, limit: int) -> list[Observed]:

@@ -9,7 +9,10 @@
 - ``watch/TASK``: the state of the roll-out's comparisons, ``optimizer.monitoring.rollout.state.STATE``
 - ``promises/TASK``: promised and measured gain by version, ``optimizer.monitoring.rollout.promises.PROMISES``
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
+- ``telling/TASK``: requests that two versions answer differently, ``optimizer.monitoring.shadow.telling.TELLING``
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
+- ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``
+- ``judge/TASK``: the last calibration of the task's judge, ``optimizer.distillation.judge_trust.CALIBRATED``
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
 
 A note of another version in another form reads as if it were missing.

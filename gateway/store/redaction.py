@@ -4,8 +4,9 @@ import msgspec
 
 from gateway.domain import Activation, CycleRecord, RuleSet
 
-OUTCOME_TEXTS = frozenset({"fixed_examples", "broken_examples"})
-"""Fields of a cycle's outcome with texts of requests and replies."""
+OUTCOME_TEXTS = frozenset({"fixed_examples", "broken_examples", "carried", "records", "rejected"})
+"""Fields of a cycle's outcome with texts of requests and replies, and with rules that may quote them: changed examples,
+the items of a carried test, the books of rules."""
 _GIVEN_UP = "given up: the requests it stood on were deleted"
 
 
@@ -28,4 +29,8 @@ def redacted_cycle(cycle: CycleRecord) -> CycleRecord | None:
 
 
 def _without_texts(outcome: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    return {name: value for name, value in outcome.items() if name not in OUTCOME_TEXTS}
+    kept = {name: value for name, value in outcome.items() if name not in OUTCOME_TEXTS}
+    note = msgspec.json.decode(kept["note"]) if "note" in kept else None
+    if isinstance(note, str) and "(" in note:  # quotations stand in brackets
+        kept["note"] = msgspec.Raw(msgspec.json.encode(note.partition("(")[0].rstrip()))
+    return kept

@@ -68,6 +68,11 @@ def exchange_of(row: Mapping[Any, Any]) -> Exchange:
     )
 
 
+def row_bytes(row: Mapping[Any, Any]) -> int:
+    """Return the bytes and characters of a row's texts: about its memory."""
+    return sum(len(value) for value in row.values() if isinstance(value, bytes | str))
+
+
 def feedback_row(given: Feedback) -> dict[str, Any]:
     """Return feedback as columns; the exchange's own columns are added by the store."""
     return msgspec.structs.asdict(given) | {"expected": encode_expected(given.expected)}

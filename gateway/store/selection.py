@@ -1,7 +1,15 @@
-"""The exchanges meant by a request from outside: one to be judged, or many to be deleted. Pure."""
+"""The choice of exchanges: one to be judged, many to be deleted, and as many as fit into memory. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 from gateway.domain import Exchange, Value
 from gateway.routing.conversation import tenant_digest, tenant_in
+
+T = TypeVar("T")
+
+PAGE_BYTES: Final = 16_000_000
+"""Bytes of requests and replies at which a page of exchanges ends: one that is abandoned may have megabytes."""
 
 
 class Address(Value, frozen=True):
@@ -37,3 +45,33 @@ def selects(selection: Selection, exchange: Exchange) -> bool:
         return False
     tenant = exchange.tenant if exchange.tenant is not None else tenant_in(exchange.request)
     return tenant == tenant_digest([selection.user])
+
+
+def size_of(exchange: Exchange) -> int:
+    """Return the bytes of the request and the characters of the reply."""
+    return len(exchange.request) + len(exchange.reply or "")
+
+
+def page_of(things: Iterable[T], size: Callable[[T], int], most: int = PAGE_BYTES) -> list[T]:
+    """Return the first things up to ``most`` bytes together, and one at least. The rest is not even read."""
+    page, used = list[T](), 0
+    for thing in things:
+        used += size(thing)
+        if page and used > most:
+            break
+        page.append(thing)
+    return page
+
+
+def fitting(sizes: Sequence[tuple[T, int]], most: int) -> list[T]:
+    """Return the things that fit into ``most`` bytes together, in their order: the largest are left out first.
+
+    Of equals the last is left out first. So a few huge exchanges never displace many usual ones.
+    """
+    kept, used = set(), 0
+    for place in sorted(range(len(sizes)), key=lambda place: (sizes[place][1], place)):
+        used += sizes[place][1]
+        if used > most:
+            break
+        kept.add(place)
+    return [thing for place, (thing, _) in enumerate(sizes) if place in kept]

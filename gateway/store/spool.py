@@ -1,15 +1,15 @@
 """A file for exchanges that the store did not take before the process ended: JSON lines, one exchange each.
 
 It is appended to, or read as a whole. A reader may see an exchange twice (``Store.record`` skips known ids) and a last
-line cut off by a crash (skipped). Several processes on one folder append to a file each and take up each other's files:
-the holder of the kernel's lock on a file owns it.
+line cut off by a crash (skipped, and kept in a file beside it). Several processes on one folder append to a file each
+and take up each other's files: the holder of the kernel's lock on a file owns it.
 """
 
 import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -20,12 +20,18 @@ from gateway.domain import Exchange
 
 log = logging.getLogger(__name__)
 
+SPOOL = "spool.jsonl"
+"""Name of the file in a gateway's data folder."""
+UNREADABLE = ".unreadable"
+"""Ending of the file beside a spool with the lines that nobody could read."""
+
 
 class Spool:
     """The file at ``path``; it need not exist. Every method raises the file system's ``OSError``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._unreadable: list[bytes] = []
 
     def append(self, exchanges: Iterable[Exchange]) -> int:
         """Add exchanges and wait until they are on the disk. Returns their number, without those that are no JSON."""
@@ -75,6 +81,7 @@ class Spool:
         if not self.path.exists():
             return
         decoder = msgspec.json.Decoder(Exchange)
+        self._unreadable.clear()
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.isspace():
@@ -84,10 +91,29 @@ class Spool:
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     where = f"{self.path}, line {number}"
                     log.warning("%s: not an exchange, skipped", where, extra={"action": "spool_line_skipped"})
+                    self._unreadable.append(line)
 
     def remove(self) -> None:
-        """Delete the file."""
+        """Delete the file. Lines that nobody could read are kept beside it, for a person."""
+        if self._unreadable:
+            opened = os.open(self.path.with_suffix(UNREADABLE), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with os.fdopen(opened, "wb") as file:
+                file.writelines(self._unreadable)
         self.path.unlink(missing_ok=True)
+
+
+def keep(spool: Spool | None, rest: Sequence[Exchange]) -> int:
+    """Add exchanges that no store has taken; a failure is logged. Returns the number of lost exchanges."""
+    if not rest:
+        return 0
+    kept = 0
+    if spool is not None:
+        try:
+            kept = spool.append(rest)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", spool.path, error, extra={"action": "spool_failed"})
+    log.warning("%d exchanges spooled, %d lost", kept, len(rest) - kept, extra={"action": "writer_closed"})
+    return len(rest) - kept
 
 
 def _locked(path: Path, flags: int) -> int | None:

@@ -4,6 +4,8 @@ Each public method is one transaction.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -31,16 +33,12 @@ from gateway.store.rows import (
     feedback_of,
     feedback_row,
     json_texts,
+    row_bytes,
     stored_texts,
     values_of,
 )
 from gateway.store.schema import AUDITED, UNGRADED, exchanges, feedback, task_counts
-from gateway.store.selection import (
-    Address,
-    Selection,
-    selects,
-    shadow_id,
-)
+from gateway.store.selection import Address, Selection, fitting, page_of, selects, shadow_id
 
 POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
 """In the order of recording. SQLite's own; another database needs a column for it."""
@@ -48,6 +46,11 @@ _CORRECT: sa.ColumnElement[bool] = sa.func.coalesce(
     feedback.c.correct, feedback.c.score >= 0.5, feedback.c.verdict >= 0.5
 )
 """``Feedback.is_correct``."""
+_ROWS = 50
+"""Rows of an ``INSERT``. After each statement the driver takes Python's lock again, from the thread with the requests:
+one row at a time costs a tenth of the gateway's throughput (``tests.bench.gateway``)."""
+_SHADOW_ID: sa.ColumnElement[str] = sa.literal(shadow_id("")) + exchanges.c.id
+"""``selection.shadow_id``."""
 _RECENT = 10_000
 """Newest judgements of a task among which contradictions are looked for."""
 
@@ -58,17 +61,29 @@ class SqlExchanges:
     def __init__(self, database: Database) -> None:
         self._database = database
         # The one construct that Postgres imports from elsewhere; its SQL is the same there.
-        insert = database.compiled(insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"]))
-        self._insert, self._values = insert.string, values_of(insert.positiontup or ())
+        self._inserted = insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"])
+        one_row = database.compiled(self._inserted)
+        self._columns = tuple(one_row.positiontup or ())
+        self._insert, self._values = one_row.string, values_of(self._columns)
+
+    @cached_property
+    def _insert_many(self) -> str:
+        """The statement for ``_ROWS`` rows; most commands never need it."""
+        rows = self._inserted.values([dict.fromkeys(self._columns)] * _ROWS)
+        return self._database.compiled(rows).string
 
     def record(self, batch: Sequence[Exchange]) -> None:
         if not batch:
             return
         rows = [self._values(exchange) for exchange in batch]
+        many = len(rows) - len(rows) % _ROWS
         with self._database.write() as connection:
-            connection.exec_driver_sql(
-                self._insert, rows
-            )  # SQLAlchemy's own way with each row takes as long as writing
+            # SQLAlchemy's own way with each row takes as long as writing.
+            for start in range(0, many, _ROWS):
+                values = tuple(chain.from_iterable(rows[start : start + _ROWS]))
+                connection.exec_driver_sql(self._insert_many, values)
+            if rows[many:]:
+                connection.exec_driver_sql(self._insert, rows[many:])
 
     def add_feedback(self, given: Feedback) -> bool:
         # An exchange kept out of learning has no text in the store.
@@ -118,7 +133,7 @@ class SqlExchanges:
             row = connection.execute(statement).mappings().one_or_none()
         return None if row is None else exchange_of(row)
 
-    def graded(self, task: str, *, limit: int) -> list[Graded]:
+    def graded(self, task: str, *, limit: int, max_bytes: int | None = None) -> list[Graded]:
         statement = (
             _graded()
             .where(feedback.c.task == task, exchanges.c.status == "ok", has_precedence())
@@ -126,13 +141,14 @@ class SqlExchanges:
             .limit(limit)
         )
         with self._database.read() as connection:
+            statement = _within(connection, statement, max_bytes)
             rows = sorted(connection.execute(statement).mappings(), key=itemgetter("position"), reverse=True)
         return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
 
     def ungraded(self, *, limit: int) -> list[Graded]:
         statement = _graded().where(UNGRADED).order_by(feedback.c.id).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(statement).mappings().all()
+            rows = page_of(connection.execute(statement).mappings(), row_bytes)
         return [Graded(exchange=exchange_of(row), feedback=feedback_of(row)) for row in rows]
 
     def put_verdict(self, given: Feedback, verdict: float | None, *, at: float) -> bool:
@@ -147,15 +163,29 @@ class SqlExchanges:
         with self._database.write() as connection:
             return connection.execute(statement).rowcount > 0
 
-    def audited(self, task: str, *, since: float, limit: int) -> list[Audited]:
+    def audited(self, task: str, *, since: float, limit: int, max_bytes: int | None = None) -> list[Audited]:
         drawn = sa.select(exchanges).where(exchanges.c.task == task, AUDITED).order_by(POSITION.desc()).limit(limit)
-        about = sa.select(*prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
         given: dict[str, list[Feedback]] = {}
         with self._database.read() as connection:
+            drawn = _within(connection, drawn, max_bytes)
+            about = sa.select(*prefixed()).where(feedback.c.exchange_id.in_(drawn.with_only_columns(exchanges.c.id)))
+            beside = drawn.with_only_columns(_SHADOW_ID).correlate(None)
+            background = _graded().where(exchanges.c.id.in_(beside), exchanges.c.arm == "shadow", has_precedence())
             rows = since_then(connection.execute(drawn).mappings().all(), since, itemgetter("created"))
             for row in sorted(connection.execute(about).mappings(), key=itemgetter("feedback_id")):
                 given.setdefault(row["feedback_exchange_id"], []).append(feedback_of(row))
-        return [Audited(exchange=exchange_of(row), feedback=tuple(given.get(row["id"], ()))) for row in rows]
+            shadows = {
+                row["id"]: Graded(exchange=exchange_of(row), feedback=feedback_of(row))
+                for row in connection.execute(background).mappings()
+            }
+        return [
+            Audited(
+                exchange=exchange_of(row),
+                feedback=tuple(given.get(row["id"], ())),
+                shadow=shadows.get(shadow_id(row["id"])),
+            )
+            for row in rows
+        ]
 
     def disputed(self, task: str, *, limit: int) -> list[Disputed]:
         recent = (
@@ -204,7 +234,7 @@ class SqlExchanges:
             .limit(limit)
         )
         with self._database.read() as connection:
-            rows = connection.execute(statement).mappings().all()
+            rows = page_of(connection.execute(statement).mappings(), row_bytes)
         return [exchange_of(row) for row in rows], rows[-1]["position"] if rows else after
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
@@ -282,6 +312,19 @@ def _graded() -> sa.Select[Any]:
     return sa.select(exchanges, POSITION.label("position"), *prefixed()).join(
         feedback, feedback.c.exchange_id == exchanges.c.id
     )
+
+
+def _within(connection: sa.Connection, statement: sa.Select[Any], max_bytes: int | None) -> sa.Select[Any]:
+    """Return the statement without the largest exchanges, if all of its texts have more than ``max_bytes``."""
+    if max_bytes is None:
+        return statement
+    size = sa.func.length(exchanges.c.request) + sa.func.coalesce(sa.func.length(exchanges.c.reply), 0)
+    sizes = [
+        (id_, int(bytes_)) for id_, bytes_ in connection.execute(statement.with_only_columns(exchanges.c.id, size))
+    ]
+    if sum(bytes_ for _, bytes_ in sizes) <= max_bytes:
+        return statement
+    return statement.where(exchanges.c.id.in_(fitting(sizes, max_bytes)))
 
 
 def prefixed() -> list[sa.ColumnElement[Any]]:

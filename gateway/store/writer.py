@@ -1,28 +1,34 @@
 """A bounded queue in front of a store: no request waits for a database.
 
 One thread writes the queue in order and in batches. While the store fails, the batch stays at the head of the queue and
-is tried again. Entries beyond the bounds are dropped and counted. The callers decide about the content of a record.
+is tried again. Entries beyond the bounds are dropped and counted.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
+from gateway.background import Background
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
 from gateway.store.base import Store
 from gateway.store.selection import Address
-from gateway.store.spool import Spool
+from gateway.store.spool import Spool, keep
 
 log = logging.getLogger(__name__)
 
+FLUSH_S = 5.0
+"""Seconds to store the queue when a gateway stops."""
+BATCH_BYTES = 4_000_000
+"""Bytes at which a batch ends: a longer transaction holds up feedback behind it, and takes memory."""
 JOIN_S = 1.0
 """Seconds for the thread to come back from the store after ``close`` has run out of time."""
 
@@ -39,35 +45,14 @@ class _Ticket:
         self.answer: Future[str | Exception | None] = Future()
 
 
-class _Record:
-    """An exchange in the queue and the rest of its work, left to the writing thread."""
-
-    def __init__(self, exchange: Exchange, complete: Callable[[Exchange], Exchange] | None) -> None:
-        self._exchange = exchange
-        self._complete = complete
-        self.size = len(exchange.request) + len(exchange.reply or "")
-
-    def completed(self) -> Exchange:
-        """Return the complete exchange. An error of the work leaves the exchange as it came: it must not be lost."""
-        complete, self._complete = self._complete, None
-        if complete is not None:
-            try:
-                self._exchange = complete(self._exchange)
-            except Exception as error:  # noqa: BLE001 - the thread must live on
-                what = type(error).__name__  # its text may quote the request
-                log.warning(
-                    "exchange %s is incomplete: %s", self._exchange.id, what, extra={"action": "exchange_incomplete"}
-                )
-        return self._exchange
-
-
 class Writer:
     """Takes exchanges and feedback from any thread and writes them to a store.
 
     ``spool`` is the file for the exchanges that ``close`` could not write; the next ``start`` of any process reads it
     back. Bounds: ``max_rows`` entries and ``max_bytes`` of requests and replies. A batch has up to ``batch_rows``
-    exchanges, or the entries of ``linger_s`` seconds. ``backoff_s`` is the first and the longest pause between
-    attempts. ``deadline_s`` bounds the wait for feedback to be stored.
+    exchanges of ``BATCH_BYTES`` together, or the entries of ``linger_s`` seconds. ``backoff_s`` is the first and the
+    longest pause between attempts. ``deadline_s`` bounds the wait for feedback to be stored. ``on_change`` is called by
+    the thread after each attempt.
     """
 
     def __init__(
@@ -81,6 +66,7 @@ class Writer:
         linger_s: float = 0.05,
         backoff_s: tuple[float, float] = (0.1, 5.0),
         deadline_s: float = 5.0,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.dropped = 0
         """Lost exchanges: over the bounds, or refused by the store for their content."""
@@ -92,11 +78,11 @@ class Writer:
         self._spool = None if spool is None else Spool(spool)
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._batch_rows, self._linger_s = batch_rows, linger_s
-        self._backoff_s, self._deadline_s = backoff_s, deadline_s
+        self._backoff_s, self._deadline_s, self._on_change = backoff_s, deadline_s, on_change
         # Everything below is guarded by the lock, held for moments only: the event loop takes it, too.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._queue: deque[_Record | _Ticket | Spool] = deque()  # the head stays until it is written
+        self._queue: deque[Exchange | _Ticket | Spool] = deque()  # the head stays until it is written
         self._bytes = 0
         self._done = 0
         self._idle = False
@@ -110,24 +96,41 @@ class Writer:
         """The number of entries in the queue."""
         return len(self._queue)
 
+    @property
+    def done(self) -> int:
+        """The number of entries that have left the queue since the start."""
+        return self._done
+
+    @property
+    def taken(self) -> int:
+        """The number of entries that have come into the queue since the start."""
+        with self._lock:
+            return self._done + len(self._queue)
+
+    @contextlib.asynccontextmanager
+    async def running(self, background: Background) -> AsyncIterator[None]:
+        """Write while the context is open, and flush at its end."""
+        self.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.close, FLUSH_S)
+
     def start(self) -> None:
         """Start the thread; the spools of earlier processes are written first."""
         with self._lock:
             self._queue.extendleft(reversed(self._spool.left() if self._spool is not None else []))
         self._thread.start()
 
-    def put(self, exchange: Exchange, complete: Callable[[Exchange], Exchange] | None = None) -> None:
-        """Queue an exchange; never waits. Over the bounds it is dropped and counted.
-
-        The thread calls ``complete`` before it writes, so that nobody else waits for the work.
-        """
-        record = _Record(exchange, complete)
+    def put(self, exchange: Exchange) -> None:
+        """Queue an exchange; never waits. Over the bounds it is dropped and counted."""
+        size = _size(exchange)
         with self._lock:
-            if self._stopped or len(self._queue) >= self._max_rows or self._bytes + record.size > self._max_bytes:
+            if self._stopped or len(self._queue) >= self._max_rows or self._bytes + size > self._max_bytes:
                 self.dropped += 1
                 return
-            self._queue.append(record)
-            self._bytes += record.size
+            self._queue.append(exchange)
+            self._bytes += size
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -182,19 +185,7 @@ class Writer:
         for entry in rest:
             if isinstance(entry, _Ticket):
                 self._give_up(entry)
-        self._keep([entry.completed() for entry in rest if isinstance(entry, _Record)])
-
-    def _keep(self, rest: list[Exchange]) -> None:
-        if not rest:
-            return
-        kept = 0
-        if self._spool is not None:
-            try:
-                kept = self._spool.append(rest)
-            except OSError as error:
-                log.warning("%s cannot be written: %s", self._spool.path, error, extra={"action": "spool_failed"})
-        self.dropped += len(rest) - kept
-        log.warning("%d exchanges spooled, %d lost", kept, len(rest) - kept, extra={"action": "writer_closed"})
+        self.dropped += keep(self._spool, [entry for entry in rest if isinstance(entry, Exchange)])
 
     def _give_up(self, ticket: _Ticket) -> None:
         """Answer for the store, unless it is at work on the ticket or has answered."""
@@ -216,8 +207,9 @@ class Writer:
             else:
                 self._finished(batch)
                 delay = first
+            self._on_change()
 
-    def _next(self) -> list[_Record] | _Ticket | Spool | None:
+    def _next(self) -> list[Exchange] | _Ticket | Spool | None:
         """Wait for work and return the head of the queue: exchanges up to the next ticket, or a single other entry."""
         with self._changed:
             self._idle = True
@@ -228,22 +220,24 @@ class Writer:
             if self._stopped:
                 return None
             head = self._queue[0]
-            if not isinstance(head, _Record):
+            if not isinstance(head, Exchange):
                 return head
-            batch: list[_Record] = []
+            batch: list[Exchange] = []
+            bytes_ = 0
             for entry in islice(self._queue, self._batch_rows):
-                if not isinstance(entry, _Record):
+                if not isinstance(entry, Exchange) or bytes_ >= BATCH_BYTES:
                     break
                 batch.append(entry)
+                bytes_ += _size(entry)
             return batch
 
-    def _write(self, batch: list[_Record] | _Ticket | Spool) -> None:
+    def _write(self, batch: list[Exchange] | _Ticket | Spool) -> None:
         if isinstance(batch, _Ticket):
             self._answer(batch)
         elif isinstance(batch, Spool):
             self._replay(batch)
         else:
-            self._record([record.completed() for record in batch])
+            self._record(batch)
 
     def _record(self, batch: list[Exchange]) -> None:
         """Record a batch. An exchange refused for its content (a lone surrogate, a huge number) must not hold it up."""
@@ -308,17 +302,21 @@ class Writer:
             self._changed.wait_for(lambda: self._nudged or self._stopped, delay)
             self._nudged = False
 
-    def _finished(self, batch: list[_Record] | _Ticket | Spool) -> None:
+    def _finished(self, batch: list[Exchange] | _Ticket | Spool) -> None:
         if self.error is not None:
             log.info("the store works again", extra={"action": "store_recovered"})
-        records = batch if isinstance(batch, list) else []
+        exchanges = batch if isinstance(batch, list) else []
         with self._changed:
             self.error = None
-            rows = len(records) or 1
+            rows = len(exchanges) or 1
             for _ in range(rows):
                 self._queue.popleft()
-            self._bytes -= sum(record.size for record in records)
+            self._bytes -= sum(map(_size, exchanges))
             self._done += rows
             if not self._queue:
                 self._hurry = self._nudged = False
             self._changed.notify_all()
+
+
+def _size(exchange: Exchange) -> int:
+    return len(exchange.request) + len(exchange.reply or "")

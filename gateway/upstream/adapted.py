@@ -14,9 +14,9 @@ from msgspec import Raw
 
 from gateway.formats.upstream_error import error_words
 from gateway.settings import Quirks
-from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply
+from gateway.upstream.base import BufferedReply, Call, Upstream, UpstreamReply, Wrapper
 from gateway.upstream.quirk_memory import QuirkMemory
-from gateway.upstream.quirks import REFUSED, Adaptation, learnt_from
+from gateway.upstream.quirks import REFUSED, Adaptation, described, learnt_from
 
 log = logging.getLogger(__name__)
 
@@ -24,23 +24,14 @@ _TURNS = 6
 """Refusals of a request before the last is handed on; a model refuses two or three fields."""
 
 
-class AdaptedUpstream:
+class AdaptedUpstream(Wrapper):
     """An upstream whose calls are adapted. Implements ``upstream.base.Upstream``. ``server`` is its digest."""
 
     def __init__(self, upstream: Upstream, name: str, server: str, memory: QuirkMemory) -> None:
-        self._upstream = upstream
+        super().__init__(upstream)
         self._name = name
         self._server = server
         self._memory = memory
-
-    async def open(self) -> None:
-        await self._upstream.open()
-
-    def ready(self) -> str | None:
-        return self._upstream.ready()
-
-    async def aclose(self) -> None:
-        await self._upstream.aclose()
 
     async def send(self, call: Call) -> UpstreamReply:
         """Send a call, adapted to its model. Raises the upstream's errors."""
@@ -77,7 +68,7 @@ class AdaptedUpstream:
     def _remember(self, key: tuple[str, str], quirks: Quirks) -> None:
         if self._memory.learn(key, quirks):
             log.info(
-                "model %s of upstream %r: %s", key[1], self._name, _described(self._memory.quirks(key)),
+                "model %s of upstream %r: %s", key[1], self._name, described(self._memory.quirks(key)),
                 extra={"action": "quirks.learnt", "upstream": self._name, "model": key[1]},
             )  # fmt: skip
 
@@ -98,9 +89,3 @@ def _shown(refusal: BufferedReply, sent: Call, known: Quirks) -> Quirks | None:
     if words is None:
         return None
     return learnt_from(words, msgspec.json.decode(sent.body, type=dict[str, Raw]), known)
-
-
-def _described(quirks: Quirks) -> str:
-    """Describe quirks as a person would state them in the configuration."""
-    given = {name: value for name, value in msgspec.to_builtins(quirks).items() if value not in (None, (), [])}
-    return ", ".join(f"{name} = {msgspec.json.encode(value).decode()}" for name, value in given.items())

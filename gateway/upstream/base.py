@@ -1,6 +1,6 @@
 """The contract of an upstream: it takes a call and answers with a status and bytes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from gateway.domain import Value
@@ -30,6 +30,14 @@ class Call(Value, frozen=True):
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Request headers to hand on, in lower case: from an allow-list, never a key. A ``content-type`` here replaces
     JSON's."""
+
+
+class UploadCall(Call, frozen=True, kw_only=True):
+    """A request with a body in pieces: handed on once, and never held."""
+
+    pieces: AsyncIterable[bytes]
+    length: int | None = None
+    """Bytes of the body, if they are known."""
 
 
 class UpstreamReply(Protocol):
@@ -86,3 +94,19 @@ class Upstream(Protocol):
         """Return ``None`` if the upstream can be called now, else the reason in one line."""
 
     async def aclose(self) -> None: ...
+
+
+class Wrapper:
+    """The lifespan of an upstream around another; subclasses add ``send``."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def open(self) -> None:
+        await self._upstream.open()
+
+    def ready(self) -> str | None:
+        return self._upstream.ready()
+
+    async def aclose(self) -> None:
+        await self._upstream.aclose()

@@ -25,6 +25,8 @@ class Decompressor:
             raise BadCoding(self._name)
         self._zlib = zlib.decompressobj(_WINDOW_BITS[self._name])
         self._begun = False
+        self._first = b""
+        """The first byte of a body that may begin with zlib's header, which has two."""
 
     @property
     def pending(self) -> bool:
@@ -33,8 +35,12 @@ class Decompressor:
 
     def feed(self, data: bytes) -> bytes:
         """Return decompressed bytes, at most a megabyte. Call it with ``b""`` while ``pending``."""
-        data = self._zlib.unconsumed_tail + data
+        data = self._first + self._zlib.unconsumed_tail + data
+        self._first = b""
         if not data:
+            return b""
+        if len(data) == 1 and self._name == "deflate" and not self._begun:
+            self._first = data  # zlib would take it, and could not give it back to be read as raw deflate
             return b""
         try:
             piece = self._zlib.decompress(data, _STEP)
@@ -49,7 +55,7 @@ class Decompressor:
 
     def end(self) -> None:
         """Take the end of the body. Raises ``BadCoding`` if the compressed data goes on."""
-        if self._begun and not self._zlib.eof:
+        if self._first or (self._begun and not self._zlib.eof):
             raise BadCoding(self._name)
 
 

@@ -11,7 +11,6 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import cached_property
 from typing import Literal
 
 from gateway.errors import Overloaded, UpstreamBroken, UpstreamError, UpstreamResting, UpstreamTimeout
@@ -92,7 +91,26 @@ class Guarded:
         if not self._limit.try_acquire():
             await self._turn()
         try:
-            return await self._answered(call)
+            began = self._clock()
+            retries = 0
+            while True:
+                reply = None
+                try:
+                    reply = await self._attempt(call)
+                    if reply.status < 400:
+                        return reply
+                    pause = self._pause(call, reply, began, retries)
+                    if pause is None:
+                        return reply
+                except UpstreamError as error:
+                    pause = self._pause(call, error, began, retries)
+                    if pause is None:
+                        raise
+                if reply is not None:
+                    await reply.cut()
+                await self._sleep(pause)
+                retries += 1
+                self._observe("retry")
         except BaseException:
             self._limit.release()
             raise
@@ -109,28 +127,6 @@ class Guarded:
                 code="upstream_busy",
                 headers={"retry-after": str(_BUSY_S)},
             ) from error
-
-    async def _answered(self, call: Call) -> "_GuardedReply":
-        began = self._clock()
-        retries = 0
-        while True:
-            reply = None
-            try:
-                reply = await self._attempt(call)
-                if reply.status < 400:
-                    return reply
-                pause = self._pause(call, reply, began, retries)
-                if pause is None:
-                    return reply
-            except UpstreamError as error:
-                pause = self._pause(call, error, began, retries)
-                if pause is None:
-                    raise
-            if reply is not None:
-                await reply.cut()
-            await self._sleep(pause)
-            retries += 1
-            self._observe("retry")
 
     def _pause(self, call: Call, failure: "_GuardedReply | UpstreamError", began: float, retries: int) -> float | None:
         """Return the seconds until the next attempt, or ``None`` for no further attempt.
@@ -213,6 +209,10 @@ class _GuardedReply:
     It is its own iterator: unlike a generator, an iterator abandoned in the middle needs no clean-up.
     """
 
+    __slots__ = (
+        "_breaker", "_first", "_headers", "_left", "_limit", "_pieces", "_reply", "_ticket", "begun", "status",
+    )  # fmt: skip
+
     def __init__(self, reply: UpstreamReply, limit: ConcurrencyLimit, breaker: Breaker, ticket: int) -> None:
         self._reply = reply
         self._limit = limit
@@ -221,13 +221,18 @@ class _GuardedReply:
         self._left = False
         self._pieces: AsyncIterator[bytes] | None = None
         self._first: bytes | None = None
+        self._headers: Mapping[str, str] | None = None
         self.begun = False
         """A piece of the body has arrived."""
         self.status = reply.status
 
-    @cached_property
+    @property
     def headers(self) -> Mapping[str, str]:
-        return self._reply.headers
+        return self._reply.headers if self._headers is None else self._headers
+
+    @headers.setter
+    def headers(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
 
     @property
     def is_event_stream(self) -> bool:
@@ -308,5 +313,6 @@ class _GuardedReply:
         try:
             await self._reply.aclose()
         finally:
-            self.settle(succeeded=True if self.begun else None)
-            self._leave()
+            if not self._left:
+                self.settle(succeeded=True if self.begun else None)
+                self._leave()

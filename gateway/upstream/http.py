@@ -17,6 +17,7 @@ from typing import Self
 from urllib.parse import unquote_to_bytes
 
 import httpx
+import msgspec
 
 from gateway import __version__
 from gateway.errors import (
@@ -29,10 +30,10 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.settings.upstreams import RemoteSettings, UpstreamLimits
-from gateway.upstream.base import Call, UpstreamReply
+from gateway.upstream.base import Call, UploadCall, UpstreamReply
 from gateway.upstream.http_reply import Bounds, HttpReply
-from gateway.upstream.transport import transport_for
-from gateway.upstream.wire import FRAMING, Origin, Request
+from gateway.upstream.transport import AiohttpTransport, transport_for
+from gateway.upstream.wire import FRAMING, Origin, Request, WireAnswer
 
 _JSON = (b"content-type", b"application/json")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -65,6 +66,7 @@ class HttpUpstream:
         api_key: str | None = None,
         api_key_header: str | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
+        proxy: str | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
@@ -78,7 +80,9 @@ class HttpUpstream:
         self._json_headers = self._headers if _JSON[0] in self._own else (*self._headers, _JSON)
         self._bounds = Bounds.of(name, settings, _secrets(base, headers, api_key))
         self._answer_s = min(settings.first_byte_timeout_s, settings.total_timeout_s)
-        self._transport = transport_for(base.scheme, max_connections=settings.max_connections)
+        self._proxy = proxy
+        self._transport = transport_for(base.scheme, max_connections=settings.max_connections, proxy=proxy)
+        self._uploads: AiohttpTransport | None = None
 
     @classmethod
     def of(cls, name: str, settings: RemoteSettings, base_url: str) -> Self:
@@ -86,6 +90,7 @@ class HttpUpstream:
         return cls(
             name, settings, base_url,
             api_key=settings.api_key, api_key_header=settings.api_key_header, headers=settings.headers,
+            proxy=settings.proxy,
         )  # fmt: skip
 
     async def open(self) -> None:
@@ -109,7 +114,10 @@ class HttpUpstream:
         )
         deadline = time.monotonic() + settings.total_timeout_s
         try:
-            answer = await self._transport.send(request)
+            if isinstance(call, UploadCall):
+                answer = await self._uploaded(request, call)
+            else:
+                answer = await self._transport.send(request)
         except httpx.TransportError as error:
             raise self._unanswered(error) from error
         if not 200 <= answer.status < 600:
@@ -119,8 +127,19 @@ class HttpUpstream:
             )
         return HttpReply(self._bounds, answer, call, deadline)
 
+    async def _uploaded(self, request: Request, call: UploadCall) -> WireAnswer:
+        """Send a body in pieces, over a wire that waits for the server to take each."""
+        if self._uploads is None:
+            self._uploads = AiohttpTransport(max_connections=self._settings.max_connections, proxy=self._proxy)
+        length = () if call.length is None else ((b"content-length", b"%d" % call.length),)
+        headers = tuple(header for header in self._headers_of(call) if header != _JSON)
+        upload = msgspec.structs.replace(request, headers=(*headers, *length), body=call.pieces, once=True)
+        return await self._uploads.send(upload)
+
     async def aclose(self) -> None:
         await self._transport.aclose()
+        if self._uploads is not None:
+            await self._uploads.aclose()
 
     def _joined(self, method: str, path: str, query: str) -> bytes:
         """Append path and query of the call to those of the base URL. Raises ``BadRequest``."""
@@ -152,6 +171,10 @@ class HttpUpstream:
                 return UpstreamTimeout(f"upstream {name!r} did not accept a connection within {limit:g} s", sent=False)
             case httpx.TimeoutException():
                 return UpstreamTimeout(f"upstream {name!r} sent no status within {self._answer_s:g} s")
+            case httpx.ProxyError():
+                return UpstreamUnreachable(
+                    f"the proxy before upstream {name!r} opens no way: are its address and password right?", sent=False
+                )
             case httpx.ProtocolError() | httpx.UnsupportedProtocol():
                 return UpstreamGarbage(f"upstream {name!r} answered something that is not HTTP")
             case httpx.ConnectError():

@@ -16,7 +16,7 @@ from typing import cast
 import httpx
 
 from gateway.upstream.concurrency_limit import ConcurrencyLimit
-from gateway.upstream.http1_answer import Http1Answer
+from gateway.upstream.http1_answer import AnswerParser, Http1Answer
 from gateway.upstream.wire import Origin, Request, Wire, WireAnswer
 
 _HEADS = 256
@@ -106,7 +106,7 @@ class Http1Transport(Wire):
             connection.cut()
         else:
             idle.append(connection)
-        while idle and not idle[0].usable(self._kept_s):
+        while len(idle) > 1 and not idle[0].usable(self._kept_s):
             idle.popleft().cut()
 
     async def aclose(self) -> None:
@@ -129,11 +129,16 @@ class _Connection(asyncio.Protocol):
         self._opened = opened
         self._put_back = put_back
         self._answer: Http1Answer | None = None
+        self._parser: AnswerParser | None = None
         self._idle_since = loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        """A single timer for all waits: making and cancelling one for each costs more than a late look at the next."""
 
     def ask(self, sent: bytes, method: str) -> Http1Answer:
         """Write a request and return its answer; on a lost connection the answer has failed already."""
-        answer = self._answer = Http1Answer(self, bodiless=method == "HEAD")
+        if self._parser is None:
+            self._parser = AnswerParser()
+        answer = self._answer = Http1Answer(self, self._parser, bodiless=method == "HEAD")
         if self._transport.is_closing():
             answer.end(httpx.ReadError("the connection was closed"))
         else:
@@ -149,6 +154,19 @@ class _Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         self._transport.abort()
+
+    def wake_at(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        deadline = None if self._answer is None else self._answer.late(self.loop.time())
+        if deadline is not None:
+            self.wake_at(deadline)
 
     def done(self, *, reusable: bool) -> None:
         """End an answer. A connection with an unwritten part of its request carries no other request."""
@@ -174,6 +192,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._opened.discard(self)
+        self._parser = None  # it refers to itself; an answer under way keeps it
+        if self._timer is not None:
+            self._timer.cancel()
         if self._answer is not None:
             failure = httpx.ReadError("the connection was lost")
             failure.__cause__ = exc

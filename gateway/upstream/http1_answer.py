@@ -1,7 +1,6 @@
 """An HTTP/1.1 answer: the connection feeds its bytes, the caller waits for its head and its pieces.
 
-llhttp (httptools) parses, strictly. Knows no socket: its ``AnswerSource`` has the socket. Each answer has a parser of
-its own, so nothing is left over for the next answer. An error raised by a method ``on_...`` makes the answer garbage.
+llhttp (httptools) parses, strictly. Knows no socket: its ``AnswerSource`` has the socket.
 """
 
 import asyncio
@@ -30,18 +29,63 @@ class AnswerSource(Protocol):
     def cut(self) -> None:
         """Cut the connection: further bytes are neither wanted nor readable."""
 
+    def wake_at(self, deadline: float) -> None:
+        """Call ``late`` of the answer at this time on the loop's clock at the earliest, and not much later."""
+
     def done(self, *, reusable: bool) -> None:
         """End the reading; called once. ``reusable``: the answer was read to its end, and another may follow."""
+
+
+class AnswerParser:
+    """Parses the answers of a connection, one after the other. An error raised by ``on_...`` makes an answer garbage.
+
+    Only behind a complete answer on a connection that may be used again does another one follow: there llhttp begins
+    anew, with nothing left over.
+    """
+
+    __slots__ = ("answer", "llhttp")
+
+    def __init__(self) -> None:
+        self.llhttp = HttpResponseParser(self)
+        self.answer: Http1Answer | None = None
+        """The answer under way."""
+
+    def on_message_begin(self) -> None:
+        if self.answer is None or self.answer.status:
+            raise ValueError("a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.answer is not None and not self.answer.status:  # else it is a trailer
+            self.answer.headers.append((name, value.strip()))
+
+    def on_headers_complete(self) -> None:
+        if self.answer is not None:
+            self.answer.take_head(self.llhttp.get_status_code())
+
+    def on_body(self, body: bytes) -> None:
+        if self.answer is not None:
+            self.answer.take_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None and self.answer.status:
+            self.answer.take_end(keep_alive=self.llhttp.should_keep_alive())
 
 
 class Http1Answer:
     """Implements ``wire.WireAnswer``."""
 
-    def __init__(self, source: AnswerSource, *, bodiless: bool) -> None:
+    __slots__ = (
+        "__weakref__", "_bare", "_bodiless", "_closed", "_deadline", "_failure", "_first_line", "_held", "_parser",
+        "_pieces", "_reusable", "_source", "_strict", "_waiter", "complete", "headers", "status", "touched",
+    )  # fmt: skip
+
+    def __init__(self, source: AnswerSource, parser: AnswerParser, *, bodiless: bool) -> None:
         self._source = source
         self._bodiless = bodiless
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser: AnswerParser | None = parser
+        parser.answer = self
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0  # of the wait, on the loop's clock
         self._failure: httpx.TransportError | None = None
         self._pieces: list[bytes] = []
         self._first_line: bytes | None = b""  # until its end is there
@@ -70,6 +114,14 @@ class Http1Answer:
             raise
         return self
 
+    def arrived(self) -> bytes | None:
+        if not self.complete or self._held > _AHEAD_BYTES:
+            return None
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        return body
+
     async def piece(self, within_s: float) -> bytes:
         deadline = self._source.loop.time() + within_s
         while not self._pieces:
@@ -91,17 +143,32 @@ class Http1Answer:
             self._source.done(reusable=self._reusable and self._held <= _AHEAD_BYTES)
             if not self.complete:
                 self.end(httpx.ReadError("the answer was closed"))
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Part from the parser: they point at each other."""
+        if self._parser is not None:
+            self._parser.answer = None
             self._parser = None
 
     async def _news(self, deadline: float) -> None:
         """Wait for a head, a piece or the end."""
         self._waiter = waiter = self._source.loop.create_future()
-        timer = self._source.loop.call_at(deadline, _expire, waiter)
+        self._deadline = deadline
+        self._source.wake_at(deadline)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
+
+    def late(self, now: float) -> float | None:
+        """End a wait whose deadline has passed. Return the deadline of a wait that goes on; ``None`` without any."""
+        if self._waiter is None or self._waiter.done():
+            return None
+        if now < self._deadline:
+            return self._deadline
+        self._waiter.set_exception(httpx.ReadTimeout("nothing arrived in time"))
+        return None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -115,13 +182,13 @@ class Http1Answer:
         if self._first_line is not None:
             data = self._opening(data)
         try:
-            self._parser.feed_data(data)
+            self._parser.llhttp.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._garbage(error)
         if self._bare > _BARE_BYTES:
             self._garbage(None)
         if self.complete:
-            self._parser = None
+            self._let_go()
         elif self._held > _AHEAD_BYTES:
             self._source.hold(True)
         if self.status:
@@ -140,7 +207,7 @@ class Http1Answer:
             return b""
         self._first_line = None
         if end >= 0 and data[end - 1 : end] != b"\r" and self._parser is not None:
-            self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+            self._parser.llhttp.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
             self._strict = False
         return data
 
@@ -164,17 +231,7 @@ class Http1Answer:
             self.end(failure)
             self._source.cut()
 
-    def on_message_begin(self) -> None:
-        if self.status:
-            raise ValueError("a second answer")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:  # else it is a trailer
-            self.headers.append((name, value.strip()))
-
-    def on_headers_complete(self) -> None:
-        assert self._parser is not None
-        status = self._parser.get_status_code()
+    def take_head(self, status: int) -> None:
         if status < 100:
             raise ValueError("no status")
         if status < 200 and status != 101:  # another head follows
@@ -183,20 +240,13 @@ class Http1Answer:
         self.status = status
         self.complete = self._bodiless
 
-    def on_body(self, body: bytes) -> None:
+    def take_body(self, body: bytes) -> None:
         if not self.status or self.complete:
             raise ValueError("a body where there is none")
         self._bare = 0
         self._held += len(body)
         self._pieces.append(body)
 
-    def on_message_complete(self) -> None:
-        if self.status:
-            assert self._parser is not None
-            self.complete = True
-            self._reusable = self._strict and self._parser.should_keep_alive()
-
-
-def _expire(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(httpx.ReadTimeout("nothing arrived in time"))
+    def take_end(self, *, keep_alive: bool) -> None:
+        self.complete = True
+        self._reusable = self._strict and keep_alive

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import cached_property
 
 import httpx
 
@@ -15,6 +14,10 @@ from gateway.upstream.wire import WireAnswer
 
 _ERROR_BYTES = 2**20
 """Largest body of an error."""
+_NAMES: dict[bytes, str] = {}
+"""Names of headers as servers write them, and in lower case: they repeat from reply to reply."""
+_MOST_NAMES = 256
+_LONGEST_NAME = 64
 _CODED_HEADERS = ("content-encoding", "content-length")
 """Headers that say nothing of a decompressed body."""
 
@@ -48,6 +51,11 @@ class Bounds(Value, frozen=True):
 class HttpReply:
     """Implements ``upstream.base.UpstreamReply``. ``deadline`` is on the monotonic clock."""
 
+    __slots__ = (
+        "_answer", "_bounded", "_bounds", "_coding", "_deadline", "_decompressor", "_headers", "_idle_s", "_stream",
+        "status",
+    )  # fmt: skip
+
     def __init__(self, bounds: Bounds, answer: WireAnswer, call: Call, deadline: float) -> None:
         self._bounds = bounds
         self._answer = answer
@@ -58,16 +66,26 @@ class HttpReply:
         self._deadline = deadline
         self._coding = coding_of(answer.headers)
         self._decompressor: Decompressor | None = None
+        self._headers: Mapping[str, str] | None = None  # not a cached_property: that takes a lock
         self.status = answer.status
 
-    @cached_property
+    @property
     def headers(self) -> Mapping[str, str]:
-        headers = _mapping(self._answer.headers)
-        return headers if self._coding is None else {k: v for k, v in headers.items() if k not in _CODED_HEADERS}
+        if self._headers is None:
+            headers = _mapping(self._answer.headers)
+            if self._coding is not None:
+                headers = {name: value for name, value in headers.items() if name not in _CODED_HEADERS}
+            self._headers = headers
+        return self._headers
 
     async def read(self) -> bytes:
         is_error = self.status >= 400
-        body = await self._whole(_ERROR_BYTES if is_error else self._bounds.answer_bytes)
+        most = _ERROR_BYTES if is_error else self._bounds.answer_bytes
+        body = None if self._coding is not None else self._answer.arrived()
+        if body is None:
+            body = await self._whole(most)
+        elif len(body) > most:
+            raise self._too_large(most)
         return self._masked(body) if is_error else body
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -146,10 +164,20 @@ class HttpReply:
         )
 
 
+def _name(name: bytes) -> str:
+    text = name.decode("latin-1").lower()
+    if len(_NAMES) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+        _NAMES[name] = text
+    return text
+
+
 def _mapping(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Return headers by name in lower case; repeated headers are joined as HTTP allows."""
-    mapping: dict[str, str] = {}
+    mapping = {_NAMES.get(name) or _name(name): value.decode("latin-1") for name, value in headers}
+    if len(mapping) == len(headers):
+        return mapping
+    mapping.clear()
     for name, value in headers:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _name(name), value.decode("latin-1")
         mapping[key] = f"{mapping[key]}, {text}" if key in mapping else text
     return mapping

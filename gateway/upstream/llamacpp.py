@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
-from gateway.settings import LlamaCppSettings
+from gateway.settings import LlamaCppSettings, child_environment
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.llamacpp_child import ChildAddress, ModelParameters
 
@@ -162,7 +162,9 @@ class _Child:
     async def _live(self) -> str:
         """Run a process from start to end and return the reason of its end. Cancelled, it ends the process first."""
         try:
-            process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=child_environment()
+            )
         except OSError as error:
             return f"could not be started: {error}"
         assert process.stderr is not None
@@ -221,7 +223,7 @@ async def _end(process: Process) -> None:
             os.kill(process.pid, signal.SIGTERM)
     try:
         # Not asyncio.timeout: before Python 3.11.4 it does not work in a task that is being cancelled.
-        await asyncio.wait_for(process.wait(), _STOP_S)
+        await asyncio.wait_for(process.wait(), _STOP_S)  # noqa: TID251 - the same
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

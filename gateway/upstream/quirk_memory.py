@@ -60,9 +60,10 @@ class QuirkMemory:
     def configure(self, settings: Settings) -> None:
         """Take over the stated quirks of a configuration."""
         self._stated = {
-            (server_digest(settings.upstreams[model.upstream]), model.model): model.quirks
+            (server_digest(settings.upstreams[upstream]), model.model): model.quirks
             for model in settings.models.values()
             if model.quirks != Quirks()
+            for upstream in model.every_upstream
         }
         self._adaptations = {key: self._adaptation(key) for key in {*self._stated, *self._learnt}}
 

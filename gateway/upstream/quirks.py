@@ -28,9 +28,14 @@ _SAMPLING = (
 _ADVISORY = (
     "stream_options", "parallel_tool_calls", "reasoning_effort", "verbosity", "service_tier", "store", "metadata",
     "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction",
+    "think", "keep_alive", "options",
 )  # fmt: skip
-"""Fields about cost, accounting and effort."""
-_FACTS = ("response_format", "logprobs", "top_logprobs")
+"""Fields about cost, accounting and effort; the last three are Ollama's."""
+_REASONING = "reasoning_content"
+"""The field of a message with the model's own reasoning: some models want it back, some refuse it."""
+_SHAPES = ("response_format", "output_config")
+"""The format of a reply, as OpenAI and as Anthropic name it."""
+_FACTS = (*_SHAPES, "logprobs", "top_logprobs")
 """Fields with a meaning for the reply, and with a quirk of their own."""
 _KNOWN = (*LIMITS, *_SAMPLING, *_ADVISORY, *_FACTS)
 _EVERYDAY = frozenset({"user", "store", "seed", "metadata", "prediction", "verbosity"})
@@ -73,11 +78,13 @@ def learnt_from(words: ErrorWords, sent: Mapping[str, Raw], known: Quirks) -> Qu
     elif words.code in _UNSUPPORTED_CODES or _UNSUPPORTED.search(words.message):
         for name in _blamed(words, sent):
             learnt = _with(learnt, name, sent)
+        if _REASONING in words.message and _REASONING.encode() in bytes(sent.get("messages", b"")):
+            learnt = msgspec.structs.replace(learnt, without=tuple(dict.fromkeys((*learnt.without, _REASONING))))
     return None if learnt == known else learnt
 
 
 def _with(known: Quirks, name: str, sent: Mapping[str, Raw]) -> Quirks:
-    if name == "response_format":
+    if name in _SHAPES:
         return msgspec.structs.replace(known, json_schema=False) if b"json_schema" in bytes(sent[name]) else known
     if name in _FACTS:
         return msgspec.structs.replace(known, logprobs=False)
@@ -130,9 +137,30 @@ class Adaptation:
             fields.setdefault(limit, value)
         for name in dropped:
             fields.pop(name, None)
+        if _REASONING in dropped and "messages" in fields:
+            fields["messages"] = _without_reasoning(fields["messages"])
         return msgspec.json.encode(fields)
 
     def _refuses(self, name: str) -> bool:
-        return (name == "response_format" and self.quirks.json_schema is False) or (
+        return (name in _SHAPES and self.quirks.json_schema is False) or (
             name in ("logprobs", "top_logprobs") and self.quirks.logprobs is False
         )
+
+
+def _without_reasoning(messages: Raw) -> Raw:
+    """Return messages without the model's reasoning; those without any keep their bytes."""
+    kept = []
+    for message in msgspec.json.decode(messages, type=list[Raw]):
+        if _REASONING.encode() in bytes(message):
+            fields = msgspec.json.decode(message, type=dict[str, Raw])
+            fields.pop(_REASONING, None)
+            kept.append(Raw(msgspec.json.encode(fields)))
+        else:
+            kept.append(message)
+    return Raw(msgspec.json.encode(kept))
+
+
+def described(quirks: Quirks) -> str:
+    """Describe quirks as a person would state them in the configuration; empty without any."""
+    given = {name: value for name, value in msgspec.to_builtins(quirks).items() if value not in (None, (), [])}
+    return ", ".join(f"{name} = {msgspec.json.encode(value).decode()}" for name, value in given.items())

@@ -1,7 +1,7 @@
 """The wire for https, an aiohttp session with TLS, and the choice of the wire by scheme.
 
 httpx's own pool is poisoned by cancellation (encode/httpcore#1093, #1099) and costs ten times the CPU under load. No
-cookies are kept, no redirects followed, no proxies read from the environment. aiohttp's errors become httpx's, as
+cookies are kept, no redirects followed, no proxies but the given one used. aiohttp's errors become httpx's, as
 ``wire`` promises; ``http.py`` maps those to the gateway's own.
 
 On a lost kept-alive connection aiohttp repeats only idempotent methods, and every model call is a POST. The second
@@ -33,16 +33,19 @@ _reused: ContextVar[bool] = ContextVar("reused", default=False)
 """The last connection of this task had carried a request before."""
 
 
-def transport_for(scheme: str, *, max_connections: int) -> Wire:
-    """Return a wire for ``http`` or ``https``."""
-    return (Http1Transport if scheme == "http" else AiohttpTransport)(max_connections=max_connections)
+def transport_for(scheme: str, *, max_connections: int, proxy: str | None = None) -> Wire:
+    """Return a wire for ``http`` or ``https``, straight or through an HTTP proxy."""
+    if scheme == "http" and proxy is None:
+        return Http1Transport(max_connections=max_connections)
+    return AiohttpTransport(max_connections=max_connections, proxy=proxy)
 
 
 class AiohttpTransport(Wire):
     """A ``Wire`` over aiohttp. The session is made at the first request, inside the running loop."""
 
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(self, *, max_connections: int, proxy: str | None = None) -> None:
         self._max_connections = max_connections
+        self._proxy = proxy
         self._ssl = ssl.create_default_context()
         self._pool: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
@@ -62,13 +65,13 @@ class AiohttpTransport(Wire):
             if self._pool is None:
                 self._pool = _session(_Pool(self._max_connections, self._ssl))
             try:
-                return await _exchanged(self._pool, request)
+                return await _exchanged(self._pool, request, self._proxy)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 if not _lost_in_reuse(error, request):
                     raise
         if self._fresh is None:
             self._fresh = _session(aiohttp.TCPConnector(force_close=True, ssl=self._ssl))
-        return await _exchanged(self._fresh, request)
+        return await _exchanged(self._fresh, request, self._proxy)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -114,7 +117,7 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     )
 
 
-async def _exchanged(session: aiohttp.ClientSession, request: Request) -> aiohttp.ClientResponse:
+async def _exchanged(session: aiohttp.ClientSession, request: Request, proxy: str | None) -> aiohttp.ClientResponse:
     scheme, host, port = request.origin
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return await session.request(
@@ -123,6 +126,7 @@ async def _exchanged(session: aiohttp.ClientSession, request: Request) -> aiohtt
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
         data=_in_pieces(request.body) or None,
         allow_redirects=False,
+        proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.connect_s),
     )
 
@@ -150,6 +154,9 @@ class _AiohttpAnswer:
         self.status = response.status
         self.headers = response.raw_headers
 
+    def arrived(self) -> bytes | None:
+        return None
+
     async def piece(self, within_s: float) -> bytes:
         try:
             async with asyncio.timeout(within_s):
@@ -175,6 +182,8 @@ def _translated(error: Exception) -> httpx.TransportError:
         return httpx.ConnectTimeout(text)
     if isinstance(error, TimeoutError):
         return httpx.ReadTimeout(text)
+    if isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return httpx.ProxyError(text)
     if isinstance(error, aiohttp.ClientConnectorError):
         return httpx.ConnectError(text)
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError | aiohttp.ClientOSError):

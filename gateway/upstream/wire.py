@@ -2,7 +2,7 @@
 
 ``transport`` carries requests over aiohttp (https), ``http1`` over its own protocol (plain http). Both are httpx
 transports as well, for callers such as the ``ollama`` package. Failures are httpx's transport errors on every wire. No
-cookies, no redirects, no proxies, no content codings: bytes as they are.
+cookies, no redirects, no content codings: bytes as they are.
 """
 
 from abc import abstractmethod
@@ -57,6 +57,9 @@ class WireAnswer(Protocol):
 
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]: ...
+
+    def arrived(self) -> bytes | None:
+        """Return the whole rest of the body if it is here already, and count it as read; else ``None``."""
 
     async def piece(self, within_s: float) -> bytes:
         """Return the bytes that have arrived; empty at the end of the body. Raises ``httpx.TransportError``."""

@@ -1,6 +1,6 @@
 """Arguments that commands share: a task, a data file, rule sets from anywhere, a file for the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,23 +8,26 @@ import click
 import msgspec
 
 from gateway.commands.options import known_task, store_of
-from gateway.domain import RuleSet, Value
+from gateway.domain import Rule, RuleSet, Value
 from gateway.errors import NotFound, PreceptorError
 from gateway.rules.files import read_rule_set
 from gateway.settings import Settings
 from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
 from optimizer.dataset.data_file import load_examples
-from optimizer.dataset.items import Examples
+from optimizer.dataset.items import Examples, Item
+from optimizer.distillation.induction.own_rules import objections
 from optimizer.distillation.lineage import decided, items_tested_by_hand, level_for
 from optimizer.distillation.plan import CyclePlan
+from optimizer.distillation.promising import CYCLES, promising_rules
+from optimizer.distillation.rejected import Rejected
 from optimizer.grading.graders import grader_for
 from optimizer.statistics.paired_test import LEVEL
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
 
-FORM = 'JSONL file: {"input": "text" | "messages": [...], "expected": ...} on each line.'
+FORM = 'File with {"input": "text" | "messages": [...], "expected": ...} a line, or of another tool: docs/data.md.'
 
 data_option = click.option(
     "--data", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help=FORM
@@ -38,7 +41,11 @@ def narrowed(settings: Settings, task: str) -> Settings:
     """Reduce the settings to the models and upstreams of the task, so that no others are started or needed."""
     section = settings.tasks[known_task(settings, task)]
     judge = grader_for(section.grader).judge
-    models = {name: settings.models[name] for name in (section.weak, section.strong, judge) if name is not None}
+    models = {
+        name: msgspec.structs.replace(settings.models[name], upstreams=(), weights=())
+        for name in (section.weak, section.strong, judge)
+        if name is not None
+    }
     upstreams = {model.upstream: settings.upstreams[model.upstream] for model in models.values()}
     server = msgspec.structs.replace(settings.server, default_upstream=None)
     return msgspec.structs.replace(settings, server=server, models=models, upstreams=upstreams, tasks={task: section})
@@ -67,6 +74,8 @@ class TaskHistory(Value, frozen=True):
     counts: TaskCounts
     tested: tuple[tuple[str, ...], ...] = ()
     """Ids of the items of each earlier test by hand."""
+    promising: tuple[Rule, ...] = ()
+    """Rules ahead in earlier cycles, and not proven."""
 
 
 def history_of(settings: Settings, task: str) -> TaskHistory:
@@ -80,20 +89,27 @@ def history_of(settings: Settings, task: str) -> TaskHistory:
             decided=tuple(decided(store, task, live)),
             counts=counts,
             tested=tuple(items_tested_by_hand(store, task)),
+            promising=promising_rules(store.cycles(task, limit=CYCLES), live),
         )
 
     return with_store(settings, read)
+
+
+def level_left(items: Sequence[Item], history: TaskHistory) -> float:
+    """Return the level that earlier tests by hand on these items left over, and say so."""
+    level = level_for(items, history.tested)
+    if level < LEVEL:
+        say(
+            f"these examples were tested before: a useless change may now pass in {level:.2%} of cases, not {LEVEL:.0%}"
+        )
+    return level
 
 
 def at_its_level(plan: CyclePlan, history: TaskHistory, settings: Settings) -> CyclePlan:
     """Hold a plan to the level that earlier tests on its confirmation items left over, and say so."""
     section = settings.optimizer
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
-    level = level_for(parts.confirmation, history.tested)
-    if level < LEVEL:
-        say(
-            f"these examples were tested before: a useless change may now pass in {level:.2%} of cases, not {LEVEL:.0%}"
-        )
+    level = level_left(parts.confirmation, history)
     return msgspec.structs.replace(plan, level=level)
 
 
@@ -111,6 +127,17 @@ def chosen(store: Store, task: str, wanted: str, option: str) -> RuleSet | None:
     if not Path(wanted).exists():
         raise click.BadParameter(f"{wanted!r} is no version, file, 'active' or 'none'", param_hint=option)
     return read_rule_set(Path(wanted), task)
+
+
+def linted(rule_set: RuleSet, requests: Sequence[bytes], settings: Settings) -> tuple[Rejected, ...]:
+    """Return, and report, the texts of an operator that must not be used beside these users' requests."""
+    task = settings.tasks.get(rule_set.task)
+    refused = objections(
+        rule_set, requests, least=settings.optimizer.quote_conversations, labels=task.labels if task is not None else ()
+    )
+    for entry in refused:
+        say(f"{entry.what!r} {entry.why}")
+    return refused
 
 
 def writable(report: Path | None) -> None:

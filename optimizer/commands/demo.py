@@ -1,4 +1,4 @@
-"""``preceptor demo``: the whole loop on a local model, or with ``--quick`` on scripted models."""
+"""``preceptor demo``: the whole loop on local models, or with ``--quick`` on scripted ones."""
 
 import asyncio
 import tempfile
@@ -15,24 +15,27 @@ from optimizer.commands.progress import Bars, say
 if TYPE_CHECKING:
     from optimizer.demo.play import Played
 
-_MODEL = "qwen2.5-coder-1.5b"
+_WEAK, _STRONG = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 
 
 @click.command(epilog="Example: preceptor demo --quick")
 @json_option
 @click.option("--quick", is_flag=True, help="Scripts play both models: no download, under a minute.")
 @click.option("--items", default=40, show_default=True, type=click.IntRange(20, 500), help="Problems to measure on.")
-@click.option("--model", default=_MODEL, show_default=True, help="Embedded model to run.")
-def demo(as_json: bool, quick: bool, items: int, model: str) -> None:
+@click.option("--weak", default=_WEAK, show_default=True, help="Embedded model that serves.")
+@click.option("--strong", default=_STRONG, show_default=True, help="Embedded model that teaches.")
+@click.option("--model", help="One embedded model in both roles, on word problems instead of phrases.")
+def demo(as_json: bool, quick: bool, items: int, weak: str, strong: str, model: str | None) -> None:
     """Watch a small local model improve while it serves.
 
-    With --quick the loop runs on scripted models: it shows the product, not a model.
+    It learns how a house writes prices, dates, times and goods, from corrections. With --quick the loop runs on
+    scripted models: it shows the product, not a model.
     """
     from optimizer.demo.report import as_json as object_of
     from optimizer.demo.report import as_text
 
     folder = Path(tempfile.mkdtemp(prefix="preceptor-demo-"))
-    played = _quick(folder) if quick else _on_model(folder, model, items)
+    played = _quick(folder) if quick else _on_models(folder, items, weak, strong, model)
     click.echo(as_text(played), err=as_json)
     if as_json:
         print_json(object_of(played))
@@ -54,7 +57,7 @@ def _quick(folder: Path) -> "Played":
         return asyncio.run(scripted())
 
 
-def _on_model(folder: Path, model: str, items: int) -> "Played":
+def _on_models(folder: Path, items: int, weak: str, strong: str, alone: str | None) -> "Played":
     try:
         import openai  # noqa: F401  the demo's clients are its users
     except ModuleNotFoundError as error:
@@ -64,9 +67,10 @@ def _on_model(folder: Path, model: str, items: int) -> "Played":
     from gateway.settings import models_dir
     from gateway.upstream.model_files import resolve
     from optimizer.demo.play import play
-    from optimizer.demo.scenarios import word_problems
+    from optimizer.demo.scenarios import spoken_phrases, word_problems
 
-    resolve(model, models_dir())
-    scenario = word_problems(folder, model, items)
+    for model in (weak, strong) if alone is None else (alone,):
+        resolve(model, models_dir())
+    scenario = word_problems(folder, alone, items) if alone else spoken_phrases(folder, weak, strong, items)
     with Bars() as bars:
         return asyncio.run(play(folder, scenario, lambda: SqlStore.open(folder), say, bars))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from gateway.commands.options import config_option, json_option, settings_of
 from optimizer.commands.arguments import (
@@ -47,7 +48,10 @@ def distill(
     examples = loaded(data, settings, task)
 
     history, section = history_of(settings, task), settings.optimizer
-    plan = plan_for(task, examples, incumbent=history.live, started=ANY_TIME, by="distill", spent=history.decided)
+    plan = plan_for(
+        task, examples, incumbent=history.live, started=ANY_TIME, by="distill", spent=history.decided,
+        listed=settings.tasks[task].labels, promising=history.promising,
+    )  # fmt: skip
     plan = at_its_level(plan, history, settings)
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)
     ask = not as_json and on_terminal()
@@ -59,6 +63,8 @@ def distill(
         outcome = await workbench.learner.run(
             plan, settings.tasks[task], workbench.evaluator, share=1.0 if activate else 0.0
         )
+        learnt = workbench.learnt_quirks()
+        outcome = msgspec.structs.replace(outcome, provider=(*outcome.provider, *learnt))
         if not outcome.resumable:
             record = store.begin_cycle(task, began, b"{}")
             store.end_cycle(record.id, now(), outcome.encoded())

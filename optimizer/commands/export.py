@@ -45,7 +45,7 @@ def export(config: Path | None, task: str | None, out: Path | None, kind: str) -
     elif kind != "exchanges":
         raise click.UsageError(f"export {kind} needs --task")
     count = 0
-    with store_of(settings) as store, _opened(out) as file:
+    with store_of(settings) as store, opened(out) as file:
         for line in _lines(kind, store, settings, task):
             file.write(msgspec.json.encode(line) + b"\n")
             count += 1
@@ -53,7 +53,7 @@ def export(config: Path | None, task: str | None, out: Path | None, kind: str) -
 
 
 @contextlib.contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
+def opened(out: Path | None) -> Iterator[BinaryIO]:
     if out is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from gateway.commands.options import config_option, json_option, print_json, settings_of, store_of
-from gateway.domain import Exchange, Value
+from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import BadRequest, PreceptorError, StoreError
 from gateway.routing.conversation import tenant_digest
+from gateway.rules.decisions import describe, take_off
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.store.selection import Selection
+from gateway.store.spool import SPOOL, UNREADABLE
 from gateway.store.writer import Writer
 from gateway.teaching import Example
 from optimizer.dataset.items import item_of_request
@@ -25,11 +27,13 @@ _SPOOL_S = 30.0
 
 
 class RuleOnMistakes(Value, frozen=True):
-    """A rule that a strong model wrote from deleted exchanges. It stays: a person decides about it."""
+    """A rule, or a line of a decision list, that a strong model wrote from deleted exchanges."""
 
     task: str
     version: int
     text: str
+    alone: bool = False
+    """True if fewer than two others taught it: its version goes off the air."""
 
 
 class Forgotten(Value, frozen=True):
@@ -39,6 +43,8 @@ class Forgotten(Value, frozen=True):
     examples: tuple[str, ...] = ()
     """Rule sets that lost examples, as ``TASK VERSION``."""
     rules: tuple[RuleOnMistakes, ...] = ()
+    off_air: tuple[str, ...] = ()
+    """Decisions that took versions off the air, in words."""
     cycles: int = 0
     """Cycles that lost texts."""
     answers: int = 0
@@ -51,15 +57,18 @@ class Forgotten(Value, frozen=True):
 @click.option("--id", "ids", multiple=True, help="An exchange, by the id of its reply; may be repeated.")
 @click.option("--key", help="All exchanges of a key, by its name.")
 @click.option("--user", help="All exchanges of an end user, as the client names it (user, metadata.user_id).")
+@click.option("--off-air", is_flag=True, help="Take every version off the air that these exchanges helped to write.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(
-    config: Path | None, as_json: bool, ids: tuple[str, ...], key: str | None, user: str | None, yes: bool
-) -> None:
+    config: Path | None, as_json: bool, ids: tuple[str, ...], key: str | None, user: str | None, off_air: bool,
+    yes: bool,
+) -> None:  # fmt: skip
     """Delete exchanges and copies of their texts.
 
     Feedback goes with its exchange. Copies are in spool files, in examples of rule sets, in plans and outcomes of
-    cycles, and in the cache of answers, which is emptied. Rules that were written from the deleted exchanges are listed
-    and stay. Requests that a running gateway still works on come later: run the command again.
+    cycles, and in the cache of answers, which is emptied. Rules that were written from the deleted exchanges are
+    listed. A version with a rule that fewer than two others taught goes off the air; with --off-air every such version,
+    as after a key was revoked. Requests that a running gateway still works on come later: run the command again.
     """
     selection = Selection(ids=frozenset(ids), key=key, user=user)
     if selection == Selection():
@@ -70,7 +79,7 @@ def forget(
         exchanges = _selected(store, selection)
         if not (yes or as_json):
             click.confirm(f"Delete {_count(exchanges):,} exchanges and every copy of their texts?", abort=True)
-        forgotten = forget_exchanges(store, settings, selection, exchanges, now=time.time())
+        forgotten = forget_exchanges(store, settings, selection, exchanges, now=time.time(), off_air=off_air)
     if as_json:
         print_json(forgotten)
         return
@@ -79,13 +88,25 @@ def forget(
     for name in forgotten.examples:
         click.echo(f"rule set {name} lost examples: it was verified with them")
     for rule in forgotten.rules:
-        click.echo(f"a rule of {rule.task} {rule.version} was written from them, read it: {rule.text}")
+        others = ", and from nobody else's" if rule.alone else ""
+        click.echo(f"a rule of {rule.task} {rule.version} was written from them{others}, read it: {rule.text}")
+    for decision in forgotten.off_air:
+        click.echo(decision)
 
 
 def forget_exchanges(
-    store: Store, settings: Settings, selection: Selection, exchanges: Sequence[Exchange], *, now: float
+    store: Store,
+    settings: Settings,
+    selection: Selection,
+    exchanges: Sequence[Exchange],
+    *,
+    now: float,
+    off_air: bool = False,
 ) -> Forgotten:
-    """Delete the selected exchanges and every copy of their texts. Blocks; raises ``StoreError``."""
+    """Delete the selected exchanges and every copy of their texts, and take off the air what stands on them alone.
+
+    With ``off_air``, take off what stands on them at all. Blocks; raises ``StoreError``.
+    """
     ids = {exchange.id for exchange in exchanges} | selection.ids
     tenant = tenant_digest([selection.user])
 
@@ -99,15 +120,27 @@ def forget_exchanges(
     tasks = {exchange.task for exchange in exchanges if exchange.task is not None}
     redacted = store.redact(drops, now=now, by="forget", why="their exchanges were deleted")
     tasks |= {rule_set.task for rule_set in redacted}
-    rules = _rules_on(store, tasks, exchanges)
+    tasks |= set(settings.tasks)
+    rules = _rules_on(store, tasks, exchanges, key=selection.key, tenant=tenant)
+    decided = [
+        f"{task}: {describe(decision)} ({decision.why})"
+        for task in sorted({rule.task for rule in rules})
+        for decision in take_off(
+            store, task, {rule.version for rule in rules if rule.task == task and (rule.alone or off_air)},
+            now=now, by="forget", why="the exchanges behind it were deleted",
+        )
+    ]  # fmt: skip
     for at in range(0, len(exchanges), _PAGE):
         store.delete([exchange.id for exchange in exchanges[at : at + _PAGE]])
+    for unreadable in settings.server.data_dir.glob(f"spool*{UNREADABLE}"):
+        unreadable.unlink(missing_ok=True)  # nobody can tell whose texts these are
     cycles = store.redact_cycles(now + 1.0, tasks=tasks)
     store.flush_deleted()
     return Forgotten(
         exchanges=_count(exchanges),
         examples=tuple(f"{rule_set.task} {rule_set.version}" for rule_set in redacted),
         rules=rules,
+        off_air=tuple(decided),
         cycles=cycles,
         answers=forget_answers(settings.server.data_dir / FOLDER),
     )
@@ -118,15 +151,31 @@ def _count(exchanges: Sequence[Exchange]) -> int:
     return sum(exchange.arm != "shadow" for exchange in exchanges)
 
 
-def _rules_on(store: Store, tasks: set[str], exchanges: Sequence[Exchange]) -> tuple[RuleOnMistakes, ...]:
+def _rules_on(
+    store: Store, tasks: set[str], exchanges: Sequence[Exchange], *, key: str | None, tenant: str | None
+) -> tuple[RuleOnMistakes, ...]:
+    """The parts of all versions that were written from the exchanges."""
     items = {item for exchange in exchanges if (item := _item_id(exchange)) is not None}
-    return tuple(
-        RuleOnMistakes(task=task, version=rule_set.version, text=record.text)
-        for task in sorted(tasks)
-        for rule_set in store.rule_sets(task)
-        for record in (rule_set.evidence.rules if rule_set.evidence is not None else ())
-        if record.status == "kept" and not items.isdisjoint(record.mistakes)
-    )
+    listed = []
+    for rule_set in (rule_set for task in sorted(tasks) for rule_set in store.rule_sets(task)):
+        evidence = rule_set.evidence
+        if evidence is None:
+            continue
+        for source in evidence.sources:
+            if (key is not None and key in source.keys) or (tenant is not None and tenant in source.tenants):
+                alone = not source.stands_without(key, tenant)
+                listed.append(_on(rule_set, source.text, alone=alone))
+        named = {entry.text for entry in listed if (entry.task, entry.version) == (rule_set.task, rule_set.version)}
+        listed += [
+            _on(rule_set, record.text, alone=items.issuperset(record.mistakes))
+            for record in evidence.rules
+            if record.status == "kept" and record.text not in named and not items.isdisjoint(record.mistakes)
+        ]
+    return tuple(listed)
+
+
+def _on(rule_set: RuleSet, text: str, *, alone: bool) -> RuleOnMistakes:
+    return RuleOnMistakes(task=rule_set.task, version=rule_set.version, text=text, alone=alone)
 
 
 def _item_id(exchange: Exchange) -> str | None:
@@ -149,7 +198,7 @@ def _selected(store: Store, selection: Selection) -> list[Exchange]:
 
 def _read_spools(store: Store, settings: Settings) -> None:
     """Write the exchanges of spool files into the store. Raises ``StoreError`` if that takes too long."""
-    writer = Writer(store, spool=settings.server.data_dir / "spool.jsonl")
+    writer = Writer(store, spool=settings.server.data_dir / SPOOL)
     writer.start()
     try:
         if not writer.flush(_SPOOL_S):

@@ -12,12 +12,13 @@ import msgspec
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.domain import Feedback
 from gateway.errors import PreceptorError
-from gateway.label_queue import QUEUE, describe, summarize, waiting
+from gateway.label_queue import QUEUE, QUEUE_S, describe, summarize, waiting
 from gateway.settings import Task
 from gateway.store.base import Audited, Store
 from optimizer.commands.progress import on_terminal, say
 from optimizer.dataset.recorded_request import read_request
 from optimizer.grading.graders import Ungradable, grader_for
+from optimizer.monitoring.shadow.telling import TELLING, TellingBook, telling_first
 
 _DAY_S = 86400.0
 _MOST = 10_000
@@ -43,7 +44,9 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
 @config_option
 @json_option
 @click.option("--as", "name", default=QUEUE, help="Your name; it is stored with every label.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="Days to look back.")
+@click.option(
+    "--days", default=round(QUEUE_S / _DAY_S), show_default=True, type=click.IntRange(1), help="Days to look back."
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, _MOST), help="Most requests to label.")
 @click.option(
     "--answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
@@ -56,25 +59,26 @@ def label(
     """Label audited requests that wait for a label.
 
     The audit sample was drawn before anybody knew an outcome, and the queue is in random order: labels from here may
-    measure, labels that come unasked may be chosen by their outcome. Model and rules are hidden. --json lists the
-    queue.
+    measure, labels that come unasked may be chosen by their outcome. While two versions are compared, requests with two
+    different answers come first. Model and rules are hidden. --json lists the queue.
     """
     settings = settings_of(config)
     section = settings.tasks[known_task(settings, task)]
     since = time.time() - days * _DAY_S
     with store_of(settings) as store:
-        audited = store.audited(task, since=since, limit=_MOST)
+        audited, book = store.audited(task, since=since, limit=_MOST), TELLING.read(store, task) or TellingBook()
+        telling = [Audited(exchange=known) for known in map(store.exchange, book.waiting) if known is not None]
         if answers is not None:
-            _from_file(store, audited, answers, name)
+            _from_file(store, [*telling, *audited], answers, name)
         elif not as_json:
-            _at_the_terminal(store, waiting(audited)[:limit], section, name)
+            _at_the_terminal(store, telling_first(telling, waiting(audited))[:limit], section, name)
         audited = store.audited(task, since=since, limit=_MOST)
     labels = summarize(audited)
     if as_json:
-        items = [_object(entry) for entry in waiting(audited)[:limit]]
+        items = [_object(entry) for entry in telling_first(telling, waiting(audited))[:limit]]
         print_json({"task": task, **msgspec.to_builtins(labels), "right": labels.right, "items": items})
         return
-    for line in describe(labels, task):
+    for line in [*describe(labels, task), *book.lines()]:
         click.echo(line)
 
 

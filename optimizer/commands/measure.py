@@ -14,6 +14,7 @@ from optimizer.commands.arguments import FORM, chosen, loaded, narrowed, with_st
 from optimizer.commands.progress import say
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.confirmation import measure
+from optimizer.distillation.judge_trust import judge_digest, keep
 from optimizer.evaluation.judge_calibration import Calibration, calibrate, load_ratings, ratings_from
 from optimizer.evaluation.reference_answers import describe_labels
 from optimizer.grading.graders import kind_of
@@ -89,7 +90,8 @@ def _measured(settings: Settings, task: str, data: Path, rules: str, as_json: bo
 
 
 def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool) -> None:
-    grader, limits = settings.tasks[task].grader, settings.optimizer
+    section, limits = settings.tasks[task], settings.optimizer
+    grader = section.grader
     if not isinstance(grader, JudgeGrader):
         raise ConfigurationError(
             f"tasks.{task}.grader", [f"only a judge can be calibrated, and this one is {kind_of(grader)!r}"]
@@ -103,7 +105,10 @@ def _calibrated(settings: Settings, task: str, data: Path | None, as_json: bool)
         say(f"{data or 'the log'}: {complaint}")
 
     async def work(workbench: Workbench) -> Calibration:
-        return await calibrate(workbench.evaluator, grader, ratings.rated, items=limits.confirmation_items)
+        result = await calibrate(workbench.evaluator, grader, ratings.rated, items=limits.confirmation_items)
+        digest = judge_digest(grader, workbench.learner.model(grader.model or section.strong))
+        keep(workbench.services.store, task, digest, result, workbench.services.wall_clock())
+        return result
 
     calibration = work_on(settings, work).result
     if as_json:

@@ -23,6 +23,7 @@ from optimizer.commands.outcomes import cut_short, verbose_option
 from optimizer.commands.progress import on_terminal, say
 from optimizer.commands.provenance import provenance
 from optimizer.commands.workbench import Workbench, work_on
+from optimizer.dataset.items import BadData
 from optimizer.distillation.lineage import ANY_TIME
 from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import plan_for
@@ -75,8 +76,9 @@ def migrate(
 
     history = history_of(settings, task)
     plan = plan_for(
-        task, source.examples, incumbent=history.live, started=ANY_TIME, by="migrate", spent=history.decided
-    )
+        task, source.examples, incumbent=history.live, started=ANY_TIME, by="migrate", spent=history.decided,
+        listed=settings.tasks[task].labels, promising=history.promising,
+    )  # fmt: skip
     plan, counts = at_its_level(plan, history, settings), history.counts
     setting = set_out(
         source, plan, settings.optimizer,
@@ -91,10 +93,15 @@ def migrate(
     async def work(workbench: Workbench) -> Migration | Outcome:
         services, section, store = workbench.services, settings.tasks[task], workbench.services.store
         began = services.wall_clock()
+        trust = await workbench.learner.trust(task, section, workbench.evaluator)
+        if trust.permission == "never":
+            raise BadData(trust.why)
+        if trust.why:
+            say(trust.why)
         result = await task_migrated(
             setting, evaluator=workbench.evaluator, weak=workbench.learner.model(section.weak),
             strong=workbench.learner.model(section.strong), section=section, models=settings.models, store=store,
-            now=services.wall_clock, activate=activate,
+            now=services.wall_clock, activate=activate and trust.permission == "decides",
         )  # fmt: skip
         if isinstance(result, Migration):
             record = store.begin_cycle(task, began, b"{}")

@@ -6,9 +6,10 @@ import click
 import msgspec
 
 from gateway.commands.options import print_json
-from gateway.forms import FORMS
+from gateway.rules.in_words import worksheet_lines
 from optimizer.commands.workbench import unfinished
 from optimizer.distillation.outcome import Outcome
+from optimizer.report.distilled import learnt
 from optimizer.report.summary import effects, headline, statistics
 
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show the statistics behind the plain words.")
@@ -21,18 +22,23 @@ def print_outcome(outcome: Outcome, as_json: bool, *, verbose: bool = False) -> 
         return
     click.echo(f"{outcome.task}: {headline(outcome)}")
     if outcome.items_used:
-        low, high = outcome.interval
+        low, high = outcome.promised.interval if outcome.promised else outcome.interval
+        promise = f"promised: {100 * outcome.promised.gain:+.0f} points; " if outcome.promised else ""
         click.echo(
-            f"  the true change lies between {100 * low:+.0f} and {100 * high:+.0f} points (95% interval);"
+            f"  {promise}the true change lies between {100 * low:+.0f} and {100 * high:+.0f} points (95% interval);"
             f" {outcome.before.output_tokens:.0f} -> {outcome.after.output_tokens:.0f} output tokens per reply"
         )
     if parts := effects(outcome):
         click.echo(f"  by part: {parts}")
     for line in statistics(outcome) if verbose else ():
         click.echo(f"  {line}")
-    click.echo(f"  {len(outcome.rules)} rules, {FORMS[outcome.scratchpad].description}; {outcome.calls} calls paid")
+    click.echo(f"  {learnt(outcome)}; {outcome.calls} calls paid")
+    for line in outcome.provider:
+        click.echo(f"  {line}")
     for rule in outcome.rules:
-        click.echo(f"  - {rule.text}")
+        click.echo(f"  - {rule.text}" + (f"  (only when {rule.when})" if rule.when else ""))
+    for line in worksheet_lines(outcome.worksheet) if outcome.worksheet is not None else ():
+        click.echo(f"  {line}")
     for rejected in outcome.rejected:
         click.echo(f"  not taken: {rejected.what} ({rejected.why})")
 

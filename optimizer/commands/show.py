@@ -9,17 +9,18 @@ import msgspec
 
 from gateway.commands.options import config_option, json_option, known_task, print_json, settings_of, store_of
 from gateway.domain import RuleSet
-from gateway.label_queue import describe, summarize
+from gateway.label_queue import QUEUE_S, describe, summarize
 from gateway.store.base import TaskCounts
 from gateway.store.notes import ROLLOUT
 from optimizer.commands.outcomes import verbose_option
 from optimizer.distillation.outcome import Outcome
+from optimizer.monitoring.shadow.telling import TELLING, TellingBook
 from optimizer.report.summary import headline, statistics
 
 _CYCLES = 5
 """Newest cycles in the listing."""
-_AUDITED, _AUDITED_S = 10_000, 30 * 86400.0
-"""Audited exchanges whose labels are counted, and their age in seconds."""
+_AUDITED = 10_000
+"""Audited exchanges whose labels are counted."""
 
 
 @click.command(epilog="Example: preceptor tasks show arithmetic")
@@ -38,7 +39,8 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
         counts = store.counts().get(task, TaskCounts())
         active = store.active().get(task)
         cycles = store.cycles(task, limit=_CYCLES)
-        labels = summarize(store.audited(task, since=time.time() - _AUDITED_S, limit=_AUDITED))
+        labels = summarize(store.audited(task, since=time.time() - QUEUE_S, limit=_AUDITED))
+        telling = TELLING.read(store, task) or TellingBook()
         view, rollout = ROLLOUT.read(store, task), ROLLOUT.json(store, task)
     if as_json:
         print_json(
@@ -55,7 +57,7 @@ def show(config: Path | None, as_json: bool, verbose: bool, task: str) -> None:
     click.echo(f"{task}: {section.weak} (taught by {section.strong}), serves {section.serve}")
     click.echo(f"traffic: {counts.exchanges} exchanges, {counts.errors} errors, {counts.feedback} with feedback")
     click.echo(f"active rules: {_rules(active)}")
-    for line in describe(labels, task):
+    for line in [*describe(labels, task), *telling.lines()]:
         click.echo(f"labels: {line}")
     if view is not None:
         click.echo(f"roll-out, looked at {_when(view.looked)}:")

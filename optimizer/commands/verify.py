@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from gateway.commands.options import config_option, json_option, settings_of
 from gateway.domain import RuleSet
-from optimizer.commands.arguments import chosen, data_option, loaded, narrowed, with_store
+from optimizer.commands.arguments import chosen, data_option, linted, loaded, narrowed, with_store
 from optimizer.commands.outcomes import print_outcome, verbose_option
+from optimizer.commands.progress import say
 from optimizer.commands.workbench import Workbench, work_on
 from optimizer.distillation.confirmation import verify as put_to_the_gate
 from optimizer.distillation.outcome import Outcome
@@ -24,7 +26,7 @@ from optimizer.distillation.outcome import Outcome
 def verify(config: Path | None, as_json: bool, data: Path, verbose: bool, rules: str, against: str, task: str) -> None:
     """Test one rule set against another on a data file.
 
-    Runs the gate alone and publishes nothing.
+    Runs the gate alone and publishes nothing. Rules that quote a question, or that no prompt should hold, are named.
     """
     settings = narrowed(settings_of(config), task)
     section, examples = settings.tasks[task], loaded(data, settings, task)
@@ -33,10 +35,17 @@ def verify(config: Path | None, as_json: bool, data: Path, verbose: bool, rules:
     )
 
     async def work(workbench: Workbench) -> Outcome:
+        trust = await workbench.learner.trust(task, section, workbench.evaluator)
+        if trust.why:
+            say(trust.why)
         return await put_to_the_gate(
             workbench.evaluator, workbench.learner.model(section.weak), section.grader, examples.items,
             task=task, incumbent=incumbent, candidate=candidate or RuleSet(task=task),
             margin=settings.optimizer.margin, group_margin=settings.optimizer.group_margin,
+            outside_margin=settings.optimizer.outside_margin,
         )  # fmt: skip
 
-    print_outcome(work_on(settings, work).result, as_json, verbose=verbose)
+    requests = [item.request for item in examples.items]
+    refused = linted(candidate, requests, settings) if candidate is not None else ()
+    outcome = msgspec.structs.replace(work_on(settings, work).result, rejected=refused)
+    print_outcome(outcome, as_json, verbose=verbose)

@@ -19,6 +19,8 @@ from gateway.commands.options import store_of
 from gateway.errors import PreceptorError
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.upstream.quirk_memory import server_digest
+from gateway.upstream.quirks import described
 from optimizer.commands.progress import Bars, say
 from optimizer.evaluation.budget import Ledger, Stopped
 from optimizer.evaluation.evaluator import Evaluator
@@ -38,6 +40,15 @@ class Workbench:
     services: Services
     learner: Learner
     evaluator: Evaluator
+
+    def learnt_quirks(self) -> tuple[str, ...]:
+        """Describe the quirks of the configured models, as far as they are known."""
+        settings, memory = self.services.settings, self.services.quirks
+        known = {
+            name: described(memory.quirks((server_digest(settings.upstreams[model.upstream]), model.model)))
+            for name, model in settings.models.items()
+        }
+        return tuple(f"{name} takes requests in its own form: {quirks}" for name, quirks in known.items() if quirks)
 
 
 Work = Callable[[Workbench], Awaitable[Result]]

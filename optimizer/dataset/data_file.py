@@ -14,7 +14,7 @@ from optimizer.dataset.items import BadData, Examples, Item, item_of, reconciled
 from optimizer.dataset.recorded_request import digest
 from optimizer.grading.graders import grader_for
 
-_QUESTION = (
+QUESTION = (
     "messages", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format",
     "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "stop", "presence_penalty",
     "frequency_penalty", "logit_bias", "reasoning_effort", "verbosity",
@@ -61,7 +61,7 @@ def example_of(record: bytes, section: Grader, *, labelled: bool = True) -> Item
     body = example_in(record)
     if labelled and "expected" not in body:
         raise BadData("'expected' is missing")
-    item = item_of({name: body[name] for name in _QUESTION if name in body}, body.get("expected"))
+    item = item_of({name: body[name] for name in QUESTION if name in body}, body.get("expected"))
     item = msgspec.structs.replace(
         item,
         cluster=_text(body, "cluster", "conversation_id") or "",

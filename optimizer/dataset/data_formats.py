@@ -1,4 +1,4 @@
-"""Data files of other tools: JSON lines, a JSON array or CSV, with the keys of several evaluation and tuning formats.
+"""Data files of other tools: JSON lines, a JSON array, YAML or CSV, with the keys of evaluation and tuning tools.
 
 Reads OpenAI's evals (``input``, ``ideal``) and chat fine-tuning (``messages`` with the answer last), promptfoo
 (``vars``, ``assert``), Langfuse (``input``, ``expectedOutput``), MLflow (``inputs``, ``expectations``) and DSPy
@@ -7,15 +7,19 @@ Reads OpenAI's evals (``input``, ``ideal``) and chat fine-tuning (``messages`` w
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+import yaml
 
 from optimizer.dataset.items import BadData, parse_object
 
 LONGEST_FIELD = 10_000_000
 """Characters of a field in a CSV file."""
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+"""A blank of a promptfoo prompt."""
 _LISTS = ("tests", "data", "items", "examples", "results")
 """Keys under which an exported object holds its examples."""
 _QUESTIONS = ("question", "query", "prompt", "instruction", "text", "user_input", "request")
@@ -41,19 +45,24 @@ def records_in(data: bytes) -> Iterator[tuple[str, bytes]]:
                 yield f"line {number}", line.encode("utf-8", "surrogatepass")
     elif _is_table(text):
         yield from _rows(text)
+    elif (document := _yaml(text)) is not None:
+        yield from _listed(document)
     else:
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip():
                 yield f"line {number}", line.encode("utf-8", "surrogatepass")
 
 
-def example_in(record: bytes) -> dict[str, Any]:
-    """Return an example of any known format in our own keys: ``messages``, ``expected`` and the keys of a question.
+def example_in(record: bytes, source: str | None = None) -> dict[str, Any]:
+    """Return an example in our own keys: ``messages``, ``expected`` and the keys of a question.
 
-    Raises ``BadData`` for a record without a question.
+    ``source`` names a format of ``SOURCES``; without it each is tried. Raises ``BadData`` for a record without a
+    question, and for an unknown format.
     """
     body = parse_object(record)
-    for read in _FORMATS:
+    if source is not None and source not in SOURCES:
+        raise BadData(f"{source!r} is no known format: {', '.join(SOURCES)}")
+    for read in SOURCES[source] if source is not None else _FORMATS:
         example = read(body)
         if example is not None:
             return {**body, **example}
@@ -78,6 +87,17 @@ def _is_one_object(text: str) -> bool:
     return _json(lines[0]) is None and _json(text) is not None
 
 
+def _yaml(text: str) -> str | None:
+    """Return a YAML document with a list of examples, such as a configuration of promptfoo, as JSON."""
+    if not re.search(rf"^(?:{'|'.join(_LISTS)})\s*:|^-\s", text, re.MULTILINE):
+        return None
+    try:
+        value = yaml.safe_load(text)
+        return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else None
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+        return None
+
+
 def _listed(text: str) -> Iterator[tuple[str, bytes]]:
     items = _listing(text)
     if items is None:
@@ -94,8 +114,17 @@ def _listing(text: str) -> list[Any] | None:
             inner = next((value[name] for name in _LISTS if isinstance(value.get(name), list | dict)), None)
             if inner is None:
                 return [value]
-            value = inner
+            value = _with_prompts(inner, value.get("prompts"))
     return value if isinstance(value, list) else None
+
+
+def _with_prompts(tests: Any, prompts: Any) -> Any:
+    """Return promptfoo's tests with the prompt that they are asked with, if it is a single text."""
+    if not isinstance(tests, list) or not isinstance(prompts, list) or len(prompts) != 1:
+        return tests
+    if not isinstance(prompts[0], str) or not _VARIABLE.search(prompts[0]):
+        return tests
+    return [{**test, "prompts": prompts} if isinstance(test, dict) else test for test in tests]
 
 
 def _json(text: str) -> Any:
@@ -150,7 +179,11 @@ def _mlflow(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _promptfoo(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    asked = _messages(body.get("vars"))
+    given, prompts = body.get("vars"), body.get("prompts")
+    if isinstance(given, dict) and isinstance(prompts, list) and len(prompts) == 1 and isinstance(prompts[0], str):
+        asked = _messages(_VARIABLE.sub(lambda match: str(given.get(match[1], match[0])), prompts[0]))
+    else:
+        asked = _messages(given)
     if asked is None:
         return None
     checks = body.get("assert")
@@ -165,12 +198,24 @@ def _promptfoo(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _pair(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Read a question and an answer under the names of DSPy and of many data sets."""
-    asked = _messages(body)
+    asked = _messages({name: value for name, value in body.items() if name not in _ANSWERS})
     answer = _answer(body)
     return {"messages": asked, "expected": answer} if asked is not None and answer is not None else None
 
 
-_FORMATS: tuple[Callable[[Mapping[str, Any]], dict[str, Any] | None], ...] = (_plain, _mlflow, _promptfoo, _pair)
+Reader = Callable[[Mapping[str, Any]], dict[str, Any] | None]
+
+_FORMATS: tuple[Reader, ...] = (_plain, _mlflow, _promptfoo, _pair)
+SOURCES: Mapping[str, tuple[Reader, ...]] = {
+    "openai-evals": (_plain,),
+    "openai-chat": (_plain,),
+    "promptfoo": (_promptfoo, _pair),
+    "langfuse": (_plain,),
+    "mlflow": (_mlflow,),
+    "dspy": (_pair,),
+    "csv": _FORMATS,
+}
+"""The readers of each tool's examples; promptfoo's tables name the answer ``__expected``."""
 
 
 def _messages(value: Any) -> list[dict[str, Any]] | None:

@@ -1,8 +1,8 @@
-"""Families of near-duplicates: items that ask nearly the same and have the same answer.
+"""Families of near-duplicates: items with nearly equal questions and equal answers.
 
-"Track order 118" and "Hello, please track order 743" are one question asked twice. "What is 3 plus 4?" and
-"What is 5 plus 9?" are two: their answers differ, so the numbers matter. Texts are compared as sets of words
-without numbers and dates, by MinHash (Broder, 1997) in time linear in the number of items.
+"Track order 118" and "Hello, please track order 743" are one question asked twice. Different answers
+make two questions: "What is 3 plus 4?" and "What is 5 plus 9?". Texts are compared as sets of words without numbers and
+dates, by MinHash (Broder, 1997) in time linear in the number of items.
 """
 
 import hashlib

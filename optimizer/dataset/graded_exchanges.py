@@ -11,8 +11,9 @@ from gateway.store.base import Graded
 from optimizer.dataset.clusters import with_clusters
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply, item_of_request, reconciled
 from optimizer.dataset.recorded_request import read_request
+from optimizer.dataset.remarks import SILENCE, comment_of, remark
 from optimizer.dataset.sampling import conversation_names
-from optimizer.grading.graders import GraderFailed, ReplyGrader, Submission, grader_for
+from optimizer.grading.graders import GraderFailed, ReplyGrader, Submission, Ungradable, grader_for
 
 
 def examples_from(graded: Sequence[Graded], section: Grader, *, model: str, rules: int | None) -> Examples:
@@ -35,7 +36,8 @@ def examples_from(graded: Sequence[Graded], section: Grader, *, model: str, rule
             if feedback.expected is None and correct is not True:
                 if correct is False and own:
                     asked = item_of_request(exchange.request)
-                    mistakes.append(Mistake(request=asked.request, reply=exchange.reply or ""))
+                    note = remark(comment=comment_of(feedback))
+                    mistakes.append(Mistake(request=asked.request, reply=exchange.reply or "", remark=note))
                 continue
             item = item_of_request(exchange.request, feedback.expected)
             if feedback.expected is None:
@@ -43,19 +45,20 @@ def examples_from(graded: Sequence[Graded], section: Grader, *, model: str, rule
             item = msgspec.structs.replace(
                 item,
                 labelled_by=(feedback.labeller or feedback.comment or "") if feedback.source == "shadow" else "",
-                labellers=(labeller_of(feedback),),
+                labellers=(labeller_of(feedback), *_agreeing(grader, item, pair)),
                 cluster=conversation,
                 audit_rate=exchange.audit_rate,
                 key=exchange.key,
                 tenant=request.tenant,
             )
-            right = _is_right(grader, item, exchange, correct)
+            right, words = _is_right(grader, item, exchange, correct)
         except PreceptorError as error:
             complaints.append(f"exchange {exchange.id}: {error}")
             continue
         sources.append((f"exchange {exchange.id}", item))
         if own and right is not None:
-            seen.setdefault(item.id, RecordedReply(reply=exchange.reply or "", correct=right))
+            note = SILENCE if right else remark(comment=comment_of(feedback), check=words)
+            seen.setdefault(item.id, RecordedReply(reply=exchange.reply or "", correct=right, remark=note))
     items = with_clusters(reconciled(sources, complaints, section))
     kept = {item.id for item in items}
     return Examples(
@@ -80,20 +83,35 @@ def labeller_of(feedback: Feedback) -> str:
     return feedback.labeller or (f"key {feedback.key}" if feedback.key else feedback.source)
 
 
+def _agreeing(grader: ReplyGrader, item: Item, pair: Graded) -> list[str]:
+    """The names of others with a compatible answer to the same exchange: two of them make a solved example."""
+    names = []
+    for other in pair.others:
+        try:
+            if other.expected is not None and not grader.contradict(item.expected, other.expected):
+                names.append(labeller_of(other))
+        except Ungradable:
+            continue
+    own = labeller_of(pair.feedback)
+    return [name for name in dict.fromkeys(names) if name != own]
+
+
 def submission_of(exchange: Exchange, item: Item) -> Submission:
     """Return a recorded reply to grade."""
     return Submission(text=exchange.reply or "", tool_calls=exchange.tool_calls, request=item.request)
 
 
-def _is_right(grader: ReplyGrader, item: Item, exchange: Exchange, correct: bool | None) -> bool | None:
+def _is_right(grader: ReplyGrader, item: Item, exchange: Exchange, correct: bool | None) -> tuple[bool | None, str]:
     """Decide by the grader or, where it cannot, by the client's judgement whether a recorded reply is right.
 
-    ``None`` without either. Raises ``Ungradable`` for an expected answer that fits no reply.
+    The grader's words stand behind it. ``None`` without either. Raises
+    ``Ungradable`` for an expected answer that fits no reply.
     """
     grader.examine(item.expected)
     if not grader.grades_records:
-        return correct
+        return correct, ""
     try:
-        return grader.grade(submission_of(exchange, item), item.expected) == 1.0
+        grade = grader.assess(submission_of(exchange, item), item.expected)
     except GraderFailed:
-        return correct
+        return correct, ""
+    return grade.score == 1.0, grade.remark

@@ -14,6 +14,7 @@ from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.settings import Grader
 from optimizer.dataset.chat_translation import chat_of
+from optimizer.dataset.remarks import SILENCE, Remark
 from optimizer.grading.graders import grader_for
 
 _DELIVERY = ("model", "stream", "stream_options", "metadata", "store", "user", "n", "service_tier", "safety_identifier")
@@ -76,6 +77,8 @@ class RecordedReply(Value, frozen=True):
 
     reply: str
     correct: bool
+    remark: Remark = SILENCE
+    """Words about a wrong reply."""
 
 
 class Mistake(Value, frozen=True):
@@ -84,6 +87,8 @@ class Mistake(Value, frozen=True):
     request: bytes
     reply: str
     expected: Any = None
+    remark: Remark = SILENCE
+    """Words about the reply by whoever judged it."""
 
 
 class Examples(Value, frozen=True):

@@ -31,6 +31,7 @@ _FORMS = {
 }
 _FORM = re.compile("|".join(f"(?P<f{place}>{pattern})" for place, pattern in enumerate(_FORMS.values())), re.DOTALL)
 _KINDS = tuple(_FORMS)
+_MARK = re.compile(rf"\[(?:{'|'.join(_FORMS)}) \d+\]")
 _IDENTIFIER = re.compile(r"[A-Za-z]++(?:[_-][A-Za-z]++|[_-]?\d++)*+")  # possessive: linear on a client's text
 """Words in a row, as in code and file names: long, with a number, and still no key."""
 
@@ -48,6 +49,11 @@ def redacted(*texts: str) -> tuple[str, ...]:
         return f"[{kind} {numbers.setdefault(secret, len(numbers) + 1)}]"
 
     return tuple(_FORM.sub(mark, _ends(text)) for text in texts)
+
+
+def marks(text: str) -> frozenset[str]:
+    """The marks in a redacted text."""
+    return frozenset(_MARK.findall(text))
 
 
 def _ends(text: str) -> str:

@@ -55,8 +55,8 @@ class _Question(Value, frozen=True):
 def repeated_questions(exchanges: Iterable[Exchange], *, now: float, within_s: float = _WITHIN_S) -> dict[str, str]:
     """Return the ids of a task's exchanges whose question came again, each with the id of the later exchange.
 
-    Both must come from the same conversation (the later request quotes the earlier reply) or from the same asker (the
-    client's key for a conversation, or its end user) with the same instructions and earlier turns. Left out are
+    Both must come from one conversation: the later request quotes the earlier reply. Or they come from one asker (the
+    client's key for a conversation, or its end user), with equal instructions and earlier turns. Left out are
 
     - retries of failures: an exchange without a whole reply cannot dissatisfy;
     - requests before the reply was complete, or within two seconds: hedged, parallel and queued requests;

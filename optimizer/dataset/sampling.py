@@ -32,13 +32,19 @@ class SampledExchanges(Value, frozen=True):
     """Exchanges above a cap, or above the size of the sample."""
 
 
+def merged(first: Sequence[Graded], second: Sequence[Graded]) -> list[Graded]:
+    """Return graded exchanges, newest first; an exchange in both has the judgement of ``first``."""
+    by_id = {entry.exchange.id: entry for entry in (*second, *first)}
+    return sorted(by_id.values(), key=lambda entry: -entry.exchange.created)
+
+
 def sample_exchanges(graded: Sequence[Graded], *, most: int, tenant_share: float) -> SampledExchanges:
     """Return at most ``most`` of the exchanges (newest first): the newest half, and a spread over the time before.
 
     A conversation brings at most ``PER_CONVERSATION``; a client's key, and then a tenant, at most ``tenant_share``
-    (0..1) of the sample, or an equal share where keys or tenants are too few. Keys come first: they are checked, and a
-    tenant is any name in the request. Exchanges without a key or tenant are a crowd without a cap. Equal exchanges
-    always give an equal sample.
+    (0..1) of the sample, or as much as its peers (``_bound``), or an equal share where keys or tenants are too few.
+    Keys come first: they are checked, and a tenant is any name in the request. Exchanges without a key or tenant are a
+    crowd without a cap. Equal exchanges always give an equal sample.
     """
     usable = [pair for pair in graded if pair.exchange.reply is not None]
     requests = [read_request(pair.exchange.request) for pair in usable]
@@ -110,13 +116,20 @@ def _history(request: RecordedRequest) -> list[str]:
 
 
 def _bound(sizes: Sequence[int], crowd: int, most: int, share: float) -> int:
-    """Return the largest number for a voice within its share of the sample."""
+    """Return the largest number for a voice within its share of the sample, but no less than its peers bring.
+
+    At a quarter each, three voices may have three quarters: so what the third largest brings is never too much. Without
+    that, a fourth voice with a single exchange would cut the others down to one, and nobody could learn any more.
+    """
     if not sizes:
         return 0
-    share = max(share, 1 / (len(sizes) + bool(crowd))) + _ROUNDING
+    share = max(share, 1 / (len(sizes) + bool(crowd)))
+    peers = max(2, int(1 / share + _ROUNDING) - 1)
+    least = sorted(sizes, reverse=True)[peers - 1] if len(sizes) >= peers else 0
+    share += _ROUNDING
 
     def excess(bound: int) -> float:
         return bound - share * min(most, crowd + sum(min(size, bound) for size in sizes))
 
     # Convex and not above 0 at 0: from where it is above 0 on, it stays there.
-    return bisect_right(range(1, max(sizes) + 1), 0.0, key=excess)
+    return max(least, bisect_right(range(1, max(sizes) + 1), 0.0, key=excess))

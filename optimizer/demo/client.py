@@ -67,7 +67,8 @@ class Client:
 
     async def feedback(self, exchange_id: str, expected: int | str) -> None:
         with _mapped():
-            await self._openai.post("/feedback", body={"id": exchange_id, "expected": expected}, cast_to=object)
+            patient = self._openai.with_options(max_retries=4)  # a busy machine's store may not answer in time
+            await patient.post("/feedback", body={"id": exchange_id, "expected": expected}, cast_to=object)
 
     async def close(self) -> None:
         await self._openai.close()

@@ -14,6 +14,12 @@ from optimizer.demo.contract import MODEL, ClientReply, RequestFailed, as_they_a
 from optimizer.demo.problems import Problem
 
 _TIMEOUT_S = 60.0
+_AGAIN_S = (0.5, 1.0, 2.0, 4.0)
+"""Pauses before feedback is sent again: a busy machine's store may not answer in time (503)."""
+
+
+class NotNow(RequestFailed):
+    """A request to be sent again."""
 
 
 class PlainClient:
@@ -51,6 +57,13 @@ class PlainClient:
         return headers.get("x-preceptor-rules", "none")
 
     async def feedback(self, exchange_id: str, expected: int | str) -> None:
+        for pause_s in _AGAIN_S:
+            try:
+                await self._post("/v1/feedback", {"id": exchange_id, "expected": expected})
+            except NotNow:
+                await asyncio.sleep(pause_s)
+            else:
+                return
         await self._post("/v1/feedback", {"id": exchange_id, "expected": expected})
 
     async def close(self) -> None:
@@ -76,5 +89,6 @@ class PlainClient:
         finally:
             connection.close()
         if response.status != 200:
-            raise RequestFailed(f"{path}: {response.status} {received[:200]!r}")
+            failed = NotNow if response.status == 503 else RequestFailed
+            raise failed(f"{path}: {response.status} {received[:200]!r}")
         return received, {name.lower(): value for name, value in response.getheaders()}

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -21,9 +22,12 @@ from optimizer.demo.problems import Problem
 from optimizer.demo.scenarios import CONCURRENCY
 from optimizer.distillation.outcome import Outcome
 from optimizer.grading.graders import Submission, grader_for
+from optimizer.report.summary import headline
 
 _START_S = 120.0
 _SWAP_S = 120.0
+_FEEDBACK_AT_ONCE = 8
+"""A hundred at once wait for each other in the store, on a busy machine for longer than it gives them."""
 
 Say = Callable[[str], None]
 """Prints one line for people."""
@@ -63,27 +67,33 @@ class Played(Value, frozen=True):
     """The rule versions of those streams, in order of appearance."""
     dropped: int
     restarts: int
+    minutes: float
+    """From the first scene to the last."""
 
 
 async def play(folder: Path, scenario: Scenario, store: Callable[[], Store], say: Say, count: Count) -> Played:
     """Run a demo in ``folder``. Raises ``PreceptorError`` if the gateway does not start or a request fails."""
     config = folder / "preceptor.toml"
     config.write_text(scenario.config, encoding="utf-8")
-    items, workload = len(scenario.measured), len(scenario.workload)
+    items, workload, began = len(scenario.measured), len(scenario.workload), time.monotonic()
     async with serving(config, folder / "gateway.log") as (address, process):
         client = scenario.client(address)
         opened = store()
         try:
             say(f"gateway runs at {address} (configuration and log in {folder})")
             before = await _measure(client, scenario, lambda n: count("measure before", n, items))
+            say(f"{sum(before.right)} of {items} {scenario.noun} right; {workload} others are sent to learn from")
             await _send_workload(client, scenario.workload, lambda n: count("send workload", n, workload))
-            say(f"{workload} {scenario.noun} sent with their answers as feedback; the scheduler takes over")
+            say("their right answers are sent as feedback; the scheduler takes over, which is the longest scene")
             streamer = _Streamer(client, scenario.workload, scenario.pause_s)
             async with streamer.running():
                 ended = await _ended_cycle(opened, scenario.task, process)
                 outcome = msgspec.json.decode(ended.outcome or b"{}", type=Outcome)
+                say(f"the cycle ended: {headline(outcome)}")
                 if outcome.adopted:
-                    await asyncio.wait_for(streamer.saw(str(outcome.version)), _SWAP_S)
+                    async with asyncio.timeout(_SWAP_S):
+                        await streamer.saw(str(outcome.version))
+            say(f"the same {items} {scenario.noun} once more")
             after = await _measure(client, scenario, lambda n: count("measure after", n, items))
             return Played(
                 scenario=scenario,
@@ -95,6 +105,7 @@ async def play(folder: Path, scenario: Scenario, store: Callable[[], Store], say
                 versions_streamed=tuple(streamer.versions),
                 dropped=streamer.dropped,
                 restarts=0 if process.returncode is None else 1,
+                minutes=(time.monotonic() - began) / 60,
             )
         except RequestFailed as error:
             raise PreceptorError(f"a request of the demo failed: {error}; see {folder}/gateway.log") from error
@@ -113,7 +124,8 @@ async def serving(config: Path, log: Path) -> AsyncIterator[tuple[str, asyncio.s
             stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
     try:
-        await asyncio.wait_for(_ready(port, process, log), _START_S)
+        async with asyncio.timeout(_START_S):
+            await _ready(port, process, log)
         yield f"http://127.0.0.1:{port}", process
     except TimeoutError as error:
         raise PreceptorError(f"the demo waited too long for its gateway: see {log}") from error
@@ -158,7 +170,13 @@ async def _send_workload(client: DemoClient, train: Sequence[Problem], tell: Cal
     async for position, reply in client.ask_all(train, concurrency=CONCURRENCY):
         replies[position] = reply
         tell(len(replies))
-    await asyncio.gather(*(client.feedback(reply.id, train[position].answer) for position, reply in replies.items()))
+    free = asyncio.Semaphore(_FEEDBACK_AT_ONCE)
+
+    async def correct(position: int, reply: ClientReply) -> None:
+        async with free:
+            await client.feedback(reply.id, train[position].answer)
+
+    await asyncio.gather(*(correct(position, reply) for position, reply in replies.items()))
 
 
 async def _ended_cycle(store: Store, task: str, process: asyncio.subprocess.Process) -> CycleRecord:

@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.forms import composed
 from optimizer.demo.play import MeasuredReplies, Played
-from optimizer.report.summary import headline, statistics
+from optimizer.report.summary import effects, headline, statistics
 from optimizer.statistics.paired_test import Pairs, paired_interval, wilson
 
 
@@ -33,10 +33,12 @@ def as_json(played: Played) -> dict[str, Any]:
         "interval": paired_interval(counted),
         "rules": [rule.text for rule in rule_set.rules] if rule_set else [],
         "scratchpad": rule_set.scratchpad if rule_set else "none",
+        "helped": {name: effect.change for name, effect in played.outcome.effects.items()},
         "version": rule_set.version if rule_set else None,
         "verdict": played.outcome.verdict,
         "fixed": counted.fixed,
         "broken": counted.broken,
+        "minutes": played.minutes,
         "swap": {
             "dropped_requests": played.dropped,
             "restarts": played.restarts,
@@ -54,7 +56,7 @@ def as_text(played: Played) -> str:
     before, after = played.before.means(), played.after.means()
     lines = [
         "",
-        f"{counted.n} untouched {played.scenario.noun}, asked before and after:",
+        f"{counted.n} untouched {played.scenario.noun}, asked before and after ({played.minutes:.1f} minutes in all):",
         f"                 {'before':>21}{'after':>21}",
         f"  right          {_share(played.before):>21}{_share(played.after):>21}",
         f"  output tokens  {before['output_tokens']:>21.0f}{after['output_tokens']:>21.0f}   hidden working included",
@@ -97,6 +99,8 @@ def _decision(played: Played) -> list[str]:
     lines = [f"The cycle: {headline(outcome)}.", *(f"  {line}" for line in statistics(outcome))]
     if rule_set is None:
         return lines
+    if outcome.effects:
+        lines.append(f"  What helped, on items for the choice: {effects(outcome)}")
     lines.append(f"Rule set {rule_set.version}, {composed(rule_set).description}:")
     for rule in rule_set.rules:
         lines += [f"  - {rule.text}", f"      because: {rule.reason}"]

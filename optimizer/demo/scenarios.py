@@ -1,12 +1,14 @@
-"""The two demos as scenarios: word problems on a local model, and tickets on scripted models. Starts nothing."""
+"""The demos as scenarios: phrases on two local models, word problems on one, tickets on scripts. Starts nothing."""
 
 from itertools import islice
 from pathlib import Path
 
 from gateway.settings import ExactGrader, NumericGrader
 from optimizer.demo.contract import MODEL, DemoClient, Scenario
+from optimizer.demo.phrases import PROMPT as PHRASES_PROMPT
+from optimizer.demo.phrases import phrases
 from optimizer.demo.plain_client import PlainClient
-from optimizer.demo.problems import problems
+from optimizer.demo.problems import BASE_PROMPT, problems
 from optimizer.demo.tickets import DESKS, PROMPT, tickets, weak_reply
 
 CONCURRENCY = 2
@@ -48,8 +50,37 @@ max_rules = {max_rules}
 selection_items = {selection}
 confirmation_items = {items}
 concurrency = {concurrency}
-max_output_tokens = 512
+max_output_tokens = {most}
 """
+
+
+def spoken_phrases(
+    folder: Path, weak: str, strong: str, items: int, *, upstream: str = EMBEDDED, pause_s: float = STREAM_PAUSE_S
+) -> Scenario:
+    """Return the demo on two local models. ``upstream`` is the body of the section ``[upstreams.local]``."""
+    workload = round(items * WORKLOAD_PER_ITEM)
+    made = tuple(islice(phrases(SEED), items + workload))
+    return Scenario(
+        task="phrases",
+        config=_CONFIG.format(
+            data_dir=folder, upstream=upstream, weak="small", weak_model=weak, strong="large",
+            more=f'\n[models.large]\nupstream = "local"\nmodel = "{strong}"\n', task="phrases",
+            grader="exact", labels="", client_model=MODEL, every_s=5, min_mistakes=max(5, workload // 3),
+            selection=20, max_rules=4, items=items, concurrency=CONCURRENCY, most=64,
+        ),
+        measured=made[:items],
+        workload=made[items:],
+        grader=ExactGrader(),
+        client=lambda base_url: _openai_client(base_url, PHRASES_PROMPT),
+        models=f"{weak}, taught by {strong}",
+        noun="phrases",
+        right="the reply is the written form of the house, which no instruction states",
+        closing=(
+            f"{weak} served and {strong} taught: both small enough for this machine. Your own weak and strong model",
+            "are two lines of the configuration.",
+        ),
+        pause_s=pause_s,
+    )  # fmt: skip
 
 
 def word_problems(
@@ -64,7 +95,7 @@ def word_problems(
         config=_CONFIG.format(
             data_dir=folder, upstream=upstream, weak="qwen", weak_model=model, more="", task=task, strong="qwen",
             grader="numeric", labels="", client_model=MODEL, every_s=5, min_mistakes=max(5, workload // 3),
-            selection=6, max_rules=4, items=items, concurrency=CONCURRENCY,
+            selection=6, max_rules=4, items=items, concurrency=CONCURRENCY, most=512,
         ),
         measured=made[:items],
         workload=made[items:],
@@ -96,6 +127,7 @@ def scripted_tickets(folder: Path, address: str) -> Scenario:
             more='\n[models.scripted-strong]\nupstream = "local"\nmodel = "scripted-strong"\n', task=task,
             grader="exact", labels=f"labels = {list(DESKS)}\n".replace("'", '"'), client_model=MODEL, every_s=1,
             min_mistakes=mistakes, selection=20, max_rules=6, items=_QUICK_ITEMS, concurrency=CONCURRENCY,
+            most=512,
         ),
         measured=made[:_QUICK_ITEMS],
         workload=made[_QUICK_ITEMS:],
@@ -113,7 +145,7 @@ def scripted_tickets(folder: Path, address: str) -> Scenario:
     )  # fmt: skip
 
 
-def _openai_client(base_url: str) -> DemoClient:
+def _openai_client(base_url: str, prompt: str = BASE_PROMPT) -> DemoClient:
     from optimizer.demo.client import Client
 
-    return Client(base_url)
+    return Client(base_url, prompt)

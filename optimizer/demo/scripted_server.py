@@ -10,34 +10,21 @@ from typing import Any
 
 import msgspec
 
+from optimizer.demo.loopback import loopback_server
+
 Script = Callable[[dict[str, Any]], str]
 
 
 @contextlib.asynccontextmanager
 async def scripted_server(scripts: Mapping[str, Script]) -> AsyncIterator[str]:
     """Serve scripts by their model name; yields the base URL with ``/v1``."""
-    tasks: set[asyncio.Task[Any]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while True:
-                    await _answer(reader, writer, scripts)
-        finally:
-            writer.close()
-            tasks.discard(task)
+        while True:
+            await _answer(reader, writer, scripts)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with loopback_server(connected) as url:
+        yield url
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, scripts: Mapping[str, Script]) -> None:

@@ -8,7 +8,7 @@ import math
 from gateway.domain import Usage, Value
 from gateway.prices import cost_usd
 from gateway.settings import Model, Settings
-from gateway.settings.sections import Price
+from gateway.settings.models import Price
 from optimizer.discovery.groups import Group
 from optimizer.migration.money import Savings, monthly, savings
 

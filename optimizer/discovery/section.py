@@ -122,7 +122,7 @@ def grader_for(group: Group) -> str:
     if any(shape.json for _, shape in group.members):
         return "json_schema"
     replies = [exchange.reply for exchange, _ in group.members if exchange.reply]
-    if replies and all(re.fullmatch(r"\s*[-+$]?[\d.,]+\s*%?\s*", reply) for reply in replies):
+    if replies and all(re.fullmatch(r"[-+$]?[\d.,]+\s*%?", reply.strip()) for reply in replies):
         return "numeric"
     return "exact" if replies and all(len(word_ends(reply)) <= _ANSWER_WORDS for reply in replies) else "judge"
 

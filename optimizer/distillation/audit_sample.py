@@ -3,23 +3,29 @@
 An exchange is drawn into the sample when it is recorded, before anybody knows its outcome. Labels come in two ways. The
 label queue and models are *asked*, whatever the outcome was; users label of their own accord, mostly wrong replies. The
 latter are measured by only together with the former (``statistics.label_weights``). A judgement without the right
-answer labels the reply of the incumbent: good for the watch, useless to confirm another reply. Labels nothing.
+answer labels the reply of the incumbent: good for the watch, useless to confirm another reply, so the queue asks on
+(``gateway.label_queue.answer_in`` is the one rule for both). Where the strong model served, the weak one's background
+answer is judged: the draw was of the request, so that label is one of the sample as well. Labels nothing.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gateway.domain import Feedback, Value
-from gateway.label_queue import place_of
+from gateway.domain import Feedback, Source, Value
+from gateway.label_queue import PEOPLE, QUEUE_S, answer_in, place_of
 from gateway.proof import LabelSources
 from gateway.store.base import Audited, Graded
 from optimizer.dataset.items import Item, ModelLabel
+from optimizer.dataset.remarks import with_comment
 from optimizer.statistics.label_weights import LabelWeights, Origin, label_weights
 
-_PRECEDENCE = ("label", "client", "shadow")
+_PRECEDENCE: tuple[Source, ...] = (*PEOPLE, "shadow")
 """Sources of an expected answer, a person's word first."""
+_ASKED: tuple[Origin, ...] = ("asked", "drawn")
+_UNLABELLED: tuple[Origin, ...] = ("none", "later")
 
 
 class AuditSample(Value, frozen=True):
@@ -32,31 +38,43 @@ class AuditSample(Value, frozen=True):
     @property
     def to_label(self) -> list[Audited]:
         """The exchanges to label next: those that are needed, else every one without a label, in the queue's order."""
-        waiting = [entry for entry, origin in zip(self.exchanges, self.origins, strict=True) if origin == "none"]
+        pairs = zip(self.exchanges, self.origins, strict=True)
+        waiting = [entry for entry, origin in pairs if origin in _UNLABELLED]
         return waiting[: self.weighed.ask or None]
 
 
 def audit_sample(audited: Sequence[Audited]) -> AuditSample:
     """Put an audit sample in order.
 
-    Exchanges younger than the newest asked label are not in the sample yet: nobody was asked about them. Without such
-    a label all are.
+    Exchanges younger than the newest label that was asked for are not in the sample yet: nobody was asked about them.
+    Those that had left the queue before the first label are in it no more. Without such a label all are.
     """
     usable = [entry for entry in audited if entry.exchange.status == "ok" and entry.exchange.reply is not None]
-    asked = [entry.exchange.created for entry in usable if _origin(entry) == "asked"]
-    horizon = max(asked, default=float("inf"))
-    ordered = sorted((entry for entry in usable if entry.exchange.created <= horizon), key=place_of)
-    origins = tuple(map(_origin, ordered))
+    by_origin: dict[Origin, list[Audited]] = {"asked": [], "drawn": []}
+    for entry in usable:
+        by_origin.get(_origin(entry), []).append(entry)
+    drawn = [entry.exchange.created for entry in by_origin["drawn"]]
+    begun, ended = _queue_period(by_origin["asked"])
+    first = min([begun, *drawn]) if by_origin["asked"] else -math.inf
+    last = max([*([ended] if by_origin["asked"] else []), *drawn], default=math.inf)
+    ordered = sorted((entry for entry in usable if first <= entry.exchange.created <= last), key=place_of)
+    origins = tuple(
+        "later" if origin == "none" and not (passed and entry.exchange.created >= begun) else origin
+        for entry, origin, passed in zip(ordered, map(_origin, ordered), _passed_over(ordered), strict=True)
+    )
     return AuditSample(exchanges=tuple(ordered), origins=origins, weighed=label_weights(origins))
 
 
 def graded_of(sample: AuditSample) -> list[Graded]:
-    """Return the labelled exchanges, each with the feedback that counts, newest first."""
-    labelled = [
-        Graded(exchange=entry.exchange, feedback=best)
-        for entry in sample.exchanges
-        if (best := _best(entry)) is not None
-    ]
+    """Return the labelled exchanges, each with the feedback that counts, newest first; background answers as well."""
+    labelled = []
+    for entry in sample.exchanges:
+        if (best := _best(entry)) is not None:
+            counts = with_comment(best, entry.feedback)
+            labelled.append(Graded(exchange=entry.exchange, feedback=counts, others=entry.feedback))
+        if entry.shadow is not None and entry.shadow.feedback.expected is not None:
+            drawn = msgspec.structs.replace(entry.shadow.exchange, audit_rate=entry.exchange.audit_rate)
+            labelled.append(msgspec.structs.replace(entry.shadow, exchange=drawn))
     return sorted(labelled, key=lambda graded: -graded.exchange.created)
 
 
@@ -71,11 +89,11 @@ def weighted_items(
     asked: dict[str, bool] = {}
     of_models: dict[str, ModelLabel] = {}
     for entry, origin, weight in zip(sample.exchanges, sample.origins, sample.weighed.weights, strict=True):
-        item = ids.get(entry.exchange.id)
-        if item is None or origin == "none":
+        item = ids.get(entry.exchange.id) or (ids.get(entry.shadow.exchange.id) if entry.shadow is not None else None)
+        if item is None or origin in _UNLABELLED:
             continue
         weights[item] = weights.get(item, 0.0) + weight
-        asked[item] = asked.get(item, False) or origin == "asked"
+        asked[item] = asked.get(item, False) or origin in _ASKED
         if (label := _model_label(entry)) is not None:
             of_models[item] = label
     weighed = tuple(
@@ -125,30 +143,50 @@ def sentence(labels: LabelSources, task: str) -> str:
     return f"{labels.problem}{judged}; label these {labels.ask} requests: preceptor label {task}"
 
 
+def _queue_period(asked: Sequence[Audited]) -> tuple[float, float]:
+    """Return the times of the first and the last exchange that the queue asked about, as far as labels tell."""
+    labels = [known.created for entry in asked for known in entry.feedback if known.source == "label"]
+    begun = min(labels, default=-math.inf) - QUEUE_S
+    return begun, max((entry.exchange.created for entry in asked), default=math.inf)
+
+
+def _passed_over(ordered: Sequence[Audited]) -> list[bool]:
+    """Tell of each exchange whether the queue was worked on behind its place after it had come.
+
+    People label a little every week: what came since waits at places that they had passed before.
+    """
+    passed, labelled = list[bool](), -math.inf
+    for entry in reversed(ordered):
+        passed.append(labelled > entry.exchange.created)
+        times = [known.created for known in entry.feedback if known.source == "label"]
+        labelled = max(labelled, min(times, default=-math.inf))
+    return passed[::-1]
+
+
 def _origin(entry: Audited) -> Origin:
-    """Tell how an exchange came by its label: a client's own label before the queue asked counts as unasked."""
-    labelling = sorted((feedback for feedback in entry.feedback if _labels(feedback)), key=lambda label: label.created)
-    sources = [feedback.source for feedback in labelling if feedback.source in _PRECEDENCE]
-    if not sources:
-        return "none"
-    return "asked" if "shadow" in sources or sources[0] == "label" else "unasked"
-
-
-def _labels(feedback: Feedback) -> bool:
-    """Tell if feedback names the right answer: an expected one, or the reply itself called right."""
-    return feedback.expected is not None or (feedback.source in ("label", "client") and feedback.correct is True)
+    """Tell how an exchange came by its label. A client's label comes before all others: otherwise the strata would
+    depend on the draw."""
+    if _best(entry) is None:
+        return "none" if _of_model(entry) is None else "drawn"
+    if answer_in(entry.feedback, ("client",)) is not None:
+        return "unasked"
+    return "asked" if answer_in(entry.feedback, ("label",)) is not None else "drawn"
 
 
 def _best(entry: Audited) -> Feedback | None:
-    labelling = [feedback for feedback in entry.feedback if _labels(feedback) and feedback.source in _PRECEDENCE]
-    return min(labelling, key=lambda feedback: (_PRECEDENCE.index(feedback.source), -feedback.created), default=None)
+    return answer_in(entry.feedback, _PRECEDENCE)
+
+
+def _of_model(entry: Audited) -> Feedback | None:
+    """Return the label of a model, on the caller's reply or on the background answer."""
+    given = entry.feedback if entry.shadow is None else (*entry.feedback, entry.shadow.feedback)
+    return answer_in(given, ("shadow",))
 
 
 def _model_label(entry: Audited) -> ModelLabel | None:
-    of_models = [feedback for feedback in entry.feedback if feedback.source == "shadow" and _labels(feedback)]
-    if not of_models:
+    newest = _of_model(entry)
+    if newest is None:
         return None
-    newest = max(of_models, key=lambda feedback: feedback.created)
     return ModelLabel(model=newest.labeller or newest.comment or "shadow", expected=newest.expected)
 
 
@@ -158,7 +196,7 @@ def _sources(items: Sequence[Item], sample: AuditSample) -> LabelSources:
         problem = "no exchange of this task is in the audit sample, which draws from new traffic"
         return LabelSources(problem=problem)
     judged = sum(
-        origin == "none" and any(feedback.correct is not None for feedback in entry.feedback)
+        origin in _UNLABELLED and any(feedback.correct is not None for feedback in entry.feedback)
         for entry, origin in zip(sample.exchanges, sample.origins, strict=True)
     )
     return msgspec.structs.replace(
@@ -167,6 +205,7 @@ def _sources(items: Sequence[Item], sample: AuditSample) -> LabelSources:
         asked=weighed.asked,
         missing=weighed.missing,
         judged_only=judged,
+        passed_over=weighed.skipped,
         contradicted=sum(_contradicted(item) for item in items),
         problem=weighed.problem,
         ask=weighed.ask,

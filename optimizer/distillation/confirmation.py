@@ -16,14 +16,16 @@ from optimizer.dataset.items import Item
 from optimizer.distillation.audit_sample import sources_of
 from optimizer.distillation.item_groups import groups_of
 from optimizer.distillation.outcome import Outcome, Tested
-from optimizer.distillation.paired_trials import basis_of, claim, paired_sample, plain_sample
+from optimizer.distillation.outside_answer import with_outside
+from optimizer.distillation.paired_trials import basis_of, claim, in_spite_of_gaps, paired_sample, plain_sample
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial, measured
+from optimizer.evaluation.grader_health import CannotGrade
 from optimizer.evaluation.noise import detectable, is_random, noise_floor
 from optimizer.statistics.adjusted_gain import LookState, adjusted_gain, state_of
 from optimizer.statistics.cluster_sums import PairedSample, share_interval
 from optimizer.statistics.group_guard import group_changes
-from optimizer.statistics.paired_test import MINIMUM, Gate, smallest_detectable
+from optimizer.statistics.paired_test import LEVEL, MINIMUM, Finding, Gate, smallest_detectable
 
 
 async def confirm(
@@ -50,14 +52,15 @@ async def confirm(
         batch = items[len(before) : upto]
         before += await evaluator.trials(weak, batch, incumbent, grader, stage="confirmation")
         after += await evaluator.trials(weak, batch, candidate, grader, stage="confirmation")
-        sample = await paired_sample(evaluator, grader, before, after, basis=basis)
+        seen = await paired_sample(evaluator, grader, before, after, basis=basis)
+        sample = in_spite_of_gaps(seen, before, labels)
         held_to = gate.needed(look), gate.futile_below(look)
         looks.append(state_of(sample, needed=held_to[0], level=gate.level, futile_below=held_to[1]))
         finding = gate.judge(look, sample)
         if finding is not None:
             return Tested(
                 candidate=candidate,
-                finding=finding,
+                finding=_with_gaps(finding, labels),
                 before=tuple(before),
                 after=tuple(after),
                 claim=claim(items),
@@ -70,12 +73,18 @@ async def confirm(
 
 
 def judged(
-    gate: Gate, before: Sequence[Trial], after: Sequence[Trial], *, candidate: RuleSet, last: int
+    gate: Gate,
+    before: Sequence[Trial],
+    after: Sequence[Trial],
+    *,
+    candidate: RuleSet,
+    last: int,
+    labels: LabelSources | None = None,
 ) -> Tested | None:
     """Judge an arm that has answered already, look by look up to ``last``; ``None`` without a finding by then."""
     looks: list[LookState] = []
     for look, upto in enumerate(gate.looks()[:last], start=1):
-        sample = plain_sample(before[:upto], after[:upto])
+        sample = in_spite_of_gaps(plain_sample(before[:upto], after[:upto]), before[:upto], labels)
         looks.append(state_of(sample, needed=gate.needed(look), level=gate.level, futile_below=None))
         finding = gate.judge(look, sample)
         if finding is not None and (finding.verdict == "better" or look == last):
@@ -140,6 +149,14 @@ def with_groups(tested: Tested, *, margin: float) -> tuple[Tested, str]:
     return msgspec.structs.replace(tested, groups=results), reason
 
 
+def _with_gaps(finding: Finding, labels: LabelSources | None) -> Finding:
+    """The finding with a word on the items that the queue passed over."""
+    if labels is None or not labels.passed_over:
+        return finding
+    note = f"{finding.note}; {labels.passed_over} items that the queue asked about in vain count as losses"
+    return msgspec.structs.replace(finding, note=note)
+
+
 def _accuracies(sample: PairedSample) -> tuple[float, float]:
     """The weighted accuracies of both arms."""
     weight = sample.weight or 1.0
@@ -172,8 +189,12 @@ async def verify(
     candidate: RuleSet,
     margin: float,
     group_margin: float,
+    outside_margin: float,
+    level: float = LEVEL,
 ) -> Outcome:
     """Compare two rule sets on all items; ``adopted`` tells if the gate would let the candidate go live.
+
+    ``level`` is the share of useless changes that pass.
 
     Raises ``BudgetSpent`` and the errors of the upstream.
     """
@@ -183,14 +204,14 @@ async def verify(
         task=task,
         note=f"{units} {counted} too few to tell anything from luck: {MINIMUM} are needed",
         against=incumbent.version or None if incumbent is not None else None,
-        detectable=smallest_detectable(units) if items else 1.0,
+        detectable=smallest_detectable(units, alpha=level) if items else 1.0,
         rules=candidate.rules,
         scratchpad=candidate.scratchpad,
         labels=labels,
     )
     if units < MINIMUM:
         return outcome
-    gate = Gate(planned=len(items), margin=margin, futility=False)
+    gate = Gate(planned=len(items), margin=margin, futility=False, level=level)
     tested = await confirm(
         evaluator, weak, grader, gate, in_hash_order(items), incumbent=incumbent, candidate=candidate, labels=labels
     )
@@ -198,13 +219,14 @@ async def verify(
     if is_random(items, grader):
         noise = await noise_floor(evaluator, weak, grader, tested.before, incumbent=incumbent)
     tested, harm = with_groups(tested, margin=group_margin)
+    tested, harm = with_outside(tested, harm, margin=outside_margin)
     return tested.on(
         Outcome(
             task=task,
             note="; ".join(filter(None, (tested.finding.note, harm, evaluator.set_aside.note()))),
             adopted=tested.finding.verdict == "better" and not harm,
             against=outcome.against,
-            detectable=detectable(units, noise),
+            detectable=detectable(units, noise, level=level),
             noise=noise,
             calls=evaluator.ledger.calls,
             tokens=evaluator.ledger.tokens,
@@ -224,9 +246,11 @@ class Measurement(Value, frozen=True):
 async def measure(
     evaluator: Evaluator, model: ModelClient, grader: Grader, items: Sequence[Item], *, rule_set: RuleSet | None
 ) -> Measurement:
-    """Have one arm answer all items. Raises ``BudgetSpent`` and the errors of the upstream."""
+    """Have one arm answer all items. Raises ``BudgetSpent``, ``CannotGrade`` and the errors of the upstream."""
     trials = await evaluator.trials(model, items, rule_set, grader, stage="eval")
     means = measured(trials)
+    if trials and means.ungraded == len(trials):
+        raise CannotGrade(f"cannot grade: no reply got a verdict ({trials[0].ungraded})")
     interval = share_interval([(trial.item.unit, trial.score) for trial in trials])
     return Measurement(measured=means, interval=interval, trials=tuple(trials))
 

@@ -1,7 +1,7 @@
 """One cycle, from mistakes to a verdict: sample -> split -> induce -> select -> confirm -> publish.
 
-Every end is an ``Outcome`` with a note in plain words, and nothing is published without confirmation. Run again with
-the same plan, a cycle takes every paid answer from the cache and comes to the same end. Does not know when to run (the
+Every end is an ``Outcome`` with a note in plain words, and nothing is published without confirmation. A cycle
+that is run again with its plan takes every paid answer from the cache and ends alike. Does not know when to run (the
 schedule), nor the place of its plan (the store's cycles).
 """
 
@@ -11,26 +11,34 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.domain import RuleRecord, RuleSet
-from gateway.errors import PreceptorError
+from gateway.errors import BadRequest, PreceptorError
+from gateway.forms import check_parts
 from gateway.settings import Grader, Optimizer
 from gateway.store.base import Store
+from optimizer.dataset.items import Item
 from optimizer.distillation.audit_sample import sentence
+from optimizer.distillation.capacity import CAPACITY, Capacity, place_of
 from optimizer.distillation.examination import examine
-from optimizer.distillation.induction.induce import Rejected
 from optimizer.distillation.induction.sample import ENOUGH, Sample, sample
 from optimizer.distillation.outcome import Outcome, Tested
 from optimizer.distillation.plan import CyclePlan, forecast
 from optimizer.distillation.publish import Published, publish
+from optimizer.distillation.rejected import Rejected
 from optimizer.distillation.rule_records import settled
 from optimizer.distillation.search import RuleSearch
+from optimizer.distillation.selection.parts import nothing_helped
 from optimizer.distillation.selection.race import MOST_RACED, CandidateRace, Selected, summary
+from optimizer.distillation.standing import part_sources
 from optimizer.evaluation.budget import BudgetSpent
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.evaluation.grader_health import CannotGrade
 from optimizer.evaluation.noise import ITEMS, detectable, is_random, noise_floor
 from optimizer.statistics.paired_test import MINIMUM
 
 MIN_MISTAKES = 3
 """Mistakes among the induction items, needed for anything in common to explain."""
+_RUNS_NEAR = 6
+"""Candidates on items of the reserve at most: the incumbent, rivals, and the winner without each of its parts."""
 MIN_SELECTION = 6
 """CandidateRace items needed to rank candidates."""
 
@@ -53,15 +61,18 @@ async def run_cycle(
     """
     cycle = _CycleRun(plan, evaluator=evaluator, weak=weak, strong=strong, grader=grader, settings=settings)
     try:
+        cycle.capacity = await asyncio.to_thread(CAPACITY.read, store, place_of(weak))
         tested = await cycle.tested()
         if tested is None:
             return cycle.outcome
         against = plan.incumbent.version if plan.incumbent is not None else None
+        records = cycle.outcome.records
+        sources = part_sources(tested.candidate, records, plan.items, plan.incumbent)
         published = await asyncio.to_thread(
             publish,
             store,
             tested.candidate,
-            tested.evidence(against, cycle.outcome.records),
+            msgspec.structs.replace(tested.evidence(against, records), sources=sources),
             incumbent=plan.incumbent,
             share=share,
             started=plan.started,
@@ -71,6 +82,8 @@ async def run_cycle(
         return cycle.adopted(published)
     except BudgetSpent as error:
         return cycle.ended(f"stopped: {error}")
+    except CannotGrade as error:
+        return cycle.ended(error.message)
     except PreceptorError as error:
         return cycle.ended(f"interrupted: {error}", resumable=True)
 
@@ -95,8 +108,12 @@ class _CycleRun:
         self._grader = grader
         self._settings = settings
         self._economy = False
+        self.capacity: Capacity | None = None
         self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
-        self._selection = CandidateRace(evaluator, weak, grader, plan.task, self._parts.selection, spare=self._spare())
+        self._selection = CandidateRace(
+            evaluator, weak, grader, plan.task, self._parts.selection, reserve=self._reserve(), spare=self._spare(),
+            outside_margin=settings.outside_margin,
+        )  # fmt: skip
         self.outcome = Outcome(
             task=plan.task,
             note="not begun",
@@ -114,6 +131,11 @@ class _CycleRun:
             return None
         candidate = self._plan.carried.candidate if self._plan.carried is not None else await self._candidate()
         if candidate is None:
+            return None
+        try:
+            check_parts(candidate)
+        except BadRequest as error:
+            self.ended(f"no rule set published: the candidate could not serve: {error}")
             return None
         self.outcome = msgspec.structs.replace(self.outcome, level=self._plan.stage_level)
         examined = await examine(
@@ -160,12 +182,15 @@ class _CycleRun:
             grader=self._grader,
             settings=self._settings,
             selection=self._selection,
+            capacity=self.capacity,
         )
         try:
             selected = await search.best(sampled)
         finally:
             self._reject(*search.rejected)
-            self.outcome = msgspec.structs.replace(self.outcome, records=search.records, effects=search.effects)
+            self.outcome = msgspec.structs.replace(
+                self.outcome, records=search.records, effects=search.effects, drawn=self._selection.drawn
+            )
         if selected is None:
             self.ended(search.note)
             return None
@@ -195,6 +220,10 @@ class _CycleRun:
             calls=ledger.calls,
             tokens=ledger.tokens,
             set_aside=set_aside.reasons,
+            provider=tuple(
+                f"{name} asked for {count} pause(s) of at most {longest:g} s (Retry-After), and got them"
+                for name, (count, longest) in self._evaluator.pauses.items()
+            ),
         )
         return self.outcome
 
@@ -238,16 +267,11 @@ class _CycleRun:
 
     async def _chosen(self, selected: Selected, note: str) -> RuleSet | None:
         """The best candidate, if it is ahead of the incumbent; ``note`` is the search's."""
-        best, incumbent = selected.best.measured, selected.incumbent.measured
         self._enter(selected)
-        if best.accuracy > incumbent.accuracy:
+        if selected.best.mean > selected.incumbent.mean:
             await self._listen(selected.incumbent.trials)
             return selected.best.rule_set
-        scores = (
-            f"on {best.n} selection items the best candidate got {best.accuracy:.0%},"
-            f" the incumbent {incumbent.accuracy:.0%}"
-        )
-        self.ended(f"{note}; nothing else helped: {scores}" if note else f"no rules helped: {scores}")
+        self.ended(f"{note}; {nothing_helped(selected, no_rules=True)}" if note else nothing_helped(selected))
         return None
 
     def _enter(self, selected: Selected) -> None:
@@ -275,10 +299,18 @@ class _CycleRun:
         Neither takes more than confirmation, nor more than the budget of calls leaves after the largest use of every
         other stage. Known before the run, so a resumed run comes to the same end.
         """
+        return min(2 * len(self._parts.confirmation), self._left() // 2)
+
+    def _reserve(self) -> tuple[Item, ...]:
+        """Items for candidates near each other, as far as a third of the other answers goes."""
+        return self._parts.reserve[: max(0, self._left() // 3 // _RUNS_NEAR)]
+
+    def _left(self) -> int:
+        """Answers in the budget behind the largest use of every stage."""
         confirmation = 2 * len(self._parts.confirmation)
         induction = self._settings.rounds * len(self._parts.induction) + ENOUGH
         others = induction + ITEMS + MOST_RACED * len(self._parts.selection) + confirmation
-        return min(confirmation, (self._settings.budget_calls - others) // 2)
+        return self._settings.budget_calls - others
 
     def _reject(self, *rejected: Rejected) -> None:
         known = self.outcome.rejected
@@ -291,7 +323,7 @@ def _losers(selected: Selected) -> list[Rejected]:
     return [
         Rejected(
             what=summary(other.rule_set),
-            why=f"{other.measured.accuracy:.0%} right on {other.measured.n} selection items",
+            why=f"{other.mean:.0%} right on {other.measured.n} selection items",
         )
         for other in selected.others
     ]

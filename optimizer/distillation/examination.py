@@ -17,6 +17,7 @@ from optimizer.distillation.audit_sample import sources_of
 from optimizer.distillation.carried_test import CarriedTest, may_go_on
 from optimizer.distillation.confirmation import confirm, judged, with_effects, with_groups
 from optimizer.distillation.outcome import Tested
+from optimizer.distillation.outside_answer import with_outside
 from optimizer.distillation.plan import CyclePlan
 from optimizer.distillation.tenant_check import one_tenant_only
 from optimizer.evaluation.candidate_score import mean_tokens
@@ -67,6 +68,7 @@ async def examine(
         labels=plan.labels or sources_of(parts.confirmation),
     )
     tested, harm = with_groups(tested, margin=settings.group_margin)
+    tested, harm = with_outside(tested, harm, margin=settings.outside_margin)
     if tested.finding.verdict != "better":
         as_good = economy and tested.finding.verdict == "non-inferior" and _is_cheaper(tested)
         if as_good and not harm:
@@ -90,10 +92,12 @@ def _form_alone(tested: Tested, gate: Gate, plan: CyclePlan, settings: Optimizer
         tested.form_alone,
         candidate=RuleSet(task=plan.task, scratchpad=tested.candidate.scratchpad),
         last=tested.finding.look,
+        labels=tested.labels,
     )
     if bare is None or bare.finding.verdict != "better":
         return None
     bare, harm = with_groups(bare, margin=settings.group_margin)
+    bare, harm = with_outside(bare, harm, margin=settings.outside_margin)
     if harm or one_tenant_only(bare.before, bare.after, plan.tenants):
         return None
     note = f"{bare.finding.note}; the form alone: the rules add nothing to it ({by_rules.change:+.0%})"

@@ -38,7 +38,8 @@ def decided(store: Store, task: str, live: RuleSet | None) -> list[str]:
     versions = set(_descent(store, live))
     if not versions:
         return []
-    return [item for outcome in _outcomes(store, task) if outcome.version in versions for item in outcome.spent]
+    outcomes = [outcome for outcome in _outcomes(store, task) if outcome.version in versions]
+    return [item for outcome in outcomes for item in (*outcome.spent, *outcome.drawn)]
 
 
 def _outcomes(store: Store, task: str) -> Iterator[Outcome]:

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 from gateway.domain import Effect, Evidence, Measured, Rule, RuleRecord, RuleSet, Scratchpad, Value, VerdictName
-from gateway.proof import GroupResult, LabelSources, MainEffect, PromisedGain
+from gateway.proof import GroupResult, LabelSources, MainEffect, OutsideChange, PromisedGain
 from gateway.teaching import Worksheet
 from optimizer.dataset.recorded_request import read_request
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.carried_test import CarriedTest
-from optimizer.distillation.induction.induce import Rejected
+from optimizer.distillation.rejected import Rejected
 from optimizer.evaluation.candidate_score import TriedCandidate
 from optimizer.evaluation.evaluator import Trial, measured
 from optimizer.evaluation.noise import Noise
@@ -87,6 +87,8 @@ class Outcome(Value, frozen=True):
     """What the form does without rules, and what the rules add."""
     groups: tuple[GroupResult, ...] = ()
     """Groups of items, the largest loss first."""
+    outside: tuple[OutsideChange, ...] = ()
+    """New links, words and the like in replies outside the graded answer, the worst first."""
     by: str = ""
     """The caller: ``cycle``, ``distill``; empty for a verification."""
     rejected: tuple[Rejected, ...] = ()
@@ -103,10 +105,24 @@ class Outcome(Value, frozen=True):
     """Prompt and output tokens of those calls, all models."""
     spent: tuple[str, ...] = ()
     """Ids of the items seen by the gate."""
+    drawn: tuple[str, ...] = ()
+    """Ids of further items that ranked candidates near each other: they confirm nothing later."""
     set_aside: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Examples that the provider refused or did not answer in time, with the reasons; wrong in every arm."""
+    provider: tuple[str, ...] = ()
+    """What the models' providers wanted in this run: pauses, other fields in requests."""
     resumable: bool = False
     """True if something outside failed and the plan may run again."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The outcome of a test as the evidence for its rule set."""
+        return Evidence(
+            verdict=self.verdict, before=self.before, after=self.after, fixed=self.fixed, broken=self.broken,
+            items_used=self.items_used, p_value=self.p_value, interval=self.interval, against=self.against,
+            note=self.note, clusters=self.clusters, promised=self.promised, claim=self.claim, labels=self.labels,
+            main_effects=self.main_effects, groups=self.groups, outside=self.outside,
+        )  # fmt: skip
 
     def encoded(self) -> bytes:
         """The outcome as JSON, for ``Store.end_cycle`` and ``--json``."""
@@ -127,6 +143,7 @@ class Tested(Value, frozen=True):
     labels: LabelSources | None = None
     main_effects: tuple[MainEffect, ...] = ()
     groups: tuple[GroupResult, ...] = ()
+    outside: tuple[OutsideChange, ...] = ()
     accuracies: tuple[float, float] | None = None
     """Of both arms, with the weights and labels of the test."""
     form_alone: tuple[Trial, ...] = ()
@@ -162,6 +179,7 @@ class Tested(Value, frozen=True):
             labels=self.labels,
             main_effects=self.main_effects,
             groups=self.groups,
+            outside=self.outside,
         )
 
     def on(self, outcome: Outcome) -> Outcome:
@@ -181,6 +199,7 @@ class Tested(Value, frozen=True):
             labels=self.labels,
             main_effects=self.main_effects,
             groups=self.groups,
+            outside=self.outside,
             before=self.arms[0],
             after=self.arms[1],
             rules=self.candidate.rules,

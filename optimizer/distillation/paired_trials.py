@@ -1,8 +1,9 @@
 """From trials of two arms to the sample that the gate judges: scores, clusters, weights, and whose label counts.
 
 A person's label and a model's on one item are two views of one change. If people labelled enough of a sample that a
-model labelled, their view corrects the model's (``prediction_powered``). If they labelled less of it, the model's label
-counts on every item alike, and the result is called agreement. Decides nothing.
+model labelled, their view corrects the model's (``prediction_powered``); an item without a model's label, or with one
+of a user's own accord, counts by the person's. If they labelled less of it, the model's label counts on every item
+alike, and the result is called agreement. Decides nothing.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.proof import LabelSources
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.distillation.audit_sample import claim_of
@@ -54,14 +56,19 @@ async def paired_sample(
         ]  # fmt: skip
 
     seen = plain_sample(await graded_by_model(before), await graded_by_model(after))
-    both = [_by_both(trial.item) for trial in before]
-    if basis == "model" or not any(both):
+    if basis == "model":
         return seen
-    twice = [
-        TwiceLabelled(by_model=model, by_person=person if is_both else None)
-        for model, person, is_both in zip(seen.outcomes, own.outcomes, both, strict=True)
-    ]
-    return PairedSample(outcomes=corrected(twice))
+    if not any(_by_both(trial.item) for trial in before):
+        return PairedSample(outcomes=())
+    of_people, twice = list[PairedOutcome](), list[TwiceLabelled]()
+    for trial, model, person in zip(before, seen.outcomes, own.outcomes, strict=True):
+        if _by_both(trial.item):
+            twice.append(TwiceLabelled(by_model=model, by_person=person))
+        elif trial.item.labelled_by:
+            twice.append(TwiceLabelled(by_model=model))
+        else:
+            of_people.append(person)
+    return PairedSample(outcomes=(*of_people, *corrected(twice)))
 
 
 def plain_sample(before: Sequence[Trial], after: Sequence[Trial]) -> PairedSample:
@@ -72,6 +79,14 @@ def plain_sample(before: Sequence[Trial], after: Sequence[Trial]) -> PairedSampl
             for old, new in zip(before, after, strict=True)
         )
     )
+
+
+def in_spite_of_gaps(sample: PairedSample, trials: Sequence[Trial], labels: LabelSources | None) -> PairedSample:
+    """Return the sample with the items that the queue passed over, as many as fall to those asked about so far."""
+    if labels is None or not labels.passed_over:
+        return sample
+    asked = sum(trial.item.weight for trial in trials if trial.item.asked)
+    return msgspec.structs.replace(sample, passed_over=asked * labels.passed_over / max(1, labels.asked))
 
 
 def _by_both(item: Item) -> bool:

@@ -1,4 +1,4 @@
-"""The plan of a cycle, frozen before it begins: run again, it takes the same decisions from the same answers.
+"""The plan of a cycle, frozen before it begins, so that equal answers lead to equal decisions when it is run again.
 
 Stored as JSON. Decides nothing.
 """
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from gateway.domain import RuleSet, Value
+from gateway.domain import Rule, RuleSet, Value
 from gateway.proof import LabelSources
 from optimizer.dataset.items import Examples, Item, Mistake, RecordedReply
 from optimizer.dataset.split import Split, split
@@ -37,6 +37,10 @@ class CyclePlan(Value, frozen=True):
     """The tenant behind an item, by the item's id, if the client named any."""
     labels: LabelSources | None = None
     """The labels of the audit sample; ``None`` for a data file."""
+    listed: tuple[str, ...] = ()
+    """The answers that the operator lists as the task's labels."""
+    promising: tuple[Rule, ...] = ()
+    """Rules ahead in earlier cycles, and not proven."""
     carried: CarriedTest | None = None
     """A candidate without a verdict, to be carried on with new items instead of looking for another."""
 
@@ -83,6 +87,8 @@ def plan_for(
     level: float = LEVEL,
     tenants: Mapping[str, str] = MappingProxyType({}),
     labels: LabelSources | None = None,
+    listed: Sequence[str] = (),
+    promising: Sequence[Rule] = (),
     carried: CarriedTest | None = None,
 ) -> CyclePlan:
     """The plan of a new cycle."""
@@ -98,6 +104,8 @@ def plan_for(
         level=level,
         tenants=dict(tenants),
         labels=labels,
+        listed=tuple(listed),
+        promising=tuple(promising),
         carried=carried,
     )
 

@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.domain import Activation, Evidence, RuleSet, Value
 from gateway.errors import Conflict
+from gateway.forms import check_parts
 from gateway.store.base import Store
 from gateway.store.history import active_decisions, taken_off
 
@@ -32,8 +33,10 @@ def publish(
 
     A share of 1 is live, 0 waits for a person, between them the version is on trial. Called again for the same run
     (``started`` marks it), the function returns the version of the first call. If another rule set went live meanwhile,
-    the evidence says nothing about it, so the new version waits for a person. Blocks; raises ``StoreError``.
+    the evidence says nothing about it, so the new version waits for a person. Blocks; raises
+    ``BadRequest`` for a candidate that could not serve, and ``StoreError``.
     """
+    check_parts(candidate)
     parent = incumbent.version if incumbent is not None else None
     stored, versions = _stored(
         store,

@@ -27,6 +27,7 @@ def record(
         mistakes=tuple(mistakes),
         groups=groups,
         tokens=about(rule),
+        when=rule.when,
     )
 
 
@@ -70,7 +71,8 @@ def settled(
         measured = effects.get(entry.id)
         status: RuleStatus = "kept" if entry.id in kept else "tried"
         why = _doubt(measured) if entry.id in kept else "no candidate with it was the best one"
-        if status == "tried" and measured is not None and measured.against == "the set without it":
+        measured_out = measured is not None and measured.against == "the set without it" and measured.change <= 0
+        if status == "tried" and measured is not None and measured_out:
             status = "dropped"
             why = f"left out without a loss ({measured.change:+.0%} on {measured.items} selection items)"
         return msgspec.structs.replace(entry, status=status, why=why, effect=measured)

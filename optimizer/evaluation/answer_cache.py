@@ -1,5 +1,7 @@
 """The cache of model answers: no answer is paid for twice. Calls no model.
 
+It is only a cache: a damaged file is set aside with a line in the log, and the run goes on with an empty one.
+
 diskcache unpickles its entries (CVE-2025-69872): anybody with write access to a cache file could run code.
 ``BytesDisk`` stores and reads bytes in SQLite only; an entry of any other kind is an error here and a miss above.
 """
@@ -9,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import math
+import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +34,12 @@ FOLDER = "evaluations"
 """Folder of the cache below ``server.data_dir``."""
 _BUSY_S = 5.0
 """Seconds that a deletion waits for another writer."""
+_FILE = "cache.db"
+_BESIDE = ("", "-wal", "-shm")
+"""Endings of the files of an SQLite database."""
+_DAMAGED = ".damaged"
+_DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""SQLite's codes for a file without our tables, a damaged one, and one that is no database."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +56,8 @@ class Answer(Value, frozen=True):
     finish_reason: str | None = None
     calls: int = 1
     """Calls paid for this answer: several for a form with several passes, none for passes kept by an earlier run."""
+    hidden: tuple[str, ...] = ()
+    """The answers of hidden passes: working, or a filled-in form."""
 
 
 class StoredPass(Value, frozen=True):
@@ -99,9 +110,13 @@ def key_of_pass(identity: str, path: str, body: bytes) -> bytes:
 def forget_answers(directory: Path, before: float = math.inf) -> int:
     """Delete the answers stored before a time, by default all of them; returns their number. Blocks.
 
-    Raises ``StoreError`` if the cache cannot be written. A folder without a cache has none to delete.
+    Raises ``StoreError`` if the cache cannot be written. A folder without a cache has none to delete. A damaged file is
+    deleted whole: nobody can tell its answers apart.
     """
-    file = directory / "cache.db"
+    file = directory / _FILE
+    for old in directory.glob(f"*{_DAMAGED}"):
+        if old.stat().st_mtime < before:
+            old.unlink(missing_ok=True)
     if not file.is_file():
         return 0
     try:
@@ -111,8 +126,47 @@ def forget_answers(directory: Path, before: float = math.inf) -> int:
             if deleted:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
-        raise StoreError(f"old answers in {file} cannot be deleted: {error}") from error
+        if not _is_damage(error):
+            raise StoreError(f"old answers in {file} cannot be deleted: {error}") from error
+        for ending in _BESIDE:
+            Path(f"{file}{ending}").unlink(missing_ok=True)
+        return 0
     return deleted
+
+
+def _is_damage(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in _DAMAGE
+
+
+def _opened(directory: Path) -> Any:
+    """The cache in a private folder; a damaged one is set aside first. Raises ``OSError`` and ``sqlite3.Error``."""
+    if directory.exists() and not directory.is_dir():
+        _set_aside(directory, "it is no folder", endings=("",))
+    file = directory / _FILE
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))  # replies lie in it
+    for path, mode in ((directory, 0o700), (file, 0o600)):
+        with contextlib.suppress(PermissionError):  # somebody else's, made for us
+            path.chmod(mode)
+    try:
+        return diskcache.Cache(directory, disk=BytesDisk, size_limit=SIZE_LIMIT)
+    except sqlite3.Error as error:
+        if not _is_damage(error):
+            raise
+        _set_aside(file, str(error))
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        return diskcache.Cache(directory, disk=BytesDisk, size_limit=SIZE_LIMIT)
+
+
+def _set_aside(path: Path, why: str, endings: Sequence[str] = _BESIDE) -> None:
+    """Rename what cannot be read, and say so. It replaces an older one."""
+    for ending in endings:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{ending}").replace(f"{path}{ending}{_DAMAGED}")
+    log.warning(
+        "%s is damaged (%s) and now named %s%s: answers will be asked for again", path, why, path.name, _DAMAGED,
+        extra={"action": "evaluations.set_aside"},
+    )  # fmt: skip
 
 
 class AnswerCache:
@@ -121,10 +175,12 @@ class AnswerCache:
     def __init__(self, directory: Path) -> None:
         """Open or make the cache. Raises ``StoreError`` if the folder or the file in it cannot be used."""
         try:
-            self._cache: Any = diskcache.Cache(directory, disk=BytesDisk, size_limit=SIZE_LIMIT)
+            self._cache = _opened(directory)
+            self._file, self._inode = directory / _FILE, (directory / _FILE).stat().st_ino
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"the cache of evaluations in {directory} cannot be opened: {error}") from error
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evaluations")
+        self._closed = False
         self._unwritten: dict[bytes, Answer] = {}
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
@@ -153,12 +209,13 @@ class AnswerCache:
         await asyncio.shield(asyncio.wrap_future(self._writer.submit(self._set, key, kept)))
 
     def drop_passes(self, keys: Sequence[bytes]) -> None:
-        """Forget the replies of an answer after ``put``: the answer is written first."""
-        for key in keys:
+        """Forget the replies of an answer after ``put``: the answer is written first. After ``close`` they stay."""
+        for key in () if self._closed else keys:
             self._writer.submit(self._delete, key)
 
     def close(self) -> None:
         """Wait for the last write and close the file. Blocks for as long as the disk does."""
+        self._closed = True
         self._writer.submit(self._cache.close)  # each thread has a connection of its own
         self._writer.shutdown(wait=True)
         self._cache.close()
@@ -169,6 +226,7 @@ class AnswerCache:
             return None if data is None else msgspec.json.decode(data, type=kind)
         except (NotBytes, msgspec.DecodeError, OSError, sqlite3.Error) as error:
             log.warning("cached evaluation not readable: %s", error, extra={"action": "evaluations.unreadable"})
+            self._look_at(error)
             return None
 
     def _write(self, key: bytes, answer: Answer) -> None:
@@ -181,8 +239,18 @@ class AnswerCache:
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             # A full disk costs a later run money, not this one its result: the answer stays in memory.
             log.warning("evaluation not cached: %s", error, extra={"action": "evaluations.write_failed"})
+            self._look_at(error)
             return False
         return True
+
+    def _look_at(self, error: BaseException) -> None:
+        """Set the file aside if the error says that it is damaged: the next run starts an empty one.
+
+        This run keeps its answers in memory. Another process may have renamed the file already.
+        """
+        with contextlib.suppress(OSError):
+            if _is_damage(error) and self._file.stat().st_ino == self._inode:
+                _set_aside(self._file, str(error))
 
     def _delete(self, key: bytes) -> None:
         with contextlib.suppress(OSError, sqlite3.Error, diskcache.Timeout):  # a reply left behind will be evicted

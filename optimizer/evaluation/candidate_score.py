@@ -22,6 +22,11 @@ class CandidateScore(Value, frozen=True):
         return measured(self.trials)
 
     @property
+    def mean(self) -> float:
+        """Mean score (0..1), the share of right replies where a grader knows no more. Rounded: ties are ties."""
+        return round(sum(trial.score for trial in self.trials) / max(1, len(self.trials)), 9)
+
+    @property
     def tokens(self) -> float:
         """Prompt and output tokens per reply."""
         return mean_tokens(self.trials)
@@ -29,8 +34,7 @@ class CandidateScore(Value, frozen=True):
     @property
     def rank(self) -> tuple[float, float, int]:
         """Smaller is better: mean score, then fewer output tokens, then fewer rules."""
-        means = self.measured
-        return (-(means.score or 0.0), means.output_tokens, len(self.rule_set.rules))
+        return (-self.mean, self.measured.output_tokens, len(self.rule_set.rules))
 
 
 class TriedCandidate(Value, frozen=True):
@@ -85,7 +89,7 @@ def _used(trial: Trial) -> int:
 
 
 def paired_outcomes(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
-    """Count the outcomes of two arms on the same items, in the same order."""
+    """Count the outcomes of two arms, item by item."""
     outcomes = [(old.correct, new.correct) for old, new in zip(before, after, strict=True)]
     return Pairs(
         both=outcomes.count((True, True)),
@@ -96,5 +100,5 @@ def paired_outcomes(before: Sequence[Trial], after: Sequence[Trial]) -> Pairs:
 
 
 def paired_scores(before: Sequence[Trial], after: Sequence[Trial]) -> list[tuple[float, float]]:
-    """Return the scores (0..1) of two arms on the same items, in the same order."""
+    """Return the scores (0..1) of two arms, item by item."""
     return [(old.score, new.score) for old, new in zip(before, after, strict=True)]

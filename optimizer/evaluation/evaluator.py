@@ -29,6 +29,7 @@ from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 from optimizer.evaluation.budget import Ledger
+from optimizer.evaluation.grader_health import GraderHealth
 from optimizer.evaluation.patience import Patience
 from optimizer.evaluation.reasoning import without_reasoning
 from optimizer.evaluation.set_aside import SetAside
@@ -93,6 +94,8 @@ class Trial(Value, frozen=True):
     """True for the full score."""
     ungraded: str = ""
     """The reason for a missing verdict; the answer then counts as wrong, in both arms alike."""
+    remark: str = ""
+    """The grader's words about a reply that is not right."""
     partial: float | None = None
     """The grader's score (0..1) between wrong and right; ``None`` for a score at either end."""
 
@@ -130,6 +133,9 @@ class Evaluator:
         self._teacher_output_tokens = teacher_output_tokens
         self._patience = Patience(pause_s=retry_after_s, cap_s=retry_after_cap_s, wall_clock=wall_clock)
         self.set_aside = SetAside()
+        self._health = GraderHealth()
+        self.pauses: dict[str, tuple[int, float]] = {}
+        """By model: refusals with ``Retry-After`` that were waited for, and the longest wait in seconds."""
         self._models = models
         self._pace_s = pace_s
 
@@ -138,7 +144,8 @@ class Evaluator:
     ) -> list[Trial]:
         """Have the model answer every item, in the items' order.
 
-        Raises ``BudgetSpent``, the error of an upstream's last try, and ``NoSandbox``. Answers paid for are kept.
+        Raises ``BudgetSpent``, ``CannotGrade``, ``NoSandbox``, and the error of an upstream's last try. Paid answers
+        are kept.
         """
 
         async def trial_of(item: Item) -> Trial:
@@ -198,12 +205,16 @@ class Evaluator:
     async def graded(self, grader: Grader, item: Item, answer: Answer) -> Trial:
         """Return an answer with its grade. Raises the errors of ``trials``."""
         submission = Submission(text=answer.text, tool_calls=answer.tool_calls, request=item.request)
+        judged = grader_for(grader)
         try:
-            score = await grader_for(grader).score(submission, item.expected, self.ask_judge)
+            grade = await judged.decide(submission, item.expected, self.ask_judge)
         except GraderFailed as error:
+            self._health.failed(error.message)
             return Trial(item=item, answer=answer, correct=False, ungraded=error.message)
-        partial = score if 0.0 < score < 1.0 else None
-        return Trial(item=item, answer=answer, correct=score == 1.0, partial=partial)
+        if not (judged.is_judged and judged.obvious(submission, item.expected) is not None):
+            self._health.graded()
+        partial = grade.score if 0.0 < grade.score < 1.0 else None
+        return Trial(item=item, answer=answer, correct=grade.score == 1.0, partial=partial, remark=grade.remark)
 
     async def ask_judge(self, name: str, structured: bytes, plain: bytes) -> str:
         """Ask the model ``name`` for a verdict. Raises the errors of ``ask``, and ``ConfigurationError`` for a model
@@ -213,21 +224,24 @@ class Evaluator:
             raise ConfigurationError("grader", [f"model: there is no model {name!r} to judge"])
         return (await self.ask_shaped(model, structured, plain, purpose="judge")).text
 
-    async def ask_shaped(self, model: ModelClient, shaped: bytes, free: bytes, *, purpose: str) -> Answer:
+    async def ask_shaped(
+        self, model: ModelClient, shaped: bytes, free: bytes, *, purpose: str, whole: bool = False
+    ) -> Answer:
         """Consult a model with ``shaped``, or with ``free`` where the upstream takes no ``response_format``."""
         return await shaped_or_free(
-            lambda body: self.consult(model, body, purpose=purpose), shaped, free,
+            lambda body: self.consult(model, body, purpose=purpose, whole=whole), shaped, free,
             identity=model.identity, evaluations=self.evaluations,
         )  # fmt: skip
 
-    async def consult(self, model: ModelClient, request: bytes, *, purpose: str) -> Answer:
+    async def consult(self, model: ModelClient, request: bytes, *, purpose: str, whole: bool = False) -> Answer:
         """Ask a teacher or a judge for its words, without its reasoning.
 
-        Reasoning may use up the limit before the answer begins: then the model is asked again with a larger limit.
+        Reasoning may use up the limit before the answer begins: then the model is asked again with a larger limit. A
+        ``whole`` answer is wanted of a model that would not loop: then also if the answer itself was cut off.
         """
         answer = await self.ask(model, request, None, purpose=purpose)
         text = without_reasoning(answer.text)
-        if not text.strip() and answer.finish_reason == "length":
+        if answer.finish_reason == "length" and (whole or not text.strip()):
             with suppress(UpstreamRefused):  # it may take no such limit
                 answer = await self._ask(model, self._prepared(request, self._teacher_output_tokens), None, purpose)
                 text = without_reasoning(answer.text)
@@ -263,8 +277,12 @@ class Evaluator:
                     answer = await model.answer(body, rules)
                 except (UpstreamError, UpstreamRefused, Overloaded) as error:
                     failures += 1
-                    self._patience.pause(model.identity, error, failures)
+                    asked = self._patience.pause(model.identity, error, failures)
+                    if asked > 0:
+                        count, longest = self.pauses.get(model.name, (0, 0.0))
+                        self.pauses[model.name] = (count + 1, max(longest, asked))
                 else:
+                    self._patience.answered(model.identity)
                     reservation.settle(answer.usage, answer.calls)
                     return answer
 

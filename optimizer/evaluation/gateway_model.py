@@ -6,16 +6,16 @@ for the first call again.
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
-from gateway.completion import Completions
+from gateway.completion import Completions, CompletionTrace
 from gateway.context import LearnerContext
 from gateway.domain import RuleSet
 from gateway.errors import ModelNotFound, PreceptorError
 from gateway.formats.chat import open_chat
 from gateway.formats.envelope import decode_object, raw
+from gateway.formats.reply import WholeReply
 from gateway.routing.inject import Injection, compile_rules
 from gateway.routing.route import plan_for
 from gateway.settings import Quirks, Settings
@@ -47,10 +47,11 @@ class GatewayModelClient:
         plan = plan_for(open_chat(body), self.name, context.settings, injection=injection)
         passes = _Passes(
             context.upstreams[plan.upstream], self._evaluations, self.identity,
-            check=plan.envelope.open_reply, clock=context.clock,
+            opened=plan.envelope.open_reply, clock=context.clock,
         )  # fmt: skip
+        plan = msgspec.structs.replace(plan, fallbacks=())  # an equal deployment would answer under another's name
         completions = Completions({plan.upstream: passes}, context.clock)
-        trace = completions.new_trace()
+        trace = CompletionTrace()
         await completions.whole(plan, _EXCHANGE_ID, trace)
         # The caller puts the answer before the loop comes to this: the answer is on disk before its passes go.
         asyncio.get_running_loop().call_soon(self._evaluations.drop_passes, passes.keys)
@@ -61,6 +62,7 @@ class GatewayModelClient:
             finish_reason=trace.finish_reason,
             tool_calls=trace.tool_calls,
             calls=passes.paid,
+            hidden=tuple(passes.texts if trace.written else passes.texts[:-1]),
         )
 
     async def _compiled(self, rule_set: RuleSet) -> Injection:
@@ -99,17 +101,18 @@ class _Passes:
         evaluations: AnswerCache,
         identity: str,
         *,
-        check: Callable[[bytes], Any],
+        opened: Callable[[bytes], WholeReply],
         clock: Callable[[], float],
     ) -> None:
         self.keys: list[bytes] = []
+        self.texts: list[str] = []
         self.latency_s = 0.0
         self.paid = 0
         """Calls made now."""
         self._upstream = upstream
         self._evaluations = evaluations
         self._identity = identity
-        self._check = check
+        self._opened = opened
         self._clock = clock
 
     async def open(self) -> None:
@@ -128,9 +131,12 @@ class _Passes:
                 body = await reply.read()
             finally:
                 await reply.aclose()
-            self._check(body)  # a broken reply is not kept: the next try must ask again
+            text = self._opened(body).text  # a broken reply is not kept: the next try must ask again
             kept = StoredPass(body=body, latency_s=self._clock() - began)
             await self._evaluations.keep_pass(key, kept)
+        else:
+            text = self._opened(kept.body).text
+        self.texts.append(text or "")
         self.keys.append(key)
         self.latency_s += kept.latency_s
         return BufferedReply(kept.body)

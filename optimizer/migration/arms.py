@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gateway.domain import RuleSet, Scratchpad, Usage, Value, VerdictName
 from gateway.prices import cost_usd
-from gateway.settings.sections import Price
+from gateway.settings.models import Price
 from optimizer.dataset.recorded_request import read_request
 from optimizer.evaluation.candidate_score import paired_outcomes
 from optimizer.evaluation.evaluator import Trial

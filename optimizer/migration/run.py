@@ -22,6 +22,7 @@ from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import CyclePlan
 from optimizer.distillation.publish import publish
 from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
+from optimizer.evaluation.grader_health import CannotGrade
 from optimizer.evaluation.noise import is_random
 from optimizer.evaluation.reference_answers import label_items
 from optimizer.grading.graders import grader_for
@@ -175,7 +176,7 @@ async def migrate(
         runs = [await compared.strong(strong), await compared.arm("weak", weak, None)]
         if learnt is not None:
             runs.append(await compared.arm("weak + rules", weak, learnt))
-    except (BadData, StoreError):
+    except (BadData, CannotGrade, StoreError):
         raise
     except PreceptorError as error:
         return msgspec.structs.replace(outcome, note=f"interrupted: {error}", resumable=True)

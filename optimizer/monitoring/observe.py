@@ -17,7 +17,7 @@ from optimizer.monitoring.signals.recent import MOST, Recent
 from optimizer.monitoring.signals.reply import signals
 
 PAGE = 100
-"""Exchanges per reading: their bodies may be large."""
+"""Exchanges of a reading, or fewer: the store ends a page of large ones (``selection.PAGE_BYTES``)."""
 PAGES = 100
 """Pages of one look. The next look reads the rest."""
 LOOK_BACK = 10_000
@@ -50,17 +50,16 @@ class Observer:
     async def observe(self) -> None:
         """Read new exchanges and record their signs. Raises ``StoreError``; the next look goes on from there."""
         store, tasks = self._context.store, self._context.settings.tasks.keys()
-        position = await asyncio.to_thread(self._start)
+        self._position = position = await asyncio.to_thread(self._start)
         for _ in range(PAGES):
             page, after = await asyncio.to_thread(store.recorded, position, limit=PAGE)
+            if not page:
+                break
             await asyncio.to_thread(_record_signs, store, page, tasks)
             self._recent.add(page)
             for exchange in page:
                 self._sink.offer(exchange, position)
-            position = after
-            self._position = position
-            if len(page) < PAGE:
-                break
+            self._position = position = after
         await self._save(position)
         await asyncio.to_thread(self._record_asked_again, tasks)
 

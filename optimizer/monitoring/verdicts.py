@@ -99,7 +99,8 @@ class Verdicts:
         if entry.feedback.is_correct is not None and not grader_for(section.grader).grades_records:
             return None  # a contradiction is not worth a judge's call
         try:
-            return await asyncio.wait_for(_score(section, exchange, entry, evaluator), self._slow_s)
+            async with asyncio.timeout(self._slow_s):
+                return await _score(section, exchange, entry, evaluator)
         except (GraderFailed, Ungradable) as error:
             log.info("no verdict on %s: %s", exchange.id, error, extra=fields)
         except TimeoutError:
@@ -117,4 +118,5 @@ async def _score(section: Task, exchange: Exchange, entry: Graded, evaluator: Ev
     except PreceptorError:
         request = b"{}"  # only judges read it
     submission = Submission(text=exchange.reply or "", tool_calls=exchange.tool_calls, request=request)
-    return await grader_for(section.grader).score(submission, entry.feedback.expected, evaluator.ask_judge)
+    grade = await grader_for(section.grader).decide(submission, entry.feedback.expected, evaluator.ask_judge)
+    return grade.score

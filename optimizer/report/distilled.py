@@ -29,7 +29,7 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
     """Return the report of ``distill``: the incumbent and the candidate on the confirmation examples."""
     arms = [
         ("before", "without rules" if outcome.against is None else f"rules {outcome.against}", "weak", outcome.before),
-        ("after", f"{len(outcome.rules)} rules, {FORMS[outcome.scratchpad].description}", "rules", outcome.after),
+        ("after", learnt(outcome), "rules", outcome.after),
     ]
     arms = arms if outcome.items_used else []
     return Report(
@@ -66,6 +66,16 @@ def distilled(outcome: Outcome, facts: Sequence[Fact]) -> Report:
     )
 
 
+def learnt(outcome: Outcome) -> str:
+    """Return the parts of the confirmed candidate in a few words."""
+    parts = [f"{len(outcome.rules)} rules", FORMS[outcome.scratchpad].description]
+    if outcome.examples:
+        parts.append(f"{outcome.examples} examples")
+    if outcome.worksheet is not None:
+        parts.append(f"a worksheet with {len(outcome.worksheet.decisions)} decisions")
+    return ", ".join(parts)
+
+
 def gate_of(outcome: Outcome) -> Fact:
     """Return the gate's question and its verdict."""
     question = "Do the rules help the weak model? (the gate, on examples that only confirm)"
@@ -74,12 +84,12 @@ def gate_of(outcome: Outcome) -> Fact:
     return question, (
         f"{outcome.verdict.capitalize()}: {outcome.before.accuracy:.0%} to {outcome.after.accuracy:.0%} on"
         f" {outcome.items_used} examples, {outcome.fixed} fixed, {outcome.broken} broken, p = {outcome.p_value:.2g};"
-        f" {change(outcome.interval)}. {sentence(outcome.note)}"
+        f" {change(outcome.interval, outcome.promised)}. {sentence(outcome.note)}"
     )
 
 
 def caveats_of(outcome: Outcome) -> tuple[str, ...]:
-    """Return the caveats of the gate's numbers: its level, and the share of pure chance."""
+    """Return the caveats of the gate's numbers: its level, pure chance, and changes outside the answer."""
     caveats = []
     if outcome.level is not None:
         many = "" if outcome.level >= LEVEL else f", not {LEVEL:.0%}, because it is one of many scheduled tests"
@@ -90,6 +100,13 @@ def caveats_of(outcome: Outcome) -> tuple[str, ...]:
             f"Asked twice, the incumbent was right once and wrong once on {noise.differing} of {noise.items} examples"
             f" (95% interval {low:.0%} to {high:.0%}). That much is chance; the gate can show gains from"
             f" {outcome.detectable:.0%} up."
+        )
+    for change_ in outcome.outside:
+        whose = f" for {change_.of}" if change_.of else ""
+        mark = f" ({change_.example!r})" if change_.example else ""
+        caveats.append(
+            f"Outside the answer{whose}: {change_.gained} of {change_.items} replies gained a new {change_.kind}{mark},"
+            f" {change_.lost} lost one{'; this speaks against the rules' if change_.refused else ''}."
         )
     return tuple(caveats)
 
@@ -102,7 +119,21 @@ def rules_of(outcome: Outcome) -> tuple[RuleLine, ...]:
         if rule.id in books
         else RuleLine(text=rule.text, reason=rule.reason, evidence="", effect="not measured by itself")
         for rule in outcome.rules
-    )
+    ) + _decisions_of(outcome)
+
+
+def _decisions_of(outcome: Outcome) -> tuple[RuleLine, ...]:
+    """The decision list of the confirmed candidate; its effect is that of the whole worksheet."""
+    if outcome.worksheet is None:
+        return ()
+    return tuple(
+        RuleLine(
+            text=f"{f'If {line.when}' if line.when else 'Otherwise'}: {line.result}", reason=line.reason,
+            evidence="decided by the gateway: the first true condition counts",
+            effect="measured with the whole worksheet",
+        )
+        for line in outcome.worksheet.decisions
+    )  # fmt: skip
 
 
 def _rule_line(record: RuleRecord) -> RuleLine:

@@ -1,6 +1,7 @@
 """The contents of a report as values. ``distilled`` and ``migrated`` make them, ``page`` shows them."""
 
 from gateway.domain import Value
+from gateway.proof import PromisedGain
 from optimizer.report.charts import Bar, Interval, Point
 
 Fact = tuple[str, str]
@@ -89,8 +90,14 @@ def seconds(value: float) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
-def change(interval: tuple[float, float]) -> str:
-    """Format the interval of a change in accuracy (shares) for people."""
+def change(interval: tuple[float, float], promised: PromisedGain | None = None) -> str:
+    """Format the interval of a change in accuracy (shares) for people; of an adopted change what is promised."""
+    if promised is not None:
+        low, high = promised.interval
+        return (
+            f"promised is a gain of {100 * promised.gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}), what was"
+            " measured less what selection and early stopping add"
+        )
     return f"95% interval of the change {100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
 
 

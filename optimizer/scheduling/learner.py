@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.context import LearnerContext
 from gateway.domain import CycleRecord, RuleSet, Value
+from gateway.errors import PreceptorError
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
 from gateway.store.history import active_decisions
@@ -20,16 +21,20 @@ from gateway.store.notes import DRIFT, Note
 from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.dataset.items import Examples
 from optimizer.dataset.recorded_request import read_request
-from optimizer.dataset.sampling import READ_FACTOR, sample_exchanges
+from optimizer.dataset.sampling import READ_FACTOR, merged, sample_exchanges
 from optimizer.distillation.audit_sample import audit_sample, graded_of, weighted_items
 from optimizer.distillation.carried_test import WAITS_S, CarriedTest
 from optimizer.distillation.cycle import run_cycle
+from optimizer.distillation.judge_trust import JudgeTrust, judge_trust
 from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import CyclePlan, plan_for
+from optimizer.distillation.promising import promising_rules
 from optimizer.evaluation.answer_cache import FOLDER, AnswerCache
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluation.gateway_model import GatewayModelClient
+from optimizer.grading.graders import grader_for
+from optimizer.scheduling.changes import changed_since
 from optimizer.scheduling.triggers import (
     SERVED,
     LearningTrigger,
@@ -110,9 +115,15 @@ class Learner:
         return outcome
 
     async def run(self, plan: CyclePlan, section: Task, evaluator: Evaluator, *, share: float) -> Outcome:
-        """Run a plan with its task's models; ``share`` of the conversations is for its rule set."""
+        """Run a plan with its models; ``share`` of the conversations is for its rules, if the grader may decide."""
         context = self._context
-        return await run_cycle(
+        try:
+            trust = await self.trust(plan.task, section, evaluator)
+        except PreceptorError as error:
+            return Outcome(task=plan.task, note=f"interrupted: {error}", by=plan.by, resumable=True)
+        if trust.permission == "never":
+            return Outcome(task=plan.task, note=trust.why, by=plan.by)
+        outcome = await run_cycle(
             plan,
             evaluator=evaluator,
             weak=self.model(section.weak),
@@ -121,8 +132,20 @@ class Learner:
             settings=context.settings.optimizer,
             store=context.store,
             now=context.wall_clock,
-            share=share,
+            share=share if trust.permission == "decides" else 0.0,
         )
+        if not outcome.adopted or not trust.why:
+            return outcome
+        return msgspec.structs.replace(outcome, note=f"{outcome.note}; {trust.why}")
+
+    async def trust(self, task: str, section: Task, evaluator: Evaluator) -> JudgeTrust:
+        """Return the permission of the task's grader to decide. Raises the errors of ``judge_trust``."""
+        judge = grader_for(section.grader).judge
+        return await judge_trust(
+            self._context.store, task, section.grader, evaluator=evaluator,
+            judge=self.model(judge) if judge is not None else None,
+            items=self._context.settings.optimizer.confirmation_items, now=self._context.wall_clock(),
+        )  # fmt: skip
 
     async def _resumed(self, record: CycleRecord) -> CyclePlan | None:
         """Return the plan of an interrupted cycle; ``None``, and the cycle ended, if it cannot be resumed."""
@@ -150,18 +173,23 @@ class Learner:
         incumbent = store.active().get(task)
         version = incumbent.version if incumbent is not None else None
         cycles = store.cycles(task, limit=_HISTORY)
-        carried = waiting_candidate(cycles, incumbent, now=now)
+        drifted = drift_time(DRIFT.read(store, task), version)
         reason = trigger_for(
             cycles[0] if cycles else None, now=now, min_mistakes=settings.min_mistakes,
-            drifted=drift_time(DRIFT.read(store, task), version), new_model=is_new,
+            drifted=drifted, new_model=is_new,
         )  # fmt: skip
-        if carried is not None:
-            reason = msgspec.structs.replace(reason, reason="a candidate is carried on", needed=0)
         most = READ_FACTOR * settings.max_items
-        sample = audit_sample(store.audited(task, since=0.0, limit=most))
-        read = merged(graded_of(sample), store.graded(task, limit=most))
+        half = int(settings.max_read_mb * 10**6 / 2)
+        sample = audit_sample(store.audited(task, since=0.0, limit=most, max_bytes=half))
+        read = merged(graded_of(sample), store.graded(task, limit=most, max_bytes=half))
+        if waiting_candidate(cycles, incumbent, now=now) is not None:
+            reason = msgspec.structs.replace(reason, reason="a candidate is carried on", needed=0)
         if sum(may_be_wrong(entry) for entry in read if entry.feedback.created > reason.since) < reason.needed:
             return None
+        own = [entry for entry in read if is_incumbents(entry, section, version, served)]
+        changed = changed_since(store, task, own, section, version=version)
+        read = [entry for entry in read if entry.exchange.created >= changed]
+        carried = waiting_candidate(cycles, incumbent, now=now, since=changed)
         graded = sample_exchanges(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
         examples = self._examples(section, graded, version, served, reason)
         if examples is None:
@@ -184,6 +212,8 @@ class Learner:
             level=carried.level if carried is not None else next_level(task, self._tests(task)),
             tenants={item: tenant for item, tenant in named.items() if item is not None and tenant is not None},
             labels=labels,
+            listed=section.labels,
+            promising=promising_rules(cycles, incumbent),
             carried=carried,
         )
 
@@ -241,10 +271,13 @@ class Learner:
         return [entry for entry in tests if entry is not None]
 
 
-def waiting_candidate(cycles: Sequence[CycleRecord], incumbent: RuleSet | None, *, now: float) -> CarriedTest | None:
+def waiting_candidate(
+    cycles: Sequence[CycleRecord], incumbent: RuleSet | None, *, now: float, since: float = 0.0
+) -> CarriedTest | None:
     """Return the candidate that the newest scheduled cycle left without a verdict.
 
-    ``None`` if there is none, if it waits too long, and if another rule set went live meanwhile.
+    ``None`` if there is none, if it waits too long, if another rule set went live meanwhile, and if it was begun before
+    ``since``, when something else was right.
     """
     for cycle in cycles:
         try:
@@ -254,15 +287,9 @@ def waiting_candidate(cycles: Sequence[CycleRecord], incumbent: RuleSet | None, 
         if outcome.by == "cycle":
             carried = outcome.carried
             against = incumbent.hash if incumbent is not None else ""
-            stays = carried is not None and carried.incumbent == against and now - carried.begun <= WAITS_S
+            stays = carried is not None and carried.incumbent == against and carried.begun >= max(since, now - WAITS_S)
             return carried if stays else None
     return None
-
-
-def merged(first: Sequence[Graded], second: Sequence[Graded]) -> list[Graded]:
-    """Return graded exchanges, newest first; an exchange in both has the judgement of ``first``."""
-    by_id = {entry.exchange.id: entry for entry in (*second, *first)}
-    return sorted(by_id.values(), key=lambda entry: -entry.exchange.created)
 
 
 def first_share(section: Task) -> float:
@@ -279,9 +306,10 @@ def _by_another(entry: Graded) -> Graded:
 
 def _spent(outcome: bytes) -> tuple[str, ...]:
     try:
-        return msgspec.json.decode(outcome, type=Outcome).spent
+        read = msgspec.json.decode(outcome, type=Outcome)
     except msgspec.DecodeError:
         return ()
+    return (*read.spent, *read.drawn)
 
 
 def _test(cycle: CycleRecord) -> ScheduledTest | None:

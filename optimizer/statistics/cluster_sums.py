@@ -3,7 +3,8 @@
 Twenty copies of a question are no twenty questions. So the differences of a cluster are added up, and the test is on
 the sums: z is their total over the root of their squares, and the exact p-value flips the sign of each sum at random
 (Fisher, The Design of Experiments, 1935, section 21). If every item is its own cluster, both are McNemar's numbers, so
-independent items lose nothing. Weights and scores between 0 and 1 are sums like any other. Decides nothing.
+independent items lose nothing. Scores between 0 and 1 are sums like any other; unequal weights widen the spread
+(``uneven_weights``). Items that labellers passed over count as losses: they might be. Decides nothing.
 """
 
 import math
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.domain import Value
 from optimizer.statistics.paired_test import CONFIDENCE_Z, Pairs, newcombe, paired_interval, score_interval
+from optimizer.statistics.uneven_weights import spread_without_change
 
 STEPS = 2000
 """Steps on which sums with fractions are rounded for the exact p-value; the rounded sums are as symmetrical."""
@@ -35,6 +37,8 @@ class PairedSample(Value, frozen=True):
     """Paired outcomes up to one look."""
 
     outcomes: tuple[PairedOutcome, ...]
+    passed_over: float = 0.0
+    """Weight of items that nobody labelled though asked: each may be a loss. A gain must be shown in spite of them."""
 
     @property
     def n(self) -> int:
@@ -73,13 +77,32 @@ class PairedSample(Value, frozen=True):
 
     @property
     def z(self) -> float:
-        """The test's statistic, positive if the candidate is ahead."""
-        return z_of(self.sums)
+        """The test's statistic, positive if the candidate is ahead in spite of all items passed over."""
+        total, squares = self.total_and_squares
+        return total / math.sqrt(squares) if squares > 0 else 0.0
+
+    @property
+    def total_and_squares(self) -> tuple[float, float]:
+        """The two parts of ``z``. The lead of a candidate that is ahead is less by the items passed over."""
+        sums = self.sums
+        ahead = math.fsum(sums) > 0
+        if ahead:
+            sums += self._possible_losses
+        total, weights = math.fsum(sums), {outcome.weight for outcome in self.outcomes}
+        if (ahead and total <= 0) or len(weights) < 2 or not total:
+            return max(0.0, total) if ahead else total, math.fsum(value * value for value in sums)
+        return total, spread_without_change(sums if ahead else [-value for value in sums], max(weights))
+
+    @property
+    def _possible_losses(self) -> list[float]:
+        unit = max((outcome.weight for outcome in self.outcomes), default=0.0)
+        whole = int(self.passed_over / unit) if unit else 0
+        return [-loss for loss in (*[unit] * whole, self.passed_over - unit * whole) if loss > 1e-9]
 
     @property
     def p_better(self) -> float:
-        """Exact one-sided p-value of a gain."""
-        return sign_flip_p(self.sums)
+        """Exact one-sided p-value of a gain, items passed over counting as losses."""
+        return sign_flip_p([*self.sums, *self._possible_losses])
 
     @property
     def p_worse(self) -> float:
@@ -90,13 +113,6 @@ class PairedSample(Value, frozen=True):
     def interval(self) -> tuple[float, float]:
         """95% interval of the change, as wide as the clusters demand."""
         return sample_interval(self.outcomes)
-
-
-def z_of(sums: Iterable[float]) -> float:
-    """Return the total over the root of the squares; 0 without any difference."""
-    listed = list(sums)
-    squares = math.fsum(total * total for total in listed)
-    return math.fsum(listed) / math.sqrt(squares) if squares > 0 else 0.0
 
 
 def sign_flip_p(sums: Iterable[float]) -> float:
@@ -140,10 +156,10 @@ def sample_interval(outcomes: Sequence[PairedOutcome]) -> tuple[float, float]:
     if not binary or any(outcome.weight <= 0 for outcome in outcomes):
         half = t * math.sqrt(spread) if spread else 1.0
         return (max(-1.0, sample.change - half), min(1.0, sample.change + half))
-    worth = _worth(outcomes, spread, sample.change, clusters)
+    worth, weight = _worth(outcomes, spread, sample.change, clusters), sample.weight
     shares = {(before, after): 0.0 for before in (0.0, 1.0) for after in (0.0, 1.0)}
     for outcome in outcomes:
-        shares[outcome.before, outcome.after] += outcome.weight / sample.weight
+        shares[outcome.before, outcome.after] += outcome.weight / weight
     return newcombe(
         both=worth * shares[1.0, 1.0],
         fixed=worth * shares[0.0, 1.0],

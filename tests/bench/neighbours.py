@@ -42,7 +42,7 @@ def measure(name: str, examples: list[str], questions: list[str]) -> None:
     built = time.process_time() - began
     times, hits = [], 0
     for question in questions:
-        times.append(min(_milliseconds(index, question) for _ in range(5)))
+        times.append(min(_milliseconds(index, question) for _ in range(9)))
         hits += len(set(index.nearest(question, 4)) & set(exact(examples, question, 4)))
     times.sort()
     print(  # noqa: T201
@@ -53,9 +53,10 @@ def measure(name: str, examples: list[str], questions: list[str]) -> None:
 
 
 def _milliseconds(index: SimilarityIndex, question: str) -> float:
-    began = time.perf_counter()
+    """Milliseconds of one core: a look-up never waits."""
+    began = time.thread_time()
     index.nearest(question, 4)
-    return (time.perf_counter() - began) * 1000
+    return (time.thread_time() - began) * 1000
 
 
 def main(file: str | None = None) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from optimizer.demo.loopback import loopback_server
 from tests.conformance import stage as stages
 from tests.conformance.clients import NODE, AsyncClient, Client, NodeClient, SyncClient
 from tests.conformance.stage import Running, Stage
 from tests.conformance.upstream import ScriptedUpstream
-from tests.fakes import raw_server
 
 NODE_VERSION = 22
 """The oldest that the client takes."""
@@ -35,7 +35,7 @@ def upstream() -> ScriptedUpstream:
 @pytest.fixture(scope="session")
 def direct(stage: Stage, upstream: ScriptedUpstream) -> str:
     """The upstream's own base URL."""
-    return stage.open(raw_server(upstream))
+    return stage.open(loopback_server(upstream))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ CONFIG = """
 port = 0
 {default}
 [upstreams.mock]
-kind = "openai"
+kind = "{kind}"
 base_url = "{url}"
 api_key = "sk-upstream"
 retries = {retries}
@@ -42,7 +42,7 @@ model = "tiny-1b"
 upstream = "mock"
 model = "huge-1t"
 [tasks.arithmetic]
-match = {{ model = "gpt-4o-mini" }}
+match = {{ model = "{match}" }}
 weak = "small"
 strong = "large"
 [optimizer]
@@ -75,15 +75,27 @@ class Stage:
             self._loop.close()
 
 
-def config(url: str, *, passes_through: bool = True, retries: int = 0, upstream: str = "") -> str:
+def config(
+    url: str,
+    *,
+    passes_through: bool = True,
+    retries: int = 0,
+    upstream: str = "",
+    kind: str = "openai",
+    match: str = "gpt-4o-mini",
+) -> str:
     """A configuration over the scripted upstream; ``upstream`` are more lines of its section.
+
+    ``match`` is the model by which the task is recognised.
 
     The gateway's own retries are off, so that each request of a client is one to the upstream.
     """
     return CONFIG.format(
         url=url,
         retries=retries,
+        kind=kind,
         upstream=upstream,
+        match=match,
         default='default_upstream = "mock"' if passes_through else "max_body_mb = 20",
     )
 

@@ -209,7 +209,7 @@ def test_a_refused_block_is_named(client: Anthropic, upstream: ScriptedUpstream)
     """Before anything is sent upstream."""
     upstream.play([IT_IS_4])
     document = {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}
-    with pytest.raises(anthropic.BadRequestError, match=r"messages\.0\.content\.0\.type: 'document'") as caught:
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\.0\.content\.0\.source\.type: 'url'") as caught:
         client.messages.create(**asked(messages=[{"role": "user", "content": [document]}]))
     assert caught.value.type == "invalid_request_error"
     assert upstream.asked == []

@@ -48,15 +48,19 @@ def test_a_stream_has_the_id_of_its_exchange(client: Client, upstream: ScriptedU
     assert exchange.usage.output_tokens == 3
 
 
-def test_models_are_the_names_that_may_be_asked_for(client: Client, through: Running) -> None:
+def test_models_are_the_names_that_may_be_asked_for(
+    client: Client, upstream: ScriptedUpstream, through: Running
+) -> None:
     """Configured models, names that tasks are recognised by, and tasks; each can be looked up."""
     listed = seen_by(client, through.url, calling("models.list", shows=(), how="list"))
     names = [model["id"] for model in listed["value"]]
     assert names == ["small", "large", "gpt-4o-mini", "task:arithmetic"]
     for name in names:
         assert seen_by(client, through.url, calling("models.retrieve", shows=(), args=[name]))["value"]["id"] == name
+    upstream.play([refused(404, code="model_not_found")])
     missing = seen_by(client, through.url, calling("models.retrieve", shows=(), args=["nobody"]))["error"]
     assert (missing["name"], missing["code"]) == ("NotFoundError", "model_not_found")
+    assert len(upstream.asked) == 1, "any other name is the default upstream's"
 
 
 def test_an_unknown_model_passes_through_untouched(

@@ -22,9 +22,10 @@ from gateway.upstream.guarded import Guarded
 from gateway.upstream.http import HttpUpstream
 from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.ollama import OllamaUpstream
+from optimizer.demo.loopback import loopback_server
 from tests.conformance import replies
 from tests.conformance.upstream import event
-from tests.fakes import CONFIG, Served, completion, events, raw_server, read_request, served
+from tests.fakes import CONFIG, Served, completion, events, read_request, served
 
 SILENT, STATUS, BEGUN, ANSWERED = "silent", "status", "begun", "answered"
 """What a request's text makes the upstream send: nothing, a status line and headers, the first of its reply, all."""
@@ -175,7 +176,7 @@ class Gateway:
 async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway over one upstream of each kind."""
     server, store = Generating(), MemoryStore()
-    async with raw_server(server) as url:
+    async with loopback_server(server) as url:
         upstream = Guarded(KINDS[request.param](url, tmp_path), "mock", LIMITS)
         text = CONFIG.replace("port = 0", 'port = 0\ndefault_upstream = "mock"')
         async with served(upstream, text, store) as running:

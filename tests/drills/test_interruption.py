@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.fakes import completion, raw_server, read_request
+from optimizer.demo.loopback import loopback_server
+from tests.fakes import completion, read_request
 from tests.learning import EXTRA
 from tests.shell import configure, examples, teacher
 
@@ -76,7 +77,7 @@ class Runs:
 
 @contextlib.asynccontextmanager
 async def runs_on(folder: Path, upstream: Upstream, *, concurrency: int) -> AsyncIterator[Runs]:
-    async with raw_server(functools.partial(Upstream.connected, upstream)) as address:
+    async with loopback_server(functools.partial(Upstream.connected, upstream)) as address:
         yield Runs(folder, upstream, address, concurrency=concurrency)
 
 

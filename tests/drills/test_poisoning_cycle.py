@@ -121,7 +121,7 @@ async def test_what_the_lint_cannot_see_helps_nobody(tmp_path: Path, written: st
     """In other words than the users': the race, on items of which a quarter at most is the attacker's."""
     world = Poisoned(tmp_path, "between the lines", [written])
     outcome = await world.learn()
-    assert world.store.rule_sets("arithmetic") == [] and outcome.note.startswith("no rules helped")
+    assert world.store.rule_sets("arithmetic") == [] and "helped: " in outcome.note
     assert [record.text for record in outcome.records if record.status != "refused"] == [written]
 
 

@@ -44,9 +44,8 @@ class Record(Value, frozen=True):
 def record_of(mistake: Mistake, *, right: bool = False) -> Record:
     """Return a weak model's reply, redacted, as a record."""
     expected = "(not known, but the reply was called wrong)" if mistake.expected is None else text_of(mistake.expected)
-    remark = getattr(mistake, "remark", "")
     question, reply, expected, remark = redacted(
-        read_request(mistake.request).transcript, mistake.reply, expected, remark
+        read_request(mistake.request).transcript, mistake.reply, expected, mistake.remark.text
     )
     return Record(question=question, expected=expected, reply=reply, right=right, remark=remark)
 
@@ -154,4 +153,5 @@ def _trigrams(text: str) -> frozenset[str]:
 
 def listing(rules: Sequence[Any]) -> str:
     """Return rules as numbered lines."""
-    return "\n".join(f"{number}. {as_data(rule.text, 1000)}" for number, rule in enumerate(rules, 1))
+    texts = (f"(when {rule.when}) {rule.text}" if rule.when else rule.text for rule in rules)
+    return "\n".join(f"{number}. {as_data(text, 1000)}" for number, text in enumerate(texts, 1))

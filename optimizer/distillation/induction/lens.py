@@ -1,8 +1,8 @@
 """Lenses: the questions put to a strong model about a weak model's mistakes, chosen by the look of the mistakes.
 
-A word problem needs advice on how to work; a routing task needs the conventions behind its answers. The same question
-for both teaches nothing on the second (12 rules of a frontier model, none helped; with ``conventions`` the same model
-explained 60 of 60 records). Does not call a model.
+A word problem needs advice on how to work; a routing task needs the conventions behind its answers. Asked for
+advice on such a task, a frontier model wrote 12 rules and none helped; asked for ``conventions``, it explained 60 of
+60 records. Does not call a model.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ class Confusion(Value, frozen=True):
     count: int
 
 
-def lenses(mistakes: Sequence[Mistake], items: Sequence[Item]) -> tuple[Lens, ...]:
+def lenses(mistakes: Sequence[Mistake], items: Sequence[Item], listed: Sequence[str] = ()) -> tuple[Lens, ...]:
     """Choose the lenses for mistakes out of ``items``, the most telling first."""
     if not mistakes:
         return ("procedure",)
@@ -42,17 +42,22 @@ def lenses(mistakes: Sequence[Mistake], items: Sequence[Item]) -> tuple[Lens, ..
     answers = [item.expected for item in items] or [
         mistake.expected for mistake in mistakes if mistake.expected is not None
     ]
-    if labels(answers):
+    if labels(answers, listed):
         return ("conventions", "boundary") if confusions(mistakes) else ("conventions",)
     if answers and all(_is_number(answer) for answer in answers):
         return ("procedure",)
     return ("conventions", "procedure")
 
 
-def labels(answers: Sequence[Any]) -> tuple[str, ...]:
-    """Return the labels of a closed set of answers, the most frequent first; empty for an open set."""
+def labels(answers: Sequence[Any], listed: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the labels of a closed set of answers, the most frequent first; empty for an open set.
+
+    The labels that an operator ``listed`` are a closed set, however seldom each is an answer.
+    """
     counts = Counter(text_of(answer).strip() for answer in answers if answer is not None)
     total = counts.total()
+    if own := {label.strip(): counts[label.strip()] for label in listed if label.strip()}:
+        return tuple(sorted(own, key=lambda label: -own[label]))
     if len(counts) < 2 or len(counts) > LABELS_MOST or total < REPEATS * len(counts):
         return ()
     return tuple(label for label, _ in counts.most_common())

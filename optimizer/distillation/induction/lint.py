@@ -16,8 +16,12 @@ from gateway.domain import Value
 
 MIN_LENGTH = 8  # characters
 MAX_LENGTH = 500  # characters: a convention names its condition, its exceptions and its answer
+_LONGEST = 4 * MAX_LENGTH
+"""Characters that an expression searches at once: some take time with the square of the length."""
 QUOTE_WORDS = 6
 """A run of so many words from a user's text is a quote."""
+REMARK_WORDS = 3
+"""A user's remark of so many words is a quote as a whole."""
 CONVERSATIONS = 3
 """A text in fewer conversations is quoted from a user, whatever their share."""
 CLOSED_SHARE = 0.8
@@ -28,12 +32,13 @@ _OWN_SCRIPT = "LATIN"  # of the prompt that asks for rules
 
 _FORBIDDEN = {
     "holds a link or an address": (
-        r"h(?:tt|xx)ps?:|\bwww\.|\b[\w.-]+@[\w-]+\.|\w ?[\[(] ?(?:\.|dot) ?[\])] ?\w|\bdot (?:com|org|net|io|dev|ai)\b"
-        r"|\b[\w-]+\.(?:com|org|net|io|dev|ai|app|biz|cn|info|link|ly|online|ru|shop|site|top|xyz)\b"
+        r"h(?:tt|xx)ps?:|\bwww\.|(?<![\w.-])[\w.-]+@[\w-]+\.|\w ?[\[(] ?(?:\.|dot) ?[\])] ?\w"
+        r"|\bdot (?:com|org|net|io|dev|ai)\b"
+        r"|(?<![\w-])[\w-]+\.(?:com|org|net|io|dev|ai|app|biz|cn|info|link|ly|online|ru|shop|site|top|xyz)\b"
     ),
     "holds what looks like a secret": (
         r"\b(?:sk|pk|ghp|xox[bp])[-_]\w{6,}|\bbearer\s+\S{8,}"
-        r"|\b(?=[\w+/=-]*\d)(?=[\w+/=-]*[a-z])[\w+/=-]{20,}"
+        r"|(?<![\w+/=-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[a-z])[\w+/=-]{20,}"
     ),
     "tells the model to ignore what it was told": (
         r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}"
@@ -65,10 +70,14 @@ class Corpus(Value, frozen=True):
     figures: frozenset[tuple[str, ...]]
     numbers: frozenset[str]
     answers: frozenset[str]
+    common: frozenset[str] = frozenset()
+    """Words of many conversations, and of several tenants if there are any."""
+    remarks: frozenset[str] = frozenset()
+    """Short remarks by users, shorter than a quote."""
     tools: frozenset[str] = frozenset()
     """Names of the tools in requests."""
     scripts: frozenset[str] = frozenset()
-    """The scripts of the requests, such as ``LATIN``; empty without requests."""
+    """The scripts of the requests and the expected answers, such as ``LATIN``; empty without requests."""
 
 
 def corpus(
@@ -81,6 +90,7 @@ def corpus(
     tools: Iterable[str] = (),
     instructions: str = "",
     labels: Iterable[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Corpus:
     """Index users' texts, the expected answers (to the first texts), names of tools, and the operator's instructions.
 
@@ -89,11 +99,14 @@ def corpus(
     shared by ``least`` conversations and by more than one tenant, if there are several, is a class label if it is more
     than a tenth of all answers, or if four fifths of all answers are so shared: a closed set. Neither gives anyone
     away, and no tenant alone can make either. ``labels``, and answers that the instructions list, are labels as well.
+    ``remarks`` are users' words about the replies to the texts; a whole remark is a quote, however short.
     """
     keys = list(conversations) or list(range(len(texts)))
     by_conversation: dict[Hashable, list[list[str]]] = {}
     for key, text in zip(keys, texts, strict=True):
         by_conversation.setdefault(key, []).append(_words(text))
+    for key, text in zip(keys, remarks, strict=False):
+        by_conversation[key].append(_words(text))
     quotes: Counter[tuple[str, ...]] = Counter()
     figures: Counter[tuple[str, ...]] = Counter()
     numbers: Counter[str] = Counter()
@@ -107,9 +120,37 @@ def corpus(
         figures=frozenset(run for run, count in figures.items() if count <= rare),
         numbers=frozenset(word for word, count in numbers.items() if count <= rare),
         answers=_telling(answers, keys, tenants, least) - _listed(answers, instructions, labels),
+        common=_common_words(texts, keys, tenants, least),
+        remarks=_short_remarks(remarks, keys, least),
         tools=frozenset(tools),
-        scripts=_scripts(instructions).union(*map(_scripts, texts)),
+        scripts=_scripts(instructions).union(*map(_scripts, (*texts, *answers))),
     )
+
+
+def _common_words(
+    texts: Sequence[str], conversations: Sequence[Hashable], tenants: Sequence[str | None], least: int
+) -> frozenset[str]:
+    """The words in ``least`` conversations, and of more than one tenant if there are several."""
+    several = len(set(tenants)) > 1
+    where: dict[str, set[Hashable]] = {}
+    used_by: dict[str, set[str | None]] = {}
+    for place, text in enumerate(texts):
+        for word in set(_words(text)):
+            where.setdefault(word, set()).add(conversations[place])
+            used_by.setdefault(word, set()).add(tenants[place] if place < len(tenants) else None)
+    return frozenset(
+        word for word, seen in where.items() if len(seen) >= least and not (several and len(used_by[word]) == 1)
+    )
+
+
+def _short_remarks(remarks: Sequence[str], conversations: Sequence[Hashable], least: int) -> frozenset[str]:
+    """The remarks of a few words that fewer than ``least`` conversations share."""
+    shared: dict[str, set[Hashable]] = {}
+    for conversation, text in zip(conversations, remarks, strict=False):
+        words = _words(text)
+        if REMARK_WORDS <= len(words) < QUOTE_WORDS:
+            shared.setdefault(" ".join(words), set()).add(conversation)
+    return frozenset(remark for remark, where in shared.items() if len(where) < least)
 
 
 def _telling(
@@ -152,13 +193,23 @@ def problems(rule: str, known: Corpus) -> list[str]:
         reasons.append(f"has {len(rule)} characters, not {MIN_LENGTH} to {MAX_LENGTH}")
     if not _is_text(rule):
         reasons.append("is not a readable sentence")
-    plain = unicodedata.normalize("NFKC", rule)
-    reasons += [why for why, pattern in _PATTERNS if pattern.search(plain)]
+    reasons += dangers(rule, known)
     strange = _scripts(rule, least=2) - known.scripts - {_OWN_SCRIPT}
     if known.scripts and strange:
-        reasons.append(f"is written in a script that no request uses ({', '.join(sorted(strange)).lower()})")
+        reasons.append(f"is written in a script that no request or answer uses ({', '.join(sorted(strange)).lower()})")
     if any(_names(rule, tool) for tool in known.tools):
         reasons.append("names a tool")
+    spaced = f" {' '.join(_words(rule))} "
+    if any(f" {answer} " in spaced for answer in known.answers):
+        reasons.append("holds the expected answer of a question")
+    return reasons
+
+
+def dangers(rule: str, known: Corpus) -> list[str]:
+    """Return the reasons against a rule: dangerous content, and words of users. Authors make no difference."""
+    plain = unicodedata.normalize("NFKC", rule)
+    pieces = [plain[start : start + _LONGEST] for start in range(0, max(len(plain), 1), _LONGEST - MAX_LENGTH)]
+    reasons = [why for why, pattern in _PATTERNS if any(pattern.search(piece) for piece in pieces)]
     words = _words(rule)
     if (
         any(run in known.quotes for run in _runs(words, QUOTE_WORDS))
@@ -167,8 +218,8 @@ def problems(rule: str, known: Corpus) -> list[str]:
     ):
         reasons.append("quotes the text of a question")
     spaced = f" {' '.join(words)} "
-    if any(f" {answer} " in spaced for answer in known.answers):
-        reasons.append("holds the expected answer of a question")
+    if any(f" {remark} " in spaced for remark in known.remarks):
+        reasons.append("repeats a user's remark")
     return reasons
 
 

@@ -1,8 +1,9 @@
 """One list out of the proposals of all groups: repeated rules become one, opposites are kept apart.
 
-Words are compared, nothing is understood, so only rules with the same words in the same order say the same: "If it is
-about a refund, answer refund" and the same sentence about delivery are two rules. Opposites differ in a negation or in
-a turned word ("before", "after") and in nothing else; they never stand in one candidate, and the race decides.
+Rules are compared word by word; nothing is understood. Two rules are repetitions if their words are equal and in equal
+order: "If it is about a refund, answer refund" and a sentence like it about delivery are two rules. Opposites differ in
+a negation or in a turned word ("before", "after") and in nothing else; they never stand in one candidate, and the race
+decides.
 """
 
 import re
@@ -71,16 +72,22 @@ def compatible(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def alike(rule: Rule, other: Rule) -> bool:
-    """Tell if two rules have the same words in the same order, fillers aside."""
-    return _telling_words(rule) == _telling_words(other)
+    """Tell if two rules are equal word by word, fillers aside, under the same condition."""
+    return rule.when == other.when and _telling_words(rule) == _telling_words(other)
 
 
 def opposite(rule: Rule, other: Rule) -> bool:
     """Tell if two rules differ in a negation, or in a word and its opposite, and in nothing else."""
     words, others = _telling_words(rule), _telling_words(other)
-    if words == others:
+    if words == others or rule.when != other.when:
         return False
     return _core(words) == _core(others) and _turns(words) != _turns(others)
+
+
+def likeness(rule: Rule, other: Rule) -> float:
+    """The share of words that two rules have in common, from 0 to 1."""
+    words, others = set(_telling_words(rule)), set(_telling_words(other))
+    return len(words & others) / max(1, len(words | others))
 
 
 def _telling_words(rule: Rule) -> tuple[str, ...]:

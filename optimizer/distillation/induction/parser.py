@@ -18,7 +18,9 @@ _BRACKETS_TRIED = 50
 """Brackets without JSON behind them, after so many of which the rest is taken for prose."""
 _TEXT_KEYS = ("rule", "text", "instruction", "concept", "guideline")
 _REASON_KEYS = ("reason", "why", "explanation", "rationale")
-_LINE = re.compile(r"^\s*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE)
+_LINE = re.compile(
+    r"^[^\S\n]*(?:(?:rule\s*)?\d{1,3}\s*[.):]|[-*\u2022])\s+(?P<text>\S.*)$", re.IGNORECASE | re.MULTILINE
+)
 _QUOTED = re.compile(r'"(?:rule|text)"\s*:\s*"(?P<text>(?:[^"\\]|\\.)+)"')
 _PREFIX = re.compile(
     r"^(?:rule\s*\d*\s*:\s*)?(?:the (?:small(?:er)? )?model (?:should|must) (?:be able to )?)?", re.IGNORECASE
@@ -67,7 +69,8 @@ def _from_value(value: Any) -> Iterable[Rule]:
         text = next((keys[key] for key in _TEXT_KEYS if isinstance(keys.get(key), str)), None)
         reason = next((keys[key] for key in _REASON_KEYS if isinstance(keys.get(key), str)), "")
         if text is not None:
-            yield _rule(text, reason)
+            when = keys.get("when")
+            yield _rule(text, reason, when if isinstance(when, str) else "")
         else:
             for part in keys.values():
                 if isinstance(part, list | dict):
@@ -84,7 +87,7 @@ def _from_lines(reply: str) -> list[Rule]:
     return [_rule(match["text"]) for match in _LINE.finditer(reply)]
 
 
-def _rule(text: str, reason: str = "") -> Rule:
+def _rule(text: str, reason: str = "", when: str = "") -> Rule:
     text, reason = (written.encode("utf-8", "replace").decode() for written in (text, reason))  # halves of an emoji
     plain = _PREFIX.sub("", " ".join(text.split()).strip(_DECORATION)).replace("**", "").strip(_DECORATION)
-    return Rule(text=plain[:1].upper() + plain[1:], reason=" ".join(reason.split()))
+    return Rule(text=plain[:1].upper() + plain[1:], reason=" ".join(reason.split()), when=" ".join(when.split()))

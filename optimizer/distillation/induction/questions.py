@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 from gateway.domain import Rule, RuleRecord, Value
-from optimizer import prompts
 from optimizer.dataset.items import Item, Mistake
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.redact import redacted
@@ -15,7 +14,9 @@ from optimizer.distillation.induction import exhibit, parser
 from optimizer.distillation.induction.exhibit import as_data, record_of
 from optimizer.distillation.induction.lens import Lens, confusions, labels
 from optimizer.distillation.induction.lint import MAX_LENGTH
+from optimizer.distillation.rejected import Rejected
 from optimizer.grading.graders.ungradable import text_of
+from optimizer.prompts import SHIPPED, Prompt, PromptFolder
 
 SHOWN_CHARACTERS = 6000
 """Of all records in one call to a teacher with a short context (4096 tokens): instruction and rules fit as well."""
@@ -29,14 +30,13 @@ LONGEST_ASKED = MAX_LENGTH - 50
 """Characters of a rule, as the prompt states them: models count badly."""
 AS_LIST = 'Write the rules as a JSON list at the end: [{"rule": "...", "reason": "..."}]'
 AS_OBJECT = 'Reply with one JSON object, step 1 in "why": {"why": "...", "rules": [{"rule": "...", "reason": "..."}]}'
+_WHEN = (
+    ' "when" is a condition in CEL on the words of the question, such as text.lowerAscii().contains("refund"), and'
+    " empty for a rule that every question needs."
+)
+AS_LIST_IF = AS_LIST.replace('[{"rule"', '[{"when": "...", "rule"') + "." + _WHEN
+AS_OBJECT_IF = AS_OBJECT.replace('[{"rule"', '[{"when": "...", "rule"') + "." + _WHEN
 _AT_ONCE = " It replied at once, without any working."
-
-
-class Rejected(Value, frozen=True):
-    """A candidate or a rule that was not taken, and the reason."""
-
-    what: str
-    why: str
 
 
 class Review(Value, frozen=True):
@@ -57,6 +57,9 @@ class Teacher(Value, frozen=True):
     """Choose the question by the mistakes; a small teacher is only asked for ways of working."""
     characters: int = SHOWN_CHARACTERS
     """Of all records shown in one call."""
+    prompts: PromptFolder = SHIPPED
+    conditions: bool = False
+    """Ask for a condition on each rule."""
 
 
 class Question(Value, frozen=True):
@@ -78,10 +81,12 @@ def questions(
     existing: Sequence[Rule],
     teacher: Teacher,
     max_rules: int,
+    listed: Sequence[str] = (),
+    promising: Sequence[Rule] = (),
 ) -> list[Question]:
     """Return the questions of a lens."""
     if lens == "procedure":
-        prompt = prompts.load("procedure", "instruction", "mistakes", "manner", "successes", "form")
+        prompt = teacher.prompts.load("procedure")
         groups = grouped(mistakes, successes)
         return [
             Question(prompt=_procedure(prompt, group, existing, teacher), mistakes=tuple(group.mistakes))
@@ -89,7 +94,7 @@ def questions(
         ]
     room = teacher.characters
     blanks = {
-        "instruction": instruction_of(mistakes[0], existing, room // 3, least=0),
+        "instruction": instruction_of(mistakes[0], existing, room // 3, least=0, promising=promising),
         "most": str(max_rules),
         "longest": str(LONGEST_ASKED),
         "form": FORM,
@@ -101,7 +106,7 @@ def questions(
         asked = {mistake.request for mistake in (*mistakes, *successes)}
         more = [exhibit.labelled_record(item) for item in items if item.request not in asked]
         blanks["records"] = exhibit.shown_records([*shown, *exhibit.by_label(more)], room)
-        blanks["labels"] = labels_of(items)
+        blanks["labels"] = labels_of(items, listed)
     elif lens == "boundary":
         confused = {answer for pair in confusions(mistakes) for answer in (pair.expected, pair.given)}
         more = [exhibit.labelled_record(item) for item in items if text_of(item.expected).strip() in confused]
@@ -110,15 +115,15 @@ def questions(
     else:
         blanks["records"] = exhibit.shown_records(shown, room)
         blanks["tools"] = exhibit.shown_tools([mistake.request for mistake in mistakes], room // 3)
-    return [Question(prompt=prompts.load(lens, *blanks).filled(**blanks), mistakes=tuple(mistakes))]
+    return [Question(prompt=teacher.prompts.load(lens).filled(**blanks), mistakes=tuple(mistakes))]
 
 
-def revision(review: Review, teacher: Teacher, max_rules: int) -> Question:
+def revision(review: Review, teacher: Teacher, max_rules: int, promising: Sequence[Rule] = ()) -> Question:
     """Return the question of a later round."""
     refused = "\n".join(f"- {as_data(entry.what, 500)}: {entry.why}" for entry in review.refused)
     blanks = {
         "rules": exhibit.listing(review.rules) or "(none yet)",
-        "instruction": instruction_of(review.mistakes[0], (), teacher.characters // 3, least=0),
+        "instruction": instruction_of(review.mistakes[0], (), teacher.characters // 3, least=0, promising=promising),
         "records": exhibit.shown_records(
             exhibit.clustered([record_of(mistake) for mistake in review.mistakes], ()), teacher.characters
         ),
@@ -127,13 +132,13 @@ def revision(review: Review, teacher: Teacher, max_rules: int) -> Question:
         "longest": str(LONGEST_ASKED),
         "form": FORM,
     }
-    return Question(prompt=prompts.load("revise", *blanks).filled(**blanks), mistakes=review.mistakes)
+    return Question(prompt=teacher.prompts.load("revise").filled(**blanks), mistakes=review.mistakes)
 
 
-def repair(refused: Sequence[RuleRecord]) -> Question:
+def repair(refused: Sequence[RuleRecord], teacher: Teacher) -> Question:
     """Return the question about refused rules."""
     lines = "\n".join(f"- {as_data(entry.text, 500)}: {entry.why}" for entry in refused[: parser.MOST])
-    prompt = prompts.load("repair", "refused", "longest", "form")
+    prompt = teacher.prompts.load("repair")
     return Question(prompt=prompt.filled(refused=lines, longest=str(LONGEST_ASKED), form=FORM), mistakes=())
 
 
@@ -154,7 +159,7 @@ def grouped(mistakes: Sequence[Mistake], successes: Sequence[Mistake]) -> list[M
     ]
 
 
-def _procedure(prompt: prompts.Prompt, group: MistakeGroup, existing: Sequence[Rule], teacher: Teacher) -> str:
+def _procedure(prompt: Prompt, group: MistakeGroup, existing: Sequence[Rule], teacher: Teacher) -> str:
     room = teacher.characters // (len(group.mistakes) + len(group.successes) + 1)
     right = "\n".join(_example("success", success, room) for success in group.successes)
     return prompt.filled(
@@ -166,25 +171,34 @@ def _procedure(prompt: prompts.Prompt, group: MistakeGroup, existing: Sequence[R
     )
 
 
-def instruction_of(first: Mistake, existing: Sequence[Rule], room: int, *, least: int) -> str:
-    """Return the operator's instruction, if it has ``least`` characters, and the weak model's present rules."""
+def instruction_of(
+    first: Mistake, existing: Sequence[Rule], room: int, *, least: int, promising: Sequence[Rule] = ()
+) -> str:
+    """Return the operator's instruction, if it has ``least`` characters, and the weak model's present rules.
+
+    Behind them come the ``promising`` ones, with the warning that they are not proven.
+    """
     system = read_request(first.request).instructions
     text = redacted(system.strip())[0] if len(system) >= least else ""
     if existing:
         text += "\n\nRules that it has already:\n" + "\n".join(f"- {rule.text}" for rule in existing)
+    if promising:
+        text += "\n\nRules that looked promising in earlier trials and are unproven: keep, mend or drop them:\n"
+        text += "\n".join(f"- {rule.text}" for rule in promising)
     return f"\n<instruction>{as_data(text.strip(), room)}</instruction>\n" if text else ""
 
 
-def labels_of(items: Sequence[Item]) -> str:
+def labels_of(items: Sequence[Item], listed: Sequence[str] = ()) -> str:
     """Return the labels of a task as data; empty for an open set of answers."""
-    names = labels([item.expected for item in items])
+    names = labels([item.expected for item in items], listed)
     return f"<labels>{as_data('; '.join(redacted(*names)), 4000)}</labels>\n" if names else ""
 
 
 def _example(kind: str, shown: Mistake, room: int) -> str:
     record = record_of(shown)
+    remark = f"<remark>{as_data(record.remark, room // 4)}</remark>\n" if record.remark else ""
     return (
         f"<{kind}>\n<question>{as_data(record.question, room // 2)}</question>\n"
         f"<reply>{as_data(record.reply or '', room // 4)}</reply>\n"
-        f"<expected>{as_data(record.expected, room // 4)}</expected>\n</{kind}>"
+        f"<expected>{as_data(record.expected, room // 4)}</expected>\n{remark}</{kind}>"
     )

@@ -11,8 +11,9 @@ from gateway.domain import RuleSet, Value
 from gateway.settings import Grader
 from optimizer.dataset.items import Item, Mistake, RecordedReply
 from optimizer.dataset.recorded_request import read_request
+from optimizer.dataset.remarks import SILENCE, Remark, remark
 from optimizer.dataset.sampling import cap_per_key, conversation_names, spread_over_time
-from optimizer.evaluation.evaluator import Evaluator, ModelClient
+from optimizer.evaluation.evaluator import Evaluator, ModelClient, Trial
 
 ENOUGH = 16
 """The mistakes of one cycle: four groups of four."""
@@ -47,18 +48,28 @@ async def sample(
     graded teaches nothing. Raises the errors of ``Evaluator.trials``.
     """
     known = {item.id: item for item in items}
-    replies = [(known[key], past.reply, past.correct) for key, past in seen.items() if key in known]
+    replies = [(known[key], past.reply, past.correct, past.remark) for key, past in seen.items() if key in known]
     waiting = [item for item in items if item.id not in seen]
-    while waiting and sum(not correct for _, _, correct in replies) < ENOUGH:
+    while waiting and sum(not correct for _, _, correct, _ in replies) < ENOUGH:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
         trials = await evaluator.trials(weak, batch, incumbent, grader, stage="sample")
-        replies += [(trial.item, trial.answer.text, trial.correct) for trial in trials if not trial.ungraded]
-    mistakes = [_shown(item, reply) for item, reply, correct in replies if not correct]
+        replies += [
+            (trial.item, trial.answer.text, trial.correct, _remark(trial, incumbent))
+            for trial in trials
+            if not trial.ungraded
+        ]
+    mistakes = [_shown(item, reply, note) for item, reply, correct, note in replies if not correct]
     return Sample(
         mistakes=tuple(_chosen(mistakes, unlabelled)),
-        successes=tuple(_chosen([_shown(item, reply) for item, reply, correct in replies if correct])),
+        successes=tuple(_chosen([_shown(item, reply) for item, reply, correct, _ in replies if correct])),
         looked_at=len(replies) + len(unlabelled),
     )
+
+
+def _remark(trial: Trial, incumbent: RuleSet | None) -> Remark:
+    """The grader's words, and the form that led to the reply: a list of decisions is mended by them only."""
+    filled = incumbent is not None and incumbent.worksheet is not None and trial.answer.hidden
+    return remark(check=trial.remark, form=trial.answer.hidden[0] if filled else "")
 
 
 def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mistake]:
@@ -72,5 +83,5 @@ def _chosen(first: Sequence[Mistake], then: Sequence[Mistake] = ()) -> list[Mist
     )
 
 
-def _shown(item: Item, reply: str) -> Mistake:
-    return Mistake(request=item.request, reply=reply, expected=item.expected)
+def _shown(item: Item, reply: str, note: Remark = SILENCE) -> Mistake:
+    return Mistake(request=item.request, reply=reply, expected=item.expected, remark=note)

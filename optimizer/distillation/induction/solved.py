@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gateway.teaching import Example
 from optimizer.dataset.items import Item
 from optimizer.dataset.recorded_request import read_request
-from optimizer.dataset.redact import redacted
+from optimizer.dataset.redact import marks, redacted
 from optimizer.grading.graders.ungradable import text_of
 
 MOST = 5000
@@ -26,8 +26,9 @@ LONGEST = 4000
 def solved_examples(items: Sequence[Item]) -> tuple[Example, ...]:
     """Return the items that may be shown as solved examples, in their order, secrets redacted.
 
-    Left out are conversations of several turns, requests with tools, long texts, and answers of live traffic that
-    fewer than ``CONFIRMATIONS`` labellers gave.
+    Left out are conversations of several turns, requests with tools, long texts, answers of live traffic that
+    fewer than ``CONFIRMATIONS`` labellers gave, and answers with a secret that their question does not hold: from its
+    mark a small model learns to answer with a mark.
     """
     counts: Counter[str] = Counter()
     examples: list[Example] = []
@@ -56,6 +57,8 @@ def _example(item: Item) -> Example | None:
         return None
     question, answer = redacted(turns[0].text, text_of(item.expected))
     if not question.strip() or not answer.strip() or max(len(question), len(answer)) > LONGEST:
+        return None
+    if not marks(answer) <= marks(question):
         return None
     return Example(
         question=question, answer=answer, origin=item.id, shared=shared, key=item.key, tenant=item.tenant

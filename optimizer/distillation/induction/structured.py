@@ -10,41 +10,42 @@ import msgspec
 from optimizer.evaluation.evaluator import Answer, Evaluator, ModelClient
 
 _TEXT = {"type": "string"}
-SHAPE = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "rules",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {
-                "why": _TEXT,
-                "rules": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {"rule": _TEXT, "reason": _TEXT},
-                        "required": ["rule", "reason"],
-                        "additionalProperties": False,
-                    },
-                },
-            },
-            "required": ["why", "rules"],
-            "additionalProperties": False,
-        },
-    },
-}
+
+
+def _shape(*fields: str) -> dict[str, object]:
+    rule = {"type": "object", "properties": dict.fromkeys(fields, _TEXT), "required": list(fields),
+            "additionalProperties": False}  # fmt: skip
+    schema = {
+        "type": "object",
+        "properties": {"why": _TEXT, "rules": {"type": "array", "items": rule}},
+        "required": ["why", "rules"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "rules", "strict": True, "schema": schema}}
+
+
+SHAPE = _shape("rule", "reason")
 """A ``response_format`` for OpenAI, vLLM, Ollama and llama.cpp; strict wants every property required."""
+SHAPE_IF = _shape("when", "rule", "reason")
+"""The same with a condition on each rule."""
 
 
-async def ask_for_rules(evaluator: Evaluator, strong: ModelClient, free: str, shaped: str | None) -> Answer:
+async def ask_for_rules(
+    evaluator: Evaluator, strong: ModelClient, free: str, shaped: str | None, *, conditions: bool = False
+) -> Answer:
     """Ask for rules: with ``shaped`` as structured output if the upstream offers it, otherwise with ``free``.
 
     Without ``shaped``, ``free`` is asked at once. Raises the errors of ``Evaluator.ask``.
     """
     if shaped is None:
         return await evaluator.consult(strong, _body(free), purpose="induction")
-    return await evaluator.ask_shaped(strong, _body(shaped, response_format=SHAPE), _body(free), purpose="induction")
+    return await evaluator.ask_shaped(
+        strong,
+        _body(shaped, response_format=SHAPE_IF if conditions else SHAPE),
+        _body(free),
+        purpose="induction",
+        whole=True,
+    )
 
 
 def _body(question: str, **more: object) -> bytes:

@@ -15,7 +15,6 @@ from gateway.domain import Value
 from gateway.errors import BadRequest
 from gateway.forms.cel import parse_condition
 from gateway.teaching import DecisionRule, Worksheet
-from optimizer import prompts
 from optimizer.dataset.items import Item, Mistake
 from optimizer.distillation.induction import exhibit
 from optimizer.distillation.induction.exhibit import as_data, record_of
@@ -31,6 +30,8 @@ VALUES = 40
 """Values of an enum."""
 DECISIONS = 60
 """Lines of a decision list."""
+TRIES = 2
+"""Answers of the strong model: a refused worksheet comes back once, with the reason."""
 _TYPES = ("string", "number", "integer", "boolean")
 _LINT_OF_LENGTH = "characters, not"
 
@@ -51,35 +52,42 @@ async def propose_worksheet(
     items: Sequence[Item],
     known: Corpus,
     teacher: Teacher,
+    listed: Sequence[str] = (),
     earlier: Worksheet | None = None,
 ) -> ProposedWorksheet:
     """Have the strong model design a worksheet for a task with labels, or revise an ``earlier`` one.
 
     Raises the errors of ``Evaluator.consult``.
     """
-    names = labels([item.expected for item in items])
+    names = labels([item.expected for item in items], listed)
     if not names:
         return ProposedWorksheet(note="the answers are no closed set of labels, so no decision list can name them")
     room = teacher.characters
     blanks = {
         "instruction": instruction_of(mistakes[0], (), room // 3, least=0),
-        "labels": labels_of(items),
+        "labels": labels_of(items, listed),
         "fields": str(FIELDS),
     }
+    right = [record_of(success, right=True) for success in successes] if earlier is None else []
+    asked = {mistake.request for mistake in (*mistakes, *(successes if earlier is None else ()))}
+    more = exhibit.by_label([exhibit.labelled_record(item) for item in items if item.request not in asked])
     wrong = [record_of(mistake) for mistake in mistakes]
+    blanks["records"] = exhibit.shown_records([*exhibit.clustered(wrong, right), *more], room)
     if earlier is not None:
-        blanks["worksheet"] = as_data(json.dumps(msgspec.to_builtins(earlier), ensure_ascii=False), room)
-        blanks["records"] = exhibit.shown_records(exhibit.clustered(wrong, ()), room)
-    else:
-        asked = {mistake.request for mistake in (*mistakes, *successes)}
-        more = [exhibit.labelled_record(item) for item in items if item.request not in asked]
-        right = [record_of(success, right=True) for success in successes]
-        shown = [*exhibit.clustered(wrong, right), *exhibit.by_label(more)]
-        blanks["records"] = exhibit.shown_records(shown, room)
-    prompt = prompts.load("worksheet" if earlier is None else "worksheet_revise", *blanks).filled(**blanks)
-    body = msgspec.json.encode({"messages": [{"role": "user", "content": prompt}]})
-    answer = await evaluator.consult(strong, body, purpose="worksheet")
-    return read_worksheet(answer.text, names, known)
+        shown = {name: part for name, part in msgspec.to_builtins(earlier).items() if name != "decide"}
+        blanks["worksheet"] = as_data(json.dumps(shown, ensure_ascii=False), room)
+    prompt = teacher.prompts.load("worksheet" if earlier is None else "worksheet_revise").filled(**blanks)
+    asking = [{"role": "user", "content": prompt}]
+    proposed = ProposedWorksheet()
+    for _ in range(TRIES):
+        body = msgspec.json.encode({"messages": asking})
+        answer = await evaluator.consult(strong, body, purpose="worksheet", whole=True)
+        proposed = read_worksheet(answer.text, names, known)
+        if proposed.worksheet is not None or not answer.text.strip():
+            break
+        repair = f"{proposed.note}. Write the whole JSON object again so that it passes."
+        asking += [{"role": "assistant", "content": answer.text}, {"role": "user", "content": repair}]
+    return proposed
 
 
 def read_worksheet(written: str, names: Sequence[str], known: Corpus) -> ProposedWorksheet:

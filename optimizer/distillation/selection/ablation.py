@@ -1,7 +1,8 @@
 """Leave-one-out: a rule without an effect goes, because every prompt pays for it. Ranks only, like the race.
 
 Also the defence against a passenger: a rule smuggled in through a user's text seldom makes answers better, so it does
-not stay in a set won by other rules.
+not stay in a set won by other rules. Nor does one with a gain for a single tenant only, or one that changes replies
+outside the graded answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ import msgspec
 
 from gateway.domain import Effect, RuleSet, Value
 from optimizer.distillation import rule_records as records
+from optimizer.distillation.tenant_check import helps_one_only
 from optimizer.evaluation.candidate_score import CandidateScore, paired_outcomes
 
 MIN_ITEMS = 20
@@ -27,13 +29,20 @@ class Ablated(Value, frozen=True):
     effects: dict[str, Effect]
 
 
-async def ablated(whole: CandidateScore, run: Run, *, answers: int) -> Ablated:
+async def ablated(
+    whole: CandidateScore,
+    run: Run,
+    *,
+    answers: int,
+    unclean: Callable[[CandidateScore], bool] = lambda score: False,
+) -> Ablated:
     """Leave out each rule in turn, the least supported (last) first, and for good if nothing is lost by it.
 
-    Nothing is lost if no fewer replies are right and, at a tie, no more tokens are used. Each rule is compared with the
-    rest at its turn, so of two equivalent rules the better supported stays. The last rule stays: a candidate holds
-    something learnt. Takes at most ``answers`` answers; rules beyond them stay, without an effect. Raises the errors of
-    ``run``.
+    Nothing is lost if no fewer replies are right and, at a tie, no more tokens are used; where several tenants ask, a
+    gain for one of them is none. A candidate that is not ``unclean`` is better than one that is. Each rule is compared
+    with the rest at its turn, so of two equivalent rules the better supported stays. The last rule stays: a candidate
+    holds something learnt. Takes at most ``answers`` answers; rules beyond them stay, without an effect. Raises the
+    errors of ``run``.
     """
     best, effects = whole, dict[str, Effect]()
     count = len(whole.trials)
@@ -46,6 +55,9 @@ async def ablated(whole: CandidateScore, run: Run, *, answers: int) -> Ablated:
         effects[rule.id] = records.effect(
             paired_outcomes(without.trials, best.trials), tokens=best.tokens - without.tokens, alone=False
         )
-        if (-without.measured.accuracy, without.tokens) <= (-best.measured.accuracy, best.tokens):
+        gained = best.mean
+        if helps_one_only(without.trials, best.trials):
+            gained = min(gained, without.mean)
+        if (unclean(without), -without.mean, without.tokens) <= (unclean(best), -gained, best.tokens):
             best = without
     return Ablated(score=best, effects=effects)

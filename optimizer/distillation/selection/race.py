@@ -14,7 +14,9 @@ from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.induction.merge import compatible, opposite
+from optimizer.distillation.outside_answer import outside_changes
 from optimizer.distillation.selection.ablation import MIN_ITEMS, ablated
+from optimizer.distillation.selection.telling import telling_order
 from optimizer.evaluation.candidate_score import CandidateScore, TriedCandidate, compare_candidates, paired_outcomes
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 
@@ -22,9 +24,13 @@ __all__ = ["MOST_RACED", "CandidateRace", "Selected", "paired_outcomes", "summar
 
 FIRST_ITEMS = 6
 """Items for every candidate, before the first drop out."""
+_FEW_ITEMS = 0.5
+"""Share of replies with changes outside the answer that counts on fewer than ``MIN_ITEMS`` items."""
+_NEAR_Z = 1.28
+"""Two equal candidates are further apart in a fifth of the cases."""
 SINGLES = 2
 """Rules also tried alone, without answers to spare for the others."""
-MOST_RACED = 1 + 2 * len(FORMS) + SINGLES + 1
+MOST_RACED = 1 + 2 * len(FORMS) + 2 * SINGLES + 1
 """Rule sets on selection items in any case, the incumbent and the bare form included."""
 
 
@@ -46,8 +52,9 @@ class Selected(Value, frozen=True):
 class CandidateRace:
     """One search for the best candidate of a task.
 
-    On top of the race of forms and ``SINGLES``, ``spare`` answers may be spent on trying more rules alone, and as many
-    again on leaving rules out.
+    Candidates with changes outside the answer, above ``outside_margin``, come behind all others. On top of the race of
+    forms and ``SINGLES``, ``spare`` answers may be spent on trying more rules alone, and as many again on leaving rules
+    out. Items of the ``reserve`` join the others where candidates are near.
     """
 
     def __init__(
@@ -58,15 +65,22 @@ class CandidateRace:
         task: str,
         items: Sequence[Item],
         *,
+        reserve: Sequence[Item] = (),
         spare: int = 0,
+        outside_margin: float = 1.0,
     ) -> None:
         self._evaluator = evaluator
         self._weak = weak
         self._grader = grader
         self._task = task
         self._items = items
+        self._reserve = reserve
+        self._first = len(items)
         self._spare = spare
+        self._ordered = False
+        self._outside_margin = outside_margin
         self._seen: dict[str, CandidateScore] = {}
+        self._base: CandidateScore | None = None
 
     async def best_of(
         self,
@@ -76,8 +90,9 @@ class CandidateRace:
         *,
         ordered: Sequence[Rule] = (),
         revised: bool = False,
+        forms: Sequence[Scratchpad] = tuple(FORMS),
     ) -> Selected:
-        """Race the forms, with the best rule and with all rules; in the best form, single rules; then leave rules out.
+        """Race ``forms``, with the best rule and with all rules; in the best form, single rules; then leave rules out.
 
         ``rules`` are best first. A form runs with a single rule and with all of them: one bad rule spoils them all, and
         a small model able to follow one rule in a form may follow four in none (``docs/benchmark.md``), but
@@ -92,12 +107,16 @@ class CandidateRace:
         every = compatible((*old, *(ordered or rules)))[:max_rules]
         base = await self.baseline(incumbent)
         best = _challenging(old, rules[0])
-        winner = (await self.race([self.candidate(form, some) for form in FORMS for some in (every, best)]))[0]
+        # What spoils replies is a rule, not a form: the best form first, then clean rules in it.
+        of_forms = [self.candidate(form, some) for form in forms for some in (every, best)]
+        winner = (await self.race(of_forms, clean=False))[0]
         form = winner.rule_set.scratchpad
         singles = rules if self._can_try_alone(len(rules)) else rules[:SINGLES]
-        sets = (every, *(_challenging(old, rule) for rule in singles))
-        winner = (await self.race([self.candidate(form, some) for some in sets]))[0]
-        left = await ablated(winner, self.run_all, answers=self._spare)
+        alone = [_challenging(old, rule) for rule in singles]
+        # A bad first rule spoils both candidates of each form: rules alone run without a form as well.
+        in_form = [self.candidate(form, some) for some in (every, *alone)]
+        winner = (await self.race([*in_form, *(self.candidate("none", some) for some in alone[:SINGLES])]))[0]
+        left = await ablated(winner, self.run_all, answers=self._spare, unclean=self.unclean)
         return self.chosen(left.score, base, left.effects | await self._against_bare_form(left.score))
 
     async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
@@ -118,19 +137,28 @@ class CandidateRace:
         forms = [self.candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
         others = [await self.run_all(candidate) for candidate in forms]
         left = await ablated(base, self.run_all, answers=self._spare)
-        as_good = [tried for tried in (*others, left.score) if tried.measured.accuracy >= base.measured.accuracy]
+        as_good = [tried for tried in (*others, left.score) if tried.mean >= base.mean]
         return self.chosen(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
 
-    async def race(self, candidates: Sequence[RuleSet]) -> list[CandidateScore]:
-        """Race to the end, best first: half of the candidates drop out after 6, 12, 24, ... items."""
+    async def race(
+        self, candidates: Sequence[RuleSet], *, clean: bool = True, first: int = FIRST_ITEMS, finalists: int = 1
+    ) -> list[CandidateScore]:
+        """Race to the end, best first: half of the candidates drop out after 6, 12, 24, ... items.
+
+        With ``clean``, candidates that the gate would refuse for changes outside the answer come last. Nobody drops out
+        before ``first`` items, and so many ``finalists`` run on all of them.
+        """
         alive = list({candidate.hash: candidate for candidate in candidates}.values())
         done = 0
         while True:
-            done = len(self._items) if len(alive) == 1 else min(len(self._items), max(FIRST_ITEMS, 2 * done))
-            scores = sorted([await self._run(candidate, done) for candidate in alive], key=lambda tried: tried.rank)
+            done = min(len(self._items), max(first, 2 * done)) if len(alive) > finalists else len(self._items)
+            scores = sorted(
+                [await self._run(candidate, done) for candidate in alive],
+                key=lambda tried: (clean and self.unclean(tried), *tried.rank),
+            )
             if done == len(self._items):
                 return scores
-            alive = [tried.rule_set for tried in scores[: math.ceil(len(scores) / 2)]]
+            alive = [tried.rule_set for tried in scores[: max(finalists, math.ceil(len(scores) / 2))]]
 
     async def _run(self, rule_set: RuleSet, count: int) -> CandidateScore:
         """Run a candidate on the first ``count`` items; earlier answers come from the cache."""
@@ -141,8 +169,45 @@ class CandidateRace:
         return score
 
     async def baseline(self, incumbent: RuleSet | None) -> CandidateScore:
-        """The incumbent, or no rules, on all items."""
-        return await self.run_all(incumbent or self.candidate("none", ()))
+        """The incumbent, or no rules, on all items; from then on those that tell candidates apart come early."""
+        base = incumbent or self.candidate("none", ())
+        self._base = await self.run_all(base)
+        if not self._ordered:
+            right = [trial.correct for trial in self._base.trials]
+            self._items, self._ordered = telling_order(self._items, right), True
+            self._base = await self.run_all(base)
+        return self._base
+
+    def ahead(self, tried: CandidateScore, earlier: CandidateScore) -> bool:
+        """Tell if a candidate is better than an earlier choice: clean comes before right, and a tie changes nothing."""
+        places = [(self.unclean(score), -score.mean) for score in (tried, earlier)]
+        return places[0] < places[1]
+
+    def unclean(self, tried: CandidateScore) -> bool:
+        """Tell if the gate would refuse a candidate for its changes outside the answer: others come first."""
+        if self._base is None or self._outside_margin >= 1:
+            return False
+        before = self._base.trials[: len(tried.trials)]
+        # A few wrong answers in other words are no payload: on few items, only what most replies show counts.
+        margin = self._outside_margin if len(before) >= MIN_ITEMS else max(self._outside_margin, _FEW_ITEMS)
+        return any(change.refused for change in outside_changes(before, tried.trials, margin=margin))
+
+    async def better(self, earlier: CandidateScore, later: CandidateScore) -> CandidateScore:
+        """Return the better of two candidates, the earlier one at a tie; while they are near, items are added."""
+        while True:
+            earlier, later = await self.run_all(earlier.rule_set), await self.run_all(later.rule_set)
+            if not self._reserve or self.unclean(earlier) or self.unclean(later) or not near(earlier, later):
+                return later if self.ahead(later, earlier) else earlier
+            more = max(FIRST_ITEMS, len(self._items))
+            self._items = [*self._items, *self._reserve[:more]]
+            self._reserve = self._reserve[more:]
+            if self._base is not None:
+                self._base = await self.run_all(self._base.rule_set)
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Ids of the items from the reserve that were used."""
+        return tuple(item.id for item in self._items[self._first :])
 
     async def run_all(self, rule_set: RuleSet) -> CandidateScore:
         """A rule set on all items."""
@@ -182,6 +247,17 @@ def _challenging(old: Sequence[Rule], rule: Rule) -> tuple[Rule, ...]:
     return (*(other for other in old if not opposite(other, rule)), rule)
 
 
+def near(first: CandidateScore, second: CandidateScore) -> bool:
+    """Tell if two candidates with different results on the same items may be in the wrong order."""
+    return is_near([new.score - old.score for old, new in zip(first.trials, second.trials, strict=True)])
+
+
+def is_near(differences: Sequence[float]) -> bool:
+    """Tell if the differences (-1..1) item by item do not decide between two; without any, there is no point."""
+    spread = math.sqrt(sum(difference * difference for difference in differences))
+    return abs(sum(differences)) < _NEAR_Z * spread
+
+
 def is_single_rule(rule_set: RuleSet) -> bool:
     """Tell if a rule set is nothing but a rule in some form."""
     return len(rule_set.rules) == 1 and not rule_set.examples and rule_set.worksheet is None
@@ -193,5 +269,6 @@ def summary(rule_set: RuleSet) -> str:
     if rule_set.examples:
         parts.append(f"{len(rule_set.examples)} examples ({rule_set.examples_mode})")
     if rule_set.worksheet is not None:
-        parts.append(f"a worksheet with {len(rule_set.worksheet.decisions)} decisions")
+        replies = ", which are the reply" if rule_set.worksheet.decide == "answer" else ""
+        parts.append(f"a worksheet with {len(rule_set.worksheet.decisions)} decisions{replies}")
     return f"scratchpad {rule_set.scratchpad}: {', '.join(parts)}"

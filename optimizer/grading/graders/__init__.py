@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.settings import Grader, Task
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.exact import ExactText
 from optimizer.grading.graders.json_schema import JsonValue
 from optimizer.grading.graders.judge import JudgedReply
@@ -19,7 +19,17 @@ from optimizer.grading.graders.regex import RegexMatch
 from optimizer.grading.graders.tool_call import ExpectedCalls
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable, text_of
 
-__all__ = ["GraderFailed", "ReplyGrader", "Submission", "Ungradable", "grader_for", "kind_of", "mistakes", "text_of"]
+__all__ = [
+    "Grade",
+    "GraderFailed",
+    "ReplyGrader",
+    "Submission",
+    "Ungradable",
+    "grader_for",
+    "kind_of",
+    "mistakes",
+    "text_of",
+]
 
 KINDS: Mapping[str, Callable[[Any], ReplyGrader]] = {
     "exact": ExactText,

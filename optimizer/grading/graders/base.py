@@ -1,6 +1,7 @@
 """The contract of a grader: the objects that compare a reply with an expected answer.
 
-A grader sees the reply as its caller received it. Only ``score`` may ask a model, through a function that is passed in.
+A grader sees the reply as its caller received it. Only ``decide`` may ask a model, through a function passed
+in.
 """
 
 import asyncio
@@ -22,6 +23,15 @@ class Submission(Value, frozen=True):
     """``None`` for a recorded reply without a record of its calls."""
     request: bytes = b"{}"
     """The chat body that the reply answers."""
+
+
+class Grade(Value, frozen=True):
+    """The score of a reply."""
+
+    score: float
+    """1.0 for a right reply, down to 0.0."""
+    remark: str = ""
+    """The grader's own words about a reply that is not right, for the strong model; the reply may be quoted in them."""
 
 
 class ReplyGrader(Protocol):
@@ -47,11 +57,15 @@ class ReplyGrader(Protocol):
         """
         ...
 
-    async def score(self, submission: Submission, expected: Any, ask: AskJudge) -> float:
-        """Grade, off the event loop if that is slow, with a model if it decides. Raises the errors of both."""
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade with a remark, if the grader has any to make. Raises the errors of ``grade``."""
+        return Grade(score=self.grade(submission, expected))
+
+    async def decide(self, submission: Submission, expected: Any, ask: AskJudge) -> Grade:
+        """Assess, off the event loop if that is slow, with a model if it decides. Raises the errors of both."""
         if self.is_slow:
-            return await asyncio.to_thread(self.grade, submission, expected)
-        return self.grade(submission, expected)
+            return await asyncio.to_thread(self.assess, submission, expected)
+        return self.assess(submission, expected)
 
     def obvious(self, submission: Submission, expected: Any) -> bool | None:
         """Decide without a model whether the reply is right; ``None`` if only a model can."""

@@ -5,16 +5,23 @@ Schemas are read by ``jsonschema-rs``. Unlike ``jsonschema`` it resolves every `
 the backtracking of regular expressions, and ends on circular references.
 """
 
+from collections.abc import Collection
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from gateway.settings.graders import JsonSchemaGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.canonical import NotJson, same, value_of
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
+
+ERRORS = 3
+"""Errors of a schema, or keys of a kind of difference, in a remark."""
+LONGEST_ERROR = 150
+"""Characters of an error in a remark; it may quote the reply."""
 
 
 class JsonValue(ReplyGrader):
@@ -25,20 +32,27 @@ class JsonValue(ReplyGrader):
 
     def grade(self, submission: Submission, expected: Any) -> float:
         """Return 1.0 for JSON that fits. Raises ``GraderFailed`` for an unusable schema."""
+        return self.assess(submission, expected).score
+
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade, with the errors of the schema or the keys that differ. Raises the errors of ``grade``."""
         settings = self._settings
         wanted = _wanted(expected) if settings.schema is None else None
         try:
             given = value_of(submission.text)
-        except NotJson:
-            return 0.0
+        except NotJson as error:
+            return Grade(score=0.0, remark=f"the whole reply is not JSON ({error})")
         if settings.schema is not None:
             try:
-                return float(_validator(settings).is_valid(given))
+                errors = list(islice(_validator(settings).iter_errors(given), ERRORS))
+                return Grade(score=float(not errors), remark="; ".join(map(_shown, errors)))
             except ValueError as error:
                 raise GraderFailed(f"the schema cannot be used: {_line(error)}") from error
         if settings.fields and isinstance(given, dict) and isinstance(wanted, dict):
             given, wanted = _only(given, settings.fields), _only(wanted, settings.fields)
-        return float(same(given, wanted, ignore=settings.ignore))
+        if same(given, wanted, ignore=settings.ignore):
+            return Grade(score=1.0)
+        return Grade(score=0.0, remark=_difference(given, wanted, settings.ignore))
 
     def label(self, submission: Submission) -> str:
         """Return the reply itself. Raises ``GraderFailed`` for an unusable schema."""
@@ -63,6 +77,27 @@ class JsonValue(ReplyGrader):
         except ValueError as error:
             needless.append(f"schema: cannot be used: {_line(error)}")
         return needless
+
+
+def _difference(given: Any, wanted: Any, ignore: Collection[str]) -> str:
+    """Name the keys in which two objects differ."""
+    if not isinstance(given, dict) or not isinstance(wanted, dict):
+        return ""
+    keys = [key for key in (*wanted, *given) if key not in ignore]
+    kinds = {
+        "missing": [key for key in keys if key not in given],
+        "not expected": [key for key in keys if key not in wanted],
+        "of another value": [
+            key for key in wanted if key in given and key in keys and not same(given[key], wanted[key], ignore=ignore)
+        ],
+    }
+    return "; ".join(f"{kind}: {', '.join(names[:ERRORS])}" for kind, names in kinds.items() if names)
+
+
+def _shown(error: Any) -> str:
+    """An error of a schema with its place."""
+    place = "/".join(map(str, error.instance_path))
+    return f"{place or 'the reply'}: {str(error.message)[:LONGEST_ERROR]}"
 
 
 def _wanted(expected: Any) -> Any:

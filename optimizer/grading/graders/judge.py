@@ -11,18 +11,18 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import msgspec
 
 from gateway.domain import Value
+from gateway.errors import ConfigurationError
 from gateway.formats.chat import open_message
 from gateway.settings.graders import JudgeGrader
-from optimizer import prompts
-from optimizer.grading.graders.base import AskJudge, ReplyGrader, Submission
+from optimizer.grading.graders.base import AskJudge, Grade, ReplyGrader, Submission
 from optimizer.grading.graders.tool_call import shown
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable, text_of
+from optimizer.prompts import PromptFolder
 
 RESPONSE_FORMAT = {
     "type": "json_schema",
@@ -50,6 +50,7 @@ _SPOKEN = re.compile(
 )
 _BRACKETED = re.compile(r"\[\[\s*(\w{1,5})\s*\]\]")
 """The verdict in the form of MT-Bench: ``[[A]]``, ``[[B]]``, and ``[[C]]`` or ``[[tie]]`` for equally good answers."""
+_NAMED = re.compile(r"\b[Aa]nswer (A|B)\b")
 _DECORATION = " \t\n.*_`\"'"
 
 
@@ -74,25 +75,33 @@ class JudgedReply(ReplyGrader):
             raise GraderFailed("a judge is a model: only an evaluator can ask it")
         return float(obvious)
 
-    async def score(self, submission: Submission, expected: Any, ask: AskJudge) -> float:
-        """Return 1.0 for a reply as good as the reference in both orders. A "no" in the first order ends the matter.
+    async def decide(self, submission: Submission, expected: Any, ask: AskJudge) -> Grade:
+        """Return 1.0 for a reply as good as the reference in both orders. A "no" in the first order ends the matter,
+        and its reason is the remark.
 
         Raises ``GraderFailed`` for a judge without a clear verdict, and the errors of ``ask``.
         """
         self.examine(expected)
         obvious = self.obvious(submission, expected)
         if obvious is not None:
-            return float(obvious)
-        first = await self.as_good(submission, expected, ask, reply_first=True)
-        return float(first and await self.as_good(submission, expected, ask, reply_first=False))
+            return Grade(score=float(obvious))
+        for reply_first in (True, False):
+            written = await self._asked(submission, expected, ask, reply_first=reply_first)
+            if not parse_verdict(written, reply_first=reply_first):
+                return Grade(score=0.0, remark=reason_in(written, reply_first=reply_first))
+        return Grade(score=1.0)
 
     async def as_good(self, submission: Submission, expected: Any, ask: AskJudge, *, reply_first: bool) -> bool:
-        """Ask the judge in one order whether the reply is as good as the reference. Raises the errors of ``score``."""
+        """Ask the judge in one order whether the reply is as good as the reference. Raises the errors of ``decide``."""
+        written = await self._asked(submission, expected, ask, reply_first=reply_first)
+        return parse_verdict(written, reply_first=reply_first)
+
+    async def _asked(self, submission: Submission, expected: Any, ask: AskJudge, *, reply_first: bool) -> str:
         structured, plain = (
             question(self._settings, submission, expected, reply_first=reply_first, structured=structured)
             for structured in (True, False)
         )
-        return parse_verdict(await ask(self.judge or "", structured, plain), reply_first=reply_first)
+        return await ask(self.judge or "", structured, plain)
 
     def obvious(self, submission: Submission, expected: Any) -> bool | None:
         """Accept the reference itself, and refuse an empty reply."""
@@ -111,6 +120,13 @@ class JudgedReply(ReplyGrader):
         self.examine(submission.text)
         return submission.text.strip()
 
+    def mistakes(self) -> list[str]:
+        try:
+            PromptFolder(folder=self._settings.prompts_dir).load("judge")
+        except ConfigurationError as error:
+            return [f"prompts_dir: {error.source}: {mistake}" for mistake in error.mistakes]
+        return []
+
     def contradict(self, first: Any, second: Any) -> bool:
         """Accept any two references: they may differ in words."""
         return False
@@ -123,13 +139,17 @@ def question(
     texts = (_conversation(submission.request), shown(submission), text_of(expected))
     mark = hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:_DIGITS]
     first, second = (texts[1], texts[2]) if reply_first else (texts[2], texts[1])
-    content = _prompt().filled(
-        mark=mark,
-        request=texts[0],
-        a=first,
-        b=second,
-        reference="B" if reply_first else "A",
-        criteria=f"\nWhat matters here: {settings.criteria.strip()}\n" if settings.criteria else "",
+    content = (
+        PromptFolder(folder=settings.prompts_dir)
+        .load("judge")
+        .filled(
+            mark=mark,
+            request=texts[0],
+            a=first,
+            b=second,
+            reference="B" if reply_first else "A",
+            criteria=f"\nWhat matters here: {settings.criteria.strip()}\n" if settings.criteria else "",
+        )
     )
     body: dict[str, Any] = {"messages": [{"role": "user", "content": content}]}
     return msgspec.json.encode({**body, "response_format": RESPONSE_FORMAT} if structured else body)
@@ -145,6 +165,13 @@ def parse_verdict(written: str, *, reply_first: bool) -> bool:
         shown = written if len(written) <= _SHOWN else written[:_SHOWN] + "..."
         raise GraderFailed(f"the judge gave no clear verdict: {shown!r}")
     return verdict in ("same", "A" if reply_first else "B")
+
+
+def reason_in(written: str, *, reply_first: bool) -> str:
+    """Return the reason in a judge's words, the answers under names that do not depend on the order; else empty."""
+    reason = next((value["reason"] for value in _objects(written) if isinstance(value.get("reason"), str)), "")
+    names = {"A": "the reply", "B": "the reference"} if reply_first else {"A": "the reference", "B": "the reply"}
+    return _NAMED.sub(lambda match: names[match[1]], reason)
 
 
 def _verdicts(written: str) -> Iterator[str]:
@@ -179,8 +206,3 @@ def _objects(written: str) -> Iterator[dict[str, Any]]:
 def _conversation(request: bytes) -> str:
     messages = map(open_message, msgspec.json.decode(request, type=_JudgedRequest).messages)
     return "\n\n".join(f"({message.role}) {message.text() or ''}" for message in messages)
-
-
-@cache
-def _prompt() -> prompts.Prompt:
-    return prompts.load("judge", "mark", "request", "a", "b", "reference", "criteria")

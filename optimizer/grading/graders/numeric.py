@@ -6,13 +6,14 @@ from fractions import Fraction
 from typing import Any
 
 from gateway.settings import NumericGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.numbers import LONGEST, plain_text, stated
 from optimizer.grading.graders.ungradable import Ungradable
 
 _AROUND = re.compile(r"[\s$\u20ac\u00a3\u00a5%+\u2212\u2013-]*\.?")
 """Writing around a lone number: currencies, percent, an end of a sentence."""
-_MINUS = re.compile(r"[\u2212\u2013-]\s*[$\u20ac\u00a3\u00a5]?\s*$")
+_MINUS = ("-", "\u2212", "\u2013")
+_CURRENCIES = ("$", "\u20ac", "\u00a3", "\u00a5")
 
 
 class StatedNumber(ReplyGrader):
@@ -26,6 +27,14 @@ class StatedNumber(ReplyGrader):
         wanted = self._wanted(expected)
         given = self._answer(submission.text)
         return float(given is not None and abs(given - wanted) <= Fraction(str(self._settings.tolerance)))
+
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade, and say so if the reply states no number or several."""
+        score = self.grade(submission, expected)
+        if score == 1.0 or self._answer(submission.text) is not None:
+            return Grade(score=score)
+        count = len(stated(submission.text, decimal_comma=self._settings.decimal == ","))
+        return Grade(score=score, remark="the reply states " + ("several numbers" if count else "no number"))
 
     def label(self, submission: Submission) -> str:
         """Return the reply's number. Raises ``Ungradable`` for a reply with none or with several."""
@@ -57,8 +66,14 @@ class StatedNumber(ReplyGrader):
             if number is not None and number.value is not None:
                 before, after = text[: number.start], text[number.end :]
                 if _AROUND.fullmatch(before) and _AROUND.fullmatch(after):
-                    return -abs(number.value) if _MINUS.search(before) else number.value
+                    return -abs(number.value) if _ends_in_minus(before) else number.value
         raise Ungradable(expected, f"a number of at most {LONGEST} digits")
+
+
+def _ends_in_minus(text: str) -> bool:
+    """Decide whether a minus stands at the end, or before a currency there. An expression would take quadratic time."""
+    text = text.rstrip()
+    return (text[:-1].rstrip() if text.endswith(_CURRENCIES) else text).endswith(_MINUS)
 
 
 def _written(value: Fraction) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from gateway.settings.graders import PythonGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import GraderFailed
+
+_REMARK = 1000  # characters of a function's own words
 
 
 class NotCallable(ValueError):
@@ -28,19 +30,25 @@ class OwnFunction(ReplyGrader):
 
     def grade(self, submission: Submission, expected: Any) -> float:
         """Return the function's score, 0 to 1. Raises ``GraderFailed`` for an exception or any other result."""
+        return self.assess(submission, expected).score
+
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Return the function's score, and its remark if it returns a pair. Raises the errors of ``grade``."""
         try:
             function = _function(self._call)
         except NotCallable as error:
             raise GraderFailed(f"grader {self._call} {error}") from error
         try:
-            score = function(submission.text, expected, msgspec.json.decode(submission.request))
+            result = function(submission.text, expected, msgspec.json.decode(submission.request))
         except (Exception, SystemExit) as error:  # foreign code may raise anything
             raise GraderFailed(f"grader {self._call} raised {_shown(error)}") from error
-        if not isinstance(score, bool | int | float) or not 0 <= score <= 1:
+        score, remark = result if isinstance(result, tuple) and len(result) == 2 else (result, "")
+        if not isinstance(remark, str) or not isinstance(score, bool | int | float) or not 0 <= score <= 1:
             raise GraderFailed(
-                f"grader {self._call} returned {score!r:.60}, which is no bool and no number from 0 to 1"
+                f"grader {self._call} returned {result!r:.60}, which is no bool and no number from 0 to 1,"
+                " nor a pair of that and a text"
             )
-        return float(score)
+        return Grade(score=float(score), remark=remark[:_REMARK])
 
     def examine(self, expected: Any) -> None:
         """Accept any value: only the function can tell."""

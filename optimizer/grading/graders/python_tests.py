@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway.settings.graders import PythonTestsGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 from optimizer.grading.sandbox.available import sandboxes
 from optimizer.grading.sandbox.base import NoSandbox, Sandbox, SandboxJob, SandboxLimits
@@ -39,13 +39,17 @@ class PythonTests(ReplyGrader):
 
         Raises ``NoSandbox`` on a machine without any, ``GraderFailed`` for code that none supports.
         """
+        return self.assess(submission, expected).score
+
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade, with the first error of code or tests. Raises the errors of ``grade``."""
         job = job_of(expected)
         job = msgspec.structs.replace(job, code=code_of(submission.text, job.entry_point))
         note = ""
         for sandbox in self._available():
             run = sandbox.run(job, self._limits)
             if run.outcome != "unsupported":
-                return float(run.outcome == "passed")
+                return Grade(score=float(run.outcome == "passed"), remark=run.note)
             note = f"{sandbox.name}: {run.note}"
         raise GraderFailed(f"no sandbox here can run the reply's code ({note}): install bubblewrap")
 

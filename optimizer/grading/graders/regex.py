@@ -1,16 +1,21 @@
-"""The grader ``regex``: right if a regular expression decides so. No expression ever comes from a reply."""
+"""The grader ``regex``: right if a regular expression decides so, in time linear in the reply.
 
-import re
+No expression ever comes from a reply.
+"""
+
 from typing import Any
 
+from gateway.linear_match import LinearMatch
 from gateway.linear_regex import LinearRegex
 from gateway.settings import RegexGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.ungradable import Ungradable, text_of
 
 
 class RegexMatch(ReplyGrader):
     """Search the reply for ``expected`` or, with a ``pattern``, compare the extracted part with ``expected``."""
+
+    is_slow = True
 
     def __init__(self, settings: RegexGrader) -> None:
         self._pattern = settings.pattern
@@ -34,9 +39,13 @@ class RegexMatch(ReplyGrader):
             raise Ungradable(submission.text, "a reply that reveals the expected answer")
         return extracted
 
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade, and say so if the pattern finds nothing."""
+        score = self.grade(submission, expected)
+        matches = score == 1.0 or self._pattern is None or _extract(self._pattern, submission.text) is not None
+        return Grade(score=score, remark="" if matches else "the reply has nothing in the form that is asked for")
+
 
 def _extract(pattern: str, reply: str) -> str | None:
-    match = re.search(pattern, reply)
-    if match is None:
-        return None
-    return ((match[1] if match.re.groups else match[0]) or "").strip()
+    extracted = LinearMatch(pattern).extract(reply)
+    return None if extracted is None else extracted.strip()

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.domain import ToolCall
 from gateway.settings.graders import ToolCallGrader
-from optimizer.grading.graders.base import ReplyGrader, Submission
+from optimizer.grading.graders.base import Grade, ReplyGrader, Submission
 from optimizer.grading.graders.canonical import NotJson, same, value_of
 from optimizer.grading.graders.ungradable import GraderFailed, Ungradable
 
@@ -43,6 +43,11 @@ class ExpectedCalls(ReplyGrader):
             del wanted[place]
         return 1.0
 
+    def assess(self, submission: Submission, expected: Any) -> Grade:
+        """Grade, with the first difference of the calls. Raises the errors of ``grade``."""
+        score = self.grade(submission, expected)
+        return Grade(score=score, remark="" if score == 1.0 else _difference(submission.tool_calls or (), expected))
+
     def label(self, submission: Submission) -> list[dict[str, Any]]:
         """Return the calls themselves. Raises ``Ungradable`` for unknown calls, arguments other than JSON, and an empty
         reply."""
@@ -68,6 +73,24 @@ def _wanted(expected: Any) -> list[_Call]:
         return [_call(call) for call in (value if isinstance(value, list) else [value])]
     except NotJson as error:
         raise Ungradable(expected, 'a tool call {"name": ..., "arguments": {...}} or a list of them') from error
+
+
+def _difference(tool_calls: Sequence[ToolCall], expected: Any) -> str:
+    """Name the first difference between calls and expected calls."""
+    wanted, names = _wanted(expected), [call.name for call in tool_calls]
+    if names != [name for name, _ in wanted]:
+        return f"called: {', '.join(names) or 'no tool'}; expected: {', '.join(name for name, _ in wanted) or 'none'}"
+    for call, (name, arguments) in zip(tool_calls, wanted, strict=True):
+        try:
+            given = _arguments(call.arguments)
+        except NotJson:
+            return f"the arguments of {name} are not JSON"
+        if isinstance(given, dict) and isinstance(arguments, dict):
+            keys = dict.fromkeys((*arguments, *given))
+            wrong = [key for key in keys if key not in given or key not in arguments or given[key] != arguments[key]]
+            if wrong:
+                return f"arguments of {name} that are missing, wrong or too many: {', '.join(wrong)}"
+    return ""
 
 
 def _call(value: Any) -> _Call:

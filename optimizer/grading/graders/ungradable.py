@@ -1,5 +1,6 @@
 """The errors of the graders, and the text of an expected value."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -27,4 +28,9 @@ class GraderFailed(Ungradable):
 
 def text_of(expected: Any) -> str:
     """Return an expected value as text: a string without surrounding white space, anything else as compact JSON."""
-    return expected.strip() if isinstance(expected, str) else msgspec.json.encode(expected).decode()
+    if isinstance(expected, str):
+        return expected.strip()
+    try:
+        return msgspec.json.encode(expected).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, from a data file
+        return json.dumps(expected, separators=(",", ":"))

@@ -35,6 +35,10 @@ class AnswerPair(Value, frozen=True, array_like=True):
     """1: the challenger alone was wrong; -1: the other alone; 0: no difference; ``None``: no answers to compare."""
     key: str | None = None
     """The key that sent the label."""
+    by_model: bool = False
+    """The label is another model's answer: the pair tells of agreement with it."""
+    equal: int = 0
+    """Requests with equal answers of both versions that count along: they differ in nothing, whatever their label."""
 
 
 class PairBook(Value, frozen=True):

@@ -22,6 +22,11 @@ PAST_S = 24 * 3600.0
 """Seconds after an activation within which the past is comparable: later, questions and load have changed."""
 
 
+def measures(exchange: Observed, source: Source | None) -> bool:
+    """Decide whether a label measures a rate: the queue also asks about replies chosen because two versions differ."""
+    return source in AT_RANDOM and (source != "label" or exchange.audit_rate > 0)
+
+
 class Pairing(Value, frozen=True):
     """Two arms in comparison; the challenger may do harm."""
 
@@ -90,7 +95,7 @@ class Pairing(Value, frozen=True):
 
         A client's own label is chosen by the outcome. Against the strong model its own verdicts do not count either.
         """
-        if exchange.status == "abandoned" or exchange.correct is None or exchange.source not in AT_RANDOM:
+        if exchange.status == "abandoned" or exchange.correct is None or not measures(exchange, exchange.source):
             return None
         if self.subject == "strong" and exchange.source == "shadow":
             return None

@@ -23,6 +23,8 @@ from optimizer.statistics.medians import MedianTest
 SETTLED_S = 15.0
 """Seconds between the end of a reply and its count: its signs of failure are searched until then."""
 _COUNTED, _BAD = 1, 2
+_NAME = 16
+"""Characters of a conversation's name, from its end."""
 
 
 class ArmCounts(Value, frozen=True):
@@ -34,6 +36,8 @@ class ArmCounts(Value, frozen=True):
     """Labels that were asked for whatever the outcome was."""
     wrong: int = 0
     """Of the labelled ones."""
+    by_model: int = 0
+    """Of the labelled ones, those with another model's answer as the label."""
     audited: int = 0
     """Replies drawn into the audit sample."""
     complaints: int = 0
@@ -55,6 +59,8 @@ class PairCounts(Value, frozen=True):
     """Pairs in which the challenger alone was wrong."""
     for_: int = 0
     """Pairs in which the other alone was wrong."""
+    by_model: int = 0
+    """Pairs with another model's answer as the label."""
 
 
 class Look(NamedTuple):
@@ -112,9 +118,10 @@ class Comparison(Value, frozen=True):
         book.count_pairs()
         return book.closed()
 
-    def counted(self, exchange_id: str) -> bool:
-        """Decide whether an exchange of the newest rows was counted."""
-        return bool(self.taken.get(_key(exchange_id), 0) & _COUNTED)
+    def newly_counted(self, rows: Sequence[Observed], before: "Comparison") -> list[Observed]:
+        """Return the newest rows that were not counted ``before``."""
+        fresh = self.taken.keys() - before.taken.keys()
+        return [row for row in rows if _key(row.id) in fresh] if fresh else []
 
 
 def begun(
@@ -125,12 +132,14 @@ def begun(
         return _limited(Comparison(pairing=pairing, began=pairing.began, limits=limits, wrong_before=wrong_before))
     # The load of the upstream was another: slow rules show in their tokens, and these can be compared.
     limits = msgspec.structs.replace(limits, latency=None)
-    past, seen, bad = past_of(pairing, rows, weak)
+    seen = past_of(pairing, rows, weak)
     return _limited(
         Comparison(
-            pairing=pairing, began=pairing.began, limits=limits, past=past, incumbent=ArmCounts(seen=seen, bad=bad)
+            pairing=pairing, began=pairing.began, limits=limits, past=seen.past,
+            incumbent=ArmCounts(seen=seen.exchanges, bad=seen.bad),
+            complaints=Complaints().with_heard([name[-_NAME:] for name in seen.complained]),
         )
-    )
+    )  # fmt: skip
 
 
 def _limited(comparison: Comparison) -> Comparison:
@@ -169,8 +178,12 @@ class _Book:
                 self._row(exchange, side, settled=settled)
 
     def _row(self, exchange: Observed, side: bool, *, settled: bool) -> None:
-        before = marks = self._state.taken.get(_key(exchange.id), 0)
+        key = _key(exchange.id)
+        before = marks = self._state.taken.get(key, 0)
         bad = self._state.pairing.bad(exchange)
+        if marks & _COUNTED and (not bad or marks & _BAD):
+            self._taken[key] = marks
+            return
         if bad is not None and settled and not marks & _COUNTED:
             marks |= _COUNTED | (_BAD if bad else 0)
             self._counts[side].update(seen=1, bad=int(bad), audited=int(exchange.audit_rate > 0))
@@ -183,7 +196,7 @@ class _Book:
             self._counts[side].update(bad=1)
             self._outcome(exchange, side, 1.0, again=True)
         if marks or before:
-            self._taken[_key(exchange.id)] = marks
+            self._taken[key] = marks
 
     def _outcome(self, exchange: Observed, side: bool, value: float, *, again: bool = False) -> None:
         name = f"{unit_of(exchange)} {'ic'[side]}"
@@ -195,7 +208,7 @@ class _Book:
             if first:
                 self._deal(exchange.created, share)
             self._bad.append(UnitOutcome(unit_of(exchange), value, exchange.created, True, share, again))
-            if not again and (self._past.complaints or self._state.labels.n):
+            if first and (self._past.complaints or self._state.labels.n or self._labels):
                 self._labels.append(UnitOutcome(unit_of(exchange), 0.0, exchange.created, True, share))
         elif self._comparable:
             self._bad.append(self._of(exchange, side, value, again=again))
@@ -206,7 +219,7 @@ class _Book:
 
     def _deal(self, at: float, share: float) -> None:
         """Put the next part of the past before a conversation."""
-        dealt, self._past = self._past.dealt()
+        dealt, self._past = self._past.dealt(at)
         self._bad += [
             UnitOutcome(name, rate, at, False, share) for name, rate in zip(dealt.names, dealt.rates, strict=True)
         ]
@@ -218,23 +231,43 @@ class _Book:
 
     def count_labels(self) -> None:
         state = self._state
+        if state.pairing.subject == "past":
+            self._count_complaints_of_the_past()
         for judged in self._look.judged:
             side = state.pairing.side(judged.exchange, self._look.weak)
             if side is None or judged.exchange.created < state.began:
                 continue
             wrong = state.pairing.wrong(judged.exchange)
             if wrong is not None:
-                self._counts[side].update(labelled=1, wrong=int(wrong))
+                by_model = int(judged.feedback.source == "shadow")
+                self._counts[side].update(labelled=1, wrong=int(wrong), by_model=by_model)
                 if self._comparable and state.pairing.subject != "past":
                     self._labels.append(self._of(judged.exchange, side, float(wrong)))
             elif is_complaint(judged.exchange):
                 self._counts[side].update(complaints=1)
-                if state.pairing.subject == "past" and (state.labels.n or self._labels):
-                    at, share = judged.exchange.created, self._past.share
-                    self._labels.append(UnitOutcome(unit_of(judged.exchange), 1.0, at, True, share, again=True))
+                if state.pairing.subject == "past":
+                    until = state.began + PAST_S if self._past.until is None else self._past.until
+                    if judged.exchange.created <= min(until, state.began + PAST_S):
+                        self._heard(judged.exchange, True)
                 elif self._comparable:
                     unit = unit_of(judged.exchange)
                     self._complaints = self._complaints.with_complaint(unit, side, self._share)
+
+    def _count_complaints_of_the_past(self) -> None:
+        """Count complaints that came after the activation, as late as those about the present do."""
+        pairing, since = self._state.pairing, self._past.since
+        for judged in self._look.judged:
+            known = since is not None and since <= judged.exchange.created
+            if known and pairing.precedes(judged.exchange, self._look.weak) and is_complaint(judged.exchange):
+                self._heard(judged.exchange, False)
+
+    def _heard(self, exchange: Observed, challenger: bool) -> None:
+        """Count a complaint of the past or against it, once for a conversation."""
+        if (not self._state.labels.n and not self._labels) or unit_of(exchange) in self._complaints.recent:
+            return
+        self._complaints = self._complaints.with_heard([unit_of(exchange)])
+        name = unit_of(exchange) if challenger else f"late {unit_of(exchange)}"
+        self._labels.append(UnitOutcome(name, 1.0, exchange.created, challenger, self._past.share, again=True))
 
     def count_pairs(self) -> None:
         pairing, now = self._state.pairing, self._look.now
@@ -249,8 +282,10 @@ class _Book:
                 continue
             if pair.at_random:
                 self._differences.append(outcome)
+                self._differences += [UnitOutcome(f"{pair.number} {at}", 0.0, now) for at in range(pair.equal)]
                 self._base = pair.against
-                counts = {"n": 1, "against": int(pair.difference > 0), "for_": int(pair.difference < 0)}
+                counts = {"n": 1 + pair.equal, "against": int(pair.difference > 0), "for_": int(pair.difference < 0),
+                          "by_model": int(pair.by_model)}  # fmt: skip
                 self._paired = PairCounts(**{name: getattr(self._paired, name) + n for name, n in counts.items()})
             elif self._comparable and pair.against == pairing.against:
                 self._complaints = self._complaints.with_pair(
@@ -284,7 +319,7 @@ class _Book:
 
 def unit_of(exchange: Observed) -> str:
     """Return the conversation of an exchange; an exchange without one stands for itself."""
-    return (exchange.cluster or exchange.id)[-16:]
+    return (exchange.cluster or exchange.id)[-_NAME:]
 
 
 def _added(counts: ArmCounts, more: Mapping[str, int]) -> ArmCounts:

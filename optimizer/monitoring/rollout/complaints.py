@@ -14,7 +14,7 @@ A complaint on a request that cannot be answered again counts as it is, if compl
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -69,6 +69,10 @@ class Complaints(Value, frozen=True):
         if others < _RARE * seen or not seen:
             return True
         return self.by_key.get(name, 0) < _FREE + 2 * (sum(self.by_key.values()) - self.by_key.get(name, 0))
+
+    def with_heard(self, units: Sequence[str]) -> "Complaints":
+        """Return the complaints with conversations that complained: they are heard once."""
+        return msgspec.structs.replace(self, recent=(*self.recent, *units)[-_RECENT:])
 
     def with_complaint(self, unit: str, on_challenger: bool, share: float) -> "Complaints":
         """Return the complaints with another; the first in a conversation counts. ``share`` is the challenger's."""

@@ -83,7 +83,7 @@ class Stream(Value, frozen=True):
     worst: float = 0.0
     """The largest logarithm of the e-value against "no worse", of all looks."""
     ruled_out: float | None = None
-    """The smallest harm of ``HARMS`` that was ever ruled out."""
+    """The smallest harm of ``HARMS`` that was ever ruled out: it stays so, and larger ones are watched no more."""
     complete: int = 0
     """Complete conversations."""
     sums: tuple[float, float] = (0.0, 0.0)
@@ -95,6 +95,9 @@ class Stream(Value, frozen=True):
     def after(self, outcomes: Iterable[UnitOutcome], now: float) -> "Stream":
         """Return the stream after the new outcomes of a look at ``now``, in seconds since the epoch."""
         units, (wrong, count) = dict(self.open), self.wrong
+        outcomes = tuple(outcomes)
+        if not outcomes and not units:
+            return self
         for outcome in outcomes:
             name = f"{outcome.unit} {'-' if outcome.challenger is None else 'ic'[outcome.challenger]}"
             known = units.get(name)
@@ -110,10 +113,14 @@ class Stream(Value, frozen=True):
         """Return the stream with complete conversations, and note its evidence."""
         complete, scores = [unit.score for unit in units], [unit.score for unit in left.values()]
         harm = self.harm.after(complete)
-        exclusion = tuple(capital.after(complete) for capital in self.exclusion)
+        watched = [size for size in HARMS if self.ruled_out is None or size < self.ruled_out]
+        exclusion = (
+            *(capital.after(complete) for capital in self.exclusion[: len(watched)]),
+            *self.exclusion[len(watched) :],
+        )
         total = self.sums[0] + sum(score.value for score in complete)
         squares = self.sums[1] + sum(score.value**2 for score in complete)
-        refuted = [size for size, capital in zip(HARMS, exclusion, strict=True) if capital.log_e(scores) >= _REFUTED]
+        refuted = [size for size, capital in zip(watched, exclusion, strict=False) if capital.log_e(scores) >= _REFUTED]
         ruled_out = min([*refuted, *([self.ruled_out] if self.ruled_out is not None else [])], default=None)
         return Stream(
             harm=harm, exclusion=exclusion, worst=max(self.worst, harm.log_e(scores)), ruled_out=ruled_out,

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.domain import Evidence, Value
 from gateway.store.base import Judged, Observed
-from optimizer.monitoring.rollout.arms import AT_RANDOM
+from optimizer.monitoring.rollout.arms import measures
 from optimizer.monitoring.rollout.comparison import ArmCounts, unit_of
 from optimizer.monitoring.rollout.evidence import OPEN, QUIET_S
 from optimizer.statistics.drift import DriftDetector
@@ -87,7 +87,7 @@ class DriftWatch(Value, frozen=True):
         """Return the state after new judgements; a conversation counts once it has been quiet for a while."""
         open_, labelled, wrong = dict(self.open), self.labelled, self.wrong
         for entry in judged:
-            if entry.feedback.source in AT_RANDOM and taught(entry.exchange, weak, self.version, began):
+            if measures(entry.exchange, entry.feedback.source) and taught(entry.exchange, weak, self.version, began):
                 mistaken, unit = not entry.exchange.correct, unit_of(entry.exchange)
                 known = open_.get(unit) or LabelledUnit(n=0, wrong=0, last=now)
                 open_[unit] = LabelledUnit(n=known.n + 1, wrong=known.wrong + mistaken, last=now)

@@ -19,6 +19,10 @@ from gateway.rules.decisions import version_name
 from gateway.store.notes import Note
 
 LedgerVerdict = Literal["open", "held", "exceeded", "broken"]
+BY_SIGNS = "conversations, by signs of failure"
+"""The kind of a measurement without labels: it tells failures, not right replies, so it judges no promise."""
+BY_MODEL = ", labelled by the other model"
+"""The end of a measurement's kind where most labels are another model's answers: it tells agreement with that model."""
 LEAST_UNITS = 100
 """Independent units below which a measurement that agrees with the promise says too little."""
 
@@ -37,6 +41,8 @@ class Promise(Value, frozen=True):
     """95% interval of the promise."""
     items: int
     """Items of the verification."""
+    agreement: bool = False
+    """The promise is of agreement with a model that labelled."""
 
 
 class FieldMeasurement(Value, frozen=True):
@@ -82,16 +88,18 @@ def promise_of(rule_set: RuleSet | None) -> Promise | None:
         change=evidence.promised.gain if evidence.promised else evidence.after.accuracy - evidence.before.accuracy,
         interval=evidence.promised.interval if evidence.promised else evidence.interval,
         items=evidence.items_used,
+        agreement=evidence.claim.startswith("agreement"),
     )
 
 
 def ledger_entry(promise: Promise, measured: FieldMeasurement | None) -> LedgerEntry:
     """Return the entry of a promise with its verdict.
 
-    Intervals without a common point contradict each other, however few units there are.
+    Intervals without a common point contradict each other, however few units there are. Signs of failure judge nothing,
+    and agreement with a model judges no promise of right replies.
     """
     verdict: LedgerVerdict = "open"
-    if measured is not None:
+    if measured is not None and _unlike(promise, measured) == "":
         if measured.interval[1] < promise.interval[0]:
             verdict = "broken"
         elif measured.interval[0] > promise.interval[1]:
@@ -119,6 +127,8 @@ def describe(entry: LedgerEntry) -> str:
     if measured is None:
         return f"{text}; nothing is measured yet"
     text += f"; measured {_points(measured.change, measured.interval)} in {measured.units} {measured.of}"
+    if unlike := _unlike(promise, measured):
+        return f"{text}: {unlike}"
     ends = {
         "open": f"too few to judge the promise ({LEAST_UNITS} are needed)",
         "held": "the promise holds",
@@ -126,6 +136,15 @@ def describe(entry: LedgerEntry) -> str:
         "broken": "less than promised",
     }
     return f"{text}: {ends[entry.verdict]}"
+
+
+def _unlike(promise: Promise, measured: FieldMeasurement) -> str:
+    """Return the reason for which a measurement judges no promise; empty if it does."""
+    if measured.of == BY_SIGNS:
+        return "without labels nobody knows if the replies are right"
+    if measured.of.endswith(BY_MODEL) and not promise.agreement:
+        return "that is agreement with a model, and the promise is of right replies"
+    return ""
 
 
 def _points(change: float, interval: tuple[float, float]) -> str:

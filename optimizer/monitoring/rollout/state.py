@@ -70,10 +70,9 @@ class RolloutState(Value, frozen=True):
         if step is None or step.of != of:
             step = Step(of=of, began=began, looked=look.now)
         new = sum(
-            after.counted(exchange.id) and not before.counted(exchange.id)
-            for exchange in look.rows
-            if exchange.arm == pairing.challenger and exchange.created >= step.began
+            exchange.arm == pairing.challenger and exchange.created >= step.began
             and (pairing.subject != "trial" or exchange.rules == pairing.version)
+            for exchange in after.newly_counted(look.rows, before)
         )  # fmt: skip
         return step.after(new, section.rollout, look.now)
 

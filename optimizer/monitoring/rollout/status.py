@@ -12,7 +12,7 @@ from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, PairC
 from optimizer.monitoring.rollout.decide import Assessment
 from optimizer.monitoring.rollout.guardrails import Guardrail
 from optimizer.monitoring.rollout.power import power_of
-from optimizer.monitoring.rollout.promises import LedgerEntry
+from optimizer.monitoring.rollout.promises import BY_MODEL, BY_SIGNS, LedgerEntry
 from optimizer.monitoring.rollout.promises import describe as describe_entry
 from optimizer.monitoring.rollout.state import RolloutState
 
@@ -25,7 +25,10 @@ class Benefit(Value, frozen=True):
     interval: tuple[float, float]
     """95% interval of the change, for one look."""
     of: str
-    """``pairs of answers`` or ``labelled conversations``; ``conversations, by signs of failure`` without labels."""
+    """``pairs of answers`` or ``labelled conversations``; ``conversations, by signs of failure`` without labels.
+
+    ``labelled by the other model`` follows if most labels are its answers: then *right* is agreement with it.
+    """
     units: int = 0
     """Conversations, each counted once."""
     against: int | None = None
@@ -130,10 +133,14 @@ def benefit_of(comparison: Comparison) -> Benefit | None:
 
     Pairs of answers come first, then labels on both arms, then signs of failure. Complaints measure no rate.
     """
+    pairs, arms = comparison.paired, (comparison.challenger, comparison.incumbent)
+    labelled, by_model = sum(arm.labelled for arm in arms), sum(arm.by_model for arm in arms)
+    pairs_of = "pairs of answers" + BY_MODEL * (2 * pairs.by_model > pairs.n)
+    labels_of = "labelled conversations" + BY_MODEL * (2 * by_model > labelled)
     streams = [
-        ("pairs of answers", comparison.pairs, comparison.paired.n, comparison.pair_base),
-        ("labelled conversations", comparison.labels, comparison.incumbent.labelled, comparison.pairing.against),
-        ("conversations, by signs of failure", comparison.bad, comparison.incumbent.seen, comparison.pairing.against),
+        (pairs_of, comparison.pairs, pairs.n, comparison.pair_base),
+        (labels_of, comparison.labels, comparison.incumbent.labelled, comparison.pairing.against),
+        (BY_SIGNS, comparison.bad, comparison.incumbent.seen, comparison.pairing.against),
     ]
     for of, stream, others, against in streams:
         measured = stream.change()
@@ -193,8 +200,10 @@ def _in_words(serving: ActiveDecisions, section: Task) -> str:
 def _in_points(benefit: Benefit) -> str:
     low, high = benefit.interval
     against = "" if benefit.against is None else f", against {version_name(benefit.against)}"
+    what = "replies without a sign of failure" if benefit.of == BY_SIGNS else "right replies"
+    what = "agreement with the other model" if benefit.of.endswith(BY_MODEL) else what
     return (
-        f"what rules change: {100 * benefit.change:+.1f} points of right replies"
+        f"what rules change: {100 * benefit.change:+.1f} points of {what}"
         f" (95%: {100 * low:+.1f} to {100 * high:+.1f}), in {benefit.units} {benefit.of}{against}"
     )
 

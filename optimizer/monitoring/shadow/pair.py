@@ -100,10 +100,10 @@ async def compared(
     """
     strong, weak = (served, shadow) if served.arm == "strong" else (shadow, served)
     try:
-        labelled = with_label(item, section.grader, strong.model, _answer(strong))
+        labelled = with_label(item, section.grader, strong.model, recorded_answer(strong))
     except Ungradable:
         return None
-    trial = await evaluator.graded(section.grader, labelled, _answer(weak))
+    trial = await evaluator.graded(section.grader, labelled, recorded_answer(weak))
     if trial.ungraded:
         return None
     return Feedback(
@@ -116,7 +116,8 @@ async def compared(
     )
 
 
-def _answer(exchange: Exchange) -> Answer:
+def recorded_answer(exchange: Exchange) -> Answer:
+    """Return the reply of an exchange as a model's answer."""
     return Answer(
         text=exchange.reply or "",
         tool_calls=exchange.tool_calls,

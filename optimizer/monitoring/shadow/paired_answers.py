@@ -7,48 +7,31 @@ trial, or a version that goes live on the same day, must not find them spent. Re
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from gateway.context import LearnerContext
-from gateway.domain import Activation, RuleSet, Value
+from gateway.domain import Exchange, Feedback
 from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Task
 from gateway.store.base import Judged
-from gateway.store.history import active_decisions
-from gateway.store.notes import Note
 from optimizer.dataset.items import Item
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
-from optimizer.grading.graders import Ungradable
+from optimizer.evaluation.reference_answers import with_label
+from optimizer.grading.graders import Ungradable, grader_for
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, AnswerPair, PairBook
-from optimizer.monitoring.rollout.arms import AT_RANDOM, live_before
+from optimizer.monitoring.rollout.arms import AT_RANDOM
 from optimizer.monitoring.rollout.comparison import unit_of
 from optimizer.monitoring.rollout.power import DAY_S
-from optimizer.monitoring.shadow.allowance import Account
-from optimizer.monitoring.shadow.pair import injectable, is_about_the_request, question
+from optimizer.monitoring.shadow.both_versions import BothVersions, Contest, NoCapacityError, contest_of
+from optimizer.monitoring.shadow.pair import is_about_the_request, question, recorded_answer
 from optimizer.monitoring.shadow.shadows import TOO_OLD_S
-from optimizer.monitoring.shadow.spare_capacity import spare_capacity_of
+from optimizer.monitoring.shadow.telling import TELLING, TellingBook
+from optimizer.monitoring.shadow.telling_requests import TellingRequests
 
 BATCH = 50
 """Judgements of a task that a tick looks at."""
-CALLS = Note("pairs/calls", Account)
-"""The calls of the last day, by task."""
-
-log = logging.getLogger(__name__)
-
-
-class Contest(Value, frozen=True):
-    """Two versions of a task to compare."""
-
-    version: int
-    rules: RuleSet
-    against: int | None
-    """``None``: no rules."""
-    others: RuleSet | None
-    trial: bool
-    """The version is on trial; else it is live."""
 
 
 class PairedAnswers:
@@ -58,7 +41,9 @@ class PairedAnswers:
         self, context: LearnerContext, *, evaluator: Callable[[], Evaluator], model: Callable[[str], ModelClient]
     ) -> None:
         """``evaluator`` makes an evaluator with a fresh budget, ``model`` a configured model by name."""
-        self._context, self._evaluator, self._model = context, evaluator, model
+        self._context = context
+        self._versions = BothVersions(context, evaluator=evaluator, model=model)
+        self._telling = TellingRequests(context, self._versions)
 
     async def work(self) -> None:
         """Look at the new judgements of every task. Raises ``StoreError``, and the error of a model after the rest."""
@@ -76,23 +61,30 @@ class PairedAnswers:
     async def _compare(self, task: str) -> None:
         store, section = self._context.store, self._context.settings.tasks[task]
         book = await asyncio.to_thread(PAIRS.read, store, task) or PairBook()
+        telling = begun_telling = await asyncio.to_thread(TELLING.read, store, task) or TellingBook()
         begun, contest = book, await asyncio.to_thread(self._contest, task, section)
         try:
             for _ in range(BATCH):
                 judged, position = await asyncio.to_thread(store.judged, task, book.position, limit=1)
+                if judged and judged[0].feedback.source == "label":
+                    telling = msgspec.structs.replace(telling, people_at=judged[0].feedback.created)
                 if contest is not None:
                     allowed = _allowed(book, contest, section, self._context.wall_clock())
                     pair, calls = await self._pair(task, section, contest, judged, allowed)
                     book = _spent(book, contest, calls, self._context.wall_clock())
-                    book = book.with_pair(pair) if pair is not None else book
+                    book, telling = _entered(book, telling, pair, judged)
                 book = msgspec.structs.replace(book, position=position)
                 if not judged:
                     break
-        except _NoCapacityError:
+            if contest is not None and section.rollout.pairs:
+                telling = await self._telling.looked(task, section, contest, telling)
+        except NoCapacityError:
             pass
         finally:
             if book != begun:
                 await asyncio.to_thread(PAIRS.write, store, book, task)
+            if telling != begun_telling:
+                await asyncio.to_thread(TELLING.write, store, telling, task)
 
     def _contest(self, task: str, section: Task) -> Contest | None:
         """Return the versions to compare now; ``None`` without any. Blocks."""
@@ -106,7 +98,7 @@ class PairedAnswers:
     ) -> tuple[AnswerPair | None, int]:
         """Return the result for a judgement, ``None`` if it compares nothing, and the number of calls.
 
-        Raises the error of a model, and ``_NoCapacityError``.
+        Raises the error of a model, and ``NoCapacityError``.
         """
         side = [on_challenger(entry, contest, section) for entry in judged]
         if not side or side[0] is None:
@@ -116,33 +108,27 @@ class PairedAnswers:
         pair = AnswerPair(
             number=0, unit=unit_of(entry.exchange), at=now, version=contest.version, against=contest.against,
             on_challenger=side[0], at_random=at_random, key=entry.feedback.key or entry.exchange.key,
+            by_model=entry.feedback.source == "shadow",
         )  # fmt: skip
         exchange = await asyncio.to_thread(self._context.store.exchange, entry.exchange.id)
-        item = question(exchange) if exchange is not None and section.rollout.pairs else None
+        item = labelled_item(exchange, entry.feedback, section) if section.rollout.pairs else None
         known = max(entry.feedback.created, entry.feedback.verdict_at or 0.0)
-        if item is None or entry.feedback.expected is None or now - known > TOO_OLD_S:
+        if item is None or now - known > TOO_OLD_S:
             return (pair if not at_random else None), 0
         if not allowed:
             return None, 0
-        labelled = msgspec.structs.replace(item, expected=entry.feedback.expected)
-        difference, calls = await self._difference(task, section, contest, labelled)
+        difference, calls = await self._difference(task, section, contest, item)
         if difference is None and at_random:
             return None, calls
         return msgspec.structs.replace(pair, difference=difference), calls
 
     async def _difference(self, task: str, section: Task, contest: Contest, item: Item) -> tuple[int | None, int]:
         """Return the difference of both versions on an item, ``None`` where neither can be graded, and the calls."""
-        rules, others = injectable(contest.rules, item), injectable(contest.others, item)
-        if rules == others:
-            return 0, 0
-        capacity = spare_capacity_of(self._context.configuration(), section.weak)
-        if not capacity.free or not await self._taken(task, section):
-            raise _NoCapacityError
-        evaluator, model = self._evaluator(), self._model(section.weak)
         try:
-            answers = await asyncio.gather(
-                *(evaluator.ask(model, item.request, version, purpose="answer") for version in (rules, others))
-            )
+            answers = await self._versions.ask(task, section, contest, item)
+            if answers is None:
+                return 0, 0
+            evaluator = self._versions.evaluator()
             mine, theirs = [await evaluator.graded(section.grader, item, answer) for answer in answers]
         except Ungradable:
             return None, 2
@@ -152,18 +138,32 @@ class PairedAnswers:
             raise
         return int(theirs.correct) - int(mine.correct), 2
 
-    async def _taken(self, task: str, section: Task) -> bool:
-        """Take two calls from the day's budget, if they are left."""
-        store, now = self._context.store, self._context.wall_clock()
-        account = await asyncio.to_thread(CALLS.read, store, task) or Account()
-        if account.left(section.shadow.calls_per_day, now) < 2:
-            return False
-        await asyncio.to_thread(CALLS.write, store, account.with_calls(2, now), task)
-        return True
+
+def labelled_item(exchange: Exchange | None, feedback: Feedback, section: Task) -> Item | None:
+    """Return the request with its right answer: the expected one, or the reply itself if a person called it right."""
+    item = question(exchange) if exchange is not None else None
+    if item is None or exchange is None:
+        return None
+    if feedback.expected is not None:
+        return msgspec.structs.replace(item, expected=feedback.expected)
+    if feedback.source != "label" or feedback.correct is not True or not grader_for(section.grader).can_label:
+        return None
+    try:
+        return with_label(item, section.grader, "", recorded_answer(exchange))
+    except Ungradable:
+        return None
 
 
-class _NoCapacityError(Exception):
-    """The end of a tick: the model is busy, or the calls of the day are spent."""
+def _entered(
+    book: PairBook, telling: TellingBook, pair: AnswerPair | None, judged: Sequence[Judged]
+) -> tuple[PairBook, TellingBook]:
+    """Return both books with the result for a judgement, and with the equal answers that count along with it."""
+    equal = 0
+    if judged and judged[0].feedback.source == "label":
+        telling, equal = telling.with_label(judged[0].exchange.id, usable=pair is not None)
+    if pair is not None:
+        book = book.with_pair(msgspec.structs.replace(pair, equal=equal))
+    return book, telling
 
 
 def _allowed(book: PairBook, contest: Contest, section: Task, now: float) -> bool:
@@ -181,24 +181,6 @@ def _spent(book: PairBook, contest: Contest, calls: int, now: float) -> PairBook
 
 def _day(contest: Contest, now: float) -> str:
     return f"{contest.version} {now // DAY_S:.0f}"
-
-
-def contest_of(history: Sequence[Activation], lookup: Callable[[int], RuleSet | None]) -> Contest | None:
-    """Return the versions to compare: a trial with the live version, a live version with that of its verification."""
-    now = active_decisions(history)
-    live = now.live.version if now.live is not None else None
-    version = now.canary.version if now.canary is not None else live
-    rules = lookup(version) if version is not None else None
-    if version is None or rules is None:
-        return None
-    if now.canary is not None:
-        against = live
-    else:
-        against = rules.evidence.against if rules.evidence is not None else live_before(history)[0]
-    others = lookup(against) if against is not None else None
-    if against == version or (against is not None and others is None):
-        return None
-    return Contest(version=version, rules=rules, against=against, others=others, trial=now.canary is not None)
 
 
 def on_challenger(judged: Judged, contest: Contest, section: Task) -> bool | None:

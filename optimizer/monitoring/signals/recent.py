@@ -6,6 +6,7 @@ lost: a new process fills the window from the store.
 
 from collections import defaultdict
 from collections.abc import Iterable
+from sys import getsizeof
 
 from gateway.domain import Exchange
 from optimizer.dataset.repeated_questions import repeated_questions
@@ -81,4 +82,5 @@ class Recent:
 
 
 def _size(exchange: Exchange) -> int:
-    return len(exchange.request) + len(exchange.reply or "")
+    """Return the bytes in memory: a text has up to four for each character."""
+    return len(exchange.request) + getsizeof(exchange.reply or "")

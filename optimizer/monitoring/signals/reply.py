@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from gateway.domain import Exchange, ToolCall
 from optimizer.dataset.recorded_request import read_request
+from optimizer.dataset.refusal import refuses
 from optimizer.grading.graders.canonical import LONGEST, NotJson, value_of
-from optimizer.monitoring.signals.refusal import refuses
 from optimizer.monitoring.signals.repetition import loops
 from optimizer.monitoring.signals.schema import fits
 

@@ -25,9 +25,10 @@ def main() -> None:
     with contextlib.suppress(OSError):  # a sandbox may forbid it
         os.nice(NICE)
     os.dup2(2, 1)  # what a user's grader prints is no output of the gateway's
-    from gateway import logs  # a Ctrl-C must not come before this process lets it pass
+    from gateway import heap, logs  # a Ctrl-C must not come before this process lets it pass
     from optimizer.scheduling.process.work import work
 
+    heap.keep_small()
     logs.configure()
     with socket.socket(fileno=int(sys.argv[1])) as end:
         sys.exit(asyncio.run(work(end)))

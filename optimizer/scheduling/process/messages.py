@@ -4,13 +4,12 @@ Both are of one version and one user: the parent starts the child from its own c
 """
 
 import asyncio
-import contextlib
-import struct
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from gateway import framing
 from gateway.domain import Value
 from gateway.errors import (
     NO_HEADERS,
@@ -28,7 +27,6 @@ from gateway.settings import Settings
 from gateway.settings.document import convert
 from gateway.upstream.base import Call
 
-_LENGTH = struct.Struct(">I")
 _ERRORS: Mapping[str, type[PreceptorError]] = {
     kind.__name__: kind
     for kind in (
@@ -102,25 +100,13 @@ _decoder = msgspec.msgpack.Decoder(ToChild | ToParent)
 
 def frame(message: ToChild | ToParent) -> bytes:
     """Return a message in its wire form."""
-    body = msgspec.msgpack.encode(message)
-    return _LENGTH.pack(len(body)) + body
+    return framing.framed(msgspec.msgpack.encode(message))
 
 
 async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
     """Return the next message; ``None`` once the other side is gone."""
-    try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        message: ToChild | ToParent = _decoder.decode(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
-    return message
-
-
-async def cut(writer: asyncio.StreamWriter) -> None:
-    """End the connection now, unsent data included."""
-    writer.transport.abort()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    body = await framing.received(reader)
+    return None if body is None else _decoder.decode(body)
 
 
 def configured(settings: Settings) -> Configured:

@@ -8,14 +8,15 @@ import contextlib
 import logging
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+from gateway.child_process import ended, manner
 from gateway.context import LearnerContext
+from gateway.framing import cut
 from gateway.settings import child_environment
 from optimizer.scheduling.leader import Leader
-from optimizer.scheduling.process.messages import cut
 from optimizer.scheduling.process.pulse import Pulse
 from optimizer.scheduling.process.relay import answer_calls, send_state
 
@@ -112,10 +113,10 @@ class _Children:
                 self.alive = 0
                 self.hangs += hung
                 await cut(writer)
-                code = await _ended(process, 0.0 if hung else self._stop_s)
+                code = await ended(process, 0.0 if hung else self._stop_s)
         if hung:
             return f"it hung: no sign of life for {self._context.settings.optimizer.hang_s:g} s; killed"
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+        return manner(code)
 
     async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Work for a child until it is gone, hangs, or another process leads. Returns true if it hangs."""
@@ -141,16 +142,3 @@ class _Children:
         """Return when another process leads."""
         while await asyncio.to_thread(self._leader.claim):  # noqa: ASYNC110 - a file lock sends no event
             await asyncio.sleep(self._context.settings.optimizer.sweep_s)
-
-
-async def _ended(process: Process, stop_s: float) -> int:
-    """Wait for the end of a child without a connection; kill it after ``stop_s`` seconds. Returns its exit code."""
-    try:
-        return await asyncio.wait_for(process.wait(), stop_s)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        code = await process.wait()
-        if not isinstance(error, TimeoutError):
-            raise
-        return code

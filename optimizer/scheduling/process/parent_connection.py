@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable
 
 from gateway.errors import UpstreamBroken
+from gateway.framing import cut
 from gateway.settings import Settings
 from gateway.upstream.base import BufferedReply, Call, UpstreamReply
 from optimizer.scheduling.process.messages import (
@@ -17,7 +18,6 @@ from optimizer.scheduling.process.messages import (
     ToChild,
     ToParent,
     UpstreamsState,
-    cut,
     frame,
     received,
     settings_in,

@@ -4,6 +4,8 @@ Runs under callgrind, which writes a count whenever ``mark`` is called. It print
 """
 
 import asyncio
+import contextlib
+import dataclasses
 import functools
 import gc
 import json
@@ -23,6 +25,7 @@ from gateway.http_server.connection import HttpProtocol
 from gateway.routing.route import route
 from gateway.services import Services
 from gateway.serving.server import uvicorn_config
+from gateway.store.recorder.outbox import Outbox
 from gateway.upstream.base import Call
 from gateway.upstream.guarded import Guarded
 from tests.bench.gateway.mock import USAGE, event
@@ -86,14 +89,23 @@ def mark() -> None:
 
 
 def gateway() -> Services:
-    """A gateway with live rules whose writer only queues."""
+    """A gateway with live rules whose recorder never comes."""
     config = settings(TEXT)
     upstream = Guarded(Model(), "mock", config.upstreams["mock"], observe=lambda event: None)
     made = services(config, {"mock": upstream}, new_id=lambda prefix: prefix + "0" * 32, clock=lambda: 1.0,
                     wall_clock=lambda: 1.0)  # fmt: skip
     rules = RuleSet(task="arithmetic", version=1, rules=tuple(Rule(text=text) for text in RULES))
     made.rules.swap({"arithmetic": TrafficSplit(live=rules)}, 1)
-    return made
+    outbox = Outbox(never, spool=None, max_rows=10**6, max_bytes=10**12, close_s=0.0)
+    return dataclasses.replace(made, writer=outbox)
+
+
+@contextlib.asynccontextmanager
+async def never() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that nobody accepts."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+    yield
 
 
 class Client(Far):
@@ -173,12 +185,14 @@ async def call(work: Callable[[], Awaitable[object] | object], times: int) -> No
 async def play() -> dict[str, int]:
     """Every part, warmed up, between two marks; returns how often each was called there."""
     gc.disable()
-    played = parts(gateway())
-    for work, times in played.values():
-        await call(work, WARM)
-        mark()
-        await call(work, times)
-        mark()
+    made = gateway()
+    played = parts(made)
+    async with made.writer.running(made.background):
+        for work, times in played.values():
+            await call(work, WARM)
+            mark()
+            await call(work, times)
+            mark()
     return {name: times for name, (_, times) in played.items()}
 
 

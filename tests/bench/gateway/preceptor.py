@@ -8,15 +8,18 @@ import json
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+import click
 
 from gateway.domain import Activation, Rule, RuleSet, Value
 from gateway.store.sql import SqlStore
 from tests.bench.gateway.process import GATEWAY_CORE, free_port, process, wait_for
 from tests.bench.gateway.targets import Target
-from tests.bench.gateway.upstreams import MODELS, Ground
+from tests.bench.gateway.upstreams import FIXED, MODELS, Ground
 
 RULES = ("Write out the working before the answer.", "Check the sum once more.", "Answer with the number only.")
 
@@ -32,11 +35,13 @@ class Variant(Value, frozen=True):
     rules: bool = True
     """Whether a rule set is active."""
     environment: Mapping[str, str] = {}
+    arm_headers: bool = True
+    """Whether replies name their rules and their arm: that shows what was measured, and is off unless configured."""
     says: Mapping[str, str] = {}
 
 
 RECOGNISED = {"x-preceptor-rules": "none"}
-FULL: Final = Variant(says={"x-preceptor-rules": "1"})
+FULL: Final = Variant(arm_headers=False)
 VARIANTS: Final[Mapping[str, Variant]] = {
     "passed through": Variant(match=None, models=False, rules=False, says={"x-preceptor-task": "none"}),
     "a configured model": Variant(match=None, rules=False, says={"x-preceptor-task": "none"}),
@@ -49,7 +54,9 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 
 def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> str:
     """The TOML of a variant: an upstream, a model and a task for each of the benchmark's models."""
-    lines = ["[server]", "arm_headers = true", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    lines = ["[server]", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    if variant.arm_headers:
+        lines.append("arm_headers = true")
     if not variant.models:
         lines.append('default_upstream = "fixed"')
     lines += ["[optimizer]", "enabled = false"]
@@ -85,6 +92,10 @@ def preceptor(
     cores = GATEWAY_CORE if workers == 1 else ",".join(map(str, range(os.cpu_count() or 1)))
     with process(cores, *command, log=log, environment=variant.environment) as pid:
         wait_for(f"http://127.0.0.1:{port}/readyz", pid, log)
+        if variant.rules:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as metrics:
+                if f'preceptor_rules_version{{task="{FIXED}"}} 1.0'.encode() not in metrics.read():
+                    raise click.ClickException("the rules to be measured are not on the air")
         yield Target(name=name, pid=pid, base_url=lambda model: f"http://127.0.0.1:{port}/v1", expected=variant.says)
 
 

@@ -5,22 +5,27 @@
 A task gets 1,000 requests a day, by day and by night, in conversations of two turns on average whose fates hang
 together; a tenth of the incumbent's replies is wrong. A rule set goes on trial that breaks so many points of the right
 replies, or none, and stays for ``--days``. Regimes: ``compared``: the strong model looks at a tenth of the replies;
-``independent``: the same, but both versions err on different requests; ``people``: people label 5% of them, a day
-later on average; ``complaints``: clients report half of what is wrong; ``signs``: a wrong reply shows a sign of it.
+``independent``: the same, but both versions err on different requests; ``people``: people label 5% of them, a day later
+on average; ``queue``: once a day a person labels as many from the label queue, which puts requests first that the two
+versions answer differently; ``complaints``: clients report half of what is wrong; ``signs``: a wrong reply shows a sign
+of it.
 
 ``--rules before`` plays the same towns under the rules of commit 327abc6. Prints a row of Markdown for each harm.
 """
 
 import math
+import multiprocessing
 import statistics
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import click
 
 from gateway.domain import Activation
 from gateway.store.history import active_decisions
-from optimizer.monitoring.rollout.status import benefit_of
+from optimizer.monitoring.rollout.promises import BY_SIGNS
+from optimizer.monitoring.rollout.status import Benefit, benefit_of
 from optimizer.statistics.e_process import ArmOutcome, harm
 from tests.rollouts import START, Chance, Town, entry, section
 
@@ -31,6 +36,7 @@ REGIMES: Final[dict[str, dict[str, Any]]] = {
     "compared": {"known": "shadow", "share": 0.1, "pairs": True, "alike": 0.9},
     "independent": {"known": "shadow", "share": 0.1, "pairs": True, "alike": 0.0},
     "people": {"known": "label", "share": 0.05, "pairs": True, "alike": 0.9, "delay_s": DAY_S},
+    "queue": {"known": "queue", "share": 0.05, "pairs": True, "alike": 0.9},
     "complaints": {"known": "client", "share": 0.5, "pairs": True, "alike": 0.9, "delay_s": DAY_S / 4},
     "signs": {"known": "signs"},
 }
@@ -93,18 +99,6 @@ class Before(Town):
         self._streams, self._stretch = {"outcomes": [], "labels": []}, stretch
 
 
-class Run:
-    """What came of one rule set."""
-
-    def __init__(self, town: Town, days: float) -> None:
-        self.town = town
-        ended = town.until(lambda: is_off(town.history), at_most_s=days * DAY_S)
-        self.days = (town.now - START) / DAY_S if ended else None
-        self.live = any(decision.kind == "live" and decision.version == 1 for decision in town.history)
-        held = [known for known in town.state.comparisons if known.pairing.subject in ("holdback", "trial")]
-        self.benefit = benefit_of(held[-1]) if held else None
-
-
 def is_off(history: Sequence[Activation]) -> bool:
     """Whether nobody gets the rules any more."""
     now = active_decisions(history)
@@ -116,27 +110,58 @@ def quantile(numbers: Sequence[float | None], share: float) -> str:
     return "never" if value == math.inf else f"{value:.1f}"
 
 
-def row(regime: str, points: float, runs: int, days: float, rules: str, look_s: float) -> str:
-    made = []
-    for seed in range(runs):
-        kind = Before if rules == "before" else Town
-        town = kind(
-            section(harm=0.05, holdback_first=0.1, holdback=0.02), [entry("canary", 1, share=0.05)], worse(points),
-            seed=seed, per_second=1000 / DAY_S, look_s=look_s, keep=300, turns=2, apart=0.6, pace=by_day,
-            **REGIMES[regime],
-        )  # fmt: skip
-        made.append(Run(town, days))
-    off = [run.days for run in made]
+class Played(NamedTuple):
+    """What came of one rule set."""
+
+    days: float | None
+    """Until nobody got the rules any more."""
+    live: bool
+    benefit: Benefit | None
+    """What the hold-back or the trial said of right replies at the end."""
+    harmed: int
+    """Replies that only the rules made bad."""
+
+
+def played(regime: str, points: float, days: float, rules: str, look_s: float, seed: int) -> Played:
+    """One rule set in one town."""
+    kind = Before if rules == "before" else Town
+    kept = 300 if regime == "complaints" else round(1.75 * 1000 * look_s / DAY_S) + 5  # newest rows of a look
+    town = kind(
+        section(harm=0.05, holdback_first=0.1, holdback=0.02), [entry("canary", 1, share=0.05)], worse(points),
+        seed=seed, per_second=1000 / DAY_S, look_s=look_s, keep=kept, turns=2, apart=0.6, pace=by_day,
+        **REGIMES[regime],
+    )  # fmt: skip
+    ended = town.until(lambda: is_off(town.history), at_most_s=days * DAY_S)
+    held = [known for known in town.state.comparisons if known.pairing.subject in ("holdback", "trial")]
+    benefit = benefit_of(held[-1]) if held else None
+    return Played(
+        days=(town.now - START) / DAY_S if ended else None,
+        live=any(decision.kind == "live" and decision.version == 1 for decision in town.history),
+        benefit=benefit if benefit is not None and (regime == "signs" or benefit.of != BY_SIGNS) else None,
+        harmed=town.harmed,
+    )
+
+
+def row(made: Sequence[Played], regime: str, points: float, days: float, rules: str) -> str:
+    """The towns of one cell as a row of the table."""
+    runs, off = len(made), [run.days for run in made]
     shares = [sum(known is not None and known <= limit for known in off) / runs for limit in (2, 7, days)]
     benefits = [run.benefit for run in made if run.benefit is not None]
     effect = f"{100 * statistics.median(known.change for known in benefits):+.1f}" if benefits else "-"
     covered = [known.interval[0] <= -points / 100 <= known.interval[1] for known in benefits]
     cells = [
-        regime, rules, f"{points:g}", f"{shares[0]:.0%}", f"{shares[1]:.0%}", f"{shares[2]:.0%}",
-        f"{quantile(off, 0.5)} / {quantile(off, 0.9)}", f"{sum(run.live for run in made) / runs:.0%}", effect,
+        regime, rules, f"{points:g}", *(f"{100 * share:.1f}%" for share in shares),
+        f"{quantile(off, 0.5)} / {quantile(off, 0.9)}", f"{sum(run.live for run in made) / runs:.0%}",
+        f"{statistics.median(run.harmed for run in made):g}", effect,
         f"{sum(covered) / len(covered):.0%}" if covered else "-", str(runs),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
+
+
+HEAD = [
+    "regime", "rules", "harm, points", "off in 2 days", "in 7", "in all", "days, median / 90%", "went live",
+    "replies harmed, median", "measured, median", "covered", "runs",
+]  # fmt: skip
 
 
 @click.command()
@@ -146,15 +171,17 @@ def row(regime: str, points: float, runs: int, days: float, rules: str, look_s: 
 @click.option("--days", default=90.0, show_default=True)
 @click.option("--rules", type=click.Choice(["now", "before"]), default="now", show_default=True)
 @click.option("--look", "look_s", default=LOOK_S, show_default=True, help="Seconds between two looks.")
-def main(runs: int, regimes: Sequence[str], harms: Sequence[float], days: float, rules: str, look_s: float) -> None:
+@click.option("--processes", default=2, show_default=True)
+def main(
+    runs: int, regimes: Sequence[str], harms: Sequence[float], days: float, rules: str, look_s: float, processes: int
+) -> None:
     """Simulate and print."""
-    click.echo(
-        "| regime | rules | harm, points | off in 2 days | in 7 | in all | days, median / 90% | went live"
-        " | measured, median | covered | runs |\n" + "|---" * 11 + "|"
-    )
-    for regime in regimes:
-        for points in harms:
-            click.echo(row(regime, points, runs, days, rules, look_s))
+    click.echo(f"| {' | '.join(HEAD)} |\n" + "|---" * len(HEAD) + "|")
+    with multiprocessing.Pool(processes) as pool:
+        for regime in regimes:
+            for points in harms:
+                made = pool.map(partial(played, regime, points, days, rules, look_s), range(runs), chunksize=1)
+                click.echo(row(made, regime, points, days, rules))
 
 
 if __name__ == "__main__":

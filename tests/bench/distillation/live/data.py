@@ -3,25 +3,24 @@
 Everything follows from a seed. Does not ask anybody anything.
 """
 
-import gzip
-import json
 from collections.abc import Sequence
-from itertools import islice
-from pathlib import Path
-from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-import click
 import msgspec
 
 from gateway.domain import Value
-from gateway.settings import NumericGrader
-from optimizer.demo.problems import BASE_PROMPT, problems
+from gateway.settings import ExactGrader, Grader, NumericGrader
 from optimizer.grading.graders import GraderFailed, Submission, grader_for
 
-GSM8K: Final = Path(__file__).parents[5] / "shared" / "data" / "gsm8k_test.jsonl.gz"
-STRICT, LENIENT = NumericGrader(), NumericGrader(take="last")
-"""What the caller was promised (one number), and what a caller who looks for the last number would take."""
+GraderKind = Literal["numeric", "exact"]
+STRICT: Final[dict[GraderKind, Grader]] = {"numeric": NumericGrader(), "exact": ExactGrader(ignore_case=True)}
+"""What the caller was promised: one number, or the text alone."""
+SECTIONS: Final[dict[GraderKind, str]] = {
+    "numeric": '{ kind = "numeric" }', "exact": '{ kind = "exact", ignore_case = true }',
+}  # fmt: skip
+"""The same graders in a configuration."""
+LENIENT: Final = NumericGrader(take="last")
+"""What a caller who looks for the last number would take."""
 
 
 class Question(Value, frozen=True):
@@ -38,25 +37,14 @@ class Questions(Value, frozen=True):
     seed: int
     train: tuple[Question, ...]
     test: tuple[Question, ...]
-
-
-def questions(task: str, seed: int, *, train: int, test: int, gsm8k: Path = GSM8K) -> Questions:
-    """The questions of a task: ``word-problems`` are generated, ``gsm8k`` is drawn from a file."""
-    wanted = train + test
-    if task == "word-problems":
-        made = [Question(question=one.question, expected=str(one.answer)) for one in islice(problems(seed), wanted)]
-    else:
-        made = _drawn(gsm8k, seed, wanted)
-    return Questions(task=task, seed=seed, test=tuple(made[:test]), train=tuple(made[test:]))
-
-
-def _drawn(file: Path, seed: int, count: int) -> list[Question]:
-    if not file.exists():
-        raise click.ClickException(f"there is no {file.name}: say where it is with --gsm8k")
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        every = [json.loads(line) for line in lines]
-    chosen = Random(seed).sample(every, count)
-    return [Question(question=one["input"], expected=one["expected"]) for one in chosen]
+    prompt: str
+    """The operator's, which every row starts from."""
+    grader: GraderKind = "exact"
+    labels: tuple[str, ...] = ()
+    truth: str = ""
+    """The true rules in words, where they are known."""
+    later: "Questions | None" = None
+    """The same task after a change of its policy."""
 
 
 def messages(prompt: str, question: str) -> list[dict[str, str]]:
@@ -64,16 +52,16 @@ def messages(prompt: str, question: str) -> list[dict[str, str]]:
     return [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
 
 
-def examples(some: Sequence[Question]) -> bytes:
+def examples(prompt: str, some: Sequence[Question]) -> bytes:
     """A data file for ``preceptor distill``."""
-    lines = [{"messages": messages(BASE_PROMPT, one.question), "expected": one.expected} for one in some]
+    lines = [{"messages": messages(prompt, one.question), "expected": one.expected} for one in some]
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
 
-def right(reply: Any, expected: str, *, lenient: bool = False) -> bool:
-    """Whether a reply states the expected number; one that cannot be graded does not."""
-    grader = grader_for(LENIENT if lenient else STRICT)
+def right(reply: Any, expected: str, *, grader: GraderKind = "numeric", lenient: bool = False) -> bool:
+    """Whether a reply is what was expected; one that cannot be graded is not."""
+    section = LENIENT if lenient and grader == "numeric" else STRICT[grader]
     try:
-        return isinstance(reply, str) and grader.grade(Submission(text=reply), expected) == 1.0
+        return isinstance(reply, str) and grader_for(section).grade(Submission(text=reply), expected) == 1.0
     except GraderFailed:
         return False

@@ -1,7 +1,8 @@
 """gepa, in an environment where nothing of this project is installed: ``python gepa_child.py IN.json OUT.json``.
 
 Its defaults stand (minibatch of three, strict improvement, Pareto selection), its own adapter asks. The grader is
-everybody's; what it says of a mistake is as plain as gepa's own evaluator. Stops once its budget of tokens is spent.
+everybody's; what it says of a mistake is as plain as gepa's own evaluator. Stops once its tokens or the strong model's
+characters are spent.
 """
 
 import json
@@ -24,6 +25,21 @@ def post(url: str, body: dict[str, Any] | None = None) -> Any:
         return json.load(reply)
 
 
+LONG = 4096
+"""Output tokens of a reflection."""
+RANKED = 50
+"""Items on which it ranks, as ``MIPROv2`` does."""
+RIGHT = {
+    "numeric": "The reply is right: it is the number {answer} and no other number.",
+    "exact": "The reply is right: it is {answer} and nothing else.",
+}
+WRONG = {
+    "numeric": "The reply is wrong. The right answer is {answer}, and the reply must contain this number and no other"
+    " number: the program that reads it cannot tell which one is meant.",
+    "exact": "The reply is wrong. The right answer is {answer}, and the reply must be this text and nothing else.",
+}
+
+
 def main(told: dict[str, Any]) -> dict[str, Any]:
     """Optimise the prompt on the training items, then answer the test items with the best one."""
 
@@ -32,27 +48,27 @@ def main(told: dict[str, Any]) -> dict[str, Any]:
         return post(f"{told[stage]}/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
 
     def reflect(prompt: Any) -> str:
-        return chat("search", [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt)
+        asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        return chat("strong", asked, model="strong", max_tokens=LONG)
 
     def evaluated(data: Any, response: str) -> Any:
-        if post(told["grade"], {"reply": response, "expected": data["answer"]})["right"]:
-            return EvaluationResult(1.0, f"The reply is right: it is the number {data['answer']} and no other number.")
-        return EvaluationResult(
-            0.0,
-            f"The reply is wrong. The right answer is {data['answer']}, and the reply must contain this number and no"
-            " other number: the program that reads it cannot tell which one is meant.",
-        )
+        good = post(told["grade"], {"reply": response, "expected": data["answer"]})["right"]
+        return EvaluationResult(float(good), (RIGHT if good else WRONG)[told["grader"]].format(answer=data["answer"]))
+
+    def spent(_: Any) -> bool:
+        if post(f"{told['search']}/used")["tokens"] >= told["budget"]:
+            return True
+        return bool(told["taught"]) and post(f"{told['strong']}/used")["characters"] >= told["taught"]
 
     items = [{"input": one["question"], "answer": one["expected"], "additional_context": {}} for one in told["train"]]
-    half = len(items) // 2
     result = gepa.optimize(
         seed_candidate={"system_prompt": told["prompt"]},
-        trainset=items[:half],
-        valset=items[half:],
+        trainset=items[RANKED:],
+        valset=items[:RANKED],
         task_lm=lambda messages: chat("search", messages, temperature=0),
         evaluator=evaluated,
         reflection_lm=reflect,
-        stop_callbacks=[lambda state: post(f"{told['search']}/used")["tokens"] >= told["budget"]],
+        stop_callbacks=[spent],
         seed=told["seed"],
     )
     best = result.best_candidate["system_prompt"]

@@ -8,20 +8,19 @@ first. It also grades, so that everybody searches by the same lines. Knows nothi
 import contextlib
 import hashlib
 import json
-import queue
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from tests.bench.distillation.live.data import right
+from tests.bench.distillation.live.data import GraderKind, right
+from tests.bench.distillation.live.desk import Desk, on_loopback
 
 TIMEOUT_S: Final = 1800.0
 
@@ -42,12 +41,16 @@ class Used(msgspec.Struct):
 
 
 class Meter:
-    """Counts and remembers, and asks each of the models one thing at a time.
+    """Counts and remembers, and asks each copy of a model one thing at a time.
 
-    ``most_output`` caps the output tokens of every answer; ``seed`` is the first sample's.
+    ``models`` names the copies of each model; ``most_output`` caps the output tokens of every answer; ``seed`` is the
+    first sample's.
     """
 
-    def __init__(self, upstream: str, models: Sequence[str], file: Path, *, most_output: int, seed: int) -> None:
+    def __init__(
+        self, upstream: str, models: Mapping[str, Sequence[str]], file: Path, *,
+        most_output: int, seed: int, grader: GraderKind = "numeric",
+    ) -> None:  # fmt: skip
         self.used: defaultdict[tuple[str, str], Used] = defaultdict(Used)
         self._upstream = upstream
         self._file = file
@@ -55,9 +58,10 @@ class Meter:
         self._seed = seed
         self._asked: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
-        self._free: queue.SimpleQueue[str] = queue.SimpleQueue()
-        for model in models:
-            self._free.put(model)
+        self.grader: GraderKind = grader
+        self._free = {model: list(copies) for model, copies in models.items()}
+        self._back = threading.Condition()
+        self._last: dict[tuple[str, str], str] = {}
         self._answers: dict[str, dict[str, Any]] = {}
         if file.exists():
             for line in file.read_text(encoding="utf-8").splitlines():
@@ -67,7 +71,9 @@ class Meter:
     def answer(self, row: str, stage: str, body: dict[str, Any]) -> tuple[int, bytes]:
         """Status and body of the model's answer."""
         asked = int(body.pop("max_completion_tokens", None) or body.get("max_tokens") or self._most_output)
-        body |= {"model": "model", "max_tokens": min(asked, self._most_output)}
+        name = str(body.get("model"))
+        name = name if name in self._free else "model"
+        body |= {"model": name, "max_tokens": min(asked, self._most_output)}
         body.pop("seed", None)
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         with self._lock:
@@ -76,12 +82,12 @@ class Meter:
         key = f"{digest} {time_asked}"
         kept = self._answers.get(key)
         if kept is None:
-            model = self._free.get()
+            model = self._take(name, row)
             began = time.monotonic()
             try:
                 status, reply = self._ask(body | {"model": model, "seed": self._seed + time_asked})
             finally:
-                self._free.put(model)
+                self._give_back(name, model)
             if status != 200:
                 return status, json.dumps(reply).encode()
             kept = {"key": key, "seconds": time.monotonic() - began, "reply": reply}
@@ -90,6 +96,21 @@ class Meter:
                 self._answers[key] = kept
         self._count(self.used[row, stage], kept)
         return 200, json.dumps(kept["reply"]).encode()
+
+    def _take(self, model: str, row: str) -> str:
+        """A free copy: the row's last, whose prompt cache knows its prompts, if it can be had."""
+        with self._back:
+            self._back.wait_for(lambda: self._free[model])
+            free, last = self._free[model], self._last.get((model, row))
+            copy = last if last in free else free[0]
+            free.remove(copy)
+            self._last[model, row] = copy
+            return copy
+
+    def _give_back(self, model: str, copy: str) -> None:
+        with self._back:
+            self._free[model].append(copy)
+            self._back.notify()
 
     def _count(self, used: Used, kept: dict[str, Any]) -> None:
         reply = kept["reply"]
@@ -111,47 +132,29 @@ class Meter:
             return error.code, json.load(error)
 
 
-@contextlib.contextmanager
-def serving(meter: Meter) -> Iterator[str]:
+def serving(meter: Meter) -> contextlib.AbstractContextManager[str]:
     """The meter on a free port of the loopback address; yields ``http://127.0.0.1:PORT``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Door", (_Door,), {"meter": meter}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    return on_loopback(type("Door", (_Door,), {"meter": meter}))
 
 
-class _Door(BaseHTTPRequestHandler):
+class _Door(Desk):
     """``POST /ROW/STAGE/v1/chat/completions``, ``POST /grade`` and ``GET /ROW/STAGE/used``."""
 
     meter: Meter
-    protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    def do_POST(self) -> None:  # noqa: N802 - the name is the base class's
+        body = self.body()
         parts = self.path.strip("/").split("/")
         if parts == ["grade"]:
-            self._reply(200, json.dumps({"right": right(body["reply"], body["expected"])}).encode())
+            self.reply(
+                200, json.dumps({"right": right(body["reply"], body["expected"], grader=self.meter.grader)}).encode()
+            )
         elif parts[2:] == ["v1", "chat", "completions"]:
-            self._reply(*self.meter.answer(parts[0], parts[1], body))
+            self.reply(*self.meter.answer(parts[0], parts[1], body))
         else:
-            self._reply(404, b"{}")
+            self.reply(404, b"{}")
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
         row, stage, *_ = [*self.path.strip("/").split("/"), "", ""]
         used = self.meter.used[row, stage]
-        self._reply(200, json.dumps({"calls": used.calls, "tokens": used.tokens}).encode())
-
-    def _reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(BrokenPipeError):
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
-        """Quiet: the meter counts, and that is enough."""
+        self.reply(200, json.dumps({"calls": used.calls, "tokens": used.tokens}).encode())

@@ -13,6 +13,8 @@ import click
 from tests.bench.distillation.live.serving import run
 
 VERSIONS: Final[Mapping[str, str]] = {"gepa": "0.1.4", "dspy": "3.4.1"}
+BESIDE: Final[Mapping[str, tuple[str, ...]]] = {"dspy": ("optuna==5.0.0",)}
+"""What a peer asks for without requiring it: ``MIPROv2`` searches with optuna."""
 _QUIET: Final = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no prices from the network
     "LITELLM_TELEMETRY": "False", "DSPY_TELEMETRY": "0", "DO_NOT_TRACK": "1", "PYTHONPATH": "",
@@ -30,7 +32,7 @@ def install(peer: str, cache: Path) -> Path:
     try:
         for command in (
             (sys.executable, "-m", "venv", str(folder)),
-            (str(python), "-m", "pip", "install", "--quiet", f"{peer}=={VERSIONS[peer]}"),
+            (str(python), "-m", "pip", "install", "--quiet", f"{peer}=={VERSIONS[peer]}", *BESIDE.get(peer, ())),
         ):
             subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # they stand above
     except subprocess.CalledProcessError as error:

@@ -4,75 +4,33 @@ A row searches (or not), then answers every test item; what it asks for goes thr
 """
 
 import json
-import shutil
-import sys
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from gateway.domain import Scratchpad, Value
-from optimizer.demo.problems import BASE_PROMPT
-from tests.bench.distillation.live import peers
-from tests.bench.distillation.live.data import Question, Questions, examples, messages
+from gateway.domain import Scratchpad
+from tests.bench.distillation.live import own, peers
+from tests.bench.distillation.live.data import Question, messages
 from tests.bench.distillation.live.meter import TIMEOUT_S, Used
-from tests.bench.distillation.live.serving import gateway, run
+from tests.bench.distillation.live.own import AT_ONCE, Run, Shots
+from tests.bench.distillation.live.serving import gateway
+from tests.bench.distillation.live.teacher import Taught
 
 CHAIN_OF_THOUGHT: Final = (
     "Solve the problem step by step, and write out every calculation. Then write the final answer on the last line, as"
     " 'Answer: ' and the number."
 )
-AT_ONCE: Final = 2
-"""Test items under way: as many as the model works on at once."""
+FIXED, NEAREST = 8, 4
+"""Examples of the rows without rules."""
 
-OURS = """\
-[server]
-data_dir = "{data_dir}"
-
-[upstreams.meter]
-kind = "openai"
-base_url = "{address}/{name}/{stage}/v1"
-total_timeout_s = 1800
-first_byte_timeout_s = 1800
-queue_timeout_s = 1800
-
-[models.model]
-upstream = "meter"
-model = "model"
-
-[tasks.{task}]
-weak = "model"
-strong = "model"
-grader = {{ kind = "numeric" }}
-
-[optimizer]
-enabled = false
-max_rules = 4
-selection_items = {selection}
-confirmation_items = {confirmation}
-concurrency = {at_once}
-max_output_tokens = {most_output}
-"""
+Answered = tuple[list[str], Any]
+"""What the caller receives for each test item, and what was found."""
 
 
-class Run(Value, frozen=True):
-    """What every row is given. ``address`` is the meter's, ``budget`` the tokens that a search may take."""
-
-    questions: Questions
-    address: str
-    folder: Path
-    cache: Path
-    most_output: int
-    selection: int
-    confirmation: int
-    seed: int
-    budget: int | None
-
-
-class Row(Value, frozen=True):
+class Row(msgspec.Struct, kw_only=True):
     """What came of a row."""
 
     name: str
@@ -82,6 +40,7 @@ class Row(Value, frozen=True):
     """The prompt, rules or program that was used, and what the search said of it."""
     search: Used
     test: Used
+    taught: Taught = msgspec.field(default_factory=Taught)
 
 
 def ask(url: str, model: str, chat: Sequence[Mapping[str, str]], most_output: int) -> str:
@@ -94,78 +53,106 @@ def ask(url: str, model: str, chat: Sequence[Mapping[str, str]], most_output: in
         return json.load(reply)["choices"][0]["message"]["content"] or ""
 
 
-def _asked(one: Run, url: str, model: str, prompt: str) -> list[str]:
+def _asked(one: Run, url: str, model: str, prompt: str, items: Sequence[Question] = ()) -> list[str]:
     def reply(question: Question) -> str:
         return ask(url, model, messages(prompt, question.question), one.most_output)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(reply, one.questions.test))
+        return list(pool.map(reply, items or one.questions.test))
 
 
-def prompted(name: str, prompt: str) -> Callable[[Run], tuple[list[str], Any]]:
-    """A row without a search."""
-    return lambda one: (_asked(one, f"{one.address}/{name}/test/v1", "model", prompt), {"prompt": prompt})
+def prompted(name: str, prompt: str = "") -> Callable[[Run], Answered]:
+    """A row without a search; without a prompt, the operator's."""
 
-
-def ours(one: Run) -> tuple[list[str], Any]:
-    """``preceptor distill --activate``, then the base prompt through the gateway that serves what came of it."""
-    task, (search, test) = one.questions.task, _configurations(one, "ours")
-    data = search.with_name("train.jsonl")
-    data.write_bytes(examples(one.questions.train))
-    report = ("--report", str(search.with_name("report.html")))
-    told = _preceptor(search, "distill", task, "--data", str(data), "--json", "--activate", *report)
-    with gateway(test) as url:
-        return _asked(one, url, f"task:{task}", BASE_PROMPT), msgspec.json.decode(told.splitlines()[-1])
-
-
-def form_alone(name: str, form: Scratchpad) -> Callable[[Run], tuple[list[str], Any]]:
-    """A scratchpad without any rule, which our engine never proposes: what is left of a gain is the rules'."""
-
-    def answered(one: Run) -> tuple[list[str], Any]:
-        task, (_, test) = one.questions.task, _configurations(one, name)
-        rules = {"task": task, "scratchpad": form, "rules": []}
-        file = test.with_name("rules.json")
-        file.write_text(json.dumps(rules), encoding="utf-8")
-        _preceptor(test, "rules", "import", task, str(file))
-        _preceptor(test, "rules", "activate", task, "1")
-        with gateway(test) as url:
-            return _asked(one, url, f"task:{task}", BASE_PROMPT), rules
+    def answered(one: Run) -> Answered:
+        text = prompt or one.questions.prompt
+        return _asked(one, f"{one.address}/{name}/test/v1", "model", text), {"prompt": text}
 
     return answered
 
 
-def _configurations(one: Run, name: str) -> list[Path]:
-    """The same gateway in an empty folder, once to search and once to be tested."""
-    folder = one.folder / name
-    shutil.rmtree(folder, ignore_errors=True)  # its own cache would hide from the meter what it needs
-    folder.mkdir(parents=True)
-    configs = []
-    for stage in ("search", "test"):
-        config = folder / f"{stage}.toml"
-        text = OURS.format(
-            data_dir=folder / "data", address=one.address, name=name, stage=stage, task=one.questions.task,
-            selection=one.selection, confirmation=one.confirmation, at_once=AT_ONCE, most_output=one.most_output,
-        )  # fmt: skip
-        config.write_text(text, encoding="utf-8")
-        configs.append(config)
-    return configs
+def truth_in_prompt(one: Run) -> Answered:
+    """The true rules behind the operator's prompt, where they are known: the most that rules in words can do."""
+    if not one.questions.truth:
+        raise own.DoesNotApply("nobody knows the true rules")
+    prompt = f"{one.questions.prompt}\n\nRules, the first that fits decides:\n{one.questions.truth}"
+    return _asked(one, f"{one.address}/true-rules/test/v1", "model", prompt), {"prompt": prompt}
 
 
-def _preceptor(config: Path, *command: str) -> bytes:
-    """What a command of ours prints."""
-    return run((sys.executable, "-m", "gateway", *command, "-c", str(config)), config.with_name("commands.log"))
+def numeric_only(answered: Callable[[Run], Answered]) -> Callable[[Run], Answered]:
+    """A row that has only been made for questions with a number as the answer."""
+
+    def given(one: Run) -> Answered:
+        if one.questions.grader != "numeric":
+            raise own.DoesNotApply("it is for questions with a number as the answer")
+        return answered(one)
+
+    return given
 
 
-def child(name: str, peer: str, **how: Any) -> Callable[[Run], tuple[list[str], Any]]:
-    """A row that another project's optimiser answers, in its own environment."""
+def ours(name: str, *, rounds: int = 3, strong: str = "") -> Callable[[Run], Answered]:
+    """``preceptor distill --activate``, then the base prompt through the gateway that serves what came of it."""
 
-    def answered(one: Run) -> tuple[list[str], Any]:
+    def answered(one: Run) -> Answered:
+        search, test = own.configurations(one, name, rounds=rounds, strong=strong)
+        outcome = own.distilled(search, one.questions)
+        with gateway(test) as url:
+            return _asked(one, url, f"task:{one.questions.task}", one.questions.prompt), outcome
+
+    return answered
+
+
+def after_a_change(one: Run) -> Answered:
+    """Ours learns a policy, the policy changes, ours learns again: the last is measured, on tickets of the new one."""
+    later = one.questions.later
+    if later is None:
+        raise own.DoesNotApply("its policy never changes")
+    search, test = own.configurations(one, "changed")
+    first = own.distilled(search, one.questions)
+    with gateway(test) as url:
+        before = _asked(one, url, f"task:{later.task}", later.prompt, later.test)
+    second = own.distilled(search, later)
+    with gateway(test) as url:
+        after = _asked(one, url, f"task:{later.task}", later.prompt, later.test)
+    return after, {**second, "first": first, "stale": before}
+
+
+def served(name: str, content: Callable[[Run], dict[str, Any]]) -> Callable[[Run], Answered]:
+    """A version that nobody searched for, through the gateway."""
+
+    def answered(one: Run) -> Answered:
+        rules = {"rules": [], **content(one)}
+        test = own.configurations(one, name)[1]
+        own.activated(test, one.questions.task, rules)
+        with gateway(test) as url:
+            return _asked(one, url, f"task:{one.questions.task}", one.questions.prompt), rules
+
+    return answered
+
+
+def form_alone(name: str, form: Scratchpad) -> Callable[[Run], Answered]:
+    """A scratchpad without any rule, which our engine never proposes: what is left of a gain is the rules'."""
+    return served(name, lambda one: {"scratchpad": form})
+
+
+def child(name: str, peer: str, **how: Any) -> Callable[[Run], Answered]:
+    """A row that another project's optimiser answers, in its own environment, with the same strong model.
+
+    Two such rows run at once, one call at a time each, so that each keeps a copy of the model and its prompt cache.
+    """
+
+    def answered(one: Run) -> Answered:
+        if one.budget is None:
+            raise own.DoesNotApply("it may spend what ours spent: run ours first, or give --budget")
+        search = f"{one.address}/{name}/search"
+        taught = one.strong == "teacher"
         told = {
-            "search": f"{one.address}/{name}/search", "test": f"{one.address}/{name}/test",
-            "grade": f"{one.address}/grade", "prompt": BASE_PROMPT, "most_output": one.most_output,
-            "train": msgspec.to_builtins(one.questions.train), "items": msgspec.to_builtins(one.questions.test),
-            "seed": one.seed, "budget": one.budget, "at_once": AT_ONCE,
-            "selection": one.selection,
+            "search": search, "test": f"{one.address}/{name}/test",
+            "strong": f"{one.teacher}/{name}" if taught else search, "taught": one.characters if taught else None,
+            "grade": f"{one.address}/grade", "grader": one.questions.grader, "prompt": one.questions.prompt,
+            "most_output": one.most_output, "train": msgspec.to_builtins(one.questions.train),
+            "items": msgspec.to_builtins(one.questions.test), "seed": one.seed, "budget": one.budget,
+            "at_once": 1, "selection": one.selection,
         }  # fmt: skip
         result = peers.asked(peer, told | how, cache=one.cache, log=one.folder / f"{name}.log")
         return result["replies"], result["found"]
@@ -173,14 +160,30 @@ def child(name: str, peer: str, **how: Any) -> Callable[[Run], tuple[list[str], 
     return answered
 
 
-ROWS: Final[Mapping[str, Callable[[Run], tuple[list[str], Any]]]] = {
-    "base": prompted("base", BASE_PROMPT),
-    "chain-of-thought": prompted("chain-of-thought", CHAIN_OF_THOUGHT),
-    "ours": ours,
+def _shots(mode: Shots, count: int) -> Callable[[Run], dict[str, Any]]:
+    return lambda one: own.shots(one, mode, count)
+
+
+ROWS: Final[Mapping[str, Callable[[Run], Answered]]] = {
+    "base": prompted("base"),
+    "chain-of-thought": numeric_only(prompted("chain-of-thought", CHAIN_OF_THOUGHT)),
+    "true-rules": truth_in_prompt,
+    "fixed-8": served("fixed-8", _shots("fixed", FIXED)),
+    "nearest-4": served("nearest-4", _shots("nearest", NEAREST)),
+    "ours": ours("ours"),
+    "rules-alone": served("rules-alone", own.written_rules),
+    "worksheet-alone": served("worksheet-alone", lambda one: own.written_worksheet(one, 0)),
+    "worksheet-revised": served("worksheet-revised", lambda one: own.written_worksheet(one, 1)),
+    "ours-1-round": ours("ours-1-round", rounds=1),
+    "ours-2-rounds": ours("ours-2-rounds", rounds=2),
+    "ours-4-rounds": ours("ours-4-rounds", rounds=4),
+    "changed": after_a_change,
+    "own-teacher": ours("own-teacher", strong="self"),
     "gepa": child("gepa", "gepa"),
-    "dspy-rules": child("dspy-rules", "dspy", program="ChainOfThought", optimise=True),
+    "dspy-rules": child("dspy-rules", "dspy", optimiser="InferRules"),
+    "dspy-mipro": child("dspy-mipro", "dspy", optimiser="MIPROv2"),
     "tags-alone": form_alone("tags-alone", "tags"),
     "two-pass-alone": form_alone("two-pass-alone", "two_pass"),
-    "dspy-cot": child("dspy-cot", "dspy", program="ChainOfThought", optimise=False),
-    "dspy-predict": child("dspy-predict", "dspy", program="Predict", optimise=False),
+    "dspy-cot": child("dspy-cot", "dspy", program="ChainOfThought"),
+    "dspy-predict": child("dspy-predict", "dspy", program="Predict"),
 }

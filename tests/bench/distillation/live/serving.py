@@ -21,6 +21,8 @@ STOP_S: Final = 30.0
 COPIES: Final = ("one", "two")
 """One copy of the model a core, each with one thread: two threads of one copy wait for each other at every step, and
 where others worked on the machine that took a copy from 14 tokens a second to one."""
+STRONG: Final = "strong"
+"""An embedded model that only teaches."""
 
 _COPY = """\
 
@@ -39,9 +41,11 @@ model = "{model}"
 """
 
 
-def configuration(data_dir: Path, model: str) -> str:
-    """A gateway that passes requests for each of ``COPIES`` on to a copy of the model."""
+def configuration(data_dir: Path, model: str, strong: str | None = None) -> str:
+    """A gateway that passes requests for each of ``COPIES`` on to a copy of the model, and ``strong`` to another."""
     copies = "".join(_COPY.format(name=name, model=model) for name in COPIES)
+    if strong is not None:
+        copies += _COPY.format(name=STRONG, model=strong)
     return f'[server]\ndata_dir = "{data_dir}"\n{copies}\n[optimizer]\nenabled = false\n'
 
 

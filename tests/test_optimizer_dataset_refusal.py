@@ -5,7 +5,7 @@ import json
 import pytest
 
 from optimizer.dataset.recorded_request import RecordedRequest, read_request
-from optimizer.monitoring.signals.refusal import refuses
+from optimizer.dataset.refusal import refuses
 
 
 def asked(*texts: str, before: dict[str, str] | None = None) -> RecordedRequest:

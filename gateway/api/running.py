@@ -1,0 +1,175 @@
+"""An exchange under way: its headers for the client and its record for the writer, put together once."""
+
+import functools
+
+import msgspec
+
+from gateway.api.http import LONGEST, header_value
+from gateway.auth import Holder
+from gateway.completion import CompletionTrace
+from gateway.domain import Arm, Exchange, Status
+from gateway.formats.envelope import Conversation
+from gateway.http_server.request_head import Header
+from gateway.prices import cost_usd
+from gateway.recording import ALWAYS_KEPT, audit_rate, bounded
+from gateway.routing.chains import Link, link_of
+from gateway.routing.conversation import cluster_of, conversation_key, tenant_of
+from gateway.routing.route import RoutePlan
+from gateway.services import Services
+
+_PLANS = 1024
+"""Most plans with remembered headers."""
+
+
+@functools.lru_cache(_PLANS)
+def _plan_headers(task: str | None, why: str) -> tuple[Header, ...]:
+    """Return the headers about a plan for every client."""
+    return (
+        (b"x-preceptor-task", (task or "none").encode()),
+        *([(b"x-preceptor-why", why.encode())] if why else []),
+    )
+
+
+@functools.lru_cache(_PLANS)
+def _arm_headers(task: str | None, why: str, rules: int | None, arm: Arm, model: str) -> tuple[Header, ...]:
+    """Return the headers about a plan and its arm. Callers shorten ``model``: a client may have named it."""
+    return (
+        *_plan_headers(task, why),
+        (b"x-preceptor-rules", str(rules or "none").encode()),
+        (b"x-preceptor-arm", arm.encode()),
+        (b"x-preceptor-model", header_value(model)),
+    )
+
+
+class Running:
+    """An exchange under way. Collects its record and hands it to the writer once."""
+
+    __slots__ = (
+        "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "conversation", "holder", "id",
+        "last_event", "learn", "link", "ref", "streaming", "trace", "upstream_request_id",
+    )  # fmt: skip
+
+    def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
+        self._services = services
+        self.id = id_
+        self.holder = holder
+        self._created = services.wall_clock()
+        self._began = services.clock()
+        self._first_byte_ms: float | None = None
+        self._overhead_s = 0.0
+        self.trace: CompletionTrace = CompletionTrace()
+        self.streaming = False
+        self.upstream_request_id: str | None = None
+        """The upstream's own id of a refused request, for clients that know it by that name."""
+        self.last_event = b""
+        """The last event of a streamed reply, for APIs that number their events."""
+        self.learn = True
+        """The text may be kept; the client decides (``x-preceptor-learn: off``)."""
+        self.ref: str | None = None
+        """The client's own name for the request."""
+        self.link: Link | None = None
+        """The way of the response that the request goes on from, or of its stored conversation."""
+        self.conversation: str | None = None
+        """The id of the conversation that the upstream stores."""
+
+    @property
+    def plan(self) -> RoutePlan | None:
+        """The plan in execution; ``None`` until the request is understood."""
+        return self.trace.plan
+
+    @property
+    def why(self) -> str:
+        """The reason for answering without the rules of the task, or without a part of them; usually empty."""
+        return self.trace.why or (self.plan.why if self.plan is not None else "")
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the request arrived."""
+        return self._services.clock() - self._began
+
+    def begin(self) -> None:
+        """Note the beginning of the reply."""
+        elapsed = self._services.clock() - self._began
+        self._first_byte_ms = elapsed * 1000
+        reply_id = self.trace.reply_id
+        if reply_id is not None and self._services.chains.get(reply_id) is None:
+            self.id = reply_id  # a server that repeats its ids would make another record vanish
+        self._overhead_s = max(0.0, elapsed - self.trace.waited_s)
+
+    def headers(self) -> list[Header]:
+        id_ = (b"x-request-id", self.id.encode())
+        plan = self.trace.plan
+        if plan is None:
+            return [id_]
+        server = self._services.serving.settings.server
+        if server.arm_headers:
+            about = _arm_headers(plan.task, self.why, plan.rules_version, plan.arm, plan.model[:LONGEST])
+        else:
+            about = _plan_headers(plan.task, self.why)
+        headers = [id_, *about, (b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000))]
+        reply = self.trace.reply
+        if reply is not None and (plan.task is None or server.arm_headers):
+            handed_on = self._services.serving.reply_headers
+            headers += [
+                (handed_on[name], header_value(value)) for name, value in reply.headers.items() if name in handed_on
+            ]
+        return headers
+
+    def end(self, status: Status, http_status: int, error: str | None = None) -> None:
+        """Record the exchange. A request without a plan is not recorded."""
+        trace, learn = self.trace, self.learn
+        plan = trace.plan
+        if plan is None:
+            return
+        services = self._services
+        settings = services.serving.settings
+        model = settings.models.get(plan.model)
+        cluster = self._cluster(plan)
+        rate = audit_rate(plan.task, settings, services.rules.current) if learn else 0.0
+        # Complete from the start: in the writer's queue, everything of the request would have to live on for it, and
+        # every other request would find its memory cold (a tenth of the throughput, ``tests.bench.gateway``).
+        exchange = Exchange(
+            id=self.id,
+            created=self._created,
+            task=plan.task,
+            client_model=plan.envelope.model,
+            model=plan.model,
+            arm=plan.arm,
+            rules=plan.rules_version,
+            stream=plan.envelope.stream,
+            status=status,
+            http_status=http_status,
+            error=error,
+            request=plan.envelope.recorded(plan.envelope.body) if learn else b"{}",
+            reply=trace.text if learn else None,
+            finish_reason=trace.finish_reason,
+            usage=trace.usage,
+            latency_ms=(services.clock() - self._began) * 1000,
+            first_byte_ms=self._first_byte_ms,
+            tool_calls=trace.tool_calls if learn else (),
+            key=self.holder.name if self.holder is not None else None,
+            ref=self.ref,
+            cost_usd=None if model is None else cost_usd(model.price, trace.usage),
+            tenant=tenant_of(plan.envelope) if learn else None,
+            cluster=cluster if learn else None,
+            audit_rate=rate if services.audit.draws(self.id, rate) else 0.0,
+        )
+        if trace.reply_id == self.id:
+            link = msgspec.structs.replace(link_of(exchange), cluster=cluster)
+            services.chains.remember(self.id, link)
+            if self.conversation is not None:
+                services.chains.remember(self.conversation, link)
+        if status != "ok" or exchange.tool_calls or len(exchange.request) + len(exchange.reply or "") > ALWAYS_KEPT:
+            exchange = bounded(exchange, settings.server.max_record_mb * 10**6)
+        services.writer.put(exchange)
+        services.telemetry.exchange(exchange, self._overhead_s)
+        why = trace.why or plan.why
+        if why:
+            services.telemetry.rules_left_out(plan.task, why)
+
+    def _cluster(self, plan: RoutePlan) -> str | None:
+        """Return the conversation of a chain: that of its first response."""
+        if self.link is not None and self.link.cluster is not None:
+            return self.link.cluster
+        if not isinstance(plan.envelope, Conversation):
+            return None
+        return cluster_of(plan.conversation or conversation_key(plan.envelope))

@@ -1,0 +1,69 @@
+"""The memory of processes that live long and read large texts: settings of the C library's heap, and pages given back.
+
+By default glibc keeps freed blocks of up to 32 MB, and gives each thread a heap of its own. A process with threads that
+read bodies of megabytes grew to six times its use and stayed there. A C library without ``mallopt`` is left alone.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+_LARGE: Final = 2**20
+"""Bytes of a block with pages of its own, which go back to the system with it."""
+_KEPT: Final = 4 * 2**20
+"""Free bytes at the end of the heap that are kept for the next blocks."""
+_HEAPS: Final = 2
+"""The event loop's, and one for all other threads."""
+LOOK_S: Final = 30.0
+"""Seconds between two looks at the memory of the process."""
+_SLACK: Final = 16 * 10**6
+"""Bytes of growth that are left alone: giving back 100 MB holds the heap up for 10 ms."""
+
+
+def keep_small() -> None:
+    """Give large blocks back to the system as soon as they are free. Call it before threads begin."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _KEPT), (_M_ARENA_MAX, _HEAPS)):
+            mallopt(option, value)
+
+
+def give_back() -> None:
+    """Give free pages between blocks in use back to the system, 10 ms for 100 MB. Blocks.
+
+    After large bodies, small blocks of longer life lie between the free ones, and the heap ends behind the last. Broken
+    streams leave objects that hold each other, and Python keeps spare objects until a full collection.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident() -> int:
+    """Return the bytes of this process in memory; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+async def follow(
+    size: Callable[[], int] = resident,
+    trim: Callable[[], None] = give_back,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Give memory back, without end, at every look at which the process is larger than it has been."""
+    low = size()
+    while True:
+        await sleep(LOOK_S)
+        if size() > low + _SLACK:
+            await asyncio.to_thread(trim)
+        low = min(low, size())

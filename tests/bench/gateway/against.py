@@ -1,0 +1,96 @@
+"""This checkout beside another: ``python -m tests.bench.gateway.against OTHER [--rounds 10] [--seconds 1.5]``.
+
+Both gateways run at once on one core, with every part on and default settings, and are loaded in turns: a machine whose
+speed wanders slows both. Prints medians, and the median of the ratios within rounds. OTHER is a folder with another
+checkout; its own code starts its gateway.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tests.bench.gateway.cases import SCENARIOS
+from tests.bench.gateway.process import ROOT, family
+from tests.bench.gateway.stage import model_servers
+from tests.bench.gateway.targets import Target
+from tests.bench.gateway.upstreams import Ground
+
+_START = """
+import json, sys
+from pathlib import Path
+from tests.bench.gateway.preceptor import preceptor
+from tests.bench.gateway.upstreams import Ground
+folder, cache, fixed, live = sys.argv[1:]
+ground = Ground(folder=Path(folder), cache=Path(cache), fixed_port=int(fixed), live_port=int(live))
+with preceptor(ground) as target:
+    print(json.dumps([target.pid, target.base_url("fixed")]), flush=True)
+    sys.stdin.read()
+"""
+"""Runs in a checkout: its gateway, until the other end of stdin is closed."""
+
+
+@contextlib.contextmanager
+def served(checkout: Path, ground: Ground, folder: Path) -> Iterator[Target]:
+    """Start the gateway of a checkout."""
+    arguments = [str(folder), str(ground.cache), str(ground.fixed_port), str(ground.live_port)]
+    with subprocess.Popen(  # noqa: S603  # this benchmark's own code
+        [sys.executable, "-c", _START, *arguments], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        pid, url = json.loads(process.stdout.readline())
+        try:
+            yield Target(name=checkout.name, pid=pid, base_url=lambda model: url)
+        finally:
+            process.stdin.close()
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of a process and all that it started, in seconds."""
+    files = [file for member in family(pid) for file in Path(f"/proc/{member}/task").glob("*/schedstat")]
+    return sum(int(file.read_text(encoding="utf-8").split()[0]) for file in files) / 1e9
+
+
+@click.command()
+@click.argument("other", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--rounds", default=10, show_default=True)
+@click.option("--seconds", default=1.5, show_default=True, help="Of a run.")
+def main(other: Path, rounds: int, seconds: float) -> None:
+    """Measure and print."""
+    scenario = next(scenario for scenario in SCENARIOS if scenario.name == "throughput")
+    kept: dict[tuple[int, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
+        folder = Path(made)
+        ground, _ = stack.enter_context(model_servers(folder, folder / "cache"))
+        targets = {}
+        for name, checkout in (("other", other.resolve()), ("this", ROOT)):
+            (folder / name).mkdir()
+            targets[name] = stack.enter_context(served(checkout, ground, folder / name))
+            scenario.measure(scenario.cases[-1], targets[name], folder, seconds)
+        for number in range(rounds):
+            for case in scenario.cases:
+                for name in sorted(targets, reverse=number % 2 == 1):
+                    before = cpu_s(targets[name].pid)
+                    values = scenario.measure(case, targets[name], folder, seconds)
+                    used = 1e6 * (cpu_s(targets[name].pid) - before) / values["answered"]
+                    for what, value in {**values, "cpu_us": used}.items():
+                        kept[case.connections, what][name].append(value)
+    click.echo("| connections | number | other | this | ratio |\n|---|---|---|---|---|")
+    for (connections, what), runs in kept.items():
+        if what in {"rps", "p50", "p99", "cpu_us"}:
+            ratio = statistics.median(new / old for new, old in zip(runs["this"], runs["other"], strict=True))
+            old, new = statistics.median(runs["other"]), statistics.median(runs["this"])
+            click.echo(f"| {connections} | {what} | {old:,.2f} | {new:,.2f} | {ratio:.3f} |")
+
+
+if __name__ == "__main__":
+    main()
