@@ -231,6 +231,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def accepts(port: int) -> bool:
+    """Whether somebody accepts connections on this port of the loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class MoodyStore(MemoryStore):
     """A store in memory that fails like a lost database while ``down`` is true."""
 

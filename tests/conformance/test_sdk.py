@@ -22,7 +22,7 @@ from gateway.rules.watch import refresh
 from tests.conformance.clients import NODE
 from tests.conformance.conftest import node
 from tests.conformance.stage import Running
-from tests.fakes import free_port
+from tests.fakes import accepts, free_port
 
 pytestmark = [pytest.mark.clients, pytest.mark.node]
 
@@ -76,7 +76,7 @@ def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ):
         try:
             deadline = time.monotonic() + 60
-            while "Ready to accept" not in log.read_text(errors="replace"):
+            while not accepts(port):
                 assert process.poll() is None and time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
             yield f"http://127.0.0.1:{port}"
