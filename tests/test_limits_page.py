@@ -24,7 +24,8 @@ from gateway.forms.worksheet_fields import MOST_FIELDS
 from gateway.http_server.connection import MAX_HEAD
 from gateway.rules.files import read_rule_set
 from gateway.settings.graders import RegexGrader
-from gateway.settings.sections import Optimizer, Server
+from gateway.settings.sections import Optimizer
+from gateway.settings.server import Server
 from gateway.settings.upstreams import UpstreamLimits
 from gateway.store.base import MAX_FEEDBACK, MAX_FEEDBACK_OF_ALL
 from gateway.store.memory import MemoryStore

@@ -15,7 +15,8 @@ from gateway.settings.load import (
 from gateway.settings.models import Model, Price
 from gateway.settings.quirks import Quirks
 from gateway.settings.rollout import Audit, Rollout, Shadow
-from gateway.settings.sections import Match, Optimizer, Server, Settings, Task
+from gateway.settings.sections import Match, Optimizer, Settings, Task
+from gateway.settings.server import Server
 from gateway.settings.upstreams import (
     AnthropicSettings,
     LlamaCppSettings,
