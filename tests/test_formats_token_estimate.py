@@ -16,9 +16,31 @@ def tokens(*contents: Any, **fields: Any) -> int:
     return estimated_tokens(open_chat(json.dumps({"model": "m", "messages": messages, **fields}).encode()))
 
 
-def test_prose_counts_about_four_letters_a_token() -> None:
-    """And a little for the message around it."""
-    assert len(PROSE) / 4 < tokens(PROSE) < len(PROSE) / 4 + 10
+COUNTED = [
+    ("Please cancel the second order and refund it to the card that was used; it is still in your warehouse.", 22),
+    ("Bitte stornieren Sie die zweite Bestellung und erstatten Sie den Betrag auf die verwendete Karte.", 21),
+    ("Пожалуйста, отмените второй заказ и верните деньги на карту; посылка ещё не покинула ваш склад.", 26),
+    ("请取消第二个订单并将款项退回到付款时使用的银行卡。", 18),
+    ("二番目の注文を取り消して、支払いに使ったカードに返金してください。荷物はまだ倉庫を出ていません。", 34),
+    ("يرجى إلغاء الطلب الثاني وإعادة المبلغ إلى البطاقة المستخدمة؛ لم تغادر الشحنة مستودعكم بعد.", 27),
+    ("कृपया दूसरा ऑर्डर रद्द करें और राशि उसी कार्ड पर वापस करें; पार्सल अभी आपके गोदाम से नहीं निकला है।", 33),
+    ("def total(prices: list[float], rate: float) -> float:\n    return sum(p * (1 + rate) for p in prices)\n", 31),
+    ('{"order": {"id": "A-20417", "items": [{"sku": "shoe-42", "count": 2, "price": 59.9}], "paid": true}}', 42),
+    ("| month | orders | refunds | share |\n|---|---|---|---|\n| 2026-01 | 1,204 | 31 | 2.6% |\n", 39),
+]
+"""Texts, and their tokens by ``o200k_base`` (js-tiktoken 1.0.21)."""
+
+
+@pytest.mark.parametrize(("text", "counted"), COUNTED)
+def test_a_text_counts_as_its_tokenizer_does(text: str, counted: int) -> None:
+    """Within 30%, whatever its script: the estimate was fitted to other texts."""
+    tokens_of_many = tokens(text * 40)
+    assert 0.7 < tokens_of_many / (40 * counted) < 1.3
+
+
+def test_a_sample_of_a_long_text_says_the_same() -> None:
+    """The cost stays bounded."""
+    assert tokens(PROSE * 40) == pytest.approx(40 * tokens(PROSE), rel=0.1)
 
 
 def test_other_scripts_count_more() -> None:
