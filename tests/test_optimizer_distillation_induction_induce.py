@@ -147,10 +147,12 @@ async def test_when_nothing_comes_of_it_the_note_says_why(tmp_path: Path) -> Non
 
 
 async def test_no_more_rules_than_allowed_are_kept(tmp_path: Path) -> None:
-    """The rest is listed."""
+    """The rest is listed, with the number that was written and the number that may be tried."""
     many = json.dumps([f"{word} every figure before {word}ing ends." for word in ("check", "round", "sort", "halve")])
     induced = await run(tmp_path, Strong(many), most=2)
-    assert len(induced.rules) == 2 and {one.why for one in induced.rejected} == {"more than 2 rules"}
+    assert len(induced.rules) == 2 and {one.why for one in induced.rejected} == {
+        "all questions together brought 4 rules, and 2 are tried at most"
+    }
 
 
 async def test_every_rule_that_was_written_is_in_the_books_once(tmp_path: Path) -> None:
@@ -189,6 +191,26 @@ async def test_a_mended_rule_takes_the_place_of_the_refused_one_in_the_list(tmp_
     assert induced.lenses == ("conventions", "procedure") and len(induced.records) == 5
     assert [rule.text for rule in induced.ordered] == [first, good, last]
     assert [one.what for one in induced.rejected] == [bad]
+
+
+async def test_a_surplus_rule_names_the_rules_of_every_question(tmp_path: Path) -> None:
+    """The list that decides has two rules, as many as are tried, and all of it is; another question brought three."""
+    listed = ["If a month is named, write a date.", "Otherwise write the number in digits."]
+    others = [GOOD_RULE, "Name each unit in the reply.", "Check the sum of all lines."]
+
+    class Conventions(Strong):
+        def reply(self, body: dict[str, Any], rule_set: RuleSet | None) -> tuple[str, int]:
+            decides = "Work out the conventions" in body["messages"][-1]["content"]
+            return json.dumps(listed if decides else others), 40
+
+    induced = await induce(
+        evaluator(tmp_path), Conventions(""), mistakes=mistakes(9), successes=(), existing=(), known=NOTHING,
+        max_rules=2, teacher=Teacher(lenses=True), items=[LABELLED, *questions(9)],
+    )  # fmt: skip
+    assert [rule.text for rule in induced.ordered] == listed
+    assert [(one.what, one.why) for one in induced.rejected] == [
+        (others[-1], "all questions together brought 5 rules, and 2 are tried at most")
+    ]
 
 
 async def test_groups_that_contradict_each_other_support_nothing_twice(tmp_path: Path) -> None:

@@ -176,11 +176,12 @@ def _books(
     A rule beyond ``max_rules`` is one too many, unless it stands ``in_list``, by its id.
     """
     books = []
+    too_many = f"all questions together brought {len(union.rules)} rules, and {max_rules} are tried at most"
     for place, entry in enumerate(union.rules):
         mistakes = tuple(dict.fromkeys(source for group in entry.groups for source in sources[group]))
         entered = records.record(entry.rule, mistakes=mistakes, groups=len(entry.groups))
         if place >= max_rules and in_list.isdisjoint({entry.rule.id, *(same.id for same in entry.same)}):
-            entered = msgspec.structs.replace(entered, status="surplus", why=f"more than {max_rules} rules")
+            entered = msgspec.structs.replace(entered, status="surplus", why=too_many)
         books.append(entered)
         books += [records.record(same, "merged", f"says the same as {entry.rule.text!r}") for same in entry.same]
     return books + [records.record(rule, "known", "is in the active rule set already") for rule in union.known]

@@ -28,6 +28,7 @@ CACHE: Final = Path("~/.cache/preceptor/bench")
 RECORDINGS: Final = Path(__file__).parents[1] / "recordings"
 TOGETHER: Final = ("gepa", "dspy-rules", "dspy-mipro", "tags-alone", "two-pass-alone", "dspy-cot", "dspy-predict")
 """Rows that share the model two at a time; the others run one after the other."""
+SEED: Final = 20261129
 DEFAULT: Final = ("base", "chain-of-thought", "fixed-8", "nearest-4", "rules-alone", "worksheet-alone", "ours")
 
 
@@ -56,7 +57,7 @@ DEFAULT: Final = ("base", "chain-of-thought", "fixed-8", "nearest-4", "rules-alo
 @click.option("--most-output", type=int, help="Output tokens of any answer, at most; default: 128, with numbers 512.")
 @click.option("--budget", type=int, help="Tokens that another search may take; default: what ours took.")
 @click.option("--characters", type=int, help="What it may ask of the strong model; default: what ours asked.")
-@click.option("--seed", default=20261129, show_default=True)
+@click.option("--seed", default=SEED, show_default=True, help="Of items, policy and samples.")
 @click.option("--data", default=DATA, type=click.Path(path_type=Path), help="The folder of the files with items.")
 @click.option("--cache", default=CACHE, type=click.Path(path_type=Path), help="Where other optimisers are installed.")
 @click.option("--table", is_flag=True, help="Only show what is there.")
@@ -92,7 +93,8 @@ def _fill(
     if not missing:
         return
     most = most_output or MOST_OUTPUT.get(asked.task, 128)
-    recorder = Recorder(recordings / f"{asked.task}.jsonl", None if replay else teacher, by=by, day=day)
+    file = asked.task if asked.seed == SEED else f"{asked.task}-{asked.seed}"  # answers hold a drawn policy
+    recorder = Recorder(recordings / f"{file}.jsonl", None if replay else teacher, by=by, day=day)
     with _models(place, asked, weak, strong, most) as meter, serving(meter) as address, teaching(recorder) as lectern:
 
         def fill(name: str) -> None:

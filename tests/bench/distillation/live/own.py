@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from gateway.domain import Value
+from gateway.teaching import Decide
 from optimizer.dataset.data_file import load_examples
 from optimizer.distillation.induction.solved import solved_examples
 from optimizer.distillation.lineage import ANY_TIME
@@ -149,15 +150,16 @@ def written_rules(one: Run) -> dict[str, Any]:
     return written
 
 
-def written_worksheet(one: Run, revisions: int) -> dict[str, Any]:
+def written_worksheet(one: Run, name: str, *, revisions: int = 0, decide: Decide = "state") -> dict[str, Any]:
     """The worksheet that the strong model designs, untested."""
     if not one.questions.labels:
         raise DoesNotApply("its answers are no closed set of labels")
-    config, _ = configurations(one, "worksheet-revised" if revisions else "worksheet-alone")
+    config, _ = configurations(one, name)
     data = _data(config.parent, one.questions)
     written = lessons.worksheet(config, data, one.questions.task, revisions=revisions)
     if written["worksheet"] is None:
         raise DoesNotApply(f"the strong model designed no worksheet that may be tried: {written['refused']}")
+    written["worksheet"]["decide"] = decide
     return written
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.domain import Scratchpad
+from gateway.teaching import Decide
 from tests.bench.distillation.live import own, peers
 from tests.bench.distillation.live.data import Question, messages
 from tests.bench.distillation.live.meter import TIMEOUT_S, Used
@@ -130,6 +131,11 @@ def served(name: str, content: Callable[[Run], dict[str, Any]]) -> Callable[[Run
     return answered
 
 
+def worksheet(name: str, *, revisions: int = 0, decide: Decide = "state") -> Callable[[Run], Answered]:
+    """The strong model's worksheet and nothing else."""
+    return served(name, lambda one: own.written_worksheet(one, name, revisions=revisions, decide=decide))
+
+
 def form_alone(name: str, form: Scratchpad) -> Callable[[Run], Answered]:
     """A scratchpad without any rule, which our engine never proposes: what is left of a gain is the rules'."""
     return served(name, lambda one: {"scratchpad": form})
@@ -172,8 +178,9 @@ ROWS: Final[Mapping[str, Callable[[Run], Answered]]] = {
     "nearest-4": served("nearest-4", _shots("nearest", NEAREST)),
     "ours": ours("ours"),
     "rules-alone": served("rules-alone", own.written_rules),
-    "worksheet-alone": served("worksheet-alone", lambda one: own.written_worksheet(one, 0)),
-    "worksheet-revised": served("worksheet-revised", lambda one: own.written_worksheet(one, 1)),
+    "worksheet-alone": worksheet("worksheet-alone"),
+    "worksheet-answers": worksheet("worksheet-answers", decide="answer"),
+    "worksheet-revised": worksheet("worksheet-revised", revisions=1),
     "ours-1-round": ours("ours-1-round", rounds=1),
     "ours-2-rounds": ours("ours-2-rounds", rounds=2),
     "ours-4-rounds": ours("ours-4-rounds", rounds=4),
