@@ -4,6 +4,7 @@ Run by ``make docs``; ``tests/test_house_rules.py`` fails while file and setting
 own beyond the frame: what a setting means stands at its field in ``gateway/settings/``.
 """
 
+import datetime as dt
 from collections.abc import Container
 from inspect import cleandoc
 from pathlib import Path
@@ -37,7 +38,7 @@ that holds a secret (`api_key`, `headers`, `admin_key`, `keys.NAME.key`) may nam
 """
 
 BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "pattern": "matches"}
-PLAIN = {str: "text", Path: "path", int: "integer", float: "number", bool: "true or false"}
+PLAIN = {str: "text", Path: "path", int: "integer", float: "number", bool: "true or false", dt.date: "date"}
 
 
 def reference() -> str:

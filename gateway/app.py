@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from gateway import heap
+from gateway import heap, issued_keys
 from gateway.api import azure, failures
 from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
@@ -145,6 +145,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(services.writer.running(services.background))
         await asyncio.to_thread(refresh, services.store, services.rules)
+        services.take_keys(await asyncio.to_thread(issued_keys.read, services.store))
         await asyncio.to_thread(services.quirks.load, services.store, services.settings)
         stack.push_async_callback(_close_upstreams, services)
         for upstream in services.serving.upstreams.values():
@@ -152,6 +153,8 @@ async def running(
         background = services.background
         follow_rules = functools.partial(watch, services.store, services.rules)
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
+        follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
+        await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))
         retention = functools.partial(
             keep_clear,
             services.store,

@@ -6,11 +6,13 @@ dict hashes with a secret of the process, and the stored values are digests, so 
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from gateway.domain import Value
 from gateway.errors import Forbidden, Unauthorized
 from gateway.settings import Key
+from gateway.settings.keys import Role
 
 _AUTHORIZATION = b"authorization"
 _PLAIN = (b"x-api-key", b"api-key")
@@ -18,6 +20,8 @@ _PLAIN = (b"x-api-key", b"api-key")
 _HEADERS = frozenset({_AUTHORIZATION, *_PLAIN})
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _NO_DIGEST = bytes(32)
+_NEVER = float("inf")
+_RANKS: Mapping[Role, int] = {"use": 0, "read": 1, "approve": 2, "admin": 3}
 
 
 class Holder(Value, frozen=True):
@@ -31,6 +35,14 @@ class Holder(Value, frozen=True):
     """Request fields allowed besides the standard ones, for a key with limits."""
     any_feedback: bool = False
     """Allowed to judge the replies to every key."""
+    owner: str = ""
+    role: Role = "use"
+    ends: float = _NEVER
+    """The end of the secret, in seconds since the epoch."""
+
+    def is_at_least(self, role: Role) -> bool:
+        """Decide whether the role of the key holds another."""
+        return _RANKS[self.role] >= _RANKS[role]
 
     @property
     def limited(self) -> bool:
@@ -59,23 +71,26 @@ class Holder(Value, frozen=True):
 
 
 class Keyring:
-    """The keys of a configuration. False without any: then no request needs a key."""
+    """The keys of a gateway. False without any: then no request needs a key.
 
-    def __init__(self, keys: Mapping[str, Key]) -> None:
+    ``revoked`` are digests of keys that are right no more; a ring with nothing else is still closed. ``clock`` returns
+    seconds since the epoch.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, Key], revoked: Collection[bytes] = (), *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._closed = bool(keys or revoked)
+        self._clock = clock
         self._holders = {
-            key.sha256: Holder(
-                name=name,
-                digest=key.sha256,
-                tasks=None if key.tasks is None else frozenset(key.tasks),
-                models=None if key.models is None else frozenset(key.models),
-                fields=frozenset(key.fields),
-                any_feedback=key.feedback == "any",
-            )
+            digest: _holder(name, key, digest, ends)
             for name, key in keys.items()
+            for digest, ends in key.digests()
+            if digest not in revoked
         }
 
     def __bool__(self) -> bool:
-        return bool(self._holders)
+        return self._closed
 
     @property
     def holders(self) -> Iterable[Holder]:
@@ -83,7 +98,7 @@ class Keyring:
         return self._holders.values()
 
     def holder(self, headers: Iterable[tuple[bytes, bytes]]) -> Holder:
-        """Return the owner of a request's key. Raises ``Unauthorized`` for a missing or wrong key."""
+        """Return the owner of a request's key. Raises ``Unauthorized`` for a missing, wrong or old key."""
         key = key_in(headers)
         if not key:
             raise Unauthorized(
@@ -94,7 +109,23 @@ class Keyring:
         right = hmac.compare_digest(_NO_DIGEST if holder is None else holder.digest, digest)
         if holder is None or not right:
             raise Unauthorized("Incorrect API key provided.", headers=_CHALLENGE)
+        if holder.ends != _NEVER and self._clock() >= holder.ends:
+            raise Unauthorized("This API key has expired: ask for another.", code="expired_api_key", headers=_CHALLENGE)
         return holder
+
+
+def _holder(name: str, key: Key, digest: bytes, ends: float) -> Holder:
+    return Holder(
+        name=name,
+        digest=digest,
+        tasks=None if key.tasks is None else frozenset(key.tasks),
+        models=None if key.models is None else frozenset(key.models),
+        fields=frozenset(key.fields),
+        any_feedback=key.feedback == "any",
+        owner=key.owner,
+        role=key.role,
+        ends=ends,
+    )
 
 
 def bearer(authorization: bytes) -> bytes | None:

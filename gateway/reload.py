@@ -1,7 +1,8 @@
-"""Reload of the configuration file, after a change or on SIGHUP: read and checked as a whole, swapped at once.
+"""Reload of the configuration file: read and checked as a whole, swapped at once.
 
-After a mistake the old configuration stays, and the log says why. No reload takes the last client key away, or all
-limits of a key. Requests under way keep their configuration; a removed upstream is closed after its last request.
+A change of the file, or of a file with a secret, is the reason, or SIGHUP. After a mistake the old configuration stays,
+and the log says why. No reload takes the last client key away, or all limits of a key. Requests under way keep their
+configuration; a removed upstream is closed after its last request.
 """
 
 import asyncio
@@ -86,7 +87,7 @@ class Reloader:
                 self._seen = await self._settled()
                 await self.reload()
 
-    async def _settled(self) -> tuple[int, int, int] | None:
+    async def _settled(self) -> "_Fingerprint":
         """Wait until nothing has written to the file for ``SETTLED_S``; return its fingerprint.
 
         A writer may be in the middle: a file cut off before ``[keys]`` is valid, and would open the gateway.
@@ -133,12 +134,19 @@ class Reloader:
             log.warning("%s: in effect at the next start", ", ".join(changed), extra={"action": "reload.partly"})
         return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **kept))
 
-    def _fingerprint(self) -> tuple[int, int, int] | None:
-        try:
-            state = self._path.stat()
-        except OSError:
-            return None  # an editor may be replacing it
-        return state.st_mtime_ns, state.st_size, state.st_ino
+    def _fingerprint(self) -> "_Fingerprint":
+        return tuple(map(_state_of, (self._path, *self._services.settings.secret_files)))
+
+
+_Fingerprint = tuple[tuple[int, int, int] | None, ...]
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None  # an editor may be replacing it
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def _opened(old: Settings, new: Settings) -> list[str]:

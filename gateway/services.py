@@ -13,6 +13,7 @@ from gateway.body_memory import BodyMemory
 from gateway.completion import Completions
 from gateway.context import Configuration, LearnerContext
 from gateway.formats.json_values import SMALLEST
+from gateway.issued_keys import IssuedKey, keyring
 from gateway.metrics.telemetry import Telemetry
 from gateway.origins import Origins
 from gateway.recording import AuditDraw
@@ -50,16 +51,6 @@ class Serving(Configuration):
 
     completions: Completions
     classifier: Classifier
-
-    @cached_property
-    def keys(self) -> Keyring:
-        """The client keys."""
-        return Keyring(self.settings.keys)
-
-    @cached_property
-    def origins(self) -> Origins:
-        """The allowed hosts and web pages."""
-        return Origins(self.settings.server, keyless=not self.settings.keys)
 
     @cached_property
     def speaks_anthropic(self) -> bool:
@@ -115,10 +106,24 @@ class Services:
     """Functions that delete texts from before a time outside the store, and return the number of texts."""
     on_reload: list[Callable[[], None]] = field(default_factory=list)
     """Functions called after ``serving`` was replaced."""
+    issued: Mapping[str, IssuedKey] = field(default_factory=dict)
+    """The keys made by command, by name."""
+    keys: Keyring = field(init=False)
+    """All client keys."""
+    origins: Origins = field(init=False)
+    """The allowed hosts and web pages."""
     bodies: BodyMemory = field(init=False)
 
     def __post_init__(self) -> None:
+        self.take_keys(self.issued)
+        self.on_reload.append(lambda: self.take_keys(self.issued))
         self.bodies = BodyMemory(lambda: self.settings.server.max_bodies_mb * 10**6)
+
+    def take_keys(self, issued: Mapping[str, IssuedKey]) -> None:
+        """Put the keys of the configuration and those made by command into effect."""
+        self.issued = issued
+        self.keys = keyring(self.settings.keys, issued, self.wall_clock)
+        self.origins = Origins(self.settings.server, keyless=not self.keys)
 
     @property
     def settings(self) -> Settings:

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.admin import authorise
 from gateway.domain import Activation, Rule, RuleSet
-from gateway.errors import Unauthorized
 from gateway.store.memory import MemoryStore
 from tests.fakes import CONFIG, FakeUpstream, MoodyStore, Served, asked, served
 
@@ -71,14 +69,6 @@ async def test_nobody_gets_in_without_the_key(text: str, header: str | None) -> 
         assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
         assert KEY not in reply.text
     assert len(store.history("arithmetic")) == 2 and store.injecting()
-
-
-def test_the_key_is_compared_whole() -> None:
-    """Its scheme in any case, white space around it aside."""
-    authorise(f"bearer  {KEY} ", KEY)
-    for wrong in (f"Bearer {KEY.upper()}", f"Bearer {KEY}{KEY}", KEY):
-        with pytest.raises(Unauthorized):
-            authorise(wrong, KEY)
 
 
 async def test_a_decision_is_in_effect_on_the_next_request() -> None:

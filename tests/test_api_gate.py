@@ -270,6 +270,8 @@ async def test_changed_keys_are_in_effect_with_the_configuration() -> None:
         for hash_ in (digest(TEAM), digest("prec-another one"), digest(TEAM)):
             made = settings(HEAD + f'[keys.team]\nhash = "{hash_}"\n')
             gateway.services.serving = dataclasses.replace(gateway.services.serving, settings=made)
+            for call in gateway.services.on_reload:
+                call()
             statuses.append((await gateway.client.get("/v1/models", headers=shown(TEAM))).status_code)
     assert statuses == [200, 401, 200]
 

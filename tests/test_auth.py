@@ -1,5 +1,8 @@
 """Who asks, by the key in a request's headers, and what a key allows."""
 
+import datetime as dt
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.auth import Holder, Keyring, key_in, new_key
 from gateway.errors import Forbidden, Unauthorized
 from gateway.settings import Key
+from gateway.settings.keys import Role, digest
 
 TEAM, OTHER = "prec-" + "a" * 64, "prec-" + "b" * 64
 KEYS = Keyring({"team": Key(key=TEAM), "other": Key(key=OTHER, tasks=("sums",))})
@@ -98,3 +102,47 @@ def test_a_repr_is_a_name() -> None:
 def test_a_new_key_holds_all_of_its_randomness() -> None:
     """In characters that no shell, URL or header changes, and with a beginning of its own."""
     assert new_key(bytes(range(32))) == "prec-" + bytes(range(32)).hex()
+
+
+ROLES: tuple[Role, ...] = ("use", "read", "approve", "admin")
+DAY = dt.date(2027, 1, 31)
+DAY_ENDS = dt.datetime(2027, 2, 1, tzinfo=dt.UTC).timestamp()
+
+
+def at(now: float, **fields: Any) -> Keyring:
+    return Keyring({"team": Key(key=TEAM, **fields)}, clock=lambda: now)
+
+
+def test_a_key_is_right_until_the_end_of_its_last_day() -> None:
+    """In UTC; from then on the refusal says why."""
+    assert at(DAY_ENDS - 1, expires=DAY).holder(bearer(TEAM)).name == "team"
+    with pytest.raises(Unauthorized) as caught:
+        at(DAY_ENDS, expires=DAY).holder(bearer(TEAM))
+    assert (caught.value.status, caught.value.code) == (401, "expired_api_key")
+
+
+@pytest.mark.parametrize(("now", "right"), [(DAY_ENDS - 1, True), (DAY_ENDS, False)])
+def test_two_secrets_are_right_during_a_rotation(now: float, right: bool) -> None:
+    """Both are the same key; the old one ends by itself."""
+    keys = at(now, old_hash=digest(OTHER), old_until=DAY)
+    assert keys.holder(bearer(TEAM)).name == "team"
+    if right:
+        assert keys.holder(bearer(OTHER)).name == "team"
+    else:
+        with pytest.raises(Unauthorized):
+            keys.holder(bearer(OTHER))
+
+
+def test_a_ring_of_revoked_keys_is_still_closed() -> None:
+    """Or the revocation of the last key would open the gateway."""
+    section = Key(key=TEAM)
+    keys = Keyring({"team": section}, [section.sha256])
+    assert keys
+    with pytest.raises(Unauthorized):
+        keys.holder(bearer(TEAM))
+
+
+def test_a_role_holds_the_roles_below_it() -> None:
+    """From use to admin."""
+    holder = at(0, role="approve").holder(bearer(TEAM))
+    assert [holder.is_at_least(role) for role in ROLES] == [True, True, True, False]

@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.reload import SETTLED_S, Reloader
 from gateway.services import Services, Serving
-from gateway.settings import Settings, load
+from gateway.settings import OpenAISettings, Settings, load
 from tests.fakes import CONFIG, FakeUpstream, services, settings
 
 TWO_TASKS = CONFIG + '[tasks.words]\nweak = "small"\nstrong = "large"\n'
@@ -140,7 +140,7 @@ async def test_a_reload_never_takes_the_last_key_away(tmp_path: Path, caplog: py
         for text in (CONFIG, TWO_TASKS, ""):
             file.write(text)
             assert not await file.reloader.reload()
-        assert file.services.serving is before and before.keys
+        assert file.services.serving is before and file.services.keys
     assert "no client key any more" in caplog.text and "is empty" in caplog.text
 
 
@@ -257,3 +257,30 @@ async def test_the_kill_switch_survives_a_reload(tmp_path: Path) -> None:
         )  # fmt: skip
         assert await off.reload()
         assert file.services.settings == msgspec.structs.replace(settings(), injection=False)
+
+
+async def test_a_changed_secret_file_is_read_and_an_empty_one_keeps_the_old_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The configuration itself stays as it is. An empty file is said, and its next content is taken."""
+    secret = tmp_path / "provider"
+    secret.write_text("sk-first")
+    text = CONFIG.replace("[models.small]", f'api_key = "file:{secret}"\n[models.small]', 1)
+
+    def key(file: Followed) -> str | None:
+        upstream = file.services.settings.upstreams["mock"]
+        assert isinstance(upstream, OpenAISettings)
+        return upstream.api_key
+
+    async with followed(tmp_path) as file, asyncio.timeout(20):
+        file.write(text)
+        while key(file) != "sk-first":
+            await asyncio.sleep(0.01)
+        secret.write_text("")
+        while "holds no secret" not in caplog.text:
+            await asyncio.sleep(0.01)
+        assert key(file) == "sk-first"
+        secret.write_text("sk-second")
+        while key(file) != "sk-second":
+            await asyncio.sleep(0.01)
+    assert "sk-" not in caplog.text

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from gateway.issued_keys import IssuedKey
 from gateway.services import new_exchange_id
 from gateway.settings.keys import digest
 from tests.fakes import CONFIG, services, settings
@@ -24,8 +25,13 @@ async def test_what_a_configuration_makes_is_replaced_whole_or_not_at_all() -> N
     assert made.settings is made.serving.settings
 
 
-async def test_the_keys_are_those_of_the_configuration() -> None:
-    """Built once for it, and anew for another."""
-    serving = services(settings(CONFIG + f'[keys.team]\nhash = "{digest("x" * 16)}"\n'), {}).serving
-    assert serving.keys is serving.keys and serving.keys
-    assert not dataclasses.replace(serving, settings=settings()).keys
+async def test_the_keys_are_those_of_the_configuration_and_those_made_by_command() -> None:
+    """Built once, and anew for another configuration or after a command."""
+    made = services(settings(CONFIG + f'[keys.team]\nhash = "{digest("x" * 16)}"\n'), {})
+    assert [holder.name for holder in made.keys.holders] == ["team"]
+    made.take_keys({"other": IssuedKey(hash=digest("y" * 16))})
+    assert {holder.name for holder in made.keys.holders} == {"team", "other"}
+    made.serving = dataclasses.replace(made.serving, settings=settings())
+    for call in made.on_reload:
+        call()
+    assert [holder.name for holder in made.keys.holders] == ["other"]

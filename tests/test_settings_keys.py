@@ -1,5 +1,6 @@
 """``[keys.NAME]``: a key is known by its hash alone, from the moment in which the file is read."""
 
+import datetime as dt
 import hashlib
 
 import pytest
@@ -90,3 +91,37 @@ def test_a_model_that_passes_through_need_not_be_configured() -> None:
     """With a default upstream any name may be one of its models."""
     text = f'[server]\ndefault_upstream = "u"\n[keys.team]\nhash = "{digest(SECRET)}"\nmodels = ["gpt-4.1"]\n'
     assert settings(text).keys["team"].models == ("gpt-4.1",)
+
+
+def test_a_rotation_has_both_secrets_and_may_have_an_end() -> None:
+    """Each secret with the time of its end."""
+    made = settings(
+        f'[keys.team]\nhash = "{digest(SECRET)}"\nold_hash = "{digest("old")}"\nold_until = 2027-01-30\n'
+        'owner = "payments"\nrole = "read"\nexpires = 2027-01-31\n'
+    ).keys["team"]
+    ends = [dt.datetime(2027, *day, tzinfo=dt.UTC).timestamp() for day in ((2, 1), (1, 31))]
+    assert list(made.digests()) == [
+        (made.sha256, ends[0]), (hashlib.sha256(b"old").digest(), ends[1]),
+    ]  # fmt: skip
+    assert (made.owner, made.role) == ("payments", "read")
+
+
+def test_mistakes_in_a_rotation_are_said() -> None:
+    """An end without an old secret, an old secret that is another key, a date that is none."""
+    assert mistakes(f"""
+        [keys.a]
+        hash = "{digest(SECRET)}"
+        old_until = 2027-01-31
+        [keys.b]
+        hash = "{digest("b")}"
+        old_hash = "{digest(SECRET)}"
+        [keys.c]
+        hash = "{digest("c")}"
+        expires = "soon"
+        role = "boss"
+    """) == [
+        "keys.a.old_until: is the end of old_hash: give both",
+        "keys.b: is the same key as keys.a: requests could not be told apart",
+        "keys.c.expires: Invalid RFC3339 encoded date",
+        "keys.c.role: must be one of use, read, approve, admin",
+    ]

@@ -829,6 +829,13 @@ def test_a_note_is_kept_until_it_is_overwritten(store: Store) -> None:
         assert store.note("k") == value
 
 
+def test_a_note_is_swapped_only_if_it_is_still_the_same(store: Store) -> None:
+    """So of two writers at once one learns that it came too late."""
+    assert [store.swap_note("k", None, b"a"), store.swap_note("k", None, b"b")] == [True, False]
+    assert [store.swap_note("k", b"x", b"c"), store.swap_note("k", b"a", b"c")] == [False, True]
+    assert store.note("k") == b"c"
+
+
 def test_what_belongs_to_no_task_comes_back_newest_first(store: Store) -> None:
     """Without failures, and without what may not be learnt from."""
     body = b'{"model":"gpt-4o"}'

@@ -1,13 +1,12 @@
-"""``/admin``: the commands ``preceptor rules`` and ``tasks`` over HTTP, behind the admin key.
+"""``/admin``: the commands ``preceptor rules``, ``tasks`` and ``keys`` over HTTP, behind the admin key.
 
-Off until ``server.admin_key`` is set. A decision takes effect on the next request of this gateway; other gateways on
-the same store follow within a second.
+Off until ``server.admin_key`` is set, or a key has a role for it. A decision takes effect on the next request of this
+gateway; other gateways on the same store follow within a second.
 """
 
 import asyncio
-import hmac
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Router, get, post
@@ -16,16 +15,16 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery, QueryParameter
 
-from gateway.auth import bearer
+from gateway.api.admin_access import authorise, parse
+from gateway.api.admin_keys import list_keys, new_key, revoke_key, rotate_key
 from gateway.domain import Activation, TrafficSplit
-from gateway.errors import BadRequest, NotFound, Unauthorized
+from gateway.errors import NotFound
 from gateway.rules.cache_cost import CacheCost, cost_of_swap
 from gateway.rules.decisions import describe, put_live, roll_back, served_by_both, set_share, switch_injection
 from gateway.rules.files import to_dict
 from gateway.rules.versions import difference, get_version
 from gateway.rules.watch import refresh
 from gateway.services import Services
-from gateway.settings.keys import digest
 from gateway.store.notes import ROLLOUT
 
 _BY = "admin API"
@@ -51,32 +50,20 @@ class _Switch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     why: str = ""
 
 
-_Body = TypeVar("_Body", _About, _Version, _Share, _Switch)
-
-
 def admin(services: Services) -> Router:
     """Return the routes, guarded by the configured key."""
 
     def only_its_holder(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        authorise(connection.headers.get("authorization"), services.settings.server.admin_key)
+        authorise(connection.scope, services)
 
     return Router(
         path="/admin",
         guards=[only_its_holder],
         route_handlers=[
             list_tasks, list_rules, show_rules, diff_rules, rules_history, activate, rollback, share, get_injection,
-            switch,
+            switch, list_keys, new_key, rotate_key, revoke_key,
         ],
     )  # fmt: skip
-
-
-def authorise(header: str | None, key: str | None) -> None:
-    """Check the admin key. Raises ``Unauthorized``, after the same time for every wrong key."""
-    if key is None:
-        raise Unauthorized("The admin API is off: set server.admin_key.", code="admin_api_off")
-    given = bearer((header or "").encode("latin-1", "replace"))
-    if not hmac.compare_digest(digest((given or b"").decode("latin-1")), digest(key)) or given is None:
-        raise Unauthorized("Incorrect admin key provided.", code="invalid_api_key")
 
 
 @get("/tasks")
@@ -200,14 +187,6 @@ async def switch(request: Request[Any, Any, Any], services: NamedDependency[Serv
         services, lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=_BY, why=body.why)
     )
     return {**decision, "environment": services.settings.injection}
-
-
-def parse(body: bytes, kind: type[_Body]) -> _Body:
-    """Decode a request's body. Raises ``BadRequest`` with the mistake."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"The body cannot be used: {error}") from None
 
 
 def _known(services: Services, task: str) -> str:

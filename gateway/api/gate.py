@@ -40,7 +40,7 @@ MODELS = b"/v1/models/"
 
 def check_origin(scope: HTTPScope, services: Services) -> bytes | None:
     """Check a request's host and origin. Return the origin of an allowed web page. Raises ``Forbidden``."""
-    origins = services.serving.origins
+    origins = services.origins
     if not origins.any or scope.get("raw_path", b"") in OPEN:
         return None
     return origins.check(headers_by_name(cast("Scope", scope)))
@@ -48,7 +48,7 @@ def check_origin(scope: HTTPScope, services: Services) -> bytes | None:
 
 def admit(scope: HTTPScope, services: Services) -> None:
     """Check a request's key and put its ``Holder`` into the scope. Raises ``Unauthorized`` or ``Forbidden``."""
-    keys = services.serving.keys
+    keys = services.keys
     if not keys:
         return
     path = scope.get("raw_path", b"")

@@ -1,5 +1,6 @@
 """Writing TOML: the few forms of a configuration, quoted so that any text survives. Reads nothing."""
 
+import datetime as dt
 import json
 import re
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ def key(name: str) -> str:
 
 
 def inline(value: Any) -> str:
-    """Return a value on one line: text, number, boolean, list or table."""
+    """Return a value on one line: text, number, boolean, date, list or table."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -31,6 +32,8 @@ def inline(value: Any) -> str:
             return quoted(value)
         case int() | float():
             return repr(value)
+        case dt.date():
+            return value.isoformat()
         case Mapping():
             return "{ " + ", ".join(f"{key(name)} = {inline(item)}" for name, item in value.items()) + " }"
         case _:

@@ -1,7 +1,8 @@
 """The section ``[keys.NAME]``: a key that a client shows. Holds the digest of a key, never the key itself."""
 
+import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -11,6 +12,10 @@ from gateway.settings.base import Section, doc
 from gateway.settings.document import Mistakes
 
 _SCHEME = "sha256:"
+_DAY_S = 86_400.0
+
+Role = Literal["use", "read", "approve", "admin"]
+Hash = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 
 
 def digest(key: str) -> str:
@@ -27,13 +32,29 @@ class Key(Section, frozen=True):
     `/livez` and `/readyz` wants a key. A key with `tasks` or `models` may use these and nothing else."""
 
     hash: Annotated[
-        Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")] | None,
+        Hash | None,
         doc("SHA-256 of the key; `preceptor keys new NAME` makes a key and prints it with this line."),
     ] = None
     key: Annotated[
         str | None,
         doc("Or the key itself, at least 16 characters; better `${VAR}` or `file:PATH`. Only its hash is kept."),
     ] = None
+    old_hash: Annotated[
+        Hash | None, doc("The hash before, during a rotation: until `old_until` both secrets are right.")
+    ] = None
+    old_until: Annotated[
+        dt.date | None,
+        doc("Last day of the old secret, in UTC, such as `2027-01-31`; none: until you remove it."),
+    ] = None
+    owner: Annotated[str, doc("The team or person behind the key, for reports.")] = ""
+    role: Annotated[
+        Role,
+        doc(
+            "`use`: asks models. `read`: may also read the admin API (`/admin`). `approve`: may also decide there about"
+            " rules. `admin`: may also make and revoke keys there."
+        ),
+    ] = "use"
+    expires: Annotated[dt.date | None, doc("Last day of the key, in UTC, such as `2027-01-31`.")] = None
     tasks: Annotated[tuple[str, ...] | None, doc("Tasks open to the key.")] = None
     models: Annotated[
         tuple[str, ...] | None, doc("Names open to the key as `model`, in requests that belong to no task.")
@@ -63,8 +84,22 @@ class Key(Section, frozen=True):
         assert self.hash is not None, "checked by settings"
         return bytes.fromhex(self.hash.removeprefix(_SCHEME))
 
+    def digests(self) -> Iterator[tuple[bytes, float]]:
+        """Yield the digest of each secret with its end, in seconds since the epoch."""
+        ends = end_of(self.expires)
+        yield self.sha256, ends
+        if self.old_hash is not None:
+            yield bytes.fromhex(self.old_hash.removeprefix(_SCHEME)), min(ends, end_of(self.old_until))
+
     def __repr__(self) -> str:
-        return f"Key(tasks={self.tasks!r}, models={self.models!r})"
+        return f"{type(self).__name__}(tasks={self.tasks!r}, models={self.models!r})"
+
+
+def end_of(day: dt.date | None) -> float:
+    """Return the end of a day in UTC, in seconds since the epoch; infinity for none."""
+    if day is None:
+        return float("inf")
+    return dt.datetime.combine(day, dt.time(), dt.UTC).timestamp() + _DAY_S
 
 
 def note_mistakes(keys: Any, mistakes: Mistakes) -> None:
@@ -78,6 +113,9 @@ def note_mistakes(keys: Any, mistakes: Mistakes) -> None:
             mistakes.note(f"keys.{name}", "needs either hash or key: 'preceptor keys new NAME' makes one")
         elif isinstance(given[0], str):
             known = given[0] if "hash" in section else digest(given[0])
-            other = names.setdefault(known, name)
-            if other != name:
-                mistakes.note(f"keys.{name}", f"is the same key as keys.{other}: requests could not be told apart")
+            for secret in (known, section.get("old_hash")):
+                other = names.setdefault(secret, name) if isinstance(secret, str) else name
+                if other != name:
+                    mistakes.note(f"keys.{name}", f"is the same key as keys.{other}: requests could not be told apart")
+        if "old_until" in section and "old_hash" not in section:
+            mistakes.note(f"keys.{name}.old_until", "is the end of old_hash: give both")

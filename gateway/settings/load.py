@@ -64,12 +64,15 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings:
     """Validate the text of a configuration; raises ``ConfigurationError`` with every mistake in it."""
     mistakes = Mistakes()
+    files: list[Path] = []
     try:
-        document = with_secrets(expanded(tomllib.loads(text), environment, mistakes), mistakes)
+        document = with_secrets(expanded(tomllib.loads(text), environment, mistakes), mistakes, files)
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(source, [f"not TOML: {error}"]) from error
     if "injection" in document:
         mistakes.note("injection", "is switched by the environment variable PRECEPTOR_INJECTION, not here")
+    if "secret_files" in document:
+        mistakes.note("secret_files", "is no setting: name a file where the secret belongs, as file:PATH")
     if "activate" in document.get("optimizer", {}):
         mistakes.note("optimizer.activate", "is now tasks.NAME.rollout.policy: canary, at_once or manual")
         del document["optimizer"]["activate"]
@@ -84,7 +87,8 @@ def parse(text: str, *, source: str, environment: Mapping[str, str]) -> Settings
         raise ConfigurationError(source, mistakes.lines())
     settings: Settings = convert(_completed(document), Settings)
     settings = msgspec.structs.replace(settings, upstreams=_with_proxies(settings.upstreams, environment))
-    return msgspec.structs.replace(settings, injection=environment.get("PRECEPTOR_INJECTION", "on").lower() != "off")
+    injection = environment.get("PRECEPTOR_INJECTION", "on").lower() != "off"
+    return msgspec.structs.replace(settings, injection=injection, secret_files=tuple(files))
 
 
 def _with_proxies(

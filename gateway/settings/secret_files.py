@@ -1,7 +1,7 @@
 """Secrets out of files: ``api_key = "file:/run/secrets/provider"``, as container platforms mount them.
 
-Read whenever the configuration is read, so a reload takes a new secret. Only settings that hold a secret may name a
-file; elsewhere ``file:`` is text.
+Read whenever the configuration is read; a changed file is a reason to read it again. Only settings that hold a secret
+may name a file; elsewhere ``file:`` is text.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,18 @@ _LARGEST = 65_536
 """Bytes of a file with a secret."""
 
 
-def with_secrets(value: Any, mistakes: Mistakes, path: tuple[str, ...] = ()) -> Any:
-    """Replace every ``file:PATH`` of a setting that holds a secret; an unreadable file is noted under its key."""
+def with_secrets(value: Any, mistakes: Mistakes, files: list[Path], path: tuple[str, ...] = ()) -> Any:
+    """Replace every ``file:PATH`` of a setting that holds a secret; an unreadable file is noted under its key.
+
+    ``files`` gets the files.
+    """
     if isinstance(value, dict):
-        return {name: with_secrets(inner, mistakes, (*path, name)) for name, inner in value.items()}
+        return {name: with_secrets(inner, mistakes, files, (*path, name)) for name, inner in value.items()}
     if not isinstance(value, str) or not value.startswith(_PREFIX) or not _holds_secret(path):
         return value
-    return _secret(Path(value.removeprefix(_PREFIX)), ".".join(path), mistakes)
+    file = Path(value.removeprefix(_PREFIX))
+    files.append(file)
+    return _secret(file, ".".join(path), mistakes)
 
 
 def _holds_secret(path: Sequence[str]) -> bool:

@@ -175,3 +175,5 @@ class Settings(Section, frozen=True):
     optimizer: Optimizer = Optimizer()
     injection: bool = True
     """``PRECEPTOR_INJECTION=off`` turns every rule set off."""
+    secret_files: tuple[Path, ...] = ()
+    """The files with secrets, which are watched like the configuration."""

@@ -288,6 +288,9 @@ class Store(Protocol):
 
     def put_note(self, key: str, value: bytes) -> None: ...
 
+    def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+        """Replace a note if its bytes are still ``before`` (``None``: missing), in one transaction."""
+
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         """Open a cycle. An older open cycle of the task stays open; the caller resumes it first."""
 

@@ -94,6 +94,13 @@ class MemoryRules:
         with self._lock:
             self._notes[key] = value
 
+    def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+        with self._lock:
+            if self._notes.get(key) != before:
+                return False
+            self._notes[key] = value
+            return True
+
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         with self._lock:
             cycle = CycleRecord(id=len(self._cycles) + 1, task=task, started=started, plan=bytes(plan))

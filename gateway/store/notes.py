@@ -10,6 +10,7 @@
 - ``promises/TASK``: promised and measured gain by version, ``optimizer.monitoring.rollout.promises.PROMISES``
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
 - ``telling/TASK``: requests that two versions answer differently, ``optimizer.monitoring.shadow.telling.TELLING``
+- ``keys``: the keys made by command, ``gateway.issued_keys.IssuedKey`` by name
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``
 - ``judge/TASK``: the last calibration of the task's judge, ``optimizer.distillation.judge_trust.CALIBRATED``

@@ -128,6 +128,13 @@ class SqlRules:
         with self._database.write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
+    def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+        statement: sa.Executable = insert_or_update(notes).values(key=key, value=value).on_conflict_do_nothing()
+        if before is not None:
+            statement = sa.update(notes).where(notes.c.key == key, notes.c.value == before).values(value=value)
+        with self._database.write() as connection:
+            return connection.execute(statement).rowcount == 1
+
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         values = {"task": task, "started": started, "plan": bytes(plan)}
         with self._database.write() as connection:

@@ -1,0 +1,173 @@
+"""Keys made by command or by the admin API: kept in the store as hashes, followed by every gateway on it.
+
+A change takes effect within a second, without a restart. Keys of the configuration are not kept here; a revoked key of
+the configuration leaves its hash behind.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gateway.auth import Keyring, new_key
+from gateway.errors import Conflict, NotFound, StoreError
+from gateway.settings import Key
+from gateway.settings.base import doc
+from gateway.settings.keys import digest, end_of
+from gateway.store.base import Store
+
+log = logging.getLogger(__name__)
+
+NOTE = "keys"
+INTERVAL_S = 0.5
+_ATTEMPTS = 100
+
+State = Literal["valid", "rotating", "expired", "revoked"]
+
+
+class IssuedKey(Key, frozen=True, forbid_unknown_fields=False):
+    """A key in the store."""
+
+    made: Annotated[float, doc("Time of its making, in seconds since the epoch.")] = 0.0
+    revoked: Annotated[float | None, doc("Time of its end, in seconds since the epoch.")] = None
+
+
+_decoder = msgspec.json.Decoder(dict[str, IssuedKey])
+
+
+def read(store: Store) -> Mapping[str, IssuedKey]:
+    """Return the keys by name. Blocks; raises ``StoreError``, also for keys in a form of another version."""
+    return _decoded(store.note(NOTE))
+
+
+def _decoded(noted: bytes | None) -> dict[str, IssuedKey]:
+    try:
+        return {} if noted is None else _decoder.decode(noted)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Without them, a gateway could be open to everybody.
+        raise StoreError(f"the keys in the store cannot be read by this version: {error}") from error
+
+
+def keyring(configured: Mapping[str, Key], issued: Mapping[str, IssuedKey], clock: Callable[[], float]) -> Keyring:
+    """Return the ring of all keys. The configuration's key goes before another of the same name."""
+    revoked = {sha256 for key in issued.values() if key.revoked is not None for sha256, _ in key.digests()}
+    valid = {name: key for name, key in issued.items() if key.revoked is None}
+    return Keyring({**valid, **configured}, revoked, clock=clock)
+
+
+def state_of(key: Key, now: float) -> State:
+    """Return the state of a key at a time."""
+    if isinstance(key, IssuedKey) and key.revoked is not None:
+        return "revoked"
+    if end_of(key.expires) <= now:
+        return "expired"
+    return "rotating" if key.old_hash is not None and now < end_of(key.old_until) else "valid"
+
+
+def listed(configured: Mapping[str, Key], issued: Mapping[str, IssuedKey], now: float) -> list[dict[str, Any]]:
+    """Return what people may know of every key, by name."""
+    places = [*((name, key, "configuration") for name, key in configured.items() if not _is_over(key, issued))]
+    places += [(name, key, "store") for name, key in issued.items()]
+    return [
+        {
+            "name": name,
+            "owner": key.owner,
+            "role": key.role,
+            "state": state_of(key, now),
+            "expires": None if key.expires is None else key.expires.isoformat(),
+            "old_until": None if key.old_until is None else key.old_until.isoformat(),
+            "tasks": key.tasks,
+            "models": key.models,
+            "kept_in": place,
+        }
+        for name, key, place in sorted(places, key=lambda entry: entry[0])
+    ]
+
+
+def _is_over(key: Key, issued: Mapping[str, IssuedKey]) -> bool:
+    return any(other.hash == key.hash and other.revoked is not None for other in issued.values())
+
+
+def day_after(now: float, days: int) -> dt.date:
+    """Return the day so many days after a time, in UTC."""
+    return dt.datetime.fromtimestamp(now, dt.UTC).date() + dt.timedelta(days=days)
+
+
+def issue(store: Store, name: str, key: IssuedKey, configured: Mapping[str, Key]) -> None:
+    """Keep a new key. Blocks; raises ``Conflict`` for a name in use."""
+
+    def add(keys: dict[str, IssuedKey]) -> None:
+        if name in keys or name in configured:
+            raise Conflict(f"there is a key {name!r} already: rotate it, or take another name")
+        keys[name] = key
+
+    _change(store, add)
+
+
+def rotate(store: Store, name: str, random: bytes, *, old_until: dt.date, now: float) -> str:
+    """Give a key a second secret and return it; the first is right until the end of ``old_until``.
+
+    Blocks; raises ``NotFound`` for a key that is not in the store, ``Conflict`` for one that is over.
+    """
+    secret = new_key(random)
+
+    def turn(keys: dict[str, IssuedKey]) -> None:
+        key = keys.get(name)
+        if key is None:
+            raise NotFound(f"there is no key {name!r} in the store")
+        if (state := state_of(key, now)) in ("revoked", "expired"):
+            raise Conflict(f"the key {name!r} is {state}: make another")
+        keys[name] = msgspec.structs.replace(key, hash=digest(secret), old_hash=key.hash, old_until=old_until)
+
+    _change(store, turn)
+    return secret
+
+
+def revoke(store: Store, name: str, configured: Mapping[str, Key], *, now: float) -> None:
+    """End a key for good, wherever it is kept. Blocks; raises ``NotFound``."""
+
+    def end(keys: dict[str, IssuedKey]) -> None:
+        if name in configured:
+            fields = {field: getattr(configured[name], field) for field in ("hash", "old_hash", "owner")}
+            keys[name] = IssuedKey(**fields, made=now, revoked=now)
+        elif name not in keys:
+            raise NotFound(f"there is no key {name!r}")
+        elif keys[name].revoked is None:
+            keys[name] = msgspec.structs.replace(keys[name], revoked=now)
+
+    _change(store, end)
+
+
+def _change(store: Store, work: Callable[[dict[str, IssuedKey]], None]) -> None:
+    """Change the keys in the store. Of two changes at once none is lost."""
+    for _ in range(_ATTEMPTS):
+        noted = store.note(NOTE)
+        keys = _decoded(noted)
+        work(keys)
+        if store.swap_note(NOTE, noted, msgspec.json.encode(keys)):
+            return
+    raise Conflict("the keys were changed by others all the time: try again")
+
+
+async def watch(
+    store: Store, take: Callable[[Mapping[str, IssuedKey]], None], *, interval_s: float = INTERVAL_S
+) -> None:
+    """Take the keys of the store whenever they change, until cancelled. Without the store, the last keys stay."""
+    last: Mapping[str, IssuedKey] | None = None
+    down = False
+    while True:
+        try:
+            keys = await asyncio.to_thread(read, store)
+            if keys != last:
+                take(keys)
+                if last is not None:
+                    log.info("keys changed", extra={"action": "keys.taken", "keys": len(keys)})
+            last, down = keys, False
+        except StoreError as error:
+            if not down:
+                log.warning("keys cannot be read: %s", error, extra={"action": "keys.watch"})
+            down = True
+        await asyncio.sleep(interval_s)
