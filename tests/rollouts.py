@@ -15,10 +15,11 @@ from gateway.store.base import Judged, Observed
 from gateway.store.history import active_decisions
 from optimizer.monitoring.rollout.answer_pairs import AnswerPair
 from optimizer.monitoring.rollout.arms import holdback_share, weak_share
-from optimizer.monitoring.rollout.comparison import Comparison, Look
+from optimizer.monitoring.rollout.comparison import Comparison, Look, unit_of
 from optimizer.monitoring.rollout.decide import Assessment, decide
 from optimizer.monitoring.rollout.state import RolloutState
 from optimizer.monitoring.shadow.both_versions import Contest, contest_of
+from optimizer.monitoring.shadow.paired_answers import is_left_out
 from optimizer.monitoring.shadow.telling import TellingBook, telling_first
 
 Chance = Callable[[Arm, int | None, float], float]
@@ -208,16 +209,16 @@ class Town:
         contest = contest_of(self.history, self._lookup)
         if contest is None:
             return
-        self._book = self._book.begun(f"{contest.version} against {contest.against}", self.now)
+        self._book = self._book.begun(contest.name, self.now)
         other = luck if self._randomness.random() < self._alike else self._randomness.random()
         label = judged(msgspec.structs.replace(row, correct=not bad, source="label"))
         if row.audit_rate:
             self._lucks[row.id] = label, luck, other
-        elif self._screened < _SCREENED and row.cluster not in self._book.recent:
+        elif self._screened < _SCREENED and self._book.is_new(unit_of(row)):
             self._screened += 1
             mine, theirs = self._wrong(contest, row, luck, other)
             alike = mine == theirs and (not mine or self._randomness.random() < 0.5)  # two wrong answers may differ
-            self._book = self._book.looked_at(row.id, row.cluster or row.id, equal=alike)
+            self._book = self._book.looked_at(row.id, unit_of(row), equal=alike)
             if not alike:
                 self._lucks[row.id] = label, luck, other
 
@@ -239,7 +240,12 @@ class Town:
         pairs, number = list[AnswerPair](), self.state.paired
         for name in queue:
             label, luck, other = self._lucks.pop(name)
-            self._book, equal = self._book.with_label(name, usable=True)
+            if is_left_out(label, self._book):
+                continue
+            if name in self._book.waiting:
+                self._book, equal = self._book.with_label(name, usable=True)
+            else:
+                self._book, equal = self._book.with_unit(unit_of(label.exchange)), 0
             mine, theirs = self._wrong(contest, label.exchange, luck, other)
             number += 1
             made = pair(number, int(mine) - int(theirs), version=contest.version, against=contest.against,

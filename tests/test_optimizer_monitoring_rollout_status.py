@@ -42,6 +42,14 @@ def test_the_benefit_of_rules_is_measured_by_pairs_then_by_labels_then_by_signs(
     assert benefit_of(compared(rows=rows[:9])) is None
 
 
+def test_equal_answers_count_for_whoever_labelled_those_that_differ() -> None:
+    """A model's labels measure agreement with it, however many equal answers count along."""
+    told = [msgspec.structs.replace(pair(at, -1, against=1), by_model=True, equal=4) for at in range(20)]
+    benefit = benefit_of(compared(pairs=told))
+    assert benefit is not None and (benefit.units, benefit.change) == (100, 0.2)
+    assert benefit.of == "pairs of answers, labelled by the other model"
+
+
 def test_the_lines_say_what_serves_what_is_compared_what_is_awaited_and_what_is_wrong() -> None:
     """In this order; nothing that is not known."""
     history = [entry("live", 1), entry("canary", 2, share=0.05), entry("holdback", None, share=0.1)]

@@ -81,3 +81,33 @@ async def test_a_grader_that_cannot_compare_two_replies_is_not_asked(store: Stor
     for grader in ('{ kind = "python_tests" }', '{ kind = "judge", model = "large", criteria = "Right?" }'):
         await work(store, tmp_path, live(grader=grader), upstream(calls))
     assert calls == []
+
+
+async def test_a_conversation_counts_by_its_telling_request_or_by_its_labels(store: Store, tmp_path: Path) -> None:
+    """Never by both: whichever came first; a model's label of a telling request is as good as a person's."""
+    versions(store, decided("live", 1), decided("canary", 2, 0.25))
+    TELLING.write(store, TellingBook(of="2 against 1", until=NOW - 50, people_at=NOW - 99), TASK)
+    plain: dict[str, Any] = {"arm": "weak", "rules": 1}
+    store.record([
+        exchange(1, **plain, audit_rate=0.0, cluster="first"), exchange(2, **plain, cluster="first"),
+        exchange(3, **plain, cluster="other"), exchange(4, **plain, audit_rate=0.0, cluster="other"),
+    ])  # fmt: skip
+    label(store, 3, "label")
+    assert [pair.unit for pair in await work(store, tmp_path)] == ["other"]
+    book = TELLING.read(store, TASK)
+    assert book is not None and book.waiting == ("x1",)
+    label(store, 2, "label")
+    label(store, 1, "shadow")
+    assert [(pair.unit, pair.by_model) for pair in await work(store, tmp_path)][1:] == [("first", True)]
+
+
+async def test_a_request_chosen_for_an_earlier_comparison_says_nothing_in_this_one(
+    store: Store, tmp_path: Path
+) -> None:
+    """Other versions answered it differently: it is no request at random."""
+    versions(store, decided("live", 1), decided("canary", 2, 0.25))
+    TELLING.write(store, TellingBook(of="1 against 0", until=NOW - 50, waiting=("x1",), differed=1), TASK)
+    store.record([exchange(1, arm="weak", rules=1, audit_rate=0.0), exchange(2, arm="weak", rules=1)])
+    label(store, 1, "label")
+    label(store, 2, "label")
+    assert [pair.unit for pair in await work(store, tmp_path)] == ["x2"]

@@ -285,7 +285,7 @@ class _Book:
                 self._differences += [UnitOutcome(f"{pair.number} {at}", 0.0, now) for at in range(pair.equal)]
                 self._base = pair.against
                 counts = {"n": 1 + pair.equal, "against": int(pair.difference > 0), "for_": int(pair.difference < 0),
-                          "by_model": int(pair.by_model)}  # fmt: skip
+                          "by_model": pair.by_model * (1 + pair.equal)}  # fmt: skip
                 self._paired = PairCounts(**{name: getattr(self._paired, name) + n for name, n in counts.items()})
             elif self._comparable and pair.against == pairing.against:
                 self._complaints = self._complaints.with_pair(

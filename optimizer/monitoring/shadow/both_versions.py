@@ -35,6 +35,11 @@ class Contest(Value, frozen=True):
     trial: bool
     """The version is on trial; else it is live."""
 
+    @property
+    def name(self) -> str:
+        """Such as ``2 against 1``."""
+        return f"{self.version} against {self.against}"
+
 
 class NoCapacityError(Exception):
     """The end of a tick: the model is busy, or the calls of the day are spent."""

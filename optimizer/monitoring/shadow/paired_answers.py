@@ -21,7 +21,7 @@ from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.evaluation.reference_answers import with_label
 from optimizer.grading.graders import Ungradable, grader_for
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, AnswerPair, PairBook
-from optimizer.monitoring.rollout.arms import AT_RANDOM
+from optimizer.monitoring.rollout.arms import AT_RANDOM, measures
 from optimizer.monitoring.rollout.comparison import unit_of
 from optimizer.monitoring.rollout.power import DAY_S
 from optimizer.monitoring.shadow.both_versions import BothVersions, Contest, NoCapacityError, contest_of
@@ -63,6 +63,8 @@ class PairedAnswers:
         book = await asyncio.to_thread(PAIRS.read, store, task) or PairBook()
         telling = begun_telling = await asyncio.to_thread(TELLING.read, store, task) or TellingBook()
         begun, contest = book, await asyncio.to_thread(self._contest, task, section)
+        if contest is not None:
+            telling = telling.begun(contest.name, self._context.wall_clock())
         try:
             for _ in range(BATCH):
                 judged, position = await asyncio.to_thread(store.judged, task, book.position, limit=1)
@@ -70,7 +72,7 @@ class PairedAnswers:
                     telling = msgspec.structs.replace(telling, people_at=judged[0].feedback.created)
                 if contest is not None:
                     allowed = _allowed(book, contest, section, self._context.wall_clock())
-                    pair, calls = await self._pair(task, section, contest, judged, allowed)
+                    pair, calls = await self._pair(task, section, contest, judged, telling, allowed=allowed)
                     book = _spent(book, contest, calls, self._context.wall_clock())
                     book, telling = _entered(book, telling, pair, judged)
                 book = msgspec.structs.replace(book, position=position)
@@ -94,14 +96,21 @@ class PairedAnswers:
         return contest_of(store.history(task), lambda version: store.rule_set(task, version))
 
     async def _pair(
-        self, task: str, section: Task, contest: Contest, judged: Sequence[Judged], allowed: bool
+        self,
+        task: str,
+        section: Task,
+        contest: Contest,
+        judged: Sequence[Judged],
+        telling: TellingBook,
+        *,
+        allowed: bool,
     ) -> tuple[AnswerPair | None, int]:
         """Return the result for a judgement, ``None`` if it compares nothing, and the number of calls.
 
         Raises the error of a model, and ``NoCapacityError``.
         """
         side = [on_challenger(entry, contest, section) for entry in judged]
-        if not side or side[0] is None:
+        if not side or side[0] is None or is_left_out(judged[0], telling):
             return None, 0
         (entry,), now = judged, self._context.wall_clock()
         at_random = entry.feedback.source in AT_RANDOM
@@ -158,9 +167,11 @@ def _entered(
     book: PairBook, telling: TellingBook, pair: AnswerPair | None, judged: Sequence[Judged]
 ) -> tuple[PairBook, TellingBook]:
     """Return both books with the result for a judgement, and with the equal answers that count along with it."""
-    equal = 0
-    if judged and judged[0].feedback.source == "label":
+    equal, at_random = 0, bool(judged) and judged[0].feedback.source in AT_RANDOM
+    if at_random and judged[0].exchange.id in telling.waiting:
         telling, equal = telling.with_label(judged[0].exchange.id, usable=pair is not None)
+    elif at_random and pair is not None:
+        telling = telling.with_unit(pair.unit)
     if pair is not None:
         book = book.with_pair(msgspec.structs.replace(pair, equal=equal))
     return book, telling
@@ -181,6 +192,17 @@ def _spent(book: PairBook, contest: Contest, calls: int, now: float) -> PairBook
 
 def _day(contest: Contest, now: float) -> str:
     return f"{contest.version} {now // DAY_S:.0f}"
+
+
+def is_left_out(judged: Judged, telling: TellingBook) -> bool:
+    """Decide whether a label compares nothing.
+
+    Its conversation counts by another request, or its request was chosen because other versions differed on it.
+    """
+    exchange, source = judged.exchange, judged.feedback.source
+    if source not in AT_RANDOM or exchange.id in telling.waiting:
+        return False
+    return unit_of(exchange) in telling.recent or not measures(exchange, source)
 
 
 def on_challenger(judged: Judged, contest: Contest, section: Task) -> bool | None:

@@ -4,7 +4,8 @@ Where both answers are equal, both are right or both are wrong, whoever labels: 
 and nobody need look. So 50 labels of one day tell as much as a week of 50 labels a day at random. Requests are drawn
 outside of the audit sample, whatever their outcome: their labels compare versions and teach, and measure no rate. A
 labelled one brings as many equal ones along as there were for each that differed, so the share of differences stays
-true however few are labelled.
+true however few are labelled. A conversation counts by that request or by its other labels, never by both: a mean of
+both would be smaller where the answers differ, and where they are equal there is none.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ MOST = 500
 """Telling requests that wait for a label, the newest."""
 PEOPLE_S = 14 * 86400.0
 """Seconds after a label of the queue within which somebody is expected to label more."""
-_RECENT = 200
+_RECENT = 1000
+"""Conversations that are remembered: four days of them by the default number of calls."""
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ class TellingBook(Value, frozen=True):
     """Ids of telling exchanges without a label."""
     recent: tuple[str, ...] = ()
     """The newest conversations of which a request was looked at: one of each is."""
+    by_label: tuple[str, ...] = ()
+    """The newest conversations that count by labels at random: none of their requests is looked at."""
     differed: int = 0
     agreed: int = 0
     labelled: int = 0
@@ -64,6 +68,14 @@ class TellingBook(Value, frozen=True):
         return msgspec.structs.replace(
             self, recent=recent, waiting=(*self.waiting, exchange_id)[-MOST:], differed=self.differed + 1
         )
+
+    def is_new(self, unit: str) -> bool:
+        """Decide whether a request of a conversation may be looked at."""
+        return unit not in self.recent and unit not in self.by_label
+
+    def with_unit(self, unit: str) -> "TellingBook":
+        """Return the book after a label at random in a conversation."""
+        return msgspec.structs.replace(self, by_label=(*self.by_label, unit)[-_RECENT:])
 
     def lines(self) -> list[str]:
         """Return what people should know of it: a line, or none."""

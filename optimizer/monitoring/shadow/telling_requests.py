@@ -35,14 +35,14 @@ class TellingRequests:
     async def looked(self, task: str, section: Task, contest: Contest, book: TellingBook) -> TellingBook:
         """Return the book after a look at the new requests. Raises ``StoreError`` and the error of a model."""
         now = self._context.wall_clock()
-        book = book.begun(f"{contest.version} against {contest.against}", now)
+        book = book.begun(contest.name, now)
         grader = grader_for(section.grader)
         if not book.expects_people(now) or not grader.can_label or grader.is_judged:
             return book
         since = max(book.until, now - TOO_OLD_S)
         rows = await asyncio.to_thread(self._context.store.observed, task, since=since, limit=_ROWS)
         for row in [row for row in rows if row.created > since and _is_usable(row, section)][:BATCH]:
-            if unit_of(row) in book.recent:
+            if not book.is_new(unit_of(row)):
                 continue
             try:
                 equal = await self._equal(task, section, contest, row)

@@ -125,7 +125,8 @@ class Played(NamedTuple):
 def played(regime: str, points: float, days: float, rules: str, look_s: float, seed: int) -> Played:
     """One rule set in one town."""
     kind = Before if rules == "before" else Town
-    kept = 300 if regime == "complaints" else round(1.75 * 1000 * look_s / DAY_S) + 5  # newest rows of a look
+    new = round(1.75 * 1000 * look_s / DAY_S) + 5  # most rows of a look
+    kept = max(300, new) if regime == "complaints" else new
     town = kind(
         section(harm=0.05, holdback_first=0.1, holdback=0.02), [entry("canary", 1, share=0.05)], worse(points),
         seed=seed, per_second=1000 / DAY_S, look_s=look_s, keep=kept, turns=2, apart=0.6, pace=by_day,
