@@ -148,6 +148,8 @@ AREAS: dict[str, tuple[Bound, ...]] = {
               "The rest is read later.", "test_store_base.py::test_a_page_ends_before_it_is_too_large"),
         Bound("Age of an exchange", "server.retention_days", "days", "It is deleted with its feedback.",
               "test_store_retention.py::test_what_is_too_old_goes_a_batch_at_a_time"),
+        Bound("Database", "server.max_store_gb", "GB", "The oldest exchanges are deleted with their feedback.",
+              "test_store_retention.py::test_the_file_of_a_database_stays_within_its_size"),
     ),
     "Rules, examples and worksheets": (
         Bound("A rule by the strong model", "optimizer.distillation.induction.lint:MAX_LENGTH", "characters",

@@ -41,7 +41,7 @@ from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
 from gateway.settings import AnthropicSettings, LlamaCppSettings, OllamaSettings, Settings, models_dir
 from gateway.store.base import Recorder, Store
-from gateway.store.retention import keep_clear
+from gateway.store.retention import Keeping, Retention
 from gateway.store.spool import SPOOL
 from gateway.store.writer import Writer
 from gateway.upstream.adapted import AdaptedUpstream
@@ -155,14 +155,7 @@ async def running(
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
         follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
         await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))
-        retention = functools.partial(
-            keep_clear,
-            services.store,
-            lambda: services.settings.server.retention_days,
-            services.wall_clock,
-            others=services.on_retention,
-        )
-        await stack.enter_async_context(background.running("store.retention", retention))
+        await stack.enter_async_context(background.running("store.retention", _retention(services).run))
         await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
         await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
@@ -171,6 +164,20 @@ async def running(
         for plugin in plugins:
             await stack.enter_async_context(plugin.lifespan(services))
         yield
+
+
+def _retention(services: Services) -> Retention:
+    def keeping() -> Keeping:
+        server = services.settings.server
+        return Keeping(days=server.retention_days, gigabytes=server.max_store_gb)
+
+    retention = Retention(
+        services.store, keeping, services.wall_clock, others=services.on_retention, deleted=services.telemetry.deleted
+    )
+    services.telemetry.gauge(
+        "preceptor_store_bytes", "Size of the database, once a minute.", lambda: float(retention.bytes)
+    )
+    return retention
 
 
 async def _close_upstreams(services: Services) -> None:

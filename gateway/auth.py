@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from gateway.domain import Value
 from gateway.errors import Forbidden, Unauthorized
 from gateway.settings import Key
+from gateway.settings.base import RecordMode
 from gateway.settings.keys import Role
 
 _AUTHORIZATION = b"authorization"
@@ -39,6 +40,8 @@ class Holder(Value, frozen=True):
     role: Role = "use"
     ends: float = _NEVER
     """The end of the secret, in seconds since the epoch."""
+    record: RecordMode = "all"
+    """Most that is recorded of its exchanges."""
 
     def is_at_least(self, role: Role) -> bool:
         """Decide whether the role of the key holds another."""
@@ -122,6 +125,7 @@ def _holder(name: str, key: Key, digest: bytes, ends: float) -> Holder:
         models=None if key.models is None else frozenset(key.models),
         fields=frozenset(key.fields),
         any_feedback=key.feedback == "any",
+        record=key.record,
         owner=key.owner,
         role=key.role,
         ends=ends,

@@ -7,6 +7,7 @@ import msgspec
 from gateway.domain import Exchange
 from gateway.routing.route import RuleSnapshot
 from gateway.settings import Settings
+from gateway.settings.base import RecordMode
 
 _MASK = 2**60 - 1
 UNKNOWN_RATE = 1.0
@@ -28,6 +29,13 @@ def bounded(exchange: Exchange, most_bytes: float) -> Exchange:
     if len(exchange.request) + len(exchange.reply or "") + calls <= most_bytes:
         return exchange
     return msgspec.structs.replace(exchange, request=b"{}", reply=None, tool_calls=())
+
+
+def record_mode(task: str | None, settings: Settings, most: RecordMode = "all") -> RecordMode:
+    """Return how much of an exchange is recorded: by its task, else by the server, and at most what its key allows."""
+    section = settings.tasks.get(task) if task is not None else None
+    configured = settings.server.record if section is None or section.record is None else section.record
+    return configured if most == "all" or configured == "off" else most
 
 
 def audit_rate(task: str | None, settings: Settings, snapshot: RuleSnapshot) -> float:

@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from gateway.domain import ToolCall
-from gateway.recording import MOST_UNFINISHED, UNKNOWN_RATE, AuditDraw, audit_rate, bounded
+from gateway.recording import MOST_UNFINISHED, UNKNOWN_RATE, AuditDraw, audit_rate, bounded, record_mode
 from gateway.routing.route import CompiledSplit, RuleSnapshot
+from gateway.settings.base import RecordMode
 from tests.fakes import CONFIG, settings
 from tests.test_store_sql import EXCHANGE
 
@@ -55,3 +56,25 @@ def test_an_unfinished_reply_is_recorded_from_its_beginning() -> None:
     for status in ("abandoned", "error"):
         unfinished = msgspec.structs.replace(finished, status=status)
         assert bounded(unfinished, 10**9).reply == "x" * MOST_UNFINISHED
+
+
+@pytest.mark.parametrize(
+    ("server", "task", "key", "kept"),
+    [
+        ("all", None, "all", "all"),
+        ("text off", None, "all", "text off"),
+        ("off", "all", "all", "all"),
+        ("all", "off", "all", "off"),
+        ("all", "all", "text off", "text off"),
+        ("all", "text off", "off", "off"),
+        ("all", "off", "text off", "off"),
+    ],
+)
+def test_a_task_says_more_than_the_server_and_a_key_s_limit_always_holds(
+    server: str, task: str | None, key: RecordMode, kept: RecordMode
+) -> None:
+    """Of a request without a task the server says how much is kept."""
+    own = "" if task is None else f'record = "{task}"\n'
+    text = CONFIG.replace("[server]", f'[server]\nrecord = "{server}"').replace("[optimizer]", f"{own}[optimizer]")
+    assert record_mode("arithmetic", settings(text), key) == kept
+    assert record_mode(None, settings(text)) == record_mode("gone", settings(text)) == server

@@ -491,12 +491,16 @@ def test_clients_do_not_know_of_shadows(store: Store) -> None:
 
 
 def test_forgetting_moves_no_position(store: Store) -> None:
-    """A reader goes on where it was, also when all that it read is gone: the last exchange stays for that."""
-    store.record([exchange(f"x{number}", created=float(number)) for number in range(3)])
+    """A reader goes on where it was, also when all that it read is gone: of the last exchange an empty row stays."""
+    store.record([exchange(f"x{number}", created=float(number), request=NAMED) for number in range(3)])
+    store.add_feedback(feedback("x2", expected="secret"))
     _, middle = store.recorded(0, limit=2)
     _, end = store.recorded(0, limit=9)
     assert store.forget(9.0, limit=9) == 2
-    assert [one.id for one in store.recorded(middle, limit=9)[0]] == ["x2"]
+    assert store.recorded(middle, limit=9)[0] == [exchange("x2", created=2.0, request=b"{}", reply=None)]
+    assert store.graded("sums", limit=9) == []
+    with pytest.raises(Conflict):
+        store.add_feedback(feedback("x2"))
     store.record([exchange("new", created=10.0)])
     assert [one.id for one in store.recorded(end, limit=9)[0]] == ["new"]
     assert store.forget(9.0, limit=9) == 1

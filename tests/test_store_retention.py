@@ -13,7 +13,7 @@ from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
 from gateway.store.database import FILE
 from gateway.store.memory import MemoryStore
-from gateway.store.retention import BATCH, DAY_S, clear, keep_clear
+from gateway.store.retention import BATCH, DAY_S, GB, Keeping, Retention
 from gateway.store.sql import SqlStore
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 from tests.test_store_sql import EXCHANGE
@@ -47,10 +47,15 @@ class Watched(MemoryStore):
         return super().forget(before, limit=limit)
 
 
+async def clear(store: MemoryStore | SqlStore, before: float) -> int:
+    return await Retention(store, Keeping, lambda: NOW).clear(before)
+
+
 async def until(store: MemoryStore, left: list[str], days: float | None, caplog: pytest.LogCaptureFixture) -> None:
     """Keep a store clear until so much is left in it."""
     with caplog.at_level("INFO"):
-        keeping = asyncio.create_task(keep_clear(store, lambda: days, lambda: NOW, interval_s=0.001))
+        retention = Retention(store, lambda: Keeping(days=days), lambda: NOW)
+        keeping = asyncio.create_task(retention.run(0.001))
         async with asyncio.timeout(5):
             while ids(store) != left or (days is not None and "deleted" not in caplog.text):
                 await asyncio.sleep(0.001)
@@ -135,3 +140,48 @@ async def test_a_gateway_does_it_by_its_configuration() -> None:
     async with served(FakeUpstream(lambda body: "4"), text, store) as gateway:
         await gateway.until(lambda: store.exchange(EXCHANGE.id) is None)
     assert ids(store) == [reply.json()["id"]]
+
+
+def long(*ids_: str) -> list[Exchange]:
+    """Exchanges of 10 KB, each a second younger than the one before."""
+    return [
+        msgspec.structs.replace(EXCHANGE, id=id_, created=NOW + number, request=b"x" * 10_000)
+        for number, id_ in enumerate(ids_)
+    ]
+
+
+async def test_beyond_its_size_the_oldest_go_until_the_rest_fits(caplog: pytest.LogCaptureFixture) -> None:
+    """At any age; counted by the reason, and said with the setting."""
+    store = MemoryStore()
+    store.record(long(*map(str, range(3 * BATCH))))
+    deleted: list[tuple[str, int]] = []
+    retention = Retention(
+        store, lambda: Keeping(gigabytes=10_000 * 1.5 * BATCH / GB), lambda: NOW,
+        deleted=lambda bound, number: deleted.append((bound, number)),
+    )  # fmt: skip
+    await retention.look()
+    assert ids(store) == [str(number) for number in range(2 * BATCH, 3 * BATCH)]
+    assert deleted == [("size", BATCH), ("size", BATCH)]  # texts of replies count, too
+    assert f"reached server.max_store_gb (0.00075 GB): {2 * BATCH} of the oldest exchanges deleted" in caplog.text
+    await retention.look()
+    assert len(deleted) == 2 and retention.bytes == store.size()
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes of the database and of its write-ahead log."""
+    return sum(file.stat().st_size for file in folder.glob(f"{FILE}*"))
+
+
+async def test_the_file_of_a_database_stays_within_its_size(tmp_path: Path) -> None:
+    """Pages in use count: the file itself does not shrink, and grows no further while as much comes as goes."""
+    most = 2_000_000
+    with closing(SqlStore.open(tmp_path)) as store:
+        retention = Retention(store, lambda: Keeping(gigabytes=most / GB), lambda: NOW)
+        files: list[int] = []
+        for day in range(6):
+            store.record(long(*(f"{day} {number}" for number in range(200))))
+            await retention.look()
+            assert retention.bytes == store.size() <= most
+            files.append(on_disk(tmp_path))
+        assert ids(store)[-1] == "5 199"
+    assert max(files) <= 1.2 * files[1]

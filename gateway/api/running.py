@@ -11,7 +11,7 @@ from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
 from gateway.prices import cost_usd
-from gateway.recording import ALWAYS_KEPT, audit_rate, bounded
+from gateway.recording import ALWAYS_KEPT, audit_rate, bounded, record_mode
 from gateway.routing.chains import Link, link_of
 from gateway.routing.conversation import cluster_of, conversation_key, tenant_of
 from gateway.routing.route import RoutePlan
@@ -116,12 +116,14 @@ class Running:
 
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:
         """Record the exchange. A request without a plan is not recorded."""
-        trace, learn = self.trace, self.learn
+        trace, holder = self.trace, self.holder
         plan = trace.plan
         if plan is None:
             return
         services = self._services
         settings = services.serving.settings
+        record = record_mode(plan.task, settings, "all" if holder is None else holder.record)
+        learn = self.learn and record == "all"
         model = settings.models.get(plan.model)
         cluster = self._cluster(plan)
         rate = audit_rate(plan.task, settings, services.rules.current) if learn else 0.0
@@ -146,7 +148,7 @@ class Running:
             latency_ms=(services.clock() - self._began) * 1000,
             first_byte_ms=self._first_byte_ms,
             tool_calls=trace.tool_calls if learn else (),
-            key=self.holder.name if self.holder is not None else None,
+            key=holder.name if holder is not None else None,
             ref=self.ref,
             cost_usd=None if model is None else cost_usd(model.price, trace.usage),
             tenant=tenant_of(plan.envelope) if learn else None,
@@ -160,7 +162,8 @@ class Running:
                 services.chains.remember(self.conversation, link)
         if status != "ok" or exchange.tool_calls or len(exchange.request) + len(exchange.reply or "") > ALWAYS_KEPT:
             exchange = bounded(exchange, settings.server.max_record_mb * 10**6)
-        services.writer.put(exchange)
+        if record != "off":
+            services.writer.put(exchange)
         services.telemetry.exchange(exchange, self._overhead_s)
         why = trace.why or plan.why
         if why:

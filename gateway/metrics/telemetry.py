@@ -52,6 +52,10 @@ class Telemetry(Collector):
         self._loop_failures = Counter(
             "preceptor_background_failures", "Unexpected errors of background loops.", ["loop"], registry=self.registry
         )
+        self._deletions = Counter(
+            "preceptor_store_deleted", "Exchanges deleted because of their age or the size of the database.", ["bound"],
+            registry=self.registry,
+        )  # fmt: skip
         self._rules = Gauge("preceptor_rules_version", "Active rule set; 0 for none.", ["task"], registry=self.registry)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -76,6 +80,9 @@ class Telemetry(Collector):
     def upstream_calls(self, upstream: str, *, in_flight: int, waiting: int) -> None:
         self._upstream_calls.labels(upstream, "in_flight").set(in_flight)
         self._upstream_calls.labels(upstream, "waiting").set(waiting)
+
+    def deleted(self, bound: str, number: int) -> None:
+        self._deletions.labels(bound).inc(number)
 
     def connection_cut(self, reason: str) -> None:
         self._cuts.labels(reason).inc()

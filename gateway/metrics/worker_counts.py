@@ -21,8 +21,8 @@ from gateway.domain import Value
 log = logging.getLogger(__name__)
 
 SUFFIX = ".counts"
-_ALIKE = "preceptor_rules_version"
-"""A gauge with the same value in every worker, within a second: not to be added up."""
+_ALIKE = frozenset({"preceptor_rules_version", "preceptor_store_bytes"})
+"""Gauges with the same value in every worker, within a minute: not to be added up."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -136,7 +136,7 @@ def added(parts: Iterable[Family]) -> list[Family]:
 def _together(family: Family, sample: str) -> Callable[[float, float], float]:
     if sample.endswith("_created") and family.kind != "gauge":
         return min
-    return max if family.name == _ALIKE else operator.add
+    return max if family.name in _ALIKE else operator.add
 
 
 class _Collected(Collector):

@@ -1,13 +1,15 @@
 """The material of every section of the configuration: its base class, and types with bounds."""
 
 import functools
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 Positive = Annotated[float, Meta(gt=0, le=10**9)]
 Count = Annotated[int, Meta(ge=1)]
+RecordMode = Literal["all", "text off", "off"]
+"""How much of an exchange is recorded: everything, everything but its texts, or nothing."""
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*\Z")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from gateway.settings.base import Section, doc
+from gateway.settings.base import RecordMode, Section, doc
 from gateway.settings.document import Mistakes
 
 _SCHEME = "sha256:"
@@ -68,6 +68,9 @@ class Key(Section, frozen=True):
         ),
     ] = ()
 
+    record: Annotated[
+        RecordMode, doc("Most that is recorded of the key's exchanges, whatever `server` and `tasks` say.")
+    ] = "all"
     feedback: Annotated[
         Literal["own", "any"],
         doc("Replies that the key may judge (`POST /v1/feedback`): its `own`, or `any`, for people who label."),

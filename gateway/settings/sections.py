@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gateway.settings.base import Count, Name, Positive, Section, doc
+from gateway.settings.base import Count, Name, Positive, RecordMode, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
 from gateway.settings.models import Model
@@ -54,6 +54,7 @@ class Task(Section, frozen=True):
     rollout: Annotated[Rollout, doc("The way of rule sets to callers.")] = Rollout()
     shadow: Annotated[Shadow, doc("Comparison in the background.")] = Shadow()
     audit: Annotated[Audit, doc("The sample on which replies and rule sets are measured.")] = Audit()
+    record: Annotated[RecordMode | None, doc("The same as `server.record`, for this task; default: as there.")] = None
     labels: Annotated[
         tuple[str, ...],
         doc(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gateway.settings.base import Count, Positive, Section, doc
+from gateway.settings.base import Count, Positive, RecordMode, Section, doc
 
 HeaderName = Annotated[
     str,
@@ -135,10 +135,24 @@ class Server(Section, frozen=True):
             " way get lost. Read at the start."
         ),
     ] = 75.0
+    record: Annotated[
+        RecordMode,
+        doc(
+            "How much of each exchange is recorded. `text off`: numbers without request, reply and end user; `off`:"
+            " nothing, it is only counted. Without texts nothing is learnt."
+        ),
+    ] = "all"
     retention_days: Annotated[
         Positive | None,
         doc("Days until an exchange and its feedback are deleted; none: they are kept."),
     ] = None
+    max_store_gb: Annotated[
+        Positive,
+        doc(
+            "Size of the database, in GB (10^9 bytes), beyond which the oldest exchanges are deleted with their"
+            " feedback, whatever their age."
+        ),
+    ] = 20.0
     drain_s: Annotated[Positive, doc("Seconds for running requests to finish when the gateway stops.")] = 10.0
     workers: Annotated[
         Count,

@@ -36,7 +36,7 @@ MAX_FEEDBACK_OF_ALL = 100
 AUTOMATIC: frozenset[Source] = frozenset({"shadow", "outcome"})
 """Sources that look at an exchange once: a second judgement repeats the first."""
 WITHHELD = (
-    "this exchange was recorded without its texts (x-preceptor-learn: off, or more than server.max_record_mb):"
+    "this exchange was recorded without its texts (x-preceptor-learn, record, or more than server.max_record_mb):"
     " no feedback on it is stored"
 )
 
@@ -233,9 +233,12 @@ class Store(Protocol):
     def forget(self, before: float, *, limit: int) -> int:
         """Delete up to ``limit`` exchanges from before a time, oldest first, with their feedback.
 
-        Returns their number. The exchange recorded last stays at any age: positions are counted from it
-        (``recorded``).
+        Returns their number. Of the exchange recorded last a row without content stays at any age, and is not counted:
+        positions are counted from it (``recorded``).
         """
+
+    def size(self) -> int:
+        """Return the bytes of the database that are in use."""
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete exchanges with their feedback and their shadows; returns the number of exchanges.

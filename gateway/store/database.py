@@ -95,6 +95,15 @@ class Database:
             connection.exec_driver_sql("COMMIT")  # a checkpoint runs in no transaction
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
+    def used_bytes(self) -> int:
+        """Return the bytes of the pages in use, with those in the write-ahead log."""
+        with self.read() as connection:
+            pages, free, page_bytes = (
+                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * page_bytes
+
     def close(self) -> None:
         """Close the idle connections; a connection in use closes at the end of its transaction."""
         self._reading.dispose()

@@ -256,7 +256,13 @@ class MemoryStore(MemoryRules):
                 key=_created,
             )[:limit]
             self._drop([exchange.id for exchange in old])
+            for last in self._of(lambda exchange: exchange.created < before) if len(old) < limit else ():
+                self._empty(last.id)
             return len(old)
+
+    def size(self) -> int:
+        with self._lock:
+            return sum(len(exchange.request) + len(exchange.reply or "") for exchange in self._exchanges.values())
 
     def delete(self, ids: Sequence[str]) -> int:
         with self._lock:
@@ -264,10 +270,13 @@ class MemoryStore(MemoryRules):
             meant = [id_ for id_ in [*ids, *map(shadow_id, ids)] if id_ in self._exchanges]
             last = next((id_ for id_ in meant if self._positions[id_] == self._newest()), None)
             if last is not None:
-                self._exchanges[last] = exchange_of({**exchange_row(self._exchanges[last]), **NO_CONTENT})
-                self._drop_feedback(last)
+                self._empty(last)
             self._drop([id_ for id_ in meant if id_ != last])
             return len(known)
+
+    def _empty(self, id_: str) -> None:
+        self._exchanges[id_] = exchange_of({**exchange_row(self._exchanges[id_]), **NO_CONTENT})
+        self._drop_feedback(id_)
 
     def _drop(self, ids: Sequence[str]) -> None:
         for id_ in ids:

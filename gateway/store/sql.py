@@ -28,6 +28,10 @@ class SqlStore(SqlExchanges, SqlObservations, SqlRules):
         """Empty the write-ahead log; the database overwrites deleted rows by itself."""
         self._database.truncate_log()
 
+    def size(self) -> int:
+        """Return the bytes of the database in use: pages that deleted rows left free are not counted."""
+        return self._database.used_bytes()
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

@@ -51,6 +51,7 @@ _ROWS = 50
 one row at a time costs a tenth of the gateway's throughput (``tests.bench.gateway``)."""
 _SHADOW_ID: sa.ColumnElement[str] = sa.literal(shadow_id("")) + exchanges.c.id
 """``selection.shadow_id``."""
+_FULL = sa.or_(*(exchanges.c[name].is_distinct_from(value) for name, value in NO_CONTENT.items()))
 _RECENT = 10_000
 """Newest judgements of a task among which contradictions are looked for."""
 
@@ -265,12 +266,16 @@ class SqlExchanges:
             .order_by(exchanges.c.created)
             .limit(limit)
         )
+        last = sa.select(exchanges.c.id).where(exchanges.c.created < before, newest == POSITION, _FULL)
         with self._database.read() as connection:  # before other writers are held up
             ids = connection.execute(old).scalars().all()
+            kept = connection.execute(last).scalars().all() if len(ids) < limit else ()
         if ids:
             with self._database.write() as connection:
                 connection.execute(sa.delete(feedback).where(feedback.c.exchange_id.in_(ids)))
                 connection.execute(sa.delete(exchanges).where(exchanges.c.id.in_(ids)))
+        if kept:
+            self.delete(kept)
         return len(ids)
 
     def delete(self, ids: Sequence[str]) -> int:

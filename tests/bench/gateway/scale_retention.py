@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gateway.domain import Exchange, Value
-from gateway.store.retention import clear
+from gateway.store.retention import Keeping, Retention
 from gateway.store.sql import SqlStore
 
 ROWS = 20_000
@@ -45,7 +45,7 @@ def beside_retention(store: SqlStore) -> Beside:
     writer = threading.Thread(target=lambda: meanwhile.extend(_write(store, batches, done)))
     writer.start()
     began = time.perf_counter()
-    deleted = asyncio.run(clear(store, old[-1].created))
+    deleted = asyncio.run(Retention(store, Keeping, time.time).clear(old[-1].created))
     took = time.perf_counter() - began
     done.set()
     writer.join()
