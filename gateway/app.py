@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Litestar, asgi
 from litestar.di import Provide
 from litestar.enums import ScopeType
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway import heap, issued_keys
 from gateway.api import azure, failures
@@ -225,6 +225,10 @@ class Application:
         return endpoint(scope, receive, send)
 
 
+def _mounts(services: Services, plugins: Sequence[Plugin]) -> Mapping[str, ASGIApp]:
+    return {path: app for plugin in plugins for path, app in plugin.mounts(services).items()}
+
+
 def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None) -> Application:
     """Return the HTTP application. It opens the services at its start."""
     pass_through = PassThrough(services)
@@ -251,8 +255,10 @@ def build_app(services: Services, plugins: Sequence[Plugin] = (), reloader: Relo
         "/api/embed": NativeEmbeddings(services),
         "/api/embeddings": NativeEmbeddings(services, old=True),
     }
+    mounted = [asgi(path, is_mount=True, copy_scope=False)(app) for path, app in _mounts(services, plugins).items()]
     rest = Litestar(
         route_handlers=[
+            *mounted,
             everything_else,
             list_models,
             get_model,

@@ -33,7 +33,7 @@ Source = Literal["label", "client", "shadow", "outcome"]
 SOURCES: tuple[Source, ...] = ("label", "client", "shadow", "outcome")
 """Every source, in the order of precedence."""
 
-Decision = Literal["live", "canary", "share", "holdback", "audit", "redaction", "injection"]
+Decision = Literal["live", "canary", "share", "holdback", "hold", "audit", "redaction", "injection"]
 """The subject of an entry in a task's history; see ``Activation``."""
 
 ALL_TASKS = "*"
@@ -303,6 +303,7 @@ class Activation(Value, frozen=True):
     ``canary``: ``version`` is on trial with ``share`` of the weak model's conversations; 0 ends the trial.
     ``share``: if both models serve a task, the weak one gets ``share`` of the conversations.
     ``holdback``: ``share`` of the weak model's conversations gets no rules; 0: as configured.
+    ``hold``: with a share of 1 the trial under way keeps its share, with 0 it goes on.
     ``audit``: ``share`` of the exchanges is drawn into the audit sample, where the configuration names no share.
     ``redaction``: examples of deleted exchanges were taken out of ``version``.
     ``injection``: with a share of 0 no rule set of any task (``ALL_TASKS``) is injected, with 1 they are again.

@@ -1,11 +1,12 @@
 """Plugins of the gateway, by the entry point group ``gateway.plugins``: the gateway never imports the optimizer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from typing import Protocol
 
 import click
+from litestar.types import ASGIApp
 
 from gateway.services import Services
 from gateway.settings import Settings
@@ -21,6 +22,9 @@ class Plugin(Protocol):
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
         """Return the plugin's complaints about an otherwise valid configuration, each with its key."""
+
+    def mounts(self, services: Services) -> Mapping[str, ASGIApp]:
+        """Return applications by the path under which each answers, such as ``/ui``."""
 
     def lifespan(self, services: Services) -> AbstractAsyncContextManager[None]:
         """Return a context: entered when the gateway is open, left before it closes."""

@@ -27,7 +27,7 @@ distillation   the cycle above
 migration      compares models for a task;  **monitoring**: signs of failure, the other model's answers, the roll-out
 discovery      finds tasks in traffic without any;  **scheduling**: cycles and sweeps, in a process of their own
 report         outcomes as HTML
-demo           the whole loop on a small model
+demo           the whole loop on a small model;  **console**: pages for people, at ``/ui``
 commands       the command line;  **plugin**: the entry point for the gateway
 
 This package imports ``gateway``; the gateway never imports this package.

@@ -2,9 +2,10 @@
 
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import click
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from gateway.services import Services
 from gateway.settings import Settings
@@ -35,6 +36,19 @@ class OptimizerPlugin:
                 mistakes.append(f"{key}: not a cron expression: {error}")
         own = PromptFolder(folder=settings.optimizer.prompts_dir).mistakes()
         return [*mistakes, *(f"optimizer.prompts_dir: {mistake}" for mistake in own)]
+
+    def mounts(self, services: Services) -> Mapping[str, ASGIApp]:
+        """Return the console; it is loaded by its first visitor."""
+        site: list[ASGIApp] = []
+
+        async def console(scope: Scope, receive: Receive, send: Send) -> None:
+            if not site:
+                from optimizer.console.site import Console
+
+                site.append(Console(services))
+            await site[0](scope, receive, send)
+
+        return {"/ui": console}
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

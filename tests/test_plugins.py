@@ -1,10 +1,11 @@
 """Plugins: found by their entry point, entered after the gateway is open and left before it closes."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import click
 import httpx
+from litestar.types import ASGIApp
 
 from gateway import plugins
 from gateway.services import Services
@@ -23,6 +24,9 @@ class Watching:
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
         return ()
+
+    def mounts(self, services: Services) -> Mapping[str, ASGIApp]:
+        return {}
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

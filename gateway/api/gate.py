@@ -1,7 +1,8 @@
 """The gate before every path: with keys configured, only health checks pass without a key.
 
 Decides by the raw path, before anything is decoded or read, and by a list of allowed paths. Behind the gate, a
-request's scope holds the key's owner. ``/admin`` has a key of its own (``api.admin``).
+request's scope holds the key's owner. ``/admin`` has a key of its own (``api.admin``), and the console ``/ui`` has
+sessions.
 """
 
 from typing import cast
@@ -20,7 +21,8 @@ HOLDER = "preceptor.holder"
 """The key of the ``Holder`` in an ASGI scope."""
 
 OPEN = frozenset({b"/livez", b"/readyz"})
-ADMIN = b"/admin"
+OWN_KEYS = (b"/admin", b"/ui")
+"""Paths, and all paths below them, with a look of their own at the visitor's key."""
 MESSAGES = b"/v1/messages"
 ASKING = frozenset({
     b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses", MESSAGES,
@@ -52,7 +54,7 @@ def admit(scope: HTTPScope, services: Services) -> None:
     if not keys:
         return
     path = scope.get("raw_path", b"")
-    if path in OPEN or path == ADMIN or path.startswith(ADMIN + b"/"):
+    if path in OPEN or any(path == own or path.startswith(own + b"/") for own in OWN_KEYS):
         return
     holder = keys.holder(scope["headers"])
     if holder.limited and path not in FOR_LIMITED and not path.startswith(MODELS):

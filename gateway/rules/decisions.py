@@ -1,6 +1,7 @@
 """Decisions of a person or the watch about a task's rule sets: one entry in its history each.
 
 Each function blocks on the store and raises ``StoreError``, or ``Conflict`` after another decision at the same moment.
+``after``: the length of the history that the decision is about; a longer one is a ``Conflict``.
 """
 
 from collections.abc import Collection
@@ -11,14 +12,40 @@ from gateway.store.base import Store
 from gateway.store.history import active_decisions, previous, taken_off
 
 
-def put_live(store: Store, task: str, version: int | None, *, now: float, by: str, why: str) -> Activation:
+def put_live(
+    store: Store, task: str, version: int | None, *, now: float, by: str, why: str, after: int | None = None
+) -> Activation:
     """Make a version live; ``None`` for no rules. Raises ``NotFound``."""
     decision = Activation(task=task, version=version, created=now, by=by, why=why)
-    store.activate(decision)
+    store.activate(decision, after=after)
     return decision
 
 
-def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") -> Activation:
+def put_on_trial(
+    store: Store, task: str, version: int, share: float, *, now: float, by: str, why: str, after: int | None = None
+) -> Activation:
+    """Give a version a share (0..1) of the weak model's conversations. Raises ``NotFound``."""
+    decision = Activation(task=task, version=version, created=now, by=by, why=why, kind="canary", share=share)
+    store.activate(decision, after=after)
+    return decision
+
+
+def hold_trial(
+    store: Store, task: str, on: bool, *, now: float, by: str, why: str = "", after: int | None = None
+) -> Activation:
+    """Keep the trial under way at its share, or let it go on. Raises ``Conflict`` without a trial."""
+    history = store.history(task)
+    trial = active_decisions(history).canary
+    if trial is None:
+        raise Conflict(f"task {task!r} has no trial under way")
+    decision = Activation(
+        task=task, version=trial.version, created=now, by=by, why=why, kind="hold", share=1.0 if on else 0.0
+    )
+    store.activate(decision, after=len(history) if after is None else after)
+    return decision
+
+
+def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "", after: int | None = None) -> Activation:
     """End the trial under way; without a trial, make the version before live again.
 
     Raises ``PreceptorError`` if there is nothing to roll back.
@@ -35,7 +62,7 @@ def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "") ->
         live = active_decisions(history).live
         left = version_name(live.version if live is not None else None)
         decision = Activation(task=task, version=target, created=now, by=by, why=why or f"rolled back from {left}")
-    store.activate(decision, after=len(history))
+    store.activate(decision, after=len(history) if after is None else after)
     return decision
 
 
@@ -105,6 +132,8 @@ def describe(decision: Activation) -> str:
             return f"{version_name(decision.version)} is on trial with {decision.share:.0%} of the conversations"
         case "share":
             return f"the weak model gets {decision.share:.0%} of the conversations"
+        case "hold":
+            return f"the trial of {version_name(decision.version)} {'is held' if decision.share else 'goes on'}"
         case "redaction":
             return f"{version_name(decision.version)} lost the examples of deleted exchanges"
         case "holdback" if decision.share == 0:

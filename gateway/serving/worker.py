@@ -15,11 +15,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 import msgspec
+from litestar.types import ASGIApp
 
 from gateway import logs
 from gateway.api.health import update_gauges
@@ -91,6 +92,9 @@ class CountsPlugin:
 
     def mistakes(self, settings: Settings) -> Sequence[str]:
         return ()
+
+    def mounts(self, services: Services) -> Mapping[str, ASGIApp]:
+        return {}
 
     @contextlib.asynccontextmanager
     async def lifespan(self, services: Services) -> AsyncIterator[None]:

@@ -24,6 +24,7 @@ from gateway.domain import (
     Usage,
     Value,
 )
+from gateway.store.listings import ExchangePage, ExchangeSearch
 from gateway.store.selection import Address, Selection
 from gateway.teaching import Example
 
@@ -94,6 +95,13 @@ class Judged(Value, frozen=True):
 
     exchange: Observed
     feedback: Feedback
+
+
+class Arrived(Judged, frozen=True):
+    """A judgement of any task, at its position in the order of arrival."""
+
+    position: int
+    task: str
 
 
 class TaskCounts(Value, frozen=True):
@@ -224,6 +232,12 @@ class Store(Protocol):
         The reading ends before the first judgement without a verdict from the grader.
         """
 
+    def judgements(self, after: int, *, limit: int) -> list[Arrived]:
+        """Return up to ``limit`` judgements of all tasks behind a position, in the order of arrival.
+
+        The same of each exchange as ``judged``, and those without a verdict, too.
+        """
+
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
         """Return the newest ``limit`` exchanges of a task's arm with status ``ok``, newest first."""
 
@@ -248,6 +262,24 @@ class Store(Protocol):
 
     def counts(self) -> dict[str, TaskCounts]:
         """Return the counts of every task with exchanges. Shadows and feedback on them are left out."""
+
+    def counts_of(self, tasks: Sequence[str]) -> dict[str, TaskCounts]:
+        """Return the kept counts of some tasks; feedback is not counted."""
+
+    def search(self, wanted: ExchangeSearch, *, before: int | None, limit: int) -> ExchangePage:
+        """Return up to ``limit`` exchanges, newest first, out of a bounded number before a position."""
+
+    def feedback_on(self, exchange_id: str) -> list[Feedback]:
+        """Return every judgement of an exchange, oldest first."""
+
+    def notes(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return several notes at once; missing ones are left out."""
+
+    def newest_decisions(self, tasks: Sequence[str]) -> dict[str, list[Activation]]:
+        """Return the newest decision of each kind about some tasks, oldest first: enough for ``active_decisions``."""
+
+    def decisions(self, *, limit: int) -> list[Activation]:
+        """Return the newest decisions about all tasks, newest first."""
 
     def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         """Store an immutable rule set under the task's next version (1, 2, ...) and return it with that version.

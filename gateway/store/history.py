@@ -16,6 +16,8 @@ class ActiveDecisions(Value, frozen=True):
     holdback: Activation | None = None
     """The hold-back of the live version, where it differs from the configured one."""
     audit: Activation | None = None
+    hold: Activation | None = None
+    """A person keeps the trial at its share."""
 
 
 def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
@@ -25,18 +27,21 @@ def active_decisions(history: Iterable[Activation]) -> ActiveDecisions:
     share: Activation | None = None
     holdback: Activation | None = None
     audit: Activation | None = None
+    hold: Activation | None = None
     for entry in history:
         if entry.kind == "live":
-            live, canary, holdback = entry, None, None
+            live, canary, holdback, hold = entry, None, None, None
         elif entry.kind == "canary":
-            canary = entry if entry.share > 0 else None
+            canary, hold = (entry if entry.share > 0 else None), None
+        elif entry.kind == "hold":
+            hold = entry if entry.share > 0 else None
         elif entry.kind == "share":
             share = entry
         elif entry.kind == "holdback":
             holdback = entry if entry.share > 0 else None
         elif entry.kind == "audit":
             audit = entry
-    return ActiveDecisions(live=live, canary=canary, share=share, holdback=holdback, audit=audit)
+    return ActiveDecisions(live=live, canary=canary, share=share, holdback=holdback, audit=audit, hold=hold)
 
 
 def traffic_split(now: ActiveDecisions, versions: Mapping[int | None, RuleSet]) -> TrafficSplit:

@@ -17,6 +17,7 @@ from gateway.store.base import (
     MAX_FEEDBACK,
     MAX_FEEDBACK_OF_ALL,
     WITHHELD,
+    Arrived,
     Audited,
     Disputed,
     Graded,
@@ -25,7 +26,7 @@ from gateway.store.base import (
     TaskCounts,
     since_then,
 )
-from gateway.store.memory_rules import MemoryRules
+from gateway.store.memory_listings import MemoryListings
 from gateway.store.rows import NO_CONTENT, encode_expected, exchange_of, exchange_row
 from gateway.store.selection import (
     Address,
@@ -40,13 +41,11 @@ from gateway.store.selection import (
 _created = attrgetter("created")
 
 
-class MemoryStore(MemoryRules):
+class MemoryStore(MemoryListings):
     """``gateway.store.base.Store`` over dictionaries and lists, one lock around each method."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._exchanges: dict[str, Exchange] = {}
-        self._positions: dict[str, int] = {}
         self._judgements: list[Feedback] = []
         """In the order of arrival."""
         self._feedback: dict[str, list[int]] = {}
@@ -81,6 +80,10 @@ class MemoryStore(MemoryRules):
             self._feedback.setdefault(feedback.exchange_id, []).append(len(self._judgements))
             self._judgements.append(feedback)
             return True
+
+    def feedback_on(self, exchange_id: str) -> list[Feedback]:
+        with self._lock:
+            return self._given(exchange_id)
 
     def _given(self, exchange_id: str) -> list[Feedback]:
         return [self._judgements[index] for index in self._feedback.get(exchange_id, ())]
@@ -220,6 +223,16 @@ class MemoryStore(MemoryRules):
                 if len(judged) == limit:
                     break
         return judged, position
+
+    def judgements(self, after: int, *, limit: int) -> list[Arrived]:
+        arrived = list[Arrived]()
+        with self._lock:
+            for index, given in enumerate(self._judgements[after:], start=after):
+                exchange = self._exchanges.get(given.exchange_id)
+                if exchange is not None and exchange.task is not None and self._is_first(index):
+                    seen = _observed(exchange, given, _signs_in(self._given(exchange.id)))
+                    arrived.append(Arrived(exchange=seen, feedback=given, position=index + 1, task=exchange.task))
+        return arrived[:limit]
 
     def _is_first(self, index: int) -> bool:
         """Decide whether a judgement is the first of its kind on an exchange: of a client, or of others; no outcome."""

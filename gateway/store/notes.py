@@ -11,6 +11,9 @@
 - ``shadow/TASK``: calls and comparisons in the background, ``optimizer.monitoring.shadow.allowance.ACCOUNT``
 - ``telling/TASK``: requests that two versions answer differently, ``optimizer.monitoring.shadow.telling.TELLING``
 - ``keys``: the keys made by command, ``gateway.issued_keys.IssuedKey`` by name
+- ``days/TASK``: requests, money and labels by day, ``optimizer.monitoring.daybook.DAYS``; ``days``: labels read so far
+- ``attention``: the tasks that need a person, with the reason, ``optimizer.monitoring.attention.ATTENTION``
+- ``console/secret``: the secret of the console's sessions, ``optimizer.console.session.SECRET``
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``
 - ``judge/TASK``: the last calibration of the task's judge, ``optimizer.distillation.judge_trust.CALIBRATED``
@@ -43,7 +46,11 @@ class Note(Generic[T]):
 
     def read(self, store: Store, task: str | None = None) -> T | None:
         """Return the value; ``None`` if it is missing or unreadable. Blocks; raises ``StoreError``."""
-        value: T | None = _decoded(self._decoder, store.note(self.key(task)))
+        return self.decoded(store.note(self.key(task)))
+
+    def decoded(self, noted: bytes | None) -> T | None:
+        """Return the value of bytes from the store; ``None`` if they are missing or unreadable."""
+        value: T | None = _decoded(self._decoder, noted)
         return value
 
     def write(self, store: Store, value: T, task: str | None = None) -> None:

@@ -8,11 +8,12 @@ from typing import Self
 
 from gateway.store.database import Database
 from gateway.store.sql_exchanges import SqlExchanges
+from gateway.store.sql_listings import SqlListings
 from gateway.store.sql_observations import SqlObservations
 from gateway.store.sql_rules import SqlRules
 
 
-class SqlStore(SqlExchanges, SqlObservations, SqlRules):
+class SqlStore(SqlExchanges, SqlObservations, SqlListings, SqlRules):
     """``gateway.store.base.Store`` over SQLAlchemy Core: traffic and decisions in one database."""
 
     @classmethod

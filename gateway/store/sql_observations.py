@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.domain import Feedback, Usage
-from gateway.store.base import Judged, Observed, since_then
+from gateway.store.base import Arrived, Judged, Observed, since_then
 from gateway.store.database import Database
 from gateway.store.rows import feedback_of
 from gateway.store.schema import exchanges, feedback
@@ -69,6 +69,22 @@ class SqlObservations:
             if given.is_correct is not None:
                 judged.append(Judged(exchange=_observed(row, given), feedback=given))
         return judged, position if len(rows) == limit else max(position, end)
+
+    def judgements(self, after: int, *, limit: int) -> list[Arrived]:
+        statement: sa.Select[Any] = (
+            sa.select(*(exchanges.c[name] for name in _OBSERVED), _SIGNS, *prefixed())
+            .join(feedback, feedback.c.exchange_id == exchanges.c.id)
+            .where(feedback.c.id > after, feedback.c.task.is_not(None), feedback.c.source != "outcome", _is_first())
+            .order_by(feedback.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [_arrived(row) for row in connection.execute(statement)]
+
+
+def _arrived(row: sa.Row[Any]) -> Arrived:
+    given = feedback_of(row._mapping)
+    return Arrived(exchange=_observed(row, given), feedback=given, position=row.feedback_id, task=row.feedback_task)
 
 
 def _observed(row: sa.Row[Any], given: Feedback | None) -> Observed:

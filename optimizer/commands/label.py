@@ -17,7 +17,8 @@ from gateway.settings import Task
 from gateway.store.base import Audited, Store
 from optimizer.commands.progress import on_terminal, say
 from optimizer.dataset.recorded_request import read_request
-from optimizer.grading.graders import Ungradable, grader_for
+from optimizer.grading.graders import Ungradable
+from optimizer.grading.graders.typed_answer import typed_answer
 from optimizer.monitoring.shadow.telling import TELLING, TellingBook, telling_first
 
 _DAY_S = 86400.0
@@ -25,8 +26,6 @@ _MOST = 10_000
 """Audited exchanges that are read."""
 _SHOWN = 4000
 """Characters of one text on the terminal."""
-_JSON_ANSWERS = ("json_schema", "tool_call")
-"""Graders with JSON as the expected answer."""
 _KEYS = "[y] right  [n] wrong  [s] skip  [b] back  [q] quit"
 
 
@@ -130,18 +129,14 @@ def _show(entry: Audited, place: str, instructions: str) -> str:
 
 def _asked_for(section: Task) -> Any:
     """Ask for the right answer until it fits the task's grader; nothing if it is not known."""
-    grader, kind = grader_for(section.grader), str(msgspec.to_builtins(section.grader)["kind"])
     while True:
         text = click.prompt("right answer, if you know it", default="", show_default=False).strip()
         if not text:
             return None
         try:
-            expected = msgspec.json.decode(text) if kind in _JSON_ANSWERS else text
-            grader.examine(expected)
-        except (msgspec.DecodeError, Ungradable) as error:
-            click.echo(f"that is no expected answer for the grader {kind!r}: {error}")
-            continue
-        return expected
+            return typed_answer(section.grader, text)
+        except Ungradable as error:
+            click.echo(str(error))
 
 
 def _from_file(store: Store, audited: Sequence[Audited], file: Path, name: str) -> None:

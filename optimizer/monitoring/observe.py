@@ -13,6 +13,7 @@ from gateway.context import LearnerContext
 from gateway.domain import Exchange, Feedback
 from gateway.store.base import Store
 from gateway.store.notes import SWEEP_POSITION
+from optimizer.monitoring.bookkeeping import Bookkeeper
 from optimizer.monitoring.signals.recent import MOST, Recent
 from optimizer.monitoring.signals.reply import signals
 
@@ -40,9 +41,10 @@ class ExchangeSink(Protocol):
 class Observer:
     """A reader of the store's traffic, and its position there."""
 
-    def __init__(self, context: LearnerContext, sink: ExchangeSink) -> None:
+    def __init__(self, context: LearnerContext, sink: ExchangeSink, books: Bookkeeper | None = None) -> None:
         self._context = context
         self._sink = sink
+        self._books = books or Bookkeeper(context)
         self._recent = Recent()
         self._position: int | None = None
         self._noted: int | None = None
@@ -56,6 +58,7 @@ class Observer:
             if not page:
                 break
             await asyncio.to_thread(_record_signs, store, page, tasks)
+            await asyncio.to_thread(self._books.add, page, position, after)
             self._recent.add(page)
             for exchange in page:
                 self._sink.offer(exchange, position)

@@ -13,6 +13,7 @@ from gateway.context import LearnerContext
 from gateway.errors import PreceptorError, StoreError
 from gateway.store.notes import SWEEP_ERRORS
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
+from optimizer.monitoring.bookkeeping import Bookkeeper
 from optimizer.monitoring.observe import Observer
 from optimizer.monitoring.rollout.watch import review
 from optimizer.monitoring.shadow.paired_answers import PairedAnswers
@@ -31,7 +32,8 @@ class Sweep:
         """``evaluator`` makes an evaluator with a fresh budget, ``model`` a configured model by name."""
         self._context = context
         self._shadows = Shadows(context, evaluator=evaluator, model=model)
-        self._observer = Observer(context, self._shadows)
+        self._books = Bookkeeper(context)
+        self._observer = Observer(context, self._shadows, self._books)
         verdicts = Verdicts(context, evaluator=evaluator)
         pairs = PairedAnswers(context, evaluator=evaluator, model=model)
         self._slow: Mapping[str, Callable[[], Awaitable[None]]] = {
@@ -49,6 +51,7 @@ class Sweep:
         seconds both go on beside the next steps and later ticks.
         """
         await self._step("observe", self._observer.observe())
+        await self._step("books", self._books.work())
         for name, work in self._slow.items():
             if name not in self._working:
                 self._working[name] = asyncio.create_task(self._step(name, work()))
@@ -57,7 +60,7 @@ class Sweep:
         reviews = {f"review {task}": task for task in self._context.settings.tasks}
         for step, task in reviews.items():
             await self._step(step, review(self._context, task))
-        for step in self._wrong.keys() - reviews.keys() - self._slow.keys() - {"observe"}:
+        for step in self._wrong.keys() - reviews.keys() - self._slow.keys() - {"observe", "books"}:
             del self._wrong[step]  # its task is not configured any more
         await self._note()
 

@@ -158,6 +158,8 @@ def _trial(
     name = f"the trial of {version_name(trial.version)}"
     if rollout.policy != "canary":
         return f"{name} waits for a person: the policy is {rollout.policy!r}"
+    if serving.hold is not None:
+        return f"{name} is held at {trial.share:.0%} by {serving.hold.by}"
     if weak_share(section, serving) == 0:
         why = "no conversation reaches the weak model, so a trial shows nothing: its verification decides"
         return Activation(task=task, version=trial.version, created=now, by=BY, why=why)

@@ -6,7 +6,7 @@ from gateway.domain import Activation, Value
 from gateway.rules.decisions import describe, version_name
 from gateway.settings import Task
 from gateway.store.history import ActiveDecisions
-from gateway.store.notes import RolloutView
+from gateway.store.notes import Note, RolloutView
 from optimizer.monitoring.rollout.arms import Subject, weak_share
 from optimizer.monitoring.rollout.comparison import ArmCounts, Comparison, PairCounts
 from optimizer.monitoring.rollout.decide import Assessment
@@ -68,6 +68,10 @@ class RolloutStatus(RolloutView, frozen=True):
     decision: Activation | None = None
     """The newest entry of the task's history."""
     waiting: tuple[str, ...] = ()
+
+
+STATUS = Note("live", RolloutStatus)
+"""``gateway.store.notes.ROLLOUT`` in full."""
 
 
 def rollout_status(

@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.history import active_decisions
 from gateway.store.notes import DRIFT, ROLLOUT, DriftNotice
+from optimizer.monitoring.attention import call_for
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, PairBook
 from optimizer.monitoring.rollout.comparison import Comparison, Look
 from optimizer.monitoring.rollout.decide import Assessment, decide
@@ -86,6 +87,12 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     )
     STATE.write(store, _logged(task, before, state, assessment), task)
     ROLLOUT.write(store, status, task)
+    call_for(store, task, next(iter(status.wrong), "") or _asked(assessment))
+
+
+def _asked(assessment: Assessment) -> str:
+    """Return what waits for a person; empty if nothing does."""
+    return next((awaited for awaited in assessment.waiting if "waits for a person" in awaited), "")
 
 
 def _look(store: Store, task: str, weak: str, before: RolloutState, now: float) -> tuple[Look, int]:

@@ -1,0 +1,58 @@
+"""Sessions of the console, sealed into a cookie, and the tokens of its forms. Pure.
+
+A cookie names a key and a time, with a seal over both and over the key's own digest: a new key, or none, ends its
+sessions on every gateway that shares the store. The secret lies in the store.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable
+
+from gateway.domain import Value
+from gateway.store.notes import Note
+
+COOKIE = "preceptor_session"
+LIFE_S = 12 * 3600.0
+"""Seconds from signing in to signing in again."""
+SECRET = Note("console/secret", bytes)
+
+
+class ConsoleSession(Value, frozen=True):
+    """A visitor who signed in."""
+
+    name: str
+    expires: int
+    """Seconds since the epoch."""
+
+
+def sealed(session: ConsoleSession, secret: bytes, digest: str) -> str:
+    """Return the cookie of a session; ``digest`` is the stored form of its key."""
+    name = base64.urlsafe_b64encode(session.name.encode()).decode().rstrip("=")
+    return f"{name}.{session.expires}.{_seal(secret, 'session', name, str(session.expires), digest)}"
+
+
+def opened(cookie: str, secret: bytes, digest_of: Callable[[str], str | None], now: float) -> ConsoleSession | None:
+    """Return the session in a cookie; ``None`` for a forged or expired one, and for a key that is gone."""
+    name, _, rest = cookie.partition(".")
+    expires, _, seal = rest.partition(".")
+    try:
+        holder = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
+        session = ConsoleSession(name=holder, expires=int(expires))
+    except (binascii.Error, UnicodeError, ValueError):
+        return None
+    digest = digest_of(session.name)
+    if digest is None or session.expires <= now:
+        return None
+    right = _seal(secret, "session", name, expires, digest)
+    return session if hmac.compare_digest(right.encode(), seal.encode("utf-8", "replace")) else None
+
+
+def form_token(secret: bytes, cookie: str) -> str:
+    """Return the token that every form of a session carries: no other site can read it."""
+    return _seal(secret, "form", cookie)
+
+
+def _seal(secret: bytes, *parts: str) -> str:
+    return hmac.new(secret, "\n".join(parts).encode("utf-8", "replace"), hashlib.sha256).hexdigest()
