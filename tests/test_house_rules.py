@@ -25,6 +25,7 @@ NO_TWIN = {
     "optimizer/scheduling/process/child.py": "its parent's test: a real child is started there",
     "optimizer/scheduling/process/work.py": "the same: it is what a real child does",
     "gateway/upstream/base.py": "test_optimizer_scheduling_process_line.py: a whole reply was sent by somebody else",
+    "gateway/store/memory_listings.py": "tests/test_store_sql_listings.py: both stores list the same",
     "gateway/store/memory_rules.py": "tests/test_store_base.py: the contract of every store",
     "gateway/store/migrations": "tests/test_store_sql.py: a migration is only ever run by the store that it prepares",
 }

@@ -24,7 +24,7 @@ from gateway.domain import (
     Usage,
     Value,
 )
-from gateway.store.listings import ExchangePage, ExchangeSearch
+from gateway.store.listings import Listed
 from gateway.store.selection import Address, Selection
 from gateway.teaching import Example
 
@@ -159,7 +159,7 @@ class Recorder(Protocol):
         """Wait until everything taken so far is stored; ``False`` after ``timeout_s`` seconds. Blocks."""
 
 
-class Store(Protocol):
+class Store(Listed, Protocol):
     """Exchanges and feedback in, graded exchanges out; rule sets with one active version per task; cycles."""
 
     def record(self, batch: Sequence[Exchange]) -> None:
@@ -265,21 +265,6 @@ class Store(Protocol):
 
     def counts_of(self, tasks: Sequence[str]) -> dict[str, TaskCounts]:
         """Return the kept counts of some tasks; feedback is not counted."""
-
-    def search(self, wanted: ExchangeSearch, *, before: int | None, limit: int) -> ExchangePage:
-        """Return up to ``limit`` exchanges, newest first, out of a bounded number before a position."""
-
-    def feedback_on(self, exchange_id: str) -> list[Feedback]:
-        """Return every judgement of an exchange, oldest first."""
-
-    def notes(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return several notes at once; missing ones are left out."""
-
-    def newest_decisions(self, tasks: Sequence[str]) -> dict[str, list[Activation]]:
-        """Return the newest decision of each kind about some tasks, oldest first: enough for ``active_decisions``."""
-
-    def decisions(self, *, limit: int) -> list[Activation]:
-        """Return the newest decisions about all tasks, newest first."""
 
     def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
         """Store an immutable rule set under the task's next version (1, 2, ...) and return it with that version.

@@ -1,6 +1,9 @@
-"""Pages of the store for people: bounded reads, newest first, whatever the size of the database. Values only."""
+"""Pages of the store for people: bounded reads, newest first, whatever the size of the database. Does no I/O."""
 
-from gateway.domain import Exchange, Value
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.domain import Activation, Exchange, Feedback, Value
 
 
 class ExchangeSearch(Value, frozen=True):
@@ -26,3 +29,22 @@ class ExchangePage(Value, frozen=True):
 
 LOOKED_AT = 5000
 """Exchanges that are compared with a search for one page at most."""
+
+
+class Listed(Protocol):
+    """The part of a store that lists. Each method reads a bounded number of rows."""
+
+    def search(self, wanted: ExchangeSearch, *, before: int | None, limit: int) -> ExchangePage:
+        """Return up to ``limit`` exchanges, newest first, out of a bounded number before a position."""
+
+    def feedback_on(self, exchange_id: str) -> list[Feedback]:
+        """Return every judgement of an exchange, oldest first."""
+
+    def notes(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return several notes at once; missing ones are left out."""
+
+    def newest_decisions(self, tasks: Sequence[str]) -> dict[str, list[Activation]]:
+        """Return the newest decision of each kind about some tasks, oldest first: enough for ``active_decisions``."""
+
+    def decisions(self, *, limit: int) -> list[Activation]:
+        """Return the newest decisions about all tasks, newest first."""

@@ -1,8 +1,8 @@
 """The addresses of the console."""
 
-from optimizer.console.asking import Route
 from optimizer.console.queue import give_label, label_queue
 from optimizer.console.today import today
+from optimizer.console.visit import Route
 
 ROUTES = (
     Route("GET", "/", today),

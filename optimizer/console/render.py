@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from optimizer.console import static
-from optimizer.console.asking import address
+from optimizer.console.visit import address
 from optimizer.report.markup import Html, seen
 
 _SHOWN = 4000

@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from gateway.domain import Value
 from gateway.store.notes import Note
@@ -17,6 +18,17 @@ COOKIE = "preceptor_session"
 LIFE_S = 12 * 3600.0
 """Seconds from signing in to signing in again."""
 SECRET = Note("console/secret", bytes)
+
+
+class HasDigest(Protocol):
+    """The holder of a key."""
+
+    @property
+    def digest(self) -> str:
+        """The stored form of the key."""
+
+
+Sealer = TypeVar("Sealer", bound=HasDigest)
 
 
 class ConsoleSession(Value, frozen=True):
@@ -33,8 +45,11 @@ def sealed(session: ConsoleSession, secret: bytes, digest: str) -> str:
     return f"{name}.{session.expires}.{_seal(secret, 'session', name, str(session.expires), digest)}"
 
 
-def opened(cookie: str, secret: bytes, digest_of: Callable[[str], str | None], now: float) -> ConsoleSession | None:
-    """Return the session in a cookie; ``None`` for a forged or expired one, and for a key that is gone."""
+def opened(cookie: str, secret: bytes, holders: Callable[[str], Iterable[Sealer]], now: float) -> Sealer | None:
+    """Return the holder of the session in a cookie; ``None`` for a forged or expired one, and for a key that is gone.
+
+    ``holders`` returns the present holders of a name.
+    """
     name, _, rest = cookie.partition(".")
     expires, _, seal = rest.partition(".")
     try:
@@ -42,11 +57,13 @@ def opened(cookie: str, secret: bytes, digest_of: Callable[[str], str | None], n
         session = ConsoleSession(name=holder, expires=int(expires))
     except (binascii.Error, UnicodeError, ValueError):
         return None
-    digest = digest_of(session.name)
-    if digest is None or session.expires <= now:
+    if session.expires <= now:
         return None
-    right = _seal(secret, "session", name, expires, digest)
-    return session if hmac.compare_digest(right.encode(), seal.encode("utf-8", "replace")) else None
+    for known in holders(session.name):
+        right = _seal(secret, "session", name, expires, known.digest)
+        if hmac.compare_digest(right.encode(), seal.encode("utf-8", "replace")):
+            return known
+    return None
 
 
 def form_token(secret: bytes, cookie: str) -> str:

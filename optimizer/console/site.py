@@ -14,11 +14,11 @@ from gateway.api.http import header, read_body
 from gateway.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, PreceptorError
 from gateway.services import Services
 from optimizer.console import static
-from optimizer.console.asking import Ask, Page, Redirect, Route
 from optimizer.console.pages import ROUTES
 from optimizer.console.render import render
 from optimizer.console.session import COOKIE, LIFE_S, SECRET, ConsoleSession, form_token, opened, sealed
-from optimizer.console.visitors import Visitor, is_open, key_digest, visitor_named, visitor_with
+from optimizer.console.visit import Page, Redirect, Route, Visit
+from optimizer.console.visitors import Visitor, is_open, visitor_with, visitors_named
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +77,12 @@ class Console:
 
     def _serve(self, scope: HTTPScope, parts: tuple[str, ...], form: Mapping[str, str]) -> tuple[int, _Headers, str]:
         """Answer a request on this thread."""
-        settings, now = self._services.settings, self._services.wall_clock()
-        if not is_open(settings):
+        services, now = self._services, self._services.wall_clock()
+        if not is_open(services):
             raise NotFound("The console is off: set server.admin_key, and sign in with that key.")
         secret = _secret(self._services)
         cookie = _cookie(scope)
-        session = opened(cookie, secret, lambda name: key_digest(settings, name), now)
-        visitor = visitor_named(settings, session.name) if session is not None else None
+        visitor = opened(cookie, secret, lambda name: visitors_named(services, name, now), now)
         token = form_token(secret, cookie if visitor is not None and parts != ("login",) else "")
         if scope["method"] == "POST":
             _check_form(scope, form, token)
@@ -102,12 +101,11 @@ class Console:
         after = form.get("next", after)
         wrong = ""
         if scope["method"] == "POST":
-            visitor = visitor_with(self._services.settings, form.get("key", "").strip())
-            digest = None if visitor is None else key_digest(self._services.settings, visitor.name)
-            if visitor is not None and digest is not None:
+            visitor = visitor_with(self._services, form.get("key", "").strip())
+            if visitor is not None:
                 session = ConsoleSession(name=visitor.name, expires=int(now + LIFE_S))
                 secure = "; Secure" if _behind_tls(scope) else ""
-                value = sealed(session, secret, digest)
+                value = sealed(session, secret, visitor.digest)
                 kept = f"{COOKIE}={value}; Path=/ui; Max-Age={LIFE_S:.0f}; HttpOnly; SameSite=Strict{secure}"
                 return _to(_local(after), [(b"set-cookie", kept.encode())])
             wrong = "This key opens nothing here. It may be mistyped, or not be for the console."
@@ -131,8 +129,8 @@ class Console:
             if not visitor.may(route.role):
                 raise Forbidden(f"This needs a key with the role {route.role!r}; yours has {visitor.role!r}.")
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-            ask = Ask(services=self._services, visitor=visitor, path=path, query=query, form=form, now=now)
-            answer = route.handler(ask)
+            visit = Visit(services=self._services, visitor=visitor, path=path, query=query, form=form, now=now)
+            answer = route.handler(visit)
         except PreceptorError as error:
             answer = Page(template="trouble.html", values={"why": error.message}, status=error.status)
         if isinstance(answer, Redirect):

@@ -8,8 +8,8 @@ from gateway.settings import Task
 from gateway.store.base import TaskCounts
 from gateway.store.history import active_decisions
 from gateway.store.notes import ROLLOUT
-from optimizer.console.asking import Ask, Page
 from optimizer.console.shares import Share, share_of
+from optimizer.console.visit import Page, Visit
 from optimizer.monitoring.attention import ATTENTION, Attention
 from optimizer.monitoring.daybook import DAY_S, DAYS, BookedDay, DayBook
 from optimizer.monitoring.rollout.status import STATUS, Benefit, RolloutStatus
@@ -38,32 +38,32 @@ class TaskRow(Value, frozen=True):
     saved: float | None = None
 
 
-def today(ask: Ask) -> Page:
+def today(visit: Visit) -> Page:
     """Show a page of tasks."""
-    query = ask.query.get("q", "").strip()
-    names = [name for name in ask.settings.tasks if query.casefold() in name.casefold()]
+    query = visit.query.get("q", "").strip()
+    names = [name for name in visit.settings.tasks if query.casefold() in name.casefold()]
     pages = max(1, math.ceil(len(names) / ROWS))
-    page = min(max(ask.whole("page", 1) or 1, 1), pages)
+    page = min(max(visit.whole("page", 1) or 1, 1), pages)
     shown = names[(page - 1) * ROWS : page * ROWS]
-    rows = _rows(ask, shown)
-    attention = (ATTENTION.read(ask.store) or Attention()).reasons
-    known = [(task, why) for task, why in attention.items() if task in ask.settings.tasks]
+    rows = _rows(visit, shown)
+    attention = (ATTENTION.read(visit.store) or Attention()).reasons
+    known = [(task, why) for task, why in attention.items() if task in visit.settings.tasks]
     values = {
         "rows": sorted(rows, key=lambda row: (row.tone != "warn", -row.week, -row.exchanges)),
         "attention": known, "lead": _lead(rows, len(names), len(known)), "q": query, "page": page, "pages": pages,
-        "tasks": len(names), "off": not (ask.settings.injection and ask.store.injecting()),
+        "tasks": len(names), "off": not (visit.settings.injection and visit.store.injecting()),
     }  # fmt: skip
     return Page(template="today.html", values=values)
 
 
-def _rows(ask: Ask, names: Sequence[str]) -> list[TaskRow]:
-    store = ask.store
+def _rows(visit: Visit, names: Sequence[str]) -> list[TaskRow]:
+    store = visit.store
     counts, decisions = store.counts_of(names), store.newest_decisions(names)
     notes = store.notes([note.key(name) for name in names for note in (ROLLOUT, DAYS)])
     return [
         task_row(
-            name, ask.settings.tasks[name], counts.get(name, TaskCounts()), decisions.get(name, []),
-            STATUS.decoded(notes.get(ROLLOUT.key(name))), DAYS.decoded(notes.get(DAYS.key(name))), ask.now,
+            name, visit.settings.tasks[name], counts.get(name, TaskCounts()), decisions.get(name, []),
+            STATUS.decoded(notes.get(ROLLOUT.key(name))), DAYS.decoded(notes.get(DAYS.key(name))), visit.now,
         )
         for name in names
     ]  # fmt: skip

@@ -9,8 +9,9 @@ from gateway.domain import Value
 from gateway.errors import BadRequest, NotFound
 from gateway.services import Services
 from gateway.settings import Settings, Task
+from gateway.settings.keys import Role
 from gateway.store.base import Store
-from optimizer.console.visitors import ConsoleRole, Visitor
+from optimizer.console.visitors import Visitor
 
 
 class Page(Value, frozen=True):
@@ -28,7 +29,7 @@ class Redirect(Value, frozen=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class Visit:
     """A request for a page by a visitor with enough rights."""
 
     services: Services
@@ -71,7 +72,7 @@ class Ask:
         return _whole(self.form.get(name, ""), name, None)
 
 
-Handler = Callable[[Ask], Page | Redirect]
+Handler = Callable[[Visit], Page | Redirect]
 """A page, or what a form does. Blocks: it runs on a thread."""
 
 
@@ -82,7 +83,7 @@ class Route:
     method: str
     pattern: str
     handler: Handler
-    role: ConsoleRole = "read"
+    role: Role = "read"
 
     def match(self, parts: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the variable parts of an address; ``None`` for another page's address."""
