@@ -35,6 +35,7 @@ from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings, open_text
 from gateway.metrics.telemetry import Telemetry
 from gateway.plugins import Plugin
+from gateway.quotas.cells import Cells
 from gateway.reload import Reloader
 from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
@@ -58,7 +59,9 @@ _FOLLOW_PAUSES_S = (0.5, 5.0)
 """A roll-back must take effect soon after the store can be read again."""
 
 
-def build_services(settings: Settings, store: Store, recorder: Recorder | None = None) -> Services:
+def build_services(
+    settings: Settings, store: Store, recorder: Recorder | None = None, cells: Cells | None = None
+) -> Services:
     """Build the parts of a gateway without opening any. Without a recorder, a thread of this process records.
 
     Raises ``PreceptorError`` for a missing model file.
@@ -71,9 +74,11 @@ def build_services(settings: Settings, store: Store, recorder: Recorder | None =
         writer=recorder or Writer(store, spool=settings.server.data_dir / SPOOL),
         telemetry=telemetry,
         quirks=quirks,
+        cells=cells,
         background=Background(observe=telemetry.background_loop),
     )
     quirks.configure(settings)
+    telemetry.registry.register(services.quotas)
     services.on_reload.append(lambda: quirks.configure(services.settings))
     writer = services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)

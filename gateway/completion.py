@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import NoReturn
 
-from gateway.domain import NO_USAGE
+from gateway.domain import NO_USAGE, Usage
 from gateway.errors import (
     NO_HEADERS,
     Overloaded,
     PreceptorError,
+    RateLimited,
     UpstreamBroken,
     UpstreamError,
     UpstreamGarbage,
@@ -22,19 +22,21 @@ from gateway.errors import (
 )
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, raw
+from gateway.formats.expected_tokens import expected_tokens
 from gateway.formats.reply import WholeReply
 from gateway.formats.tags import TagFilter
 from gateway.formats.transcript import Transcript
 from gateway.formats.upstream_error import error_status, refusal_body
 from gateway.forms import UNCHANGED, Pass
+from gateway.quotas.quotas import Claim, Quotas
 from gateway.routing.classify import without_task_name
 from gateway.routing.route import RoutePlan
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.event_stream import events_of
+from gateway.upstream.refusal import refuse
 
 _TAIL_S = 0.05
 """Seconds that the end of a body may take after ``[DONE]``."""
-_HANDED_ON = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 """Statuses of refusals that another model may not share; other 4xx are about the request itself."""
 
@@ -68,6 +70,8 @@ class Completions:
     def __init__(self, upstreams: Mapping[str, Upstream], clock: Callable[[], float]) -> None:
         self._upstreams = upstreams
         self._clock = clock
+        self.quotas: Quotas | None = None
+        """The limits of upstreams; ``None``: there are none."""
 
     def whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> Coroutine[None, None, bytes]:
         """Return an unstreamed reply under the exchange's id. Raises ``UpstreamError``, ``UpstreamRefused``."""
@@ -170,24 +174,29 @@ class Completions:
     async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> WholeReply:
         """Make a pass and read its answer whole."""
         call = _call(plan, step, trace, stream=False)
+        claim, before = self._claimed(plan), trace.usage
         began = self._clock()
         try:
             reply = await self._upstreams[plan.upstream].send(call)
+        except BaseException:
+            _settled(claim, before, before)
+            raise
         finally:
             trace.waited_s += self._clock() - began
         try:
             if not 200 <= reply.status < 300:
-                await _refuse(reply, plan)
+                await refuse(reply, plan.upstream)
             began = self._clock()
             try:
                 body = await reply.read()
             finally:
                 trace.waited_s += self._clock() - began
             opened = _opened(plan, body)
+            trace.usage = opened.usage if trace.usage is NO_USAGE else trace.usage + opened.usage
         finally:
+            _settled(claim, before, trace.usage)
             await reply.aclose()
         trace.reply = reply
-        trace.usage = opened.usage if trace.usage is NO_USAGE else trace.usage + opened.usage
         trace.finish_reason = opened.finish_reason
         return opened
 
@@ -196,14 +205,18 @@ class Completions:
     ) -> AsyncGenerator[bytes, None]:
         """Relay a pass of a stream, without the closing event."""
         call = _call(plan, step, trace, stream=True)
+        claim, before = self._claimed(plan), trace.usage
         began = self._clock()
         try:
             reply = await self._upstreams[plan.upstream].send(call)
+        except BaseException:
+            _settled(claim, before, before)
+            raise
         finally:
             trace.waited_s += self._clock() - began
         try:
             if not 200 <= reply.status < 300:
-                await _refuse(reply, plan)
+                await refuse(reply, plan.upstream)
             trace.reply = reply
             reader = plan.envelope.reader(trace, exchange_id, untouched=plan.upstream_model is None, tags=step.cut)
             events = events_of(reply, plan.upstream, partial(_replayed, plan))
@@ -218,9 +231,24 @@ class Completions:
                     await _drained(events)
                     break
         finally:
+            _settled(claim, before, trace.usage)
             await reply.aclose()
         if not reader.finished:
             raise UpstreamBroken(f"upstream {plan.upstream!r} ended its stream before the reply was complete")
+
+    def _claimed(self, plan: RoutePlan) -> Claim | None:
+        """Reserve a call under the limits of its upstream; ``None`` without any. Raises ``RateLimited``."""
+        if not self.quotas:
+            return None
+        meters = self.quotas.upstream(plan.upstream)
+        return self.quotas.claim(meters, sum(expected_tokens(plan.envelope))) if meters else None
+
+
+def _settled(claim: Claim | None, before: Usage, after: Usage) -> None:
+    """Settle a call by the tokens that it added to those of its exchange."""
+    if claim is not None:
+        tokens = after.prompt_tokens + after.output_tokens - before.prompt_tokens - before.output_tokens
+        claim.settle(max(0, tokens), None)
 
 
 def _last(plan: RoutePlan) -> RoutePlan:
@@ -231,7 +259,7 @@ def _answerable_elsewhere(error: PreceptorError) -> bool:
     """Decide whether another model may answer after this error."""
     if isinstance(error, UpstreamRefused):
         return error.status >= 500 or error.status in _ELSEWHERE
-    return isinstance(error, UpstreamError | Overloaded)
+    return isinstance(error, UpstreamError | Overloaded | RateLimited)
 
 
 def _cut(cut: TagFilter, reply: WholeReply) -> str:
@@ -312,17 +340,3 @@ async def _drained(events: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_TAIL_S):
             async for _ in events:
                 pass
-
-
-async def _refuse(reply: UpstreamReply, plan: RoutePlan) -> NoReturn:
-    """Raise ``UpstreamRefused`` for an error status, in OpenAI's shape, with the headers of interest to clients."""
-    if reply.status < 400:
-        raise UpstreamGarbage(f"upstream {plan.upstream!r} answered with status {reply.status}: is base_url right?")
-    raise await refusal(reply, plan.upstream)
-
-
-async def refusal(reply: UpstreamReply, upstream: str) -> UpstreamRefused:
-    """Turn a reply with an error status into the client's error. Raises ``UpstreamError`` of the reading."""
-    payload = await reply.read()
-    headers = {name: reply.headers[name] for name in _HANDED_ON if name in reply.headers}
-    return UpstreamRefused(reply.status, refusal_body(payload, reply.status, upstream), headers)

@@ -16,6 +16,8 @@ from gateway.formats.json_values import SMALLEST
 from gateway.issued_keys import IssuedKey, keyring
 from gateway.metrics.telemetry import Telemetry
 from gateway.origins import Origins
+from gateway.quotas.cells import Cells
+from gateway.quotas.quotas import Quotas, limited_subjects
 from gateway.recording import AuditDraw
 from gateway.routing.chains import Chains
 from gateway.routing.classify import Classifier
@@ -106,6 +108,10 @@ class Services:
     """Functions that delete texts from before a time outside the store, and return the number of texts."""
     on_reload: list[Callable[[], None]] = field(default_factory=list)
     """Functions called after ``serving`` was replaced."""
+    cells: Cells | None = None
+    """Counts shared with other workers; ``None`` in a single process."""
+    quotas: Quotas = field(init=False)
+    """All limits and budgets."""
     issued: Mapping[str, IssuedKey] = field(default_factory=dict)
     """The keys made by command, by name."""
     keys: Keyring = field(init=False)
@@ -115,13 +121,18 @@ class Services:
     bodies: BodyMemory = field(init=False)
 
     def __post_init__(self) -> None:
+        self.quotas = Quotas(self.clock, self.wall_clock, self.cells)
         self.take_keys(self.issued)
         self.on_reload.append(lambda: self.take_keys(self.issued))
         self.bodies = BodyMemory(lambda: self.settings.server.max_bodies_mb * 10**6)
 
     def take_keys(self, issued: Mapping[str, IssuedKey]) -> None:
-        """Put the keys of the configuration and those made by command into effect."""
+        """Put the keys of the configuration and those made by command into effect, with their limits."""
         self.issued = issued
+        keys = {**issued, **self.settings.keys}
+        limited = {name: (key.limits, key.budget) for name, key in keys.items()}
+        self.quotas.configure(limited_subjects(self.settings, limited))
+        self.serving.completions.quotas = self.quotas
         self.keys = keyring(self.settings.keys, issued, self.wall_clock)
         self.origins = Origins(self.settings.server, keyless=not self.keys)
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.azure import DEPLOYMENT, with_model
+from gateway.api.claims import claim_for
 from gateway.api.earlier import conversation_id, link_of_conversation, link_to
 from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
@@ -137,6 +138,7 @@ class Endpoint:
             exchange.conversation = conversation_id(envelope.value(STORED))
             exchange.link = link_of_conversation(exchange.conversation, services, exchange.holder)
         plan = self._route(envelope, task, services.rules.current, serving.settings, key=key, link=exchange.link)
+        exchange.claim = claim_for(services, exchange.holder, plan)
         exchange.trace.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.trace)

@@ -13,7 +13,6 @@ from litestar.types import HTTPScope, Send
 from gateway.api.endpoint import Endpoint
 from gateway.api.http import header, header_value, respond
 from gateway.api.running import Running
-from gateway.completion import refusal
 from gateway.errors import ModelNotFound, PreceptorError, UpstreamRefused
 from gateway.formats import allowed_fields
 from gateway.formats.anthropic_request import AnthropicRequest, open_anthropic
@@ -30,6 +29,7 @@ from gateway.routing.wording import worded
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.upstream.base import Call
+from gateway.upstream.refusal import refusal
 
 _COUNT = "/messages/count_tokens"
 _LIMITS = "anthropic-ratelimit-"

@@ -15,13 +15,13 @@ import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
 from gateway.api.azure import DEPLOYMENT, with_model
+from gateway.api.claims import claim_of_path
 from gateway.api.earlier import link_to
 from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
 from gateway.api.http import error_headers, header, header_value, piece, read_body, respond, start
 from gateway.api.request_coding import decompressed
 from gateway.api.upload import UploadPieces, is_upload, length_of, too_large
-from gateway.completion import refusal
 from gateway.errors import BadRequest, MethodNotAllowed, NotFound, PreceptorError, UpstreamError, shown
 from gateway.formats.envelope import decode_object, decoded
 from gateway.formats.json_values import SMALLEST, ValueCount, at_most
@@ -32,6 +32,7 @@ from gateway.routing.deployments import ordered
 from gateway.services import Services, Serving
 from gateway.settings import Settings
 from gateway.upstream.base import Call, UploadCall, Upstream, UpstreamReply
+from gateway.upstream.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ class PassThrough:
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         begun = False
         body = b""
+        claim = None
         try:
+            claim = claim_of_path(self._services, holder_of(scope))
             upload = receive if is_upload(scope) else None
             if upload is None:
                 body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)
@@ -90,6 +93,8 @@ class PassThrough:
             else:
                 await respond(send, error.status, error.body(), error_headers(error))
         finally:
+            if claim is not None:
+                claim.settle(0, None)
             self._services.bodies.free(len(body))
 
     def _plain(self, scope: HTTPScope, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ import functools
 
 import msgspec
 
+from gateway.api.claims import taken
 from gateway.api.http import LONGEST, header_value
 from gateway.auth import Holder
 from gateway.completion import CompletionTrace
@@ -11,12 +12,15 @@ from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
 from gateway.prices import cost_usd
+from gateway.quotas.quotas import Claim
 from gateway.recording import ALWAYS_KEPT, audit_rate, bounded, record_mode
 from gateway.routing.chains import Link, link_of
 from gateway.routing.conversation import cluster_of, conversation_key, tenant_of
 from gateway.routing.route import RoutePlan
 from gateway.services import Services
 
+_LIMITS = "x-ratelimit-"
+"""Beginning of the headers about limits: the client's own here go before those of the gateway's key upstream."""
 _PLANS = 1024
 """Most plans with remembered headers."""
 
@@ -45,7 +49,7 @@ class Running:
     """An exchange under way. Collects its record and hands it to the writer once."""
 
     __slots__ = (
-        "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "conversation", "holder", "id",
+        "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "claim", "conversation", "holder", "id",
         "last_event", "learn", "link", "ref", "streaming", "trace", "upstream_request_id",
     )  # fmt: skip
 
@@ -58,6 +62,8 @@ class Running:
         self._first_byte_ms: float | None = None
         self._overhead_s = 0.0
         self.trace: CompletionTrace = CompletionTrace()
+        self.claim: Claim | None = None
+        """The request's place under its limits."""
         self.streaming = False
         self.upstream_request_id: str | None = None
         """The upstream's own id of a refused request, for clients that know it by that name."""
@@ -106,11 +112,15 @@ class Running:
         else:
             about = _plan_headers(plan.task, self.why)
         headers = [id_, *about, (b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000))]
+        limits = () if self.claim is None else self.claim.headers()
+        headers += limits
         reply = self.trace.reply
         if reply is not None and (plan.task is None or server.arm_headers):
             handed_on = self._services.serving.reply_headers
             headers += [
-                (handed_on[name], header_value(value)) for name, value in reply.headers.items() if name in handed_on
+                (handed_on[name], header_value(value))
+                for name, value in reply.headers.items()
+                if name in handed_on and not (limits and name.startswith(_LIMITS))
             ]
         return headers
 
@@ -125,6 +135,10 @@ class Running:
         record = record_mode(plan.task, settings, "all" if holder is None else holder.record)
         learn = self.learn and record == "all"
         model = settings.models.get(plan.model)
+        usage = taken(trace, plan)
+        cost = None if model is None else cost_usd(model.price, usage)
+        if self.claim is not None:
+            self.claim.settle(usage.prompt_tokens + usage.output_tokens, cost)
         cluster = self._cluster(plan)
         rate = audit_rate(plan.task, settings, services.rules.current) if learn else 0.0
         # Complete from the start: in the writer's queue, everything of the request would have to live on for it, and
@@ -150,7 +164,7 @@ class Running:
             tool_calls=trace.tool_calls if learn else (),
             key=holder.name if holder is not None else None,
             ref=self.ref,
-            cost_usd=None if model is None else cost_usd(model.price, trace.usage),
+            cost_usd=cost,
             tenant=tenant_of(plan.envelope) if learn else None,
             cluster=cluster if learn else None,
             audit_rate=rate if services.audit.draws(self.id, rate) else 0.0,

@@ -20,6 +20,7 @@ from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
 from gateway.http_server.limits import ConnectionLimits, Cuts
 from gateway.plugins import Plugin
+from gateway.quotas.cells import Cells
 from gateway.reload import Reloader
 from gateway.services import Serving
 from gateway.serving.file_limit import connection_cap, raise_file_limit
@@ -40,19 +41,21 @@ def serve(
     listener: socket.socket,
     ready: Callable[[], None],
     connect: Connect | None = None,
+    cells: Cells | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``server.drain_s`` to finish. Blocks.
 
     ``read`` reads the configuration at ``path`` again after every change. ``ready`` is called once requests are
-    answered. ``connect`` reaches the recorder; without it, this process starts one. Raises ``PreceptorError`` if the
-    gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
+    answered. ``connect`` reaches the recorder; without it, this process starts one. ``cells`` are counts shared with
+    other workers. Raises ``PreceptorError`` if the gateway cannot start, ``KeyboardInterrupt`` for a signal before
+    that.
     """
     heap.keep_small()
     store = SqlStore.open(settings.server.data_dir)
     try:
         folder = settings.server.data_dir
         outbox = Outbox(connect or functools.partial(own_recorder, folder), spool=folder / SPOOL)
-        services = build_services(settings, store, outbox)
+        services = build_services(settings, store, outbox, cells)
 
         def build(changed: Settings, old: Serving) -> Serving:
             return build_serving(changed, services.telemetry, services.quirks, old)

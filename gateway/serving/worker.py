@@ -27,6 +27,7 @@ from gateway.api.health import update_gauges
 from gateway.errors import PreceptorError
 from gateway.metrics.worker_counts import Family, WorkerCounts, families
 from gateway.plugins import installed
+from gateway.quotas.cells import shared_cells
 from gateway.services import Services
 from gateway.serving.configuration import reader
 from gateway.serving.parameters import WorkerParameters
@@ -68,7 +69,9 @@ def _serve(parameters: WorkerParameters) -> None:
             folder = Path(parameters.counts)
             counts = CountsPlugin(folder, parameters.number)
             connect = functools.partial(shared_recorder, folder)
-            serve(read(), config_path(config), read, [*installed(), counts], listener, ready, connect)
+            settings = read()
+            cells = shared_cells(folder, parameters.number, settings.server.workers)
+            serve(settings, config_path(config), read, [*installed(), counts], listener, ready, connect, cells)
     except PreceptorError as error:
         click.echo(f"preceptor: worker {parameters.number}: {' '.join(error.message.split())}", err=True)
         sys.exit(1)

@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr
 
 from gateway.settings.base import RecordMode, Section, doc
 from gateway.settings.document import Mistakes
+from gateway.settings.quotas import NO_LIMITS, Budget, Limits
 
 _SCHEME = "sha256:"
 _DAY_S = 86_400.0
@@ -71,6 +72,8 @@ class Key(Section, frozen=True):
     record: Annotated[
         RecordMode, doc("Most that is recorded of the key's exchanges, whatever `server` and `tasks` say.")
     ] = "all"
+    limits: Annotated[Limits, doc("What the key may ask for.")] = NO_LIMITS
+    budget: Annotated[Budget | None, doc("What the key may spend.")] = None
     feedback: Annotated[
         Literal["own", "any"],
         doc("Replies that the key may judge (`POST /v1/feedback`): its `own`, or `any`, for people who label."),

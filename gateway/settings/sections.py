@@ -13,6 +13,7 @@ from gateway.settings.base import Count, Name, Positive, RecordMode, Section, do
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
 from gateway.settings.models import Model
+from gateway.settings.quotas import NO_LIMITS, Budget, Limits
 from gateway.settings.rollout import Audit, Rollout, Shadow
 from gateway.settings.server import Server
 from gateway.settings.upstreams import UpstreamSettings
@@ -62,6 +63,10 @@ class Task(Section, frozen=True):
             " conversations have them, and the strong model is shown all of them."
         ),
     ] = ()
+    limits: Annotated[Limits, doc("What all clients together may ask for.")] = NO_LIMITS
+    budget: Annotated[
+        Budget | None, doc("What the task may cost, its learning included; learning ends where it is spent.")
+    ] = None
     schedule: Annotated[str | None, doc("Cron expression of this task's cycles; default: `optimizer.schedule`.")] = None
 
     @property

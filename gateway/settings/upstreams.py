@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, field
 
 from gateway.settings.base import Count, Positive, Section, doc
+from gateway.settings.quotas import NO_LIMITS, Limits
 
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 32768, "max": 32768}
 
@@ -37,6 +38,9 @@ class UpstreamLimits(Section, frozen=True):
     ] = 100.0
     max_connections: Annotated[Count, doc("Requests under way at once; more wait for their turn.")] = 512
     queue_timeout_s: Annotated[Positive, doc("Seconds that a request waits for its turn; then it gets a 503.")] = 30.0
+    limits: Annotated[
+        Limits, doc("What this gateway may ask of the server; beyond it requests go to a fallback, or get a 429.")
+    ] = NO_LIMITS
     retries: Annotated[
         int,
         Meta(ge=0, le=10),

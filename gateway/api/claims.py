@@ -1,0 +1,48 @@
+"""A request's claim under its limits: estimated before the call, settled by what it took."""
+
+from gateway.auth import Holder
+from gateway.completion import CompletionTrace
+from gateway.domain import NO_USAGE, Usage
+from gateway.formats.expected_tokens import expected_tokens
+from gateway.prices import cost_usd
+from gateway.quotas.quotas import Claim
+from gateway.routing.route import RoutePlan
+from gateway.services import Services
+
+_LETTERS_PER_TOKEN = 4
+
+
+def claim_for(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
+    """Reserve what a request needs under the limits of its key and its task; ``None`` without any.
+
+    Raises ``RateLimited``.
+    """
+    quotas = services.quotas
+    if not quotas:
+        return None
+    meters = quotas.of(None if holder is None else holder.name, plan.task)
+    if not meters:
+        return None
+    for meter in meters:
+        if meter.weighs:
+            break
+    else:
+        return quotas.claim(meters)
+    prompt, output = expected_tokens(plan.envelope)
+    model = services.settings.models.get(plan.model)
+    usage = Usage(prompt_tokens=prompt, output_tokens=output)
+    return quotas.claim(meters, prompt + output, None if model is None else cost_usd(model.price, usage))
+
+
+def claim_of_path(services: Services, holder: Holder | None) -> Claim | None:
+    """Reserve a request that passes through, without tokens: nothing of it is read. Raises ``RateLimited``."""
+    meters = services.quotas.of(holder.name, None) if holder is not None and services.quotas else ()
+    return services.quotas.claim(meters) if meters else None
+
+
+def taken(trace: CompletionTrace, plan: RoutePlan) -> Usage:
+    """Return the tokens of an exchange; an estimate for a reply that began and broke off before it was counted."""
+    if trace.usage is not NO_USAGE or trace.reply is None:
+        return trace.usage
+    prompt, _ = expected_tokens(plan.envelope)
+    return Usage(prompt_tokens=prompt, output_tokens=len(trace.text or "") // _LETTERS_PER_TOKEN)

@@ -1,0 +1,203 @@
+"""The counts of a subject, a key, a task or an upstream, against its limits and its budget.
+
+Adds first and looks afterwards: of two workers with a request at once, neither overlooks the other, and all workers
+together never exceed a limit. Both may be refused for the last place. For a single event loop; nothing waits.
+"""
+
+from typing import Literal
+
+from gateway.domain import Value
+from gateway.quotas import cells
+from gateway.quotas.cells import Cell, Peers
+from gateway.quotas.window import BUCKET_S, BUCKETS, Window, bucket_at, sum_at, wait_s
+from gateway.settings.quotas import NO_LIMITS, Budget
+
+Kind = Literal["key", "task", "upstream"]
+Reason = Literal["requests", "tokens", "concurrent", "budget"]
+
+NANO = 10**9
+"""Nano dollars in a dollar; money is counted in whole ones."""
+
+
+class Need(Value, frozen=True):
+    """The needs of a request, as reserved."""
+
+    bucket: int
+    """Number of the bucket of the window in which it began."""
+    tokens: int = 0
+    cost: int = 0
+    """Nano dollars."""
+
+
+class Meter:
+    """The counts of a subject. ``own`` and ``peers`` are memory shared with other workers.
+
+    ``period`` is the number of the day or month of the money.
+    """
+
+    __slots__ = (
+        "_own", "_peers", "_requests", "_tokens", "budget", "in_flight", "kind", "limits", "name", "period",
+        "refused", "reserved", "spent", "warned",
+    )  # fmt: skip
+
+    def __init__(self, kind: Kind, name: str, own: Cell | None = None, peers: Peers | None = None) -> None:
+        self.kind, self.name = kind, name
+        self.limits = NO_LIMITS
+        self.budget: Budget | None = None
+        self.in_flight = 0
+        self.period = 0
+        self.spent = 0
+        self.reserved = 0
+        self.refused: dict[Reason, int] = {}
+        self.warned = 0
+        """The period in which an empty budget was warned of."""
+        self._requests, self._tokens = Window(), Window()
+        self._own, self._peers = own, peers
+        if own is not None:
+            self._take_over(own)
+
+    @property
+    def weighs(self) -> bool:
+        """The tokens or the money of a request matter."""
+        return self.limits.tokens_per_minute is not None or self.budget is not None
+
+    def take(self, ask: Need) -> Reason | None:
+        """Count a request, or return the reason for refusing it; then nothing is counted."""
+        limits, bucket = self.limits, ask.bucket
+        requests, tokens = self._requests, self._tokens
+        if bucket > requests.newest:
+            requests.advance(bucket)
+            tokens.advance(bucket)
+        self.in_flight += 1
+        requests.add(bucket, 1)
+        most = limits.tokens_per_minute
+        if most is not None:
+            # An estimate beyond the whole limit waits for an empty window; it is no reason to refuse for ever.
+            tokens.add(bucket, min(ask.tokens, most))
+        self.reserved += ask.cost
+        if self._own is not None:
+            self._publish(self._own, bucket)
+        others = _NOBODY if self._peers is None else self._others(bucket)
+        reason: Reason | None = None
+        if limits.concurrent is not None and self.in_flight + others[2] > limits.concurrent:
+            reason = "concurrent"
+        elif limits.requests_per_minute is not None and requests.total + others[0] > limits.requests_per_minute:
+            reason = "requests"
+        elif most is not None and tokens.total + others[1] > most:
+            reason = "tokens"
+        elif self.budget is not None and self.spent + self.reserved + others[3] > self.budget.usd * NANO:
+            reason = "budget" if self.budget.then == "refuse" else None
+        if reason is not None:
+            self.give_back(ask)
+            self.refused[reason] = self.refused.get(reason, 0) + 1
+        return reason
+
+    def give_back(self, ask: Need) -> None:
+        """Undo ``take``, as if the request had never come."""
+        self._requests.add(ask.bucket, -1)
+        self.settle(ask, 0, 0)
+
+    def settle(self, ask: Need, tokens: int, cost: int) -> None:
+        """Put the true tokens and cost of a request in the place of its reservation."""
+        most = self.limits.tokens_per_minute
+        if most is not None:
+            self._tokens.add(ask.bucket, tokens - min(ask.tokens, most))
+        self.in_flight -= 1
+        self.reserved -= ask.cost
+        self.spent += cost
+        if self._own is not None:
+            self._publish(self._own, ask.bucket)
+
+    def spend(self, cost: int) -> None:
+        """Count money spent elsewhere: before the start, or by the learner."""
+        self.spent += cost
+        if self._own is not None:
+            self._own[cells.SPENT] = self.spent
+
+    def begin_period(self, period: int) -> bool:
+        """Begin a day or a month with nothing spent; ``False`` if it has begun already."""
+        if period == self.period:
+            return False
+        self.period, self.spent = period, 0
+        if self._own is not None:
+            self._own[cells.SPENT] = 0
+            self._own[cells.PERIOD] = period
+        return True
+
+    def remaining(self, bucket: int) -> tuple[int | None, int | None]:
+        """Return the rest of the limits on requests and on tokens; ``None`` without a limit."""
+        others = _NOBODY if self._peers is None else self._others(bucket)
+        requests, tokens = self.limits.requests_per_minute, self.limits.tokens_per_minute
+        return (
+            None if requests is None else max(0, requests - self._requests.total - others[0]),
+            None if tokens is None else max(0, tokens - self._tokens.total - others[1]),
+        )
+
+    def money_left(self) -> float:
+        """Return the dollars left of the budget, reservations aside."""
+        assert self.budget is not None, "asked of a subject with a budget"
+        others = 0 if self._peers is None else self._others(self._requests.newest)[3]
+        return self.budget.usd - (self.spent + self.reserved + others) / NANO
+
+    def wait_s(self, reason: Reason, ask: Need, now: float) -> float:
+        """Return the seconds until a request refused for its rate may be sent again."""
+        limit = self.limits.requests_per_minute if reason == "requests" else self.limits.tokens_per_minute
+        assert limit is not None, "no request is refused without a limit"
+        window = self._requests if reason == "requests" else self._tokens
+        at = cells.REQUESTS_AT if reason == "requests" else cells.TOKENS_AT
+        others = self._peers.look() if self._peers is not None else ()
+        windows = [
+            (window.buckets, window.newest),
+            *((cell[at : at + BUCKETS].tolist(), cell[cells.NEWEST]) for cell in others),
+        ]
+        need = 1 if reason == "requests" else min(ask.tokens, limit)
+        held = sum(sum_at(buckets, newest, bucket_at(now)) for buckets, newest in windows)
+        return wait_s(windows, held + need - limit, now)
+
+    def _take_over(self, own: Cell) -> None:
+        """Go on from the counts of an earlier process."""
+        self.period, self.spent = own[cells.PERIOD], own[cells.SPENT]
+        for window, at in ((self._requests, cells.REQUESTS_AT), (self._tokens, cells.TOKENS_AT)):
+            window.newest = own[cells.NEWEST]
+            window.buckets = own[at : at + BUCKETS].tolist()
+            window.total = sum(window.buckets)
+
+    def _publish(self, own: Cell, bucket: int) -> None:
+        """Show the counts to the other workers: the buckets before the number of the newest."""
+        requests, tokens, place = self._requests, self._tokens, bucket % BUCKETS
+        if own[cells.NEWEST] != requests.newest:
+            for number in range(BUCKETS):
+                own[cells.REQUESTS_AT + number] = requests.buckets[number]
+                own[cells.TOKENS_AT + number] = tokens.buckets[number]
+            own[cells.NEWEST] = requests.newest
+        own[cells.REQUESTS_AT + place] = requests.buckets[place]
+        own[cells.TOKENS_AT + place] = tokens.buckets[place]
+        own[cells.REQUESTS] = requests.total
+        own[cells.TOKENS] = tokens.total
+        own[cells.IN_FLIGHT] = self.in_flight
+        own[cells.SPENT] = self.spent
+        own[cells.RESERVED] = self.reserved
+
+    def _others(self, bucket: int) -> tuple[int, int, int, int]:
+        """Return requests, tokens, requests under way and money of the other workers."""
+        assert self._peers is not None, "asked only where there are workers"
+        requests = tokens = in_flight = money = 0
+        for cell in self._peers.look():
+            if cell[cells.NEWEST] >= bucket:
+                requests += cell[cells.REQUESTS]
+                tokens += cell[cells.TOKENS]
+            else:
+                newest = cell[cells.NEWEST]
+                requests += sum_at(cell[cells.REQUESTS_AT : cells.REQUESTS_AT + BUCKETS].tolist(), newest, bucket)
+                tokens += sum_at(cell[cells.TOKENS_AT : cells.TOKENS_AT + BUCKETS].tolist(), newest, bucket)
+            in_flight += cell[cells.IN_FLIGHT]
+            money += cell[cells.RESERVED] + (cell[cells.SPENT] if cell[cells.PERIOD] == self.period else 0)
+        return requests, tokens, in_flight, money
+
+
+_NOBODY = (0, 0, 0, 0)
+
+
+def resets_s(now: float) -> float:
+    """Return the seconds until a window with a count of now is empty again."""
+    return (bucket_at(now) + BUCKETS) * BUCKET_S - now
