@@ -5,14 +5,14 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from gateway.domain import Activation, Arm, Feedback, RuleSet, Source, Usage
 from gateway.settings import Rollout, Task
 from gateway.store.base import Judged, Observed
-from gateway.store.history import active_decisions
+from gateway.store.history import ActiveDecisions, active_decisions
 from optimizer.monitoring.rollout.answer_pairs import AnswerPair
 from optimizer.monitoring.rollout.arms import holdback_share, weak_share
 from optimizer.monitoring.rollout.comparison import Comparison, Look, unit_of
@@ -95,6 +95,17 @@ def of_subject(comparisons: Sequence[Comparison], subject: str) -> Comparison:
     return next(comparison for comparison in comparisons if comparison.pairing.subject == subject)
 
 
+class _Decided(NamedTuple):
+    """A history of so many entries, and what it says."""
+
+    entries: int = -1
+    now: ActiveDecisions = ActiveDecisions()
+    contest: Contest | None = None
+    weak: float = 1.0
+    """The weak model's share of the conversations."""
+    held_back: float = 0.0
+
+
 class Town:
     """A task's traffic and the watch over it."""
 
@@ -127,6 +138,7 @@ class Town:
         self._phase = self._randomness.random() if known == "queue" else 0.0
         """Share of a day from the last work on the queue to the beginning."""
         self._book, self._day, self._screened = TellingBook(people_at=START), 0, 0
+        self._known_decided, self._met = _Decided(), set[str]()
         self._lucks = dict[str, tuple[Judged, float, float]]()
         """Of replies that the queue may ask about: the label, and the luck of either version."""
 
@@ -193,8 +205,8 @@ class Town:
             audited, knows, source = self._randomness.random() < _AUDITED, None, "outcome"
         row = observed(
             self._numbers, created, arm, rules, bad=knows, source=source, audit_rate=audited, cluster=name,
-            latency_ms=400 * self._randomness.choice(_AMOUNTS), model="large" if arm == "strong" else "small",
-            tokens=max(round(self._tokens(arm, rules) * self._randomness.choice(_AMOUNTS)), 1),
+            latency_ms=400 * self._amount(), model="large" if arm == "strong" else "small",
+            tokens=max(round(self._tokens(arm, rules) * self._amount()), 1),
         )  # fmt: skip
         if row.source not in (None, "outcome"):
             delay = self._randomness.expovariate(1 / self._delay_s) if self._delay_s else 0.0
@@ -206,7 +218,7 @@ class Town:
 
     def _screen(self, row: Observed, bad: bool, luck: float) -> None:
         """What ``telling_requests`` does with a new request, and the audit sample."""
-        contest = contest_of(self.history, self._lookup)
+        contest = self._decided().contest
         if contest is None:
             return
         self._book = self._book.begun(contest.name, self.now)
@@ -214,13 +226,18 @@ class Town:
         label = judged(msgspec.structs.replace(row, correct=not bad, source="label"))
         if row.audit_rate:
             self._lucks[row.id] = label, luck, other
-        elif self._screened < _SCREENED and self._book.is_new(unit_of(row)):
+        elif self._screened < _SCREENED and self._is_new(unit_of(row)):
             self._screened += 1
             mine, theirs = self._wrong(contest, row, luck, other)
             alike = mine == theirs and (not mine or self._randomness.random() < 0.5)  # two wrong answers may differ
+            self._met.add(unit_of(row))
             self._book = self._book.looked_at(row.id, unit_of(row), equal=alike)
             if not alike:
                 self._lucks[row.id] = label, luck, other
+
+    def _is_new(self, unit: str) -> bool:
+        """``TellingBook.is_new``; a conversation that was never met need not be looked for in the book."""
+        return unit not in self._met or self._book.is_new(unit)
 
     def _wrong(self, contest: Contest, row: Observed, luck: float, other: float) -> tuple[bool, bool]:
         """Whether the version of a contest, and the other one, err on a request."""
@@ -245,6 +262,7 @@ class Town:
             if name in self._book.waiting:
                 self._book, equal = self._book.with_label(name, usable=True)
             else:
+                self._met.add(unit_of(label.exchange))
                 self._book, equal = self._book.with_unit(unit_of(label.exchange)), 0
             mine, theirs = self._wrong(contest, label.exchange, luck, other)
             number += 1
@@ -285,15 +303,34 @@ class Town:
             )  # fmt: skip
         return pairs
 
+    def _decided(self) -> "_Decided":
+        """The decisions in effect, read once for each history."""
+        if self._known_decided.entries != len(self.history):
+            now = active_decisions(self.history)
+            self._known_decided = _Decided(
+                len(self.history), now, contest_of(self.history, self._lookup),
+                weak_share(self.task, now), holdback_share(self.task, now),
+            )  # fmt: skip
+        return self._known_decided
+
+    def _amount(self) -> float:
+        """``random.choice`` of the factors, in a third of its time."""
+        bits = self._randomness.getrandbits
+        at = bits(10)
+        while at >= len(_AMOUNTS):
+            at = bits(10)
+        return _AMOUNTS[at]
+
     def _arm(self, place: float) -> tuple[Arm, int | None]:
         """The arm of a conversation by its place, as the gateway's hashes deal them out."""
-        now = active_decisions(self.history)
+        decided = self._decided()
+        now = decided.now
         digits = int(place * 2**52)  # three draws of its own for each conversation
         draws = iter([(digits >> shift & 0x1FFFF) / 2**17 for shift in (0, 17, 34)])
         live = now.live.version if now.live is not None else None
-        if next(draws) >= weak_share(self.task, now):
+        if next(draws) >= decided.weak:
             return "strong", None
-        if next(draws) < holdback_share(self.task, now):
+        if next(draws) < decided.held_back:
             return "holdback", None
         if now.canary is not None and next(draws) < now.canary.share:
             return "canary", now.canary.version

@@ -186,7 +186,10 @@ class _Book:
             return
         if bad is not None and settled and not marks & _COUNTED:
             marks |= _COUNTED | (_BAD if bad else 0)
-            self._counts[side].update(seen=1, bad=int(bad), audited=int(exchange.audit_rate > 0))
+            counts = self._counts[side]
+            counts["seen"] += 1
+            counts["bad"] += bad
+            counts["audited"] += exchange.audit_rate > 0
             self._keys[exchange.key or ""] += 1
             self._outcome(exchange, side, float(bad))
             if exchange.audit_rate > 0 and self._comparable and self._complaints.on != (0, 0):

@@ -107,6 +107,8 @@ class Stream(Value, frozen=True):
         quiet = [name for name, unit in units.items() if not 0 <= now - unit.last < QUIET_S]
         if len(units) - len(quiet) > OPEN:
             quiet = sorted(units, key=lambda name: units[name].last)[: len(units) - OPEN]
+        if not outcomes and not quiet:
+            return self
         return self._completed([units.pop(name) for name in quiet], units, (wrong, count))
 
     def _completed(self, units: list[OpenUnit], left: Mapping[str, OpenUnit], wrong: tuple[float, float]) -> "Stream":
