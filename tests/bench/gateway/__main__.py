@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from tests.bench.gateway import peers, report, results, stage
+from tests.bench.gateway import peers, report, results, stage, written
 from tests.bench.gateway.cases import HELD, SCENARIOS, requests
 from tests.bench.gateway.machine import machine
-from tests.bench.gateway.process import GATEWAY_CORE, LOAD_CORE, keep_off, raise_open_files, rss_mb
+from tests.bench.gateway.process import GATEWAY_CORE, LOAD_CORE, ROOT, keep_off, raise_open_files, rss_mb
 from tests.bench.gateway.results import Memory, Results
 from tests.bench.gateway.rounds import DIRECT, Run
 from tests.bench.gateway.soak import soak
@@ -49,12 +49,20 @@ class Words(click.ParamType[list[str]]):
 @click.option("--seconds", default=5.0, show_default=True, help="Length of one run.")
 @click.option("--wobble", default=0.15, show_default=True, help="How far direct runs may be from their median (share).")
 @click.option("--workers", default=1, show_default=True, help="Measure our gateway with so many workers, too.")
+@click.option(
+    "--against",
+    "others",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Folder with another checkout, whose gateway is measured, too.",
+)
 @click.option("--soak", "minutes", default=0.0, help="Minutes of load on our gateway in the end, to see memory grow.")
 @click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write every run to a file.")
 @click.option("--plot", "plotted", type=click.Path(dir_okay=False, path_type=Path), help="Write an SVG.")
+@click.option("--write", "writes", is_flag=True, help="Put tables, sentences and the plot into the documents.")
 def main(
-    wanted: list[str], only: list[str], rounds: int, seconds: float, wobble: float, workers: int, minutes: float,
-    file: Path | None, plotted: Path | None,
+    wanted: list[str], only: list[str], rounds: int, seconds: float, wobble: float, workers: int,
+    others: tuple[Path, ...], minutes: float, file: Path | None, plotted: Path | None, writes: bool,
 ) -> None:  # fmt: skip
     """Measure the gateway beside its peers, and print tables in Markdown."""
     _check_machine(only)
@@ -64,7 +72,7 @@ def main(
     keep_off()
     with tempfile.TemporaryDirectory(prefix="preceptor-bench-") as name, contextlib.ExitStack() as stack:
         ground, direct = stack.enter_context(stage.model_servers(Path(name), CACHE))
-        targets = stack.enter_context(stage.everybody(ground, wanted, workers))
+        targets = stack.enter_context(stage.everybody(ground, wanted, workers, [other.resolve() for other in others]))
         idle = {name: rss_mb(target.pid) for name, target in targets.items()}
         runs: list[Run] = []
         found = Results(machine=where, rounds=rounds, seconds=seconds, wobble=wobble)
@@ -86,6 +94,9 @@ def main(
     if plotted is not None:
         plotted.write_text(report.svg(found), encoding="utf-8")
     click.echo(report.markdown(found))
+    if writes:
+        for place in written.write(found, ROOT):
+            click.echo(f"written: {place}", err=True)
     failed = sum(run.values["failed"] for run in runs if run.target in (DIRECT, ours.name))
     if failed:
         raise click.ClickException(f"{failed:.0f} requests failed, of the direct ones and our own")

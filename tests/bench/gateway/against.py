@@ -6,52 +6,17 @@ checkout; its own code starts its gateway.
 """
 
 import contextlib
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from tests.bench.gateway.cases import SCENARIOS
+from tests.bench.gateway.checkout import served
 from tests.bench.gateway.process import ROOT, family
 from tests.bench.gateway.stage import model_servers
-from tests.bench.gateway.targets import Target
-from tests.bench.gateway.upstreams import Ground
-
-_START = """
-import json, sys
-from pathlib import Path
-from tests.bench.gateway.preceptor import preceptor
-from tests.bench.gateway.upstreams import Ground
-folder, cache, fixed, live = sys.argv[1:]
-ground = Ground(folder=Path(folder), cache=Path(cache), fixed_port=int(fixed), live_port=int(live))
-with preceptor(ground) as target:
-    print(json.dumps([target.pid, target.base_url("fixed")]), flush=True)
-    sys.stdin.read()
-"""
-"""Runs in a checkout: its gateway, until the other end of stdin is closed."""
-
-
-@contextlib.contextmanager
-def served(checkout: Path, ground: Ground, folder: Path) -> Iterator[Target]:
-    """Start the gateway of a checkout."""
-    arguments = [str(folder), str(ground.cache), str(ground.fixed_port), str(ground.live_port)]
-    with subprocess.Popen(  # noqa: S603  # this benchmark's own code
-        [sys.executable, "-c", _START, *arguments], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
-        pid, url = json.loads(process.stdout.readline())
-        try:
-            yield Target(name=checkout.name, pid=pid, base_url=lambda model: url)
-        finally:
-            process.stdin.close()
 
 
 def cpu_s(pid: int) -> float:
@@ -73,7 +38,6 @@ def main(other: Path, rounds: int, seconds: float) -> None:
         ground, _ = stack.enter_context(model_servers(folder, folder / "cache"))
         targets = {}
         for name, checkout in (("other", other.resolve()), ("this", ROOT)):
-            (folder / name).mkdir()
             targets[name] = stack.enter_context(served(checkout, ground, folder / name))
             scenario.measure(scenario.cases[-1], targets[name], folder, seconds)
         for number in range(rounds):

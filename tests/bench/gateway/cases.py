@@ -54,7 +54,7 @@ class Scenario(Value, frozen=True):
 
 def requests(case: Case, target: Target, folder: Path, seconds: float) -> Values:
     request = target.request(case.model, prompt_bytes=case.prompt_bytes)
-    return load.wrk(target, request, folder, case.connections, seconds)
+    return load.wrk(target, request, folder, case.connections, seconds, ramp_ms=MODELS[case.model].after_ms)
 
 
 def streams(case: Case, target: Target, folder: Path, seconds: float) -> Values:

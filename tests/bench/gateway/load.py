@@ -29,6 +29,15 @@ done = function(summary, latency)
 end
 """
 
+RAMP = """
+local begun = 0
+function delay()
+  begun = begun + 1
+  return begun > {connections} and 0 or math.random(0, {ramp})
+end
+"""
+"""The first request of each connection at a moment of its own: sent at once, they stay a queue for the whole run."""
+
 
 class Meter:
     """What a run cost the target, and what others did on its core meanwhile."""
@@ -54,17 +63,23 @@ class Meter:
 
 
 def wrk(
-    target: Target, request: Request, folder: Path, connections: int, seconds: float, *, pause_ms: float = 0.0
-) -> Values:
+    target: Target, request: Request, folder: Path, connections: int, seconds: float, *, pause_ms: float = 0.0,
+    ramp_ms: float = 0.0,
+) -> Values:  # fmt: skip
     """Requests as fast as they are answered, or with a pause before each that varies around ``pause_ms``.
 
-    Latencies in ms, without the pause; memory in MB; ``cpu_us`` is the target's a request.
+    Connections begin within ``ramp_ms``. Latencies in ms, without the pause; memory in MB; ``cpu_us`` is the target's
+    a request.
     """
     script, body = folder / "post.lua", folder / "body.json"
     body.write_bytes(request.body)
     headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
-    pause = f"function delay() return math.random(0, {round(2 * pause_ms)}) end" if pause_ms else ""
-    script.write_text(f"{LUA.format(headers=headers, body=body)}\n{pause}\n", encoding="utf-8")
+    before = ""
+    if pause_ms:
+        before = f"function delay() return math.random(0, {round(2 * pause_ms)}) end"
+    elif ramp_ms:
+        before = RAMP.format(connections=connections, ramp=round(ramp_ms))
+    script.write_text(f"{LUA.format(headers=headers, body=body)}\n{before}\n", encoding="utf-8")
     command = ("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", f"{TIMEOUT_S}s")
     meter = Meter(target)
     said, rss = output(*command, "-s", str(script), request.url, watched=target.pid)

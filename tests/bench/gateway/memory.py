@@ -17,7 +17,7 @@ from typing import Final
 import click
 
 from tests.bench.gateway import load
-from tests.bench.gateway.against import served
+from tests.bench.gateway.checkout import served
 from tests.bench.gateway.process import ROOT, family, rss_mb
 from tests.bench.gateway.stage import model_servers
 from tests.bench.gateway.targets import Target

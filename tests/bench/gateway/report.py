@@ -55,7 +55,7 @@ def _machine(found: Results) -> str:
 
 def _scenario(scenario: Scenario, found: Results, table: Sequence[Row]) -> Iterator[str]:
     columns = COLUMNS.get(scenario.name, REQUESTS)
-    yield f"### {scenario.title}\n"
+    yield f"## {scenario.title}\n"
     yield from _left_out(scenario, found)
     compared = any(row.target == "nginx" for row in table) and columns is REQUESTS
     headings = ["", "model", "connections", *(heading for heading, *_ in columns)]
@@ -103,7 +103,7 @@ def _cell(row: Row, key: str, form: str) -> str:
 
 
 def _memory(found: Results) -> Iterator[str]:
-    yield "### Memory in MB\n"
+    yield "## Memory in MB\n"
     yield "| | idle | most under load | afterwards |\n|---|---|---|---|"
     for memory in found.memory:
         yield f"| {memory.target} | {memory.idle:.0f} | {memory.loaded:.0f} | {memory.afterwards:.0f} |"

@@ -11,6 +11,7 @@ import click
 
 from tests.bench.gateway import nginx
 from tests.bench.gateway.cases import Scenario
+from tests.bench.gateway.checkout import served
 from tests.bench.gateway.peers import STARTS
 from tests.bench.gateway.preceptor import VARIANTS, preceptor
 from tests.bench.gateway.process import LOAD_CORE, free_port, process, wait_for
@@ -33,11 +34,14 @@ def model_servers(folder: Path, cache: Path) -> Iterator[tuple[Ground, Target]]:
 
 
 @contextlib.contextmanager
-def everybody(ground: Ground, peers: Sequence[str], workers: int = 1) -> Iterator[Targets]:
-    """Our gateway with everything on, the same with several workers if there are to be some, and its peers."""
+def everybody(
+    ground: Ground, peers: Sequence[str], workers: int = 1, checkouts: Sequence[Path] = ()
+) -> Iterator[Targets]:
+    """Our gateway with everything on, as it is, with several workers and as other checkouts have it; and its peers."""
     with contextlib.ExitStack() as stack:
         several = [preceptor(ground, f"preceptor, {workers} workers", workers=workers)] if workers > 1 else []
-        starts = [preceptor(ground), *several, *(STARTS[peer](ground) for peer in peers)]
+        older = [served(checkout, ground, ground.folder / checkout.name) for checkout in checkouts]
+        starts = [preceptor(ground), *several, *older, *(STARTS[peer](ground) for peer in peers)]
         targets = [stack.enter_context(start) for start in starts]
         for target in targets:
             target.check()
