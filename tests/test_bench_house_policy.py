@@ -1,5 +1,6 @@
 """The generator of house policies and the score of induced rules, which the benchmark's claims rest on."""
 
+from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.bench.distillation.house_policy import (
     tickets,
     true_rules,
 )
+from tests.bench.distillation.live.tasks import Sizes, questions
 from tests.bench.distillation.policy_score import score_list, score_texts
 
 pytestmark = pytest.mark.drill
@@ -121,3 +123,14 @@ def test_advice_on_how_to_work_recalls_nothing() -> None:
 def test_the_prompt_of_the_true_rules_names_every_line() -> None:
     policy = draw_policy(10, SEED)
     assert true_rules(policy).count("\n") == 10
+
+
+def test_desks_drawn_by_lot_follow_nothing() -> None:
+    """The same tickets; their desks agree with the policy as often as chance does, and none of them is likelier."""
+    sizes = Sizes(seed=SEED, train=1800, test=60)
+    policy, lot = questions("triage-6", sizes), questions("triage-by-lot", sizes)
+    both = list(zip((*policy.test, *policy.train), (*lot.test, *lot.train), strict=True))
+    assert all(one.question == other.question for one, other in both) and not lot.truth
+    assert sum(one.expected == other.expected for one, other in both) / len(both) == pytest.approx(1 / 6, abs=0.03)
+    shares = Counter(other.expected for _, other in both)
+    assert all(shares[desk] / len(both) == pytest.approx(1 / 6, abs=0.03) for desk in DESKS)

@@ -74,6 +74,13 @@ def _triage(count: int, name: str, sizes: Sizes) -> Questions:
     return drawn(name, rules, sizes.seed, after)
 
 
+def _by_lot(name: str, sizes: Sizes) -> Questions:
+    """Tickets whose desk was drawn by lot, each as likely as another: nothing can be learnt."""
+    made, lot = _triage(6, name, sizes), Random(sizes.seed)
+    drawn = [Question(question=one.question, expected=lot.choice(DESKS)) for one in (*made.test, *made.train)]
+    return _split(name, sizes, drawn, prompt=made.prompt, labels=made.labels)
+
+
 def _split(name: str, sizes: Sizes, made: list[Question], **more: object) -> Questions:
     test, train = made[: sizes.test], made[sizes.test : sizes.test + sizes.train]
     return Questions(task=name, seed=sizes.seed, test=tuple(test), train=tuple(train), **more)  # type: ignore[arg-type]
@@ -143,6 +150,7 @@ def _debian(name: str, sizes: Sizes) -> Questions:
 TASKS: Final[Mapping[str, Callable[[str, Sizes], Questions]]] = {
     "triage-6": partial(_triage, 6),
     "triage-10": partial(_triage, 10),
+    "triage-by-lot": _by_lot,
     "bank12": partial(
         _filed, "bank12",
         "To which intent does the customer's message belong? Reply with only one name out of: {labels}", "exact", True,
