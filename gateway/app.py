@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -41,6 +42,7 @@ from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
 from gateway.settings import AnthropicSettings, LlamaCppSettings, OllamaSettings, Settings, models_dir
+from gateway.spending.keeping import Spending
 from gateway.store.base import Recorder, Store
 from gateway.store.retention import Keeping, Retention
 from gateway.store.spool import SPOOL
@@ -54,6 +56,8 @@ from gateway.upstream.llamacpp import LlamaCppUpstream
 from gateway.upstream.model_files import resolve
 from gateway.upstream.quirk_memory import QuirkMemory, server_digest
 from gateway.upstream.responding import RespondingUpstream
+
+log = logging.getLogger(__name__)
 
 _FOLLOW_PAUSES_S = (0.5, 5.0)
 """A roll-back must take effect soon after the store can be read again."""
@@ -151,6 +155,9 @@ async def running(
         await stack.enter_async_context(services.writer.running(services.background))
         await asyncio.to_thread(refresh, services.store, services.rules)
         services.take_keys(await asyncio.to_thread(issued_keys.read, services.store))
+        spending = Spending(services.spending, services.quotas)
+        await spending.step(services.store, services.wall_clock())
+        stack.push_async_callback(_store_the_rest, spending, services)
         await asyncio.to_thread(services.quirks.load, services.store, services.settings)
         stack.push_async_callback(_close_upstreams, services)
         for upstream in services.serving.upstreams.values():
@@ -160,6 +167,8 @@ async def running(
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
         follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
         await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))
+        keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)
+        await stack.enter_async_context(background.running("spending.keep", keep_spending, pauses_s=_FOLLOW_PAUSES_S))
         await stack.enter_async_context(background.running("store.retention", _retention(services).run))
         await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
@@ -183,6 +192,14 @@ def _retention(services: Services) -> Retention:
         "preceptor_store_bytes", "Size of the database, once a minute.", lambda: float(retention.bytes)
     )
     return retention
+
+
+async def _store_the_rest(spending: Spending, services: Services) -> None:
+    """Store the last spending; without the store it is lost, as the log says."""
+    try:
+        await spending.step(services.store, services.wall_clock())
+    except PreceptorError as error:
+        log.warning("the last spending is lost: %s", error, extra={"action": "spending.lost"})
 
 
 async def _close_upstreams(services: Services) -> None:

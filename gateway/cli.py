@@ -17,6 +17,7 @@ from gateway.commands.keys import keys
 from gateway.commands.models import models
 from gateway.commands.rules import rules
 from gateway.commands.serve import serve
+from gateway.commands.spend import spend
 from gateway.commands.tasks import tasks
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.plugins import installed
@@ -33,7 +34,7 @@ def preceptor() -> None:
 
 def command_line() -> click.Group:
     """Return the group of all commands, plugins' included."""
-    for command in (serve, check, init, models, keys, tasks, rules):
+    for command in (serve, check, init, models, keys, spend, tasks, rules):
         preceptor.add_command(command)
     for plugin in installed():
         for command in plugin.commands():

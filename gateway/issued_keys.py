@@ -87,6 +87,11 @@ def listed(configured: Mapping[str, Key], issued: Mapping[str, IssuedKey], now: 
     ]
 
 
+def owners(configured: Mapping[str, Key], issued: Mapping[str, IssuedKey]) -> dict[str, str]:
+    """Return the owner of every key by its name."""
+    return {name: key.owner for name, key in {**issued, **configured}.items()}
+
+
 def _is_over(key: Key, issued: Mapping[str, IssuedKey]) -> bool:
     return any(other.hash == key.hash and other.revoked is not None for other in issued.values())
 

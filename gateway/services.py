@@ -23,6 +23,7 @@ from gateway.routing.chains import Chains
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import AnthropicSettings, Settings
+from gateway.spending.book import SpendBook
 from gateway.store.base import Recorder, Store
 from gateway.upstream.quirk_memory import QuirkMemory
 
@@ -112,6 +113,8 @@ class Services:
     """Counts shared with other workers; ``None`` in a single process."""
     quotas: Quotas = field(init=False)
     """All limits and budgets."""
+    spending: SpendBook = field(default_factory=SpendBook)
+    """The money spent since the store was told."""
     issued: Mapping[str, IssuedKey] = field(default_factory=dict)
     """The keys made by command, by name."""
     keys: Keyring = field(init=False)

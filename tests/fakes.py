@@ -258,6 +258,10 @@ class MoodyStore(MemoryStore):
         self._check()
         super().put_note(key, value)
 
+    def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+        self._check()
+        return super().swap_note(key, before, value)
+
     def revision(self) -> int:
         self._check()
         return super().revision()

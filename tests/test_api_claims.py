@@ -86,7 +86,7 @@ async def test_what_was_reserved_is_settled_by_the_upstream_s_count() -> None:
         exchange = await gateway.exchange(await ask(gateway, max_tokens=100))
         settled = meter(gateway)
     assert exchange.cost_usd == 0.001
-    assert (settled.in_flight, settled.reserved, settled.spent) == (0, 0, NANO // 1000)
+    assert (settled.in_flight, settled.reserved, settled.money_used()) == (0, 0, NANO // 1000)
     assert settled.remaining(0) == (None, 4990)
 
 
@@ -112,7 +112,7 @@ async def test_a_stream_settles_at_its_end_and_when_its_client_hangs_up() -> Non
         gone.set()
     settled = meter(gateway)
     assert exchange.status == "abandoned" and settled.reserved == 0
-    assert settled.spent == round((exchange.cost_usd or 0) * NANO) > 0
+    assert settled.money_used() == round((exchange.cost_usd or 0) * NANO) > 0
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_a_failed_request_gives_its_reservation_back(answer: Any) -> None:
         statuses = {(await ask(gateway)).status_code for _ in range(3)}
         settled = meter(gateway)
     assert statuses <= {500, 502}
-    assert (settled.in_flight, settled.reserved, settled.spent) == (0, 0, 0)
+    assert (settled.in_flight, settled.reserved, settled.money_used()) == (0, 0, 0)
 
 
 async def test_a_budget_that_runs_out_in_a_stream_refuses_the_next() -> None:
@@ -194,7 +194,7 @@ async def test_two_hundred_clients_at_once_never_exceed_a_limit() -> None:
             statuses.append(200)
         settled = meter(gateway)
     assert set(statuses) == {200, 429} and statuses.count(200) == 70 and most <= 9
-    assert (settled.in_flight, settled.reserved, settled.spent) == (0, 0, 70 * NANO // 1000)
+    assert (settled.in_flight, settled.reserved, settled.money_used()) == (0, 0, 70 * NANO // 1000)
 
 
 def test_an_exchange_without_a_count_costs_what_it_showed() -> None:

@@ -145,11 +145,12 @@ def test_a_worker_goes_on_with_the_counts_of_the_killed(tmp_path: Path) -> None:
         made.limits = Limits(requests_per_minute=3, concurrent=2)
         made.begin_period(5)
     assert outcomes(killed, [ONE, ONE]) == [None, None]
-    killed.spend(7)
+    killed.spent = 7
+    killed.take_stored(90, 3)
     assert peer.take(ONE) == "concurrent"
     shared = Cells(tmp_path, 0, 2)
     again = Meter("key", "t", shared.own("t"), shared.peers("t"))
-    assert (again.spent, again.in_flight, again.period) == (7, 0, 5)
+    assert (again.spent, again.stored, again.in_flight, again.period) == (4, 90, 0, 5)
     assert outcomes(peer, [ONE, ONE]) == [None, "requests"]
     own = first.own("t")
     assert own is not None and own[cells.REQUESTS] == 2

@@ -86,7 +86,7 @@ def test_refusals_money_and_requests_under_way_are_metrics() -> None:
         ("preceptor_quota_refused_total", "task", "sums", "concurrent"): 1,
         ("preceptor_quota_in_flight", "key", "team"): 1,
         ("preceptor_quota_in_flight", "task", "sums"): 1,
-        ("preceptor_budget_spent_usd", "key", "team"): 0,
+        ("preceptor_budget_spent_usd", "key", "team"): 0.25,
         ("preceptor_budget_reserved_usd", "key", "team"): 0.25,
     }
 

@@ -63,3 +63,13 @@ def test_what_a_user_would_regret_is_named(old: str, new: str, caution: str) -> 
 def test_plain_http_is_fine_at_home(host: str) -> None:
     """A key in one's own network."""
     assert about(BASE.replace("https://api.example.com", f"http://{host}:8000")) == []
+
+
+def test_a_model_without_a_price_under_a_budget_is_named() -> None:
+    """Its tokens count as free; a model at home costs nothing anyway."""
+    free = BASE.replace("price = { input = 2, output = 8 }", "")
+    line = ["models.large.price: without a price its tokens count as free under a budget"]
+    assert about(free) == []
+    assert about(free + "budget = { usd = 5 }\n") == line
+    assert about(free + KEYS + "budget = { usd = 5 }\n") == line
+    assert about(BASE + "budget = { usd = 5 }\n") == []

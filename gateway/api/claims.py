@@ -8,6 +8,7 @@ from gateway.prices import cost_usd
 from gateway.quotas.quotas import Claim
 from gateway.routing.route import RoutePlan
 from gateway.services import Services
+from gateway.settings import Settings
 
 _LETTERS_PER_TOKEN = 4
 
@@ -46,3 +47,11 @@ def taken(trace: CompletionTrace, plan: RoutePlan) -> Usage:
         return trace.usage
     prompt, _ = expected_tokens(plan.envelope)
     return Usage(prompt_tokens=prompt, output_tokens=len(trace.text or "") // _LETTERS_PER_TOKEN)
+
+
+def strong_cost(plan: RoutePlan, settings: Settings, usage: Usage) -> float | None:
+    """Return the price of a weak model's tokens with the task's strong model; ``None`` without a price or a task."""
+    section = settings.tasks.get(plan.task) if plan.task is not None else None
+    if section is None or plan.model == section.strong:
+        return None
+    return cost_usd(settings.models[section.strong].price, usage)

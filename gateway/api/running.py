@@ -4,7 +4,7 @@ import functools
 
 import msgspec
 
-from gateway.api.claims import taken
+from gateway.api.claims import strong_cost, taken
 from gateway.api.http import LONGEST, header_value
 from gateway.auth import Holder
 from gateway.completion import CompletionTrace
@@ -139,6 +139,9 @@ class Running:
         cost = None if model is None else cost_usd(model.price, usage)
         if self.claim is not None:
             self.claim.settle(usage.prompt_tokens + usage.output_tokens, cost)
+        if cost is not None:
+            place = (holder.name if holder is not None else "", plan.task or "", plan.arm, plan.model)
+            services.spending.add(services.wall_clock(), place, usage, cost, strong_cost(plan, settings, usage))
         cluster = self._cluster(plan)
         rate = audit_rate(plan.task, settings, services.rules.current) if learn else 0.0
         # Complete from the start: in the writer's queue, everything of the request would have to live on for it, and

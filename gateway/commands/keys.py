@@ -67,7 +67,7 @@ def new(config: Path | None, as_json: bool, stored: bool, name: str, **given: An
 @config_option
 @json_option
 def list_(config: Path | None, as_json: bool) -> None:
-    """Every key with its owner, role and state, without its secret."""
+    """List every key with owner, role and state."""
     settings = settings_of(config)
     with store_of(settings) as store:
         rows = issued_keys.listed(settings.keys, issued_keys.read(store), time.time())

@@ -17,9 +17,10 @@ from gateway.quotas.window import BUCKETS
 NAME, NEWEST, REQUESTS, TOKENS, IN_FLIGHT, PERIOD, SPENT, RESERVED = range(8)
 REQUESTS_AT: Final = 8
 TOKENS_AT: Final = REQUESTS_AT + BUCKETS
+STORED: Final = TOKENS_AT + BUCKETS
 SIZE: Final = 40
-"""Numbers of a cell: the name's hash, the newest bucket, the totals of both windows, requests under way, money (nano
-dollars) by period, money reserved; then both windows."""
+"""Numbers of a cell: the name's hash, the newest bucket, the totals of both windows, requests under way, the period
+of the money, money spent and not stored yet, money reserved, all in nano dollars; both windows; money stored."""
 COUNT: Final = 16_384
 """Cells of a worker; a file is sparse, so that only used ones take memory."""
 SUFFIX: Final = ".quotas"
@@ -38,7 +39,7 @@ class Cells:
         self._own = self._files[number]
         self._others = [file for worker, file in enumerate(self._files) if worker != number]
         self.first = number == 0
-        """This worker also counts what was spent before the start, and by the learner."""
+        """This worker reports what all have counted."""
         for at in range(0, COUNT * SIZE, SIZE):
             if not self._own[at + NAME]:
                 continue

@@ -32,12 +32,13 @@ class Need(Value, frozen=True):
 class Meter:
     """The counts of a subject. ``own`` and ``peers`` are memory shared with other workers.
 
-    ``period`` is the number of the day or month of the money.
+    ``period`` is the number of the day or month of the money. ``stored`` is the money that the store knows of, from
+    every process; ``spent`` is this one's since then.
     """
 
     __slots__ = (
         "_own", "_peers", "_requests", "_tokens", "budget", "in_flight", "kind", "limits", "name", "period",
-        "refused", "reserved", "spent", "warned",
+        "refused", "reserved", "spent", "stored", "warned",
     )  # fmt: skip
 
     def __init__(self, kind: Kind, name: str, own: Cell | None = None, peers: Peers | None = None) -> None:
@@ -47,6 +48,7 @@ class Meter:
         self.in_flight = 0
         self.period = 0
         self.spent = 0
+        self.stored = 0
         self.reserved = 0
         self.refused: dict[Reason, int] = {}
         self.warned = 0
@@ -85,8 +87,8 @@ class Meter:
             reason = "requests"
         elif most is not None and tokens.total + others[1] > most:
             reason = "tokens"
-        elif self.budget is not None and self.spent + self.reserved + others[3] > self.budget.usd * NANO:
-            reason = "budget" if self.budget.then == "refuse" else None
+        elif self.budget is not None and self.budget.then == "refuse" and self._used(others) > self.budget.usd * NANO:
+            reason = "budget"
         if reason is not None:
             self.give_back(ask)
             self.refused[reason] = self.refused.get(reason, 0) + 1
@@ -108,9 +110,12 @@ class Meter:
         if self._own is not None:
             self._publish(self._own, ask.bucket)
 
-    def spend(self, cost: int) -> None:
-        """Count money spent elsewhere: before the start, or by the learner."""
-        self.spent += cost
+    def take_stored(self, stored: int, of_mine: int) -> None:
+        """Take the store's total, in which ``of_mine`` of what was spent here is included by now."""
+        self.stored = max(self.stored, stored)
+        if self._own is not None:
+            self._own[cells.STORED] = self.stored  # first: a moment of counting twice is better than one of forgetting
+        self.spent = max(0, self.spent - of_mine)
         if self._own is not None:
             self._own[cells.SPENT] = self.spent
 
@@ -118,9 +123,9 @@ class Meter:
         """Begin a day or a month with nothing spent; ``False`` if it has begun already."""
         if period == self.period:
             return False
-        self.period, self.spent = period, 0
+        self.period, self.spent, self.stored = period, 0, 0
         if self._own is not None:
-            self._own[cells.SPENT] = 0
+            self._own[cells.SPENT] = self._own[cells.STORED] = 0
             self._own[cells.PERIOD] = period
         return True
 
@@ -134,10 +139,16 @@ class Meter:
         )
 
     def money_left(self) -> float:
-        """Return the dollars left of the budget, reservations aside."""
+        """Return the dollars left of the budget, those reserved left out."""
         assert self.budget is not None, "asked of a subject with a budget"
-        others = 0 if self._peers is None else self._others(self._requests.newest)[3]
-        return self.budget.usd - (self.spent + self.reserved + others) / NANO
+        return self.budget.usd - self.money_used() / NANO
+
+    def money_used(self) -> int:
+        """Return the money spent and reserved by all."""
+        return self._used(_NOBODY if self._peers is None else self._others(self._requests.newest))
+
+    def _used(self, others: "_Others") -> int:
+        return self.spent + self.reserved + others[3] + max(self.stored, others[4])
 
     def wait_s(self, reason: Reason, ask: Need, now: float) -> float:
         """Return the seconds until a request refused for its rate may be sent again."""
@@ -156,7 +167,7 @@ class Meter:
 
     def _take_over(self, own: Cell) -> None:
         """Go on from the counts of an earlier process."""
-        self.period, self.spent = own[cells.PERIOD], own[cells.SPENT]
+        self.period, self.spent, self.stored = own[cells.PERIOD], own[cells.SPENT], own[cells.STORED]
         for window, at in ((self._requests, cells.REQUESTS_AT), (self._tokens, cells.TOKENS_AT)):
             window.newest = own[cells.NEWEST]
             window.buckets = own[at : at + BUCKETS].tolist()
@@ -178,10 +189,10 @@ class Meter:
         own[cells.SPENT] = self.spent
         own[cells.RESERVED] = self.reserved
 
-    def _others(self, bucket: int) -> tuple[int, int, int, int]:
-        """Return requests, tokens, requests under way and money of the other workers."""
+    def _others(self, bucket: int) -> "_Others":
+        """Return requests, tokens, requests under way, money and stored money of the other workers."""
         assert self._peers is not None, "asked only where there are workers"
-        requests = tokens = in_flight = money = 0
+        requests = tokens = in_flight = money = stored = 0
         for cell in self._peers.look():
             if cell[cells.NEWEST] >= bucket:
                 requests += cell[cells.REQUESTS]
@@ -191,11 +202,16 @@ class Meter:
                 requests += sum_at(cell[cells.REQUESTS_AT : cells.REQUESTS_AT + BUCKETS].tolist(), newest, bucket)
                 tokens += sum_at(cell[cells.TOKENS_AT : cells.TOKENS_AT + BUCKETS].tolist(), newest, bucket)
             in_flight += cell[cells.IN_FLIGHT]
-            money += cell[cells.RESERVED] + (cell[cells.SPENT] if cell[cells.PERIOD] == self.period else 0)
-        return requests, tokens, in_flight, money
+            money += cell[cells.RESERVED]
+            if cell[cells.PERIOD] == self.period:
+                # In this order: between the two, the other worker may count money as stored.
+                money += cell[cells.SPENT]
+                stored = max(stored, cell[cells.STORED])
+        return requests, tokens, in_flight, money, stored
 
 
-_NOBODY = (0, 0, 0, 0)
+_Others = tuple[int, int, int, int, int]
+_NOBODY: _Others = (0, 0, 0, 0, 0)
 
 
 def resets_s(now: float) -> float:

@@ -59,8 +59,8 @@ class Quotas(Collector):
         return bool(self._meters)
 
     @property
-    def counts_shared(self) -> bool:
-        """This process also counts the money spent before the start, and by the learner."""
+    def reports_money(self) -> bool:
+        """This process reports the money of all workers."""
         return self._cells is None or self._cells.first
 
     @property
@@ -131,7 +131,9 @@ class Quotas(Collector):
             "preceptor_quota_in_flight", "Requests under way of what is limited.", labels=["kind", "name"]
         )
         spent = GaugeMetricFamily(
-            "preceptor_budget_spent_usd", "US dollars spent in the budget's period.", labels=["kind", "name"]
+            "preceptor_budget_spent_usd",
+            "US dollars spent or reserved in the budget's period.",
+            labels=["kind", "name"],
         )
         reserved = GaugeMetricFamily(
             "preceptor_budget_reserved_usd", "US dollars reserved by requests under way.", labels=["kind", "name"]
@@ -141,7 +143,7 @@ class Quotas(Collector):
             for reason, count in meter.refused.items():
                 refused.add_metric((kind, name, reason), count)
             if meter.budget is not None:
-                spent.add_metric((kind, name), meter.spent / NANO)
+                spent.add_metric((kind, name), meter.money_used() / NANO if self.reports_money else 0.0)
                 reserved.add_metric((kind, name), meter.reserved / NANO)
         yield from (refused, in_flight, spent, reserved)
 

@@ -11,7 +11,7 @@ from gateway.settings.upstreams import RemoteSettings
 
 def cautions(settings: Settings) -> list[str]:
     """Return a line for each caution, with the setting to change."""
-    return [*_open_address(settings), *_upstreams(settings), *_tasks(settings)]
+    return [*_open_address(settings), *_upstreams(settings), *_tasks(settings), *_budgets(settings)]
 
 
 def _open_address(settings: Settings) -> Iterator[str]:
@@ -67,3 +67,13 @@ def _is_own_network(host: str) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+
+
+def _budgets(settings: Settings) -> Iterator[str]:
+    """Yield models under a budget without a price: their tokens would count as free."""
+    everything = any(key.budget is not None for key in settings.keys.values())
+    named = {name for task in settings.tasks.values() if task.budget is not None for name in (task.weak, task.strong)}
+    for name, model in settings.models.items():
+        at_home = all(settings.upstreams[upstream].at_home for upstream in model.every_upstream)
+        if (everything or name in named) and not at_home and not (model.price.input or model.price.output):
+            yield f"models.{name}.price: without a price its tokens count as free under a budget"

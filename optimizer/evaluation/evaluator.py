@@ -28,6 +28,7 @@ from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
+from optimizer.evaluation.bill import LearningBill
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.grader_health import GraderHealth
 from optimizer.evaluation.patience import Patience
@@ -125,6 +126,8 @@ class Evaluator:
     ) -> None:
         """``models`` are the judges, by configured name. Every answer takes at least ``pace_s`` seconds."""
         self.ledger = ledger
+        self.bill: LearningBill | None = None
+        """The money of the task that is learnt; ``None``: nobody counts it."""
         self.progress = progress
         self.evaluations = evaluations
         self._concurrency = concurrency
@@ -272,6 +275,8 @@ class Evaluator:
         failures = 0
         while True:
             await self._patience.wait(model.identity)
+            if self.bill is not None:
+                await self.bill.admit()
             with self.ledger.reserve(self._worst_case(body, rules, passes), passes) as reservation:
                 try:
                     answer = await model.answer(body, rules)
@@ -284,6 +289,8 @@ class Evaluator:
                 else:
                     self._patience.answered(model.identity)
                     reservation.settle(answer.usage, answer.calls)
+                    if self.bill is not None and answer.calls:
+                        self.bill.pay(model.name, answer.usage)
                     return answer
 
     def _seen_by(self, item: Item, rule_set: RuleSet | None) -> RuleSet | None:

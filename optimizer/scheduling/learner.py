@@ -30,6 +30,7 @@ from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import CyclePlan, plan_for
 from optimizer.distillation.promising import promising_rules
 from optimizer.evaluation.answer_cache import FOLDER, AnswerCache
+from optimizer.evaluation.bill import LearningBill
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator, Progress, no_progress
 from optimizer.evaluation.gateway_model import GatewayModelClient
@@ -117,6 +118,7 @@ class Learner:
     async def run(self, plan: CyclePlan, section: Task, evaluator: Evaluator, *, share: float) -> Outcome:
         """Run a plan with its models; ``share`` of the conversations is for its rules, if the grader may decide."""
         context = self._context
+        evaluator.bill = LearningBill(context, plan.task)
         try:
             trust = await self.trust(plan.task, section, evaluator)
         except PreceptorError as error:
@@ -134,6 +136,7 @@ class Learner:
             now=context.wall_clock,
             share=share if trust.permission == "decides" else 0.0,
         )
+        await evaluator.bill.settle()
         if not outcome.adopted or not trust.why:
             return outcome
         return msgspec.structs.replace(outcome, note=f"{outcome.note}; {trust.why}")

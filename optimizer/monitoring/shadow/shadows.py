@@ -16,6 +16,7 @@ from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError
 from gateway.settings import Task
 from gateway.store.selection import shadow_id
+from optimizer.evaluation.bill import LearningBill
 from optimizer.evaluation.evaluator import Evaluator, ModelClient
 from optimizer.monitoring.shadow.allowance import ACCOUNT, account_of
 from optimizer.monitoring.shadow.pair import (
@@ -196,7 +197,11 @@ class Shadows:
         shadow = await asyncio.to_thread(store.exchange, shadow_id(entry.id))
         if shadow is None:
             rule_set, now = injectable(live, item) if served.arm == "strong" else None, clock()
+            bill = LearningBill(self._context, entry.task)
+            await bill.admit()
             answer = await evaluator.ask(self._model(entry.model), item.request, rule_set, purpose="answer")
+            bill.pay(entry.model, answer.usage)
+            await bill.settle()
             version = rule_set.version if rule_set is not None else None
             shadow = shadow_of(served, answer, model=entry.model, rules=version, now=now)
             await asyncio.to_thread(store.record, [shadow])
