@@ -15,7 +15,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_foreign_text_is_text(text: str) -> None:
     """No markup, no template, no turned direction."""
-    values = {"why": text, "status": 400, "visitor": None, "token": "", "address": text}
+    values = {"why": text, "http_status": 400, "visitor": None, "token": "", "address": text}
     page = render.render("trouble.html", values)
     assert "<script>d" not in page and "<img src=x" not in page and "<svg" not in page and "49" not in page
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page and "\x00" not in page and "\x1b" not in page
@@ -33,8 +33,8 @@ def test_numbers_read_well() -> None:
     assert (render.points(0.142), render.points(-0.05)) == ("+14", "\N{MINUS SIGN}5")
     assert (render.percent(0.935, 1), render.percent(None)) == ("93.5%", "\N{EN DASH}")
     assert render.count(1234567) == "1,234,567"
-    assert [render.money(usd) for usd in (0.0, 1234.5, 0.0123, -0.5)] == [
-        "$0.00", "$1,234.50", "$0.0123", "\N{MINUS SIGN}$0.50",
+    assert [render.money(usd) for usd in (0.0, 1234.5, 0.0123, 6e-06, -0.5)] == [
+        "$0.00", "$1,234.50", "$0.0123", "under $0.0001", "\N{MINUS SIGN}$0.50",
     ]  # fmt: skip
 
 

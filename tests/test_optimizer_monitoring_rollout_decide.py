@@ -124,6 +124,15 @@ def test_something_that_leans_towards_harm_holds_the_share() -> None:
     assert decided(TRIAL, of_trial(leaning), step=waited()) is None
 
 
+def test_a_held_trial_grows_no_more_until_it_may_and_harm_ends_it_all_the_same() -> None:
+    """A person keeps the share, not the watch away."""
+    held = [*TRIAL, entry("hold", 1)]
+    assert decided(held, of_trial(), step=waited()) is None
+    assert decided([*held, entry("hold", 1, share=0.0)], of_trial(), step=waited()) is not None
+    harm = decided(held, of_trial(BAD), step=waited())
+    assert harm is not None and (harm.kind, harm.share) == ("canary", 0.0)
+
+
 def test_a_harmful_live_version_gives_way_to_what_was_live_before() -> None:
     """Further back each time; evidence about another version than the live one decides nothing."""
     history = [entry("live", 1), entry("live", 2)]

@@ -1,12 +1,16 @@
 """Decisions about rule sets, as entries in a history."""
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.domain import ALL_TASKS, Activation, Rule, RuleSet
 from gateway.errors import Conflict, NotFound, PreceptorError
 from gateway.rules.decisions import (
     describe,
+    hold_trial,
     put_live,
+    put_on_trial,
     roll_back,
     set_audit_rate,
     set_share,
@@ -55,6 +59,33 @@ def test_a_roll_back_goes_by_what_it_saw() -> None:
     made.activate(Activation(task="t", version=2, created=1.0, by="ann"))
     with pytest.raises(Conflict):
         roll_back(made, "t", now=2.0, by="watch")
+
+
+def test_a_decision_about_an_older_history_is_refused() -> None:
+    """A page that is behind, or a second person, decides nothing."""
+    made = store()
+    put_live(made, "t", 1, now=1.0, by="ann", why="", after=0)
+    put_on_trial(made, "t", 2, 0.1, now=2.0, by="ann", why="", after=1)
+    late: list[Callable[[], Activation]] = [
+        lambda: put_live(made, "t", 2, now=3.0, by="ben", why="", after=1),
+        lambda: put_on_trial(made, "t", 2, 0.5, now=3.0, by="ben", why="", after=1),
+        lambda: roll_back(made, "t", now=3.0, by="ben", after=1),
+        lambda: hold_trial(made, "t", True, now=3.0, by="ben", after=1),
+    ]
+    for decide in late:
+        with pytest.raises(Conflict):
+            decide()
+    assert len(made.history("t")) == 2
+
+
+def test_a_trial_is_held_and_goes_on() -> None:
+    """Without a trial there is nothing to hold."""
+    made = store()
+    with pytest.raises(Conflict, match="no trial"):
+        hold_trial(made, "t", True, now=1.0, by="ann")
+    trial(made, 2, 0.25)
+    assert describe(hold_trial(made, "t", True, now=3.0, by="ann")) == "the trial of version 2 is held"
+    assert describe(hold_trial(made, "t", False, now=4.0, by="ann")) == "the trial of version 2 goes on"
 
 
 def test_a_version_that_is_not_there_cannot_go_live() -> None:

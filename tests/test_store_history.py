@@ -101,3 +101,11 @@ def test_lanes_hold_the_rule_sets_and_shares_in_effect() -> None:
     assert splits.audit_rate is None
     assert traffic_split(active_decisions([decided(None, kind="audit", share=0.5)]), {}).audit_rate == 0.5
     assert traffic_split(active_decisions([entry(1), entry(None)]), {1: first}).live is None
+
+
+def test_a_hold_ends_with_its_trial() -> None:
+    """A larger share, an end, another live version: each begins without it."""
+    held = [entry(1), decided(2, kind="canary", share=0.25), decided(2, kind="hold")]
+    assert active_decisions(held).hold is not None
+    for after in (decided(2, kind="canary", share=0.5), decided(2, kind="hold", share=0.0), entry(2)):
+        assert active_decisions([*held, after]).hold is None

@@ -82,6 +82,8 @@ def money(usd: float | None) -> str:
         return "\N{EN DASH}"
     sign = "\N{MINUS SIGN}" if usd < 0 else ""
     amount = abs(usd)
+    if 0 < amount < 0.0001:
+        return "under $0.0001"
     digits = 2 if amount >= 0.1 or amount == 0 else 4
     return f"{sign}${amount:,.{digits}f}"
 

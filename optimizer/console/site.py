@@ -135,7 +135,7 @@ class Console:
             answer = Page(template="trouble.html", values={"why": error.message}, status=error.status)
         if isinstance(answer, Redirect):
             return _to(answer.to)
-        return answer.status, [], render(answer.template, {**frame, **answer.values, "status": answer.status})
+        return answer.status, [], render(answer.template, {**frame, **answer.values, "http_status": answer.status})
 
 
 def _secret(services: Services) -> bytes:
@@ -190,7 +190,7 @@ def _to(address: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> tuple[int,
 
 
 def _trouble(status: int, why: str) -> str:
-    return render("trouble.html", {"why": why, "status": status, "visitor": None, "token": "", "address": ""})
+    return render("trouble.html", {"why": why, "http_status": status, "visitor": None, "token": "", "address": ""})
 
 
 async def _send(send: Send, status: int, headers: _Headers, body: bytes) -> None:
