@@ -20,7 +20,7 @@ from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
 from gateway.api.endpoint import Endpoint
 from gateway.api.feedback import give_feedback
-from gateway.api.gate import admit, check_origin, refuse
+from gateway.api.gate import admit, check_origin, check_port, refuse
 from gateway.api.health import livez, metrics, readyz, welcome
 from gateway.api.messages import Messages, TokenCount
 from gateway.api.models import MODELS, get_model, is_foreign, list_models
@@ -222,6 +222,7 @@ class Application:
         self._pass_through = pass_through
         self.rest = rest
         self.endpoints = endpoints
+        self._admin_port = services.settings.server.admin_port
         self._by_path = {**endpoints, **{f"{path}/": endpoint for path, endpoint in endpoints.items()}}
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
@@ -229,6 +230,8 @@ class Application:
             if scope["path"].startswith(azure.PREFIXES):
                 azure.place(scope)
             try:
+                if self._admin_port is not None:
+                    check_port(scope, self._admin_port)
                 origin = check_origin(scope, self._services)
                 if origin is not None:
                     send = with_permission(send, origin)

@@ -16,6 +16,7 @@ from gateway.formats.json_values import SMALLEST
 from gateway.issued_keys import IssuedKey, keyring
 from gateway.metrics.telemetry import Telemetry
 from gateway.origins import Origins
+from gateway.presence import Presence
 from gateway.quotas.cells import Cells
 from gateway.quotas.quotas import Quotas, limited_subjects
 from gateway.recording import AuditDraw
@@ -101,6 +102,7 @@ class Services:
     """The models' quirks, stated and learnt."""
     chains: Chains = field(default_factory=Chains)
     """The ways of the newest responses of ``/v1/responses``."""
+    presence: Presence = field(default_factory=Presence)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     new_id: Callable[[str], str] = new_exchange_id

@@ -4,12 +4,15 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 import anthropic
 import httpx
 import openai
 import pytest
 
+from gateway.api.gate import check_port
+from gateway.errors import NotFound
 from gateway.settings.keys import digest
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, Served, asked, served, settings
 
@@ -282,3 +285,26 @@ async def test_a_refused_body_is_not_read_and_the_connection_goes_on() -> None:
         refused = await gateway.client.post("/v1/chat/completions", content=b"x" * 5_000_000)
         reply = await gateway.client.post("/v1/chat/completions", json=asked(), headers=shown(TEAM))
     assert (refused.status_code, reply.status_code, len(upstream.calls)) == (401, 200, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "here"),
+    [
+        ("/livez", True), ("/readyz", True), ("/v1/models", True), ("/", True), ("/adminx", True),
+        ("/admin/tasks", False), ("/admin", False), ("/metrics", False), ("/metrics/", False), ("//admin/tasks", False),
+        ("/%61dmin/tasks", False), ("/ui", False),
+    ],
+)  # fmt: skip
+async def test_operators_have_a_port_of_their_own(path: str, here: bool) -> None:
+    """Their paths are unknown on the clients' port, however they are written; health is told on both."""
+    text = CONFIG.replace("[server]", "[server]\nadmin_port = 18101")
+    async with served(FakeUpstream(lambda body: "4"), text) as gateway:
+        reply = await gateway.client.get(path)
+        scope = {"path": unquote(path), "server": ("127.0.0.1", 18101), "method": "GET"}
+        if here and path not in {"/livez", "/readyz"}:
+            with pytest.raises(NotFound):
+                check_port(scope, 18101)  # type: ignore[arg-type]  # what it reads of a scope
+        else:
+            check_port(scope, 18101)  # type: ignore[arg-type]  # the same
+    unknown = reply.status_code == 404 and reply.json()["error"]["code"] == "unknown_url"
+    assert unknown != here or path == "/adminx"

@@ -7,7 +7,9 @@ import httpx
 from gateway.domain import Activation, Rule, RuleSet
 from gateway.rules.watch import refresh
 from gateway.store.memory import MemoryStore
-from tests.fakes import FakeUpstream, MoodyStore, asked, served
+from tests.fakes import CONFIG, FakeUpstream, MoodyStore, asked, served
+
+KEY = "0123456789abcdef"
 
 
 class Waking(FakeUpstream):
@@ -27,7 +29,7 @@ async def test_a_gateway_that_runs_is_alive_and_ready() -> None:
         alive, ready = await gateway.client.get("/livez"), await gateway.client.get("/readyz")
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ok", "upstreams": {}, "store": None, "background": {}}
+    assert ready.json() == {"status": "ok", "models": {}, "store": None, "background": {}}
 
 
 async def test_a_visitor_learns_where_clients_go() -> None:
@@ -38,22 +40,49 @@ async def test_a_visitor_learns_where_clients_go() -> None:
     assert "/v1" in page.text and "arithmetic" not in page.text
 
 
-async def test_it_is_not_ready_while_an_upstream_is_not_there() -> None:
-    """503 with the upstream and the reason; alive all the same; ready when the upstream is."""
+async def test_an_upstream_that_is_not_there_is_not_the_gateway_s_fault() -> None:
+    """One provider's outage would take every gateway out of its load balancer; operators see it elsewhere."""
     upstream = Waking()
-    async with served(upstream) as gateway:
+    text = CONFIG.replace("[server]", f'[server]\nadmin_key = "{KEY}"')
+    async with served(upstream, text) as gateway:
+        ready = await gateway.client.get("/readyz")
+        listed = await gateway.client.get("/admin/upstreams", headers={"authorization": f"Bearer {KEY}"})
+        refused = await gateway.client.get("/admin/upstreams")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    state = {"name": "mock", "kind": "openai", "ready": False, "why": "the model is loading"}
+    assert (listed.json(), refused.status_code) == ({"upstreams": [state]}, 401)
+
+
+async def test_it_is_ready_once_its_embedded_model_was_there() -> None:
+    """503 with the reason before that; a model that is started again later only degrades."""
+    upstream = Waking()
+    text = CONFIG.replace('kind = "openai"\nbase_url = "http://127.0.0.1:9/v1"', 'kind = "llamacpp"')
+    async with served(upstream, text) as gateway:
         waiting, alive = await gateway.client.get("/readyz"), await gateway.client.get("/livez")
         upstream.why = None
         ready = await gateway.client.get("/readyz")
-    assert (waiting.status_code, waiting.json()["upstreams"]) == (503, {"mock": "the model is loading"})
-    assert waiting.json()["status"] == "not ready"
-    assert (alive.status_code, ready.status_code) == (200, 200)
+        upstream.why = "ended"
+        degraded = await gateway.client.get("/readyz")
+    assert (waiting.status_code, waiting.json()["models"]) == (503, {"mock": "the model is loading"})
+    assert (waiting.json()["status"], alive.status_code) == ("starting", 200)
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    assert (degraded.status_code, degraded.json()["status"]) == (200, "degraded")
+
+
+async def test_before_it_stops_it_serves_on_and_says_so() -> None:
+    """Whoever asks about readiness turns to others; whoever has a connection is told to make another."""
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        gateway.services.presence.leaving = True
+        ready = await gateway.client.get("/readyz")
+        reply = await gateway.client.post("/v1/chat/completions", json=asked())
+    assert (ready.status_code, ready.json()["status"]) == (503, "leaving")
+    assert reply.status_code == 200
 
 
 async def test_a_load_balancer_may_ask_for_the_head_alone() -> None:
     """The same status and headers without the body, on a connection that can be used again."""
-    upstream = Waking()
-    async with served(upstream) as gateway:
+    async with served(FakeUpstream(lambda body: "4")) as gateway:
+        gateway.services.presence.leaving = True
         for path, status in (("/livez", 200), ("/readyz", 503)):
             head, whole = await gateway.client.head(path), await gateway.client.get(path)
             assert (head.status_code, head.content) == (status, b"")

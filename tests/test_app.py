@@ -155,5 +155,6 @@ async def test_no_route_but_the_documented_ones_exists() -> None:
         "/admin/tasks", "/admin/rules", "/admin/rules/show", "/admin/rules/diff", "/admin/rules/history",
         "/admin/rules/activate", "/admin/rules/rollback", "/admin/rules/share", "/admin/injection",
         "/admin/keys", "/admin/keys/new", "/admin/keys/rotate", "/admin/keys/revoke", "/admin/spend",
+        "/admin/upstreams",
     }  # fmt: skip
     assert not app.rest.debug

@@ -41,8 +41,8 @@ from tests.fakes import CONFIG, FakeUpstream, asked, read_request, served, setti
 BOUNDS = {bound.what: bound for bounds in limits.AREAS.values() for bound in bounds}
 HERE = Path(__file__).parent
 NO_BOUNDS = {
-    "server.drain_s", "server.heartbeat_s", "server.port", "server.workers", "upstreams.NAME.breaker_rest_s",
-    "optimizer.max_output_tokens",
+    "server.drain_s", "server.lame_duck_s", "server.heartbeat_s", "server.port", "server.workers",
+    "upstreams.NAME.breaker_rest_s", "optimizer.max_output_tokens",
 }  # fmt: skip
 """Numbers that bound nothing that comes from outside."""
 INNER = re.compile(r"_USER$|_BACKOFF|_REST|_S$|^gateway\.litellm|^gateway\.linear_match")

@@ -118,7 +118,7 @@ class Slow:
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 made = settings(f'[server]\\ndata_dir = "{sys.argv[1]}"')
 try:
-    serve(made, Path("none"), lambda: made, [Slow()], bind("127.0.0.1", 0), lambda: print("answers", flush=True))
+    serve(made, Path("none"), lambda: made, [Slow()], [bind("127.0.0.1", 0)], lambda: print("answers", flush=True))
 except PreceptorError as error:
     sys.exit(f"preceptor: {error.message}")
 """

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def stop(number, _):
 signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, stop)
 signal.signal(signal.SIGHUP, lambda number, _: note("SIGHUP"))
-os.fstat(told["listener"])
+os.fstat(told["listeners"][0])
 PLAY
 note("ready")
 print("ready", flush=True)
@@ -69,11 +69,11 @@ async def workers(folder: Path, play: str = "", stop_s: float = 10) -> AsyncIter
     notes = folder / "notes"
     stage = Stage(notes)
 
-    def told(number: int, descriptor: int) -> bytes:
-        return b'{"number": %d, "listener": %d, "notes": "%s"}\n' % (number, descriptor, str(notes).encode())
+    def told(number: int, descriptors: Sequence[int]) -> bytes:
+        return b'{"number": %d, "listeners": %a, "notes": "%s"}\n' % (number, list(descriptors), str(notes).encode())
 
     command = (sys.executable, "-S", "-c", WORKER.replace("PLAY", play))
-    made = Workers(2, bind("127.0.0.1", 0), told, stage.ready, stop_s=stop_s, pauses_s=(0.01, 0.02), command=command)
+    made = Workers(2, [bind("127.0.0.1", 0)], told, stage.ready, stop_s=stop_s, pauses_s=(0.01, 0.02), command=command)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     running = asyncio.create_task(made.run())
     try:

@@ -18,6 +18,7 @@ from litestar.params import FromQuery, QueryParameter
 from gateway.api.admin_access import authorise, parse
 from gateway.api.admin_keys import list_keys, new_key, revoke_key, rotate_key
 from gateway.api.admin_spend import show_spend
+from gateway.api.admin_upstreams import list_upstreams
 from gateway.domain import Activation, TrafficSplit
 from gateway.errors import NotFound
 from gateway.rules.cache_cost import CacheCost, cost_of_swap
@@ -62,7 +63,7 @@ def admin(services: Services) -> Router:
         guards=[only_its_holder],
         route_handlers=[
             list_tasks, list_rules, show_rules, diff_rules, rules_history, activate, rollback, share, get_injection,
-            switch, list_keys, new_key, rotate_key, revoke_key, show_spend,
+            switch, list_keys, new_key, rotate_key, revoke_key, show_spend, list_upstreams,
         ],
     )  # fmt: skip
 

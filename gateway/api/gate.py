@@ -11,7 +11,7 @@ from litestar.types import HTTPScope, Send
 
 from gateway.api.http import error_headers, respond
 from gateway.auth import Holder
-from gateway.errors import Forbidden, PreceptorError
+from gateway.errors import Forbidden, NotFound, PreceptorError, shown
 from gateway.formats.messages_reply import error_body
 from gateway.formats.ollama_reply import native_error
 from gateway.http_server.request_head import Scope, headers_by_name
@@ -23,6 +23,9 @@ HOLDER = "preceptor.holder"
 OPEN = frozenset({b"/livez", b"/readyz"})
 OWN_KEYS = (b"/admin", b"/ui")
 """Paths, and all paths below them, with a look of their own at the visitor's key."""
+PROBES = frozenset({"livez", "readyz"})
+FOR_OPERATORS = frozenset({"admin", "metrics", "ui"})
+"""First parts of the paths that have a port of their own with ``server.admin_port``."""
 MESSAGES = b"/v1/messages"
 ASKING = frozenset({
     b"/v1/chat/completions", b"/v1/completions", b"/v1/embeddings", b"/v1/responses", MESSAGES,
@@ -38,6 +41,18 @@ FOR_LIMITED = frozenset({
 """Paths for a key with limits. The default upstream's other paths would serve any model, and the metrics are about
 everybody's tasks."""
 MODELS = b"/v1/models/"
+
+
+def check_port(scope: HTTPScope, admin_port: int) -> None:
+    """Keep the paths for operators and those for clients on their own ports. Raises ``NotFound``.
+
+    Decides by the decoded path, as the router does, and by its first part alone.
+    """
+    path, server = scope["path"], scope["server"]
+    first = path.lstrip("/").partition("/")[0]
+    here = server is not None and server[1] == admin_port
+    if first not in PROBES and here != (first in FOR_OPERATORS):
+        raise NotFound(f"Invalid URL ({scope['method']} {shown(path)})", code="unknown_url")
 
 
 def check_origin(scope: HTTPScope, services: Services) -> bytes | None:

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 
 from gateway.metrics.worker_counts import families
 from gateway.services import Services
+from gateway.settings import LlamaCppSettings
 from gateway.upstream.guarded import Guarded
 
 _METHODS: Final = [HttpMethod.GET, HttpMethod.HEAD]
@@ -35,21 +36,21 @@ async def livez() -> dict[str, str]:
 
 @route("/readyz", http_method=_METHODS)
 async def readyz(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
-    """Answer 200 when requests can be served, 503 while an upstream is not ready.
+    """Answer 200 while this gateway serves; 503 until its embedded models are loaded, and when it is about to stop.
 
-    A failing database or background loop only degrades.
+    Upstreams elsewhere have no part in it (``/admin/upstreams``): the outage of one provider would take every
+    gateway out of its load balancer. A failing database or background loop only degrades.
     """
-    upstreams = services.serving.upstreams
-    waiting = {name: why for name, upstream in upstreams.items() if (why := upstream.ready()) is not None}
+    sections, upstreams = services.settings.upstreams, services.serving.upstreams
+    embedded = [name for name, section in sections.items() if isinstance(section, LlamaCppSettings)]
+    loads = {name: why for name in embedded if (why := upstreams[name].ready()) is not None}
     failures = dict(services.background.failures)
-    state: dict[str, Any] = {
-        "status": "ok", "upstreams": waiting, "store": services.writer.error, "background": failures,
-    }  # fmt: skip
-    if services.writer.error is not None or failures:
-        state["status"] = "degraded"
-    if waiting:
-        state["status"] = "not ready"
-    return Response(state, status_code=503 if waiting else 200)
+    phase = services.presence.asked(loads=bool(loads))
+    status: str = phase
+    if phase == "serving":
+        status = "degraded" if services.writer.error is not None or failures or loads else "ok"
+    state = {"status": status, "models": loads, "store": services.writer.error, "background": failures}
+    return Response(state, status_code=200 if phase == "serving" else 503)
 
 
 @get("/metrics", media_type=MediaType.TEXT)

@@ -29,10 +29,12 @@ from gateway.http_server.request_head import (
     without_upgrade,
 )
 from gateway.http_server.request_response import TRANSACTION, App, Transaction, refusal
+from gateway.presence import Presence
 
 MAX_HEAD: Final = 65_536
 """Bytes of request line and headers."""
 _LIMITS: Final = ConnectionLimits()
+_ALWAYS: Final = Presence()
 _IN_A_ROW = 8
 """Most requests of a connection that wait for their turn; then reading stops."""
 
@@ -51,8 +53,10 @@ class HttpProtocol(asyncio.Protocol):
         *,
         limits: ConnectionLimits = _LIMITS,
         cuts: Cuts | None = None,
+        presence: Presence = _ALWAYS,
     ) -> None:
         self._limits = limits
+        self._presence = presence
         self._cuts = cuts or Cuts()
         self._app = cast("App", config.loaded_app)
         self._server = server_state
@@ -244,7 +248,7 @@ class HttpProtocol(asyncio.Protocol):
         scope = new_scope(method, self._url, version, self._headers)
         scope["server"], scope["client"] = self._ends
         scope["state"] = self._app_state.copy()
-        keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel
+        keep_alive = version == "1.1" and parser.should_keep_alive() and not tunnel and not self._presence.leaving
         expects = len(self._framing) > 1 and expects_continue(self._framing)
         transaction = Transaction(self, scope["method"], keep_alive=keep_alive, old=version == "1.0", expects=expects)
         scope[TRANSACTION] = self._arriving = transaction

@@ -10,8 +10,8 @@ class WorkerParameters(msgspec.Struct, frozen=True, kw_only=True):
     """From 0."""
     parent: int
     """The supervisor's process id."""
-    listener: int
-    """File descriptor of a bound socket."""
+    listeners: tuple[int, ...]
+    """File descriptors of bound sockets."""
     counts: str
     """Folder of the workers' counts, and of the recorder's socket."""
     config: str | None

@@ -23,6 +23,7 @@ from gateway.child_process import manner
 from gateway.domain import Value
 from gateway.errors import PreceptorError
 from gateway.http_server.listener import beside, share
+from gateway.serving.handover import offering
 from gateway.serving.parameters import WorkerParameters
 from gateway.settings import Settings
 from gateway.store.recorder.parent import recorder_for_workers
@@ -35,8 +36,8 @@ _AFTER_DRAIN_S = 10.0
 _STEADY_S = 10.0
 """Seconds of service after which a restart begins with the shortest pause again."""
 
-MakeInput = Callable[[int, int], bytes]
-"""Return a worker's input on stdin for its number and its listener's descriptor."""
+MakeInput = Callable[[int, Sequence[int]], bytes]
+"""Return a worker's input on stdin for its number and the descriptors of its listeners."""
 
 
 class Ended(Value, frozen=True):
@@ -51,38 +52,49 @@ def supervise(
     settings: Settings,
     config: Path | None,
     given: Mapping[str, str | int],
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     ready: Callable[[], None],
 ) -> None:
     """Keep ``server.workers`` workers running until a signal; call ``ready`` once the first answers requests.
 
     Blocks; raises ``PreceptorError`` if they cannot start.
     """
-    with _counts_folder(settings.server.data_dir, listener.getsockname()[1]) as folder:
+    port = listeners[0].getsockname()[1]
+    with _counts_folder(settings.server.data_dir, port) as folder:
 
-        def make_input(number: int, descriptor: int) -> bytes:
+        def make_input(number: int, descriptors: Sequence[int]) -> bytes:
             parameters = WorkerParameters(
-                number=number, parent=os.getpid(), listener=descriptor, counts=str(folder),
+                number=number, parent=os.getpid(), listeners=tuple(descriptors), counts=str(folder),
                 config=None if config is None else str(config), given=dict(given),
             )  # fmt: skip
             return msgspec.json.encode(parameters) + b"\n"
 
-        stop_s = settings.server.drain_s + _AFTER_DRAIN_S
+        stop_s = settings.server.lame_duck_s + settings.server.drain_s + _AFTER_DRAIN_S
 
         async def work() -> None:
-            async with recorder_for_workers(settings.server.data_dir, folder):
-                await Workers(settings.server.workers, listener, make_input, ready, stop_s=stop_s).run()
+            data_dir = settings.server.data_dir
+            workers = Workers(settings.server.workers, listeners, make_input, ready, stop_s=stop_s)
+            async with (
+                recorder_for_workers(data_dir, folder),
+                offering(data_dir, port, lambda: workers.listeners, workers.hand_over),
+            ):
+                await workers.run()
 
         asyncio.run(work())
 
 
 @contextlib.contextmanager
 def _counts_folder(data_dir: Path, port: int) -> Iterator[Path]:
-    """Make a folder for the counts of this run, as private as the database. Its name holds the port, which is ours."""
-    folder = data_dir / f"workers-{port}"
+    """Make a folder for the counts of this run, as private as the database.
+
+    Its name holds the process id: a gateway that hands the port over still has a folder of its own.
+    """
+    folder = data_dir / f"workers-{port}-{os.getpid()}"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # left over from a killed run
+        for left in [*data_dir.glob(f"workers-{port}"), *data_dir.glob(f"workers-{port}-*")]:
+            if left == folder or not _lives(left.name.rpartition("-")[2]):
+                shutil.rmtree(left, ignore_errors=True)  # left over from a killed run
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise PreceptorError(f"{folder} cannot be made: {error.strerror}; check server.data_dir") from error
@@ -92,8 +104,18 @@ def _counts_folder(data_dir: Path, port: int) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 class Workers:
-    """``count`` processes of ``command``, each with a listener of its own.
+    """``count`` processes of ``command``, each with a listener of its own; the first ones get those given.
 
     ``stop_s`` seconds after a signal, those still alive are killed. ``pauses_s`` are the first and the longest pause
     before a worker is started again.
@@ -102,7 +124,7 @@ class Workers:
     def __init__(
         self,
         count: int,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         make_input: MakeInput,
         ready: Callable[[], None],
         *,
@@ -112,13 +134,25 @@ class Workers:
     ) -> None:
         self._count, self._make_input, self._ready, self._command = count, make_input, ready, command
         self._stop_s, self._pauses_s = stop_s, pauses_s
-        share(listener)
-        self._first: socket.socket | None = listener
-        self._family, self._address = listener.family, listener.getsockname()
+        for listener in listeners:
+            share(listener)
+        self._family, self._address = listeners[0].family, listeners[0].getsockname()
+        self._open = {number: list(listeners[number::count]) for number in range(count)}
+        """The listeners of each worker, kept here as well, so that another gateway can inherit them."""
         self._running: set[asyncio.subprocess.Process] = set()
         self._serving: set[asyncio.subprocess.Process] = set()
         self._first_is_ready = asyncio.Event()
         self._stopping = asyncio.Event()
+
+    @property
+    def listeners(self) -> list[socket.socket]:
+        """The listeners of all workers; none any more once they stop."""
+        return [listener for own in self._open.values() for listener in own]
+
+    def hand_over(self) -> None:
+        """Leave the address to another gateway: the workers finish their requests and end."""
+        _send(signal.SIGUSR2, self._serving)
+        self._end(signal.SIGTERM, self._running - self._serving)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; pass SIGHUP on. Raises ``PreceptorError`` if no worker can start."""
@@ -141,9 +175,20 @@ class Workers:
 
     def _stop(self, number: int) -> None:
         # SIGTERM first: it also ends a worker that does not handle signals yet. A second Ctrl-C ends open streams.
-        _send(number if self._stopping.is_set() else signal.SIGTERM, self._running)
+        self._end(number if self._stopping.is_set() else signal.SIGTERM, self._running)
+
+    def _end(self, number: int, processes: Iterable[asyncio.subprocess.Process]) -> None:
+        _send(number, processes)
+        for worker in self._open:
+            self._close(worker)  # else clients would wait in a queue that nobody serves
         self._stopping.set()
         self._first_is_ready.set()
+
+    def _close(self, number: int) -> None:
+        """Close the listeners of a worker, which may have copies."""
+        for listener in self._open[number]:
+            listener.close()
+        self._open[number] = []
 
     async def _keep(self, number: int) -> None:
         """Run the worker with this number; start another whenever it ends."""
@@ -188,23 +233,26 @@ class Workers:
         code = await process.wait()
         self._running.discard(process)
         self._serving.discard(process)
+        self._close(number)
         steady = asyncio.get_running_loop().time() - began > _STEADY_S
         return Ended(ready=ready, steady=steady, how=manner(code))
 
     async def _started(self, number: int) -> asyncio.subprocess.Process:
         """Start a process with a listener of its own. Raises ``OSError``."""
-        listener, self._first = self._first or beside(self._family, self._address), None
-        with listener:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                pass_fds=[listener.fileno()],
-                process_group=0,  # Ctrl-C reaches the supervisor only; it passes the signal on
-            )
-            assert process.stdin is not None, "it is a pipe"
-            process.stdin.write(self._make_input(number, listener.fileno()))
-            process.stdin.close()
+        own = self._open[number]
+        if not own:
+            own.append(beside(self._family, self._address))
+        descriptors = [listener.fileno() for listener in own]
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C reaches the supervisor only; it passes the signal on
+        )
+        assert process.stdin is not None, "it is a pipe"
+        process.stdin.write(self._make_input(number, descriptors))
+        process.stdin.close()
         return process
 
 

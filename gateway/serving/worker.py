@@ -51,7 +51,8 @@ def main() -> None:
 
 
 def _serve(parameters: WorkerParameters) -> None:
-    os.set_inheritable(parameters.listener, False)  # a child process would hold the port while this one drains
+    for descriptor in parameters.listeners:
+        os.set_inheritable(descriptor, False)  # a child process would hold the port while this one drains
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
     os.dup2(2, 1)
@@ -65,13 +66,17 @@ def _serve(parameters: WorkerParameters) -> None:
         os.close(announce)
 
     try:
-        with socket.socket(proto=socket.IPPROTO_TCP, fileno=parameters.listener) as listener:
+        with contextlib.ExitStack() as stack:
+            listeners = [
+                stack.enter_context(socket.socket(proto=socket.IPPROTO_TCP, fileno=descriptor))
+                for descriptor in parameters.listeners
+            ]
             folder = Path(parameters.counts)
             counts = CountsPlugin(folder, parameters.number)
             connect = functools.partial(shared_recorder, folder)
             settings = read()
             cells = shared_cells(folder, parameters.number, settings.server.workers)
-            serve(settings, config_path(config), read, [*installed(), counts], listener, ready, connect, cells)
+            serve(settings, config_path(config), read, [*installed(), counts], listeners, ready, connect, cells)
     except PreceptorError as error:
         click.echo(f"preceptor: worker {parameters.number}: {' '.join(error.message.split())}", err=True)
         sys.exit(1)

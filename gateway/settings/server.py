@@ -22,6 +22,13 @@ class Server(Section, frozen=True):
 
     host: Annotated[str, doc("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), doc("TCP port; 0 takes a free one.")] = 8100
+    admin_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None,
+        doc(
+            "TCP port, on the same `host`, for `/admin` and `/metrics`, which `port` does not answer then; default:"
+            " `port` answers all. Read at the start."
+        ),
+    ] = None
     allowed_hosts: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_.:-]+)\Z")], ...],
         doc(
@@ -153,6 +160,14 @@ class Server(Section, frozen=True):
             " feedback, whatever their age."
         ),
     ] = 20.0
+    lame_duck_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        doc(
+            "Seconds that the gateway serves on after SIGTERM while `/readyz` answers 503, so that load balancers turn"
+            " to others before it stops; only if somebody asked `/readyz` in the last minute. Read at the start."
+        ),
+    ] = 5.0
     drain_s: Annotated[Positive, doc("Seconds for running requests to finish when the gateway stops.")] = 10.0
     workers: Annotated[
         Count,

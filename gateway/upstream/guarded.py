@@ -70,6 +70,11 @@ class Guarded:
         """Calls in the queue."""
         return self._limit.waiting
 
+    @property
+    def failures(self) -> int:
+        """Failed calls in a row."""
+        return self._breaker.failures
+
     async def idle(self) -> None:
         """Return when no call is under way."""
         await self._limit.wait_until_idle()
