@@ -99,7 +99,6 @@ def test_init_from_litellm_writes_a_configuration_that_check_likes(
     shown = capsys.readouterr()
     assert "set GROQ_API_KEY, LITELLM_MASTER_KEY, then run 'preceptor check --connect'" in shown.out
     assert [line.partition(": not carried over: ")[2] for line in shown.err.splitlines()] == [
-        "model_list[0] (fast): rpm",
         "general_settings.master_key: it is too short here; clients show the new key of $LITELLM_MASTER_KEY",
     ]
     assert not {"gsk-literal", "sk-1234"} & set(file.read_text().split('"'))

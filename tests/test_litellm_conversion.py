@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.errors import ConfigurationError
 from gateway.litellm.conversion import Imported, imported
 from gateway.settings import Model, Settings, parse
+from gateway.settings.quotas import Budget, Limits
 
 
 def entry(name: str, model: str, **params: Any) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def test_router_settings_hold_for_every_deployment_that_says_nothing() -> None:
 def test_what_has_no_place_here_is_listed() -> None:
     """By its key, with what to do where there is something, and never with its value."""
     made = moved(
-        {**entry("a", "groq/1", rpm=5), "model_info": {"mode": "chat"}, "more": 1},
+        {**entry("a", "groq/1", tags=5), "model_info": {"mode": "chat"}, "more": 1},
         entry("b", "bedrock/titan", aws_secret_access_key="sk-secret"),
         general_settings={"master_key": "sk-secret"},
         litellm_settings={"callbacks": ["sk-secret"]},
@@ -155,7 +156,7 @@ def test_what_has_no_place_here_is_listed() -> None:
         guardrails=[],
     )
     assert made.left_out == (
-        "model_list[0] (a): rpm, model_info.mode, more",
+        "model_list[0] (a): tags, model_info.mode, more",
         "model_list[1] (b): provider bedrock is not one that speaks OpenAI's API, Anthropic's or Ollama's",
         "general_settings.master_key: it is too short here; clients show the new key of $LITELLM_MASTER_KEY",
         "litellm_settings.callbacks",
@@ -306,3 +307,34 @@ def test_whatever_comes_out_loads(configuration: dict[str, Any]) -> None:
         noted = any(line.startswith(f"model_list[{index}] ") for line in made.left_out)
         name = item["model_name"]
         assert noted or name in answered or name == "*" or "${" in name
+
+
+def test_limits_and_a_budget_come_along() -> None:
+    """Those of a deployment become its upstream's, shared with no other; everybody's become the only key's."""
+    made = moved(
+        entry("a", "groq/1", rpm=60, tpm=9000),
+        entry("b", "groq/2", rpm=60, tpm=9000),
+        general_settings={"master_key": "os.environ/THE_KEY", "global_max_parallel_requests": 40},
+        litellm_settings={"max_budget": 100, "budget_duration": "30d"},
+    )
+    settings = parse(made.text, source="test", environment=dict.fromkeys(made.variables, "x" * 20))
+    assert [upstream.limits for upstream in settings.upstreams.values()] == [
+        Limits(requests_per_minute=60, tokens_per_minute=9000)
+    ] * 2
+    key = settings.keys["litellm"]
+    assert (key.limits, key.budget) == (Limits(concurrent=40), Budget(usd=100.0, per="month"))
+    assert made.left_out == ()
+
+
+def test_limits_without_a_counterpart_are_named() -> None:
+    """Another period, a budget without a key, what LiteLLM sets for keys that it makes."""
+    week = {"max_budget": 5, "budget_duration": "7d", "default_key_generate_params": {"max_budget": 1}}
+    made = moved(entry("a", "groq/1"), general_settings={"master_key": "os.environ/THE_KEY"}, litellm_settings=week)
+    assert made.left_out == (
+        "litellm_settings.max_budget: a budget is that of a key, for a day or a month (1d, 30d, 1mo): keys.NAME.budget",
+        "litellm_settings.default_key_generate_params: limits and budget stand in the section of each key",
+    )
+    open_ = moved(entry("a", "groq/1"), litellm_settings={"max_budget": 5, "budget_duration": "1d"})
+    assert [line.partition(":")[0] for line in open_.left_out] == [
+        "litellm_settings.max_budget", "litellm_settings.budget_duration",
+    ]  # fmt: skip

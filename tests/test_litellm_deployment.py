@@ -158,7 +158,7 @@ def test_what_has_no_place_here_says_why(params: dict[str, Any], why: str) -> No
 @pytest.mark.parametrize(
     ("params", "left_out"),
     [
-        ({"model": "groq/x", "rpm": 5, "tags": ["a"]}, ("rpm", "tags")),
+        ({"model": "groq/x", "rpm": "many", "tags": ["a"]}, ("rpm", "tags")),
         ({"model": "groq/x", "rpm": None, "tags": ""}, ()),
         ({"model": "groq/x", "timeout": "soon"}, ("timeout (not a number)",)),
         ({"model": "groq/x", "timeout": -1}, ("timeout (out of range)",)),

@@ -21,9 +21,9 @@ from gateway.spending.report import BY, SpentLine, lines, read_days, total
 @click.option("--task", help="Only this task.")
 @click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="Days, today included, UTC.")
 def spend(config: Path | None, as_json: bool, by: Any, key: str | None, task: str | None, days: int) -> None:
-    """Show money spent and saved, by key, owner, task, arm or model.
+    """Show money spent and saved, by key, task or model.
 
-    Money by the models' prices. Saved: the strong model's price for the weak model's tokens less what was spent, learning included.
+    Saved: the strong model's price for the weak model's tokens less what was spent, learning included.
     """
     settings, today = settings_of(config), day_of(time.time())
     first = (dt.date.fromisoformat(today) - dt.timedelta(days=days - 1)).isoformat()

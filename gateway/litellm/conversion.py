@@ -12,8 +12,10 @@ import msgspec
 from gateway.domain import Value
 from gateway.errors import ConfigurationError
 from gateway.litellm import toml
+from gateway.litellm.advice import with_advice
 from gateway.litellm.deployment import Deployment, Unusable, read_deployment
 from gateway.litellm.providers import PROVIDERS, Provider, provider_of
+from gateway.litellm.quotas import key_section
 from gateway.litellm.variables import Variables, referred
 from gateway.settings import Match, Model, Task, UpstreamSettings
 
@@ -25,15 +27,6 @@ _SHORTEST_KEY = 16
 """Characters of a client key at least."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _ANY = "*"
-
-_INSTEAD = {
-    "environment_variables": "set them in the environment of the gateway",
-    "litellm_settings.drop_params": "parameters go to the upstream as the client sent them",
-    "router_settings.routing_strategy": "equal deployments share conversations by weight, others are fallbacks",
-    "router_settings.allowed_fails": "see breaker_failures of an upstream",
-    "router_settings.cooldown_time": "see breaker_rest_s of an upstream",
-}
-"""Advice on settings without a counterpart here."""
 
 
 class Imported(Value, frozen=True):
@@ -82,7 +75,7 @@ class _Conversion:
         """The weights of each model's deployments."""
         self._aliases: dict[str, str] = {}
         self._tasks: dict[str, Task] = {}
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, Mapping[str, Any]] = {}
         """Client keys by name, as variables."""
         self._default_upstream: str | None = None
 
@@ -196,7 +189,8 @@ class _Conversion:
     def _upstream(self, deployment: Deployment) -> str:
         """The upstream with these settings: the same address, key and bounds are one upstream."""
         for name, upstream in self._upstreams.items():
-            if upstream == deployment.upstream:
+            # LiteLLM's limits are those of one deployment: nothing else may share them.
+            if upstream == deployment.upstream and not upstream.limits.any:
                 return name
         name = _free(_named(deployment.label), self._upstreams, ())
         self._upstreams[name] = deployment.upstream
@@ -253,7 +247,15 @@ class _Conversion:
             self._left_out.append(f"{place}: it is too short here; clients show the new key of ${_MASTER_KEY}")
         else:
             value = self._variables.holding(given, _MASTER_KEY, place)
-        self._keys["litellm"] = value
+        self._keys["litellm"] = {"key": value, **self._key_quotas()}
+
+    def _key_quotas(self) -> dict[str, Any]:
+        """Return limits and budget of everybody, which are those of the only key here."""
+        most = self._setting("general_settings.global_max_parallel_requests")
+        usd, duration = self._setting("litellm_settings.max_budget"), self._setting("litellm_settings.budget_duration")
+        section, unusable = key_section(most, usd, duration)
+        self._left_out += map(with_advice, unusable)
+        return toml.changed_settings(section)
 
     def _targets(self, place: str, given: object) -> list[str]:
         models: list[str] = []
@@ -272,8 +274,8 @@ class _Conversion:
             for key in values:
                 place = f"{section}.{key}"
                 if place not in self._read:
-                    self._left_out.append(_with_hint(place))
-        self._left_out += [_with_hint(key) for key in self._settings if key not in self._read]
+                    self._left_out.append(with_advice(place))
+        self._left_out += [with_advice(key) for key in self._settings if key not in self._read]
 
     def result(self) -> Imported:
         """Return the converted configuration. Raises ``ConfigurationError`` for mistakes collected on the way."""
@@ -287,7 +289,7 @@ class _Conversion:
         parts += _tables("models", 'What clients may name as "model", and where it is.', self._models)
         parts += _tables("tasks", "Where a request goes when its first model cannot answer.", self._tasks)
         if self._keys:
-            tables = [toml.table(("keys", name), {"key": value}) for name, value in self._keys.items()]
+            tables = [toml.table(("keys", name), values) for name, values in self._keys.items()]
             parts += [toml.comment("The keys that clients show.") + tables[0], *tables[1:]]
         variables = self._variables.in_text("\n".join(parts))
         left_out = tuple(map(toml.printable, self._left_out))
@@ -317,10 +319,6 @@ enabled = false
 def _tables(kind: str, what: str, sections: Mapping[str, msgspec.Struct]) -> list[str]:
     tables = [toml.table((kind, name), toml.changed_settings(section)) for name, section in sections.items()]
     return [toml.comment(what) + tables[0], *tables[1:]] if tables else []
-
-
-def _with_hint(place: str) -> str:
-    return f"{place}: {_INSTEAD[place]}" if place in _INSTEAD else place
 
 
 def _comments(lines: Iterable[str]) -> str:

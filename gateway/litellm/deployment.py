@@ -8,8 +8,10 @@ from urllib.parse import quote, urlsplit
 
 from gateway.domain import Value
 from gateway.litellm.providers import OWN_PROTOCOL, PROVIDERS, UNKNOWN, Provider, provider_of
+from gateway.litellm.quotas import LIMITS, limits_of
 from gateway.litellm.variables import Variables, referred
 from gateway.settings import AnthropicSettings, OllamaSettings, OpenAISettings, Price
+from gateway.settings.quotas import Limits
 
 _KINDS: Mapping[str, type[OpenAISettings | AnthropicSettings | OllamaSettings]] = {
     "openai": OpenAISettings,
@@ -74,6 +76,7 @@ def read_deployment(
         api_key=entry.key(),
         api_key_header="api-key" if name == "azure" else None,
         headers=entry.headers(),
+        limits=entry.limits(),
         **entry.bounds(defaults),
         **extra,
     )
@@ -119,6 +122,12 @@ class _Entry:
         if given is not None:
             self.notes.append("weight")
         return None
+
+    def limits(self) -> Limits:
+        """Return the limits of the deployment; unusable ones are noted."""
+        limits, unusable = limits_of({name: self._take(name) for name in LIMITS})
+        self.notes += unusable
+        return limits
 
     def _variable(self, value: object, suffix: str, place: str) -> str:
         return self._variables.holding(value, f"{self._name}_{suffix}", f"{self._place}.litellm_params.{place}")
