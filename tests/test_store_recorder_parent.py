@@ -116,7 +116,7 @@ async def test_a_recorder_that_cannot_start_is_said(
     data: Path, command: list[str], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The exchanges are in the spool at the end, for the next start."""
-    connect = functools.partial(own_recorder, data, command)
+    connect = functools.partial(own_recorder, data, command=command)
     made = Outbox(connect, spool=data / SPOOL, close_s=0.05, pauses_s=(0.01, 0.02))
     async with made.running(Background()):
         made.put(exchange("a"))
@@ -131,7 +131,7 @@ async def test_a_recorder_that_cannot_start_is_said(
 async def test_a_recorder_that_does_not_end_is_killed(data: Path) -> None:
     """A gateway that stops waits for nobody longer than it has to."""
     command = [sys.executable, "-S", "-c", "import time; time.sleep(600)  # gateway.store.recorder.child"]
-    made = Outbox(functools.partial(own_recorder, data, command, 0.05), spool=None, close_s=0.05)
+    made = Outbox(functools.partial(own_recorder, data, command=command, stop_s=0.05), spool=None, close_s=0.05)
     async with made.running(Background()):
         await recorder()
     assert not list(children())

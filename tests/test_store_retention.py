@@ -11,10 +11,10 @@ import pytest
 
 from gateway.domain import Exchange, Feedback
 from gateway.errors import StoreError
-from gateway.store.database import FILE
 from gateway.store.memory import MemoryStore
 from gateway.store.retention import BATCH, DAY_S, GB, Keeping, Retention
 from gateway.store.sql import SqlStore
+from gateway.store.sqlite import FILE
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 from tests.test_store_sql import EXCHANGE
 

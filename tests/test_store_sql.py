@@ -21,8 +21,8 @@ from alembic.config import Config
 from gateway.domain import Activation, Exchange, Feedback, RuleSet
 from gateway.errors import StoreError
 from gateway.store.base import Audited, Graded, TaskCounts
-from gateway.store.database import FILE
 from gateway.store.sql import SqlStore
+from gateway.store.sqlite import FILE
 
 EXCHANGE = Exchange(
     id="chatcmpl-1",

@@ -35,7 +35,7 @@ def settings_of(config: Path | None) -> Settings:
 @contextlib.contextmanager
 def store_of(settings: Settings) -> Iterator[Store]:
     """Open the configured store and close it afterwards. Works beside a running gateway too."""
-    store = SqlStore.open(settings.server.data_dir)
+    store = SqlStore.open(settings.server.data_dir, settings.server.store)
     try:
         yield store
     finally:

@@ -62,10 +62,10 @@ def serve(
     gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
     """
     heap.keep_small()
-    store = SqlStore.open(settings.server.data_dir)
+    store = SqlStore.open(settings.server.data_dir, settings.server.store)
     try:
         folder = settings.server.data_dir
-        outbox = Outbox(connect or functools.partial(own_recorder, folder), spool=folder / SPOOL)
+        outbox = Outbox(connect or functools.partial(own_recorder, folder, settings.server.store), spool=folder / SPOOL)
         services = build_services(settings, store, outbox, cells)
 
         def build(changed: Settings, old: Serving) -> Serving:

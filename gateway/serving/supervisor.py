@@ -75,7 +75,7 @@ def supervise(
             data_dir = settings.server.data_dir
             workers = Workers(settings.server.workers, listeners, make_input, ready, stop_s=stop_s)
             async with (
-                recorder_for_workers(data_dir, folder),
+                recorder_for_workers(data_dir, folder, settings.server.store),
                 offering(data_dir, port, lambda: workers.listeners, workers.hand_over),
             ):
                 await workers.run()

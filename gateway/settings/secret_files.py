@@ -32,7 +32,10 @@ def with_secrets(value: Any, mistakes: Mistakes, files: list[Path], path: tuple[
 def _holds_secret(path: Sequence[str]) -> bool:
     match path:
         case (
-            ("server", "admin_key") | ("upstreams", _, "api_key") | ("upstreams", _, "headers", _) | ("keys", _, "key")
+            ("server", "admin_key" | "store")
+            | ("upstreams", _, "api_key")
+            | ("upstreams", _, "headers", _)
+            | ("keys", _, "key")
         ):
             return True
         case _:

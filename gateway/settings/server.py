@@ -67,7 +67,17 @@ class Server(Section, frozen=True):
         "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-requests",
         "x-ratelimit-reset-tokens",
     )  # fmt: skip
-    data_dir: Annotated[Path, doc("Folder for the database and the caches; created if missing.")] = Path("./data")
+    data_dir: Annotated[
+        Path, doc("Folder for the database, the spool and the caches, a gateway's own; created if missing.")
+    ] = Path("./data")
+    store: Annotated[
+        Annotated[str, Meta(pattern=r"^postgres(ql)?://")] | None,
+        doc(
+            "Postgres instead of SQLite in `data_dir`, for gateways on several hosts: `postgresql://user@host/db`, as"
+            " libpq takes it; a password better as `${VAR}`, the whole address also as `file:PATH`. Needs the extra"
+            " `postgres`."
+        ),
+    ] = None
     default_upstream: Annotated[
         str | None, doc("Upstream for unknown model names, which pass through untouched; without it they get a 404.")
     ] = None

@@ -1,75 +1,64 @@
-"""The SQL database under the store: connections, transactions, migrations, and errors in one line.
+"""The SQL database under the store: transactions, migrations, and errors in one line, for ``sqlite`` and ``postgres``.
 
-Writers begin with ``BEGIN IMMEDIATE``: two processes take turns instead of failing as they upgrade a lock. This module
-knows nothing of the tables' content.
+Writers take turns, whatever their process and host: positions and numbers grow in the order of commits, so that a
+reader who goes on from the last one misses nothing. This module knows nothing of the tables' content.
 """
 
-import fcntl
 import logging
-import os
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Self
+from contextlib import contextmanager
+from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from gateway.errors import StoreError
-from gateway.store.schema import HEAD
+from gateway.errors import PreceptorError, StoreError
+from gateway.store.schema import HEAD, OLDEST, notes
 
 log = logging.getLogger(__name__)
 
-FILE = "preceptor.db"
-
 _MIGRATING = threading.Lock()
 """Alembic keeps its context in globals: one migration at a time in a process."""
+_OLDEST_NOTE = "schema/oldest"
+"""Key of the note with the ``OLDEST`` of the version that migrated last."""
 
-_ADVICE = {
-    "SQLITE_BUSY": "is locked by another process: wait until it is done, or end it",
-    "SQLITE_LOCKED": "is locked by another process: wait until it is done, or end it",
-    "SQLITE_FULL": "cannot grow, the disk is full: free some space",
-    "SQLITE_READONLY": "is read-only: make the file and its folder writable",
-    "SQLITE_PERM": "is read-only: make the file and its folder writable",
-    "SQLITE_CANTOPEN": "cannot be opened: check that its folder is there and writable",
-    "SQLITE_NOTADB": "is not a database: move it away, or set another server.data_dir",
-    "SQLITE_CORRUPT": "is damaged: restore it from a backup, or move it away",
-    "SQLITE_IOERR": "cannot be read or written, the disk reports errors: check the disk",
-}
+
+class Dialect(Protocol):
+    """The words in which databases differ."""
+
+    @property
+    def driver_error(self) -> type[Exception]: ...
+
+    def mapped(self, error: Exception, name: str) -> PreceptorError:
+        """Return an error of the database, or of its driver, as one of ours."""
+
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """Return an ``INSERT`` that knows ``ON CONFLICT``."""
+
+    def create(self, connection: sa.Connection) -> str | None:
+        """Create the tables of an empty database. Returns their revision, ``None`` if the migrations create all."""
+
+    def unhurried(self, connection: sa.Connection) -> None:
+        """Let the statements of this transaction take any time."""
+
+    def used_bytes(self, connection: sa.Connection) -> int:
+        """Return the bytes in use."""
+
+    def overwrite_deleted(self, engine: sa.Engine) -> None:
+        """Remove what deleted rows left behind; no transaction allows that."""
 
 
 class Database:
     """An engine whose transactions turn every error of the database into ``StoreError``."""
 
-    def __init__(self, engine: sa.Engine, name: str) -> None:
-        self._reading = engine
-        self._writing = engine.execution_options(immediate=True)
-        self._name = name
-
-    @classmethod
-    def open(cls, data_dir: Path, busy_timeout_s: float) -> Self:
-        """Open and migrate ``data_dir/preceptor.db``; a new folder and file are private to the user.
-
-        Raises ``StoreError`` if it cannot be opened or was written by a newer version.
-        """
-        path = data_dir / FILE
-        try:
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # prompts lie in it
-        except OSError as error:
-            raise StoreError(f"{path} cannot be opened: {error.strerror}; check server.data_dir") from error
-        database = cls(_sqlite_engine(path, busy_timeout_s), str(path))
-        try:
-            with database._mapped():
-                _write_ahead(path, busy_timeout_s)
-            database._migrate()
-        except BaseException:
-            database.close()
-            raise
-        return database
+    def __init__(self, reading: sa.Engine, writing: sa.Engine, dialect: Dialect, name: str) -> None:
+        self._reading, self._writing, self._dialect, self._name = reading, writing, dialect, name
+        self.insert = dialect.insert
+        self.kind = reading.dialect.name
+        """``sqlite`` or ``postgresql``."""
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -89,82 +78,64 @@ class Database:
         assert isinstance(compiled, SQLCompiler)
         return compiled
 
-    def truncate_log(self) -> None:
-        """Write the write-ahead log into the database and empty it, unless another transaction is at work on it."""
-        with self._mapped(), self._reading.connect() as connection:
-            connection.exec_driver_sql("COMMIT")  # a checkpoint runs in no transaction
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+    def overwrite_deleted(self) -> None:
+        """Remove what deleted rows left behind, as far as other transactions permit."""
+        with self._mapped():
+            self._dialect.overwrite_deleted(self._reading)
 
     def used_bytes(self) -> int:
-        """Return the bytes of the pages in use, with those in the write-ahead log."""
+        """Return the bytes in use; what deleted rows left free is not counted."""
         with self.read() as connection:
-            pages, free, page_bytes = (
-                int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - free) * page_bytes
+            return self._dialect.used_bytes(connection)
 
     def close(self) -> None:
         """Close the idle connections; a connection in use closes at the end of its transaction."""
         self._reading.dispose()
 
+    def migrate(self) -> None:
+        """Bring the tables to ``HEAD``, unless a newer version left them usable for this version.
+
+        Raises ``StoreError`` if they are too new.
+        """
+        with self.read() as connection:
+            if self._is_usable(connection, _revision(connection)):
+                return
+        with self.write() as connection:  # other processes wait here, and then find the work done
+            current = _revision(connection)
+            if not self._is_usable(connection, current):
+                self._dialect.unhurried(connection)
+                with _MIGRATING:
+                    _upgrade(connection, self._dialect.create(connection) if current is None else None)
+                self._note_oldest(connection)
+                if current is not None:
+                    log.warning(
+                        "%s was brought from %s to %s: versions of preceptor older than %s cannot open it any more",
+                        self._name, current, HEAD, OLDEST, extra={"action": "store.migrated"},
+                    )  # fmt: skip
+
+    def _is_usable(self, connection: sa.Connection, current: str | None) -> bool:
+        if current is None or current <= HEAD:
+            return current == HEAD
+        oldest = connection.execute(sa.select(notes.c.value).where(notes.c.key == _OLDEST_NOTE)).scalar_one_or_none()
+        if oldest is None or oldest.decode() > HEAD:
+            raise StoreError(
+                f"{self._name} was written by a newer version of preceptor: upgrade, or set another"
+                " server.data_dir or server.store"
+            )
+        return True
+
+    def _note_oldest(self, connection: sa.Connection) -> None:
+        value = OLDEST.encode()
+        statement = self.insert(notes).values(key=_OLDEST_NOTE, value=value)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
     @contextmanager
     def _mapped(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(explain(error, self._name)) from error
-
-    def _migrate(self) -> None:
-        with self.read() as connection:
-            if _revision(connection) == HEAD:
-                return
-        with self.write() as connection:  # other processes wait here, and then find the work done
-            current = _revision(connection)
-            if current != HEAD:
-                with _MIGRATING:
-                    _upgrade(connection, current, self._name)
-                if current is not None:
-                    log.warning(
-                        "%s was brought from %s to %s: an older version of preceptor cannot open it any more",
-                        self._name, current, HEAD, extra={"action": "store.migrated"},
-                    )  # fmt: skip
-
-
-def _sqlite_engine(path: Path, busy_timeout_s: float) -> sa.Engine:
-    """Return an engine with ``BEGIN`` left to us: the driver would begin late, and never for reads."""
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
-        connect_args={"isolation_level": None, "timeout": busy_timeout_s},
-        hide_parameters=True,  # errors must not carry prompts
-    )
-
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")  # deleted prompts are overwritten
-
-    def begin(connection: sa.Connection) -> None:
-        immediate = connection.get_execution_options().get("immediate")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-    sa.event.listen(engine, "connect", prepare)
-    sa.event.listen(engine, "begin", begin)
-    return engine
-
-
-def _write_ahead(path: Path, busy_timeout_s: float) -> None:
-    """Mark the file's journal as a write-ahead log, for every later connection.
-
-    One opener at a time: SQLite refuses the second of two that switch a new file at once, instead of letting it wait.
-    """
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with closing(sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        os.close(folder)
+        except (SQLAlchemyError, self._dialect.driver_error) as error:
+            mapped = self._dialect.mapped(error, self._name)
+            raise mapped from None  # a database's own words may quote what was to be stored
 
 
 def _revision(connection: sa.Connection) -> str | None:
@@ -174,27 +145,13 @@ def _revision(connection: sa.Connection) -> str | None:
     return version
 
 
-def _upgrade(connection: sa.Connection, current: str | None, name: str) -> None:
+def _upgrade(connection: sa.Connection, created: str | None) -> None:
+    """Run the migrations; ``created`` is the revision of tables that were just created."""
     from alembic import command  # half of the time to start a command: loaded only when there is work
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "gateway.store:migrations")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if current is not None and current not in known:
-        raise StoreError(f"{name} was written by a newer version of preceptor: upgrade, or set another server.data_dir")
+    if created is not None:
+        command.stamp(config, created)
     command.upgrade(config, "head")
-
-
-def explain(error: Exception, name: str) -> str:
-    """Return the advice for an error in one line.
-
-    It goes by SQLite's names of errors: an extended name begins with the plain one.
-    """
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    code = str(getattr(cause, "sqlite_errorname", ""))
-    for known, advice in _ADVICE.items():
-        if code == known or code.startswith(known + "_"):
-            return f"{name} {advice}"
-    return f"{name} cannot be used now: {' '.join(str(cause).split())}"

@@ -1,11 +1,13 @@
-"""The tables for SQLAlchemy Core, on SQLite now and on Postgres with the same statements.
+"""The tables for SQLAlchemy Core, on SQLite and on Postgres with the same statements.
 
-They must equal the result of ``migrations`` (a test compares them). They are planned for ten million exchanges: each
+They must equal the result of ``migrations`` (a test compares them). On Postgres, ``exchanges`` has one more column,
+``position``, which SQLite has as ``rowid``; two indexes hold it. They are planned for ten million exchanges: each
 index serves one query, and the large columns come last: SQLite reads the others without walking through the row's
 overflow pages. Times are seconds since the epoch.
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -22,11 +24,20 @@ from sqlalchemy import (
 
 HEAD = "0005"
 """The newest migration. A database at this revision is opened without loading Alembic."""
+OLDEST = "0005"
+"""The oldest ``HEAD`` whose statements work on tables of this one: its version may go on beside a newer one.
+
+A migration first expands (new tables, columns with a default); what no version back to ``OLDEST`` uses any more is
+dropped by a later one.
+"""
 
 AUDITED = text("audit_rate > 0")
 NAMED = text("ref IS NOT NULL")
 UNGRADED = text("expected IS NOT NULL AND verdict_at IS NULL AND source IN ('client', 'label')")
 """Conditions of partial indexes: a query must hold them in the same words."""
+
+Large = Integer().with_variant(BigInteger(), "postgresql")
+"""Whole numbers beyond 32 bits; SQLite's are as large as that anyway."""
 
 metadata = MetaData()
 
@@ -44,8 +55,8 @@ exchanges = Table(
     Column("status", Text, nullable=False),
     Column("http_status", Integer, nullable=False),
     Column("finish_reason", Text),
-    Column("prompt_tokens", Integer, nullable=False),
-    Column("output_tokens", Integer, nullable=False),
+    Column("prompt_tokens", Large, nullable=False),
+    Column("output_tokens", Large, nullable=False),
     Column("latency_ms", Double, nullable=False),
     Column("first_byte_ms", Double),
     Column("key", Text),
@@ -71,9 +82,9 @@ task_counts = Table(
     metadata,
     # Kept by triggers on ``exchanges`` (migration 0004): no writer needs to think of it.
     Column("task", Text, primary_key=True),
-    Column("exchanges", Integer, nullable=False),
-    Column("errors", Integer, nullable=False),
-    Column("output_tokens", Integer, nullable=False),
+    Column("exchanges", Large, nullable=False),
+    Column("errors", Large, nullable=False),
+    Column("output_tokens", Large, nullable=False),
     Column("first_seen", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
 )
@@ -81,7 +92,7 @@ task_counts = Table(
 feedback = Table(
     "feedback",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Large, primary_key=True),
     Column("exchange_id", Text, ForeignKey("exchanges.id"), nullable=False),
     # Copied from the exchange: few exchanges have feedback, and the newest graded ones are found from this side.
     Column("task", Text),

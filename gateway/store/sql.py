@@ -1,4 +1,4 @@
-"""A store in a SQL database: SQLite here, in Core statements that Postgres understands as well.
+"""A store in a SQL database: the same Core statements on SQLite and on Postgres.
 
 Connections, locks and errors are the work of ``database``. Nothing here retries; ``writer`` does.
 """
@@ -6,28 +6,35 @@ Connections, locks and errors are the work of ``database``. Nothing here retries
 from pathlib import Path
 from typing import Self
 
-from gateway.store.database import Database
+from gateway.errors import StoreError
 from gateway.store.sql_exchanges import SqlExchanges
 from gateway.store.sql_listings import SqlListings
 from gateway.store.sql_observations import SqlObservations
 from gateway.store.sql_rules import SqlRules
+from gateway.store.sqlite import open_sqlite
 
 
 class SqlStore(SqlExchanges, SqlObservations, SqlListings, SqlRules):
     """``gateway.store.base.Store`` over SQLAlchemy Core: traffic and decisions in one database."""
 
     @classmethod
-    def open(cls, data_dir: Path, *, busy_timeout_s: float = 5.0) -> Self:
-        """Open ``data_dir/preceptor.db``, made and migrated where needed.
+    def open(cls, data_dir: Path, address: str | None = None, *, busy_timeout_s: float = 5.0) -> Self:
+        """Open the database at an address, or ``data_dir/preceptor.db`` without one; made and migrated where needed.
 
         A statement waits ``busy_timeout_s`` seconds for another process's transaction. Raises ``StoreError`` if the
         database cannot be opened or was written by a newer version.
         """
-        return cls(Database.open(data_dir, busy_timeout_s))
+        if address is None:
+            return cls(open_sqlite(data_dir, busy_timeout_s))
+        try:
+            from gateway.store.postgres import open_postgres
+        except ImportError as error:
+            raise StoreError(f"server.store needs psycopg: pip install 'preceptor[postgres]' ({error})") from error
+        return cls(open_postgres(address, busy_timeout_s))
 
     def flush_deleted(self) -> None:
-        """Empty the write-ahead log; the database overwrites deleted rows by itself."""
-        self._database.truncate_log()
+        """Overwrite deleted rows as far as the database does that on request."""
+        self._database.overwrite_deleted()
 
     def size(self) -> int:
         """Return the bytes of the database in use: pages that deleted rows left free are not counted."""

@@ -10,7 +10,6 @@ from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert as insert_or_skip
 
 from gateway.domain import SOURCES, Arm, Exchange, Feedback
 from gateway.errors import Conflict
@@ -27,6 +26,7 @@ from gateway.store.base import (
     since_then,
 )
 from gateway.store.database import Database
+from gateway.store.dialects import POSITION, contains
 from gateway.store.rows import (
     NO_CONTENT,
     exchange_of,
@@ -40,8 +40,6 @@ from gateway.store.rows import (
 from gateway.store.schema import AUDITED, UNGRADED, exchanges, feedback, task_counts
 from gateway.store.selection import Address, Selection, fitting, page_of, selects, shadow_id
 
-POSITION: sa.ColumnElement[int] = sa.literal_column("exchanges.rowid", sa.Integer)
-"""In the order of recording. SQLite's own; another database needs a column for it."""
 _CORRECT: sa.ColumnElement[bool] = sa.func.coalesce(
     feedback.c.correct, feedback.c.score >= 0.5, feedback.c.verdict >= 0.5
 )
@@ -61,8 +59,7 @@ class SqlExchanges:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # The one construct that Postgres imports from elsewhere; its SQL is the same there.
-        self._inserted = insert_or_skip(exchanges).on_conflict_do_nothing(index_elements=["id"])
+        self._inserted = database.insert(exchanges).on_conflict_do_nothing(index_elements=["id"])
         one_row = database.compiled(self._inserted)
         self._columns = tuple(one_row.positiontup or ())
         self._insert, self._values = one_row.string, values_of(self._columns)
@@ -197,11 +194,12 @@ class SqlExchanges:
             .limit(_RECENT)
             .subquery()
         )
-        with_itself = sa.and_(recent.c.correct.is_not(None), recent.c.correct != (recent.c.verdict >= 0.5))
+        right = sa.case((recent.c.right, 1), (~recent.c.right, 0))
+        with_itself = sa.case((recent.c.correct != (recent.c.verdict >= 0.5), 1), else_=0)
         statement = (
             sa.select(recent.c.exchange_id)
             .group_by(recent.c.exchange_id)
-            .having(sa.or_(sa.func.min(recent.c.right) != sa.func.max(recent.c.right), sa.func.max(with_itself) == 1))
+            .having(sa.or_(sa.func.min(right) != sa.func.max(right), sa.func.max(with_itself) == 1))
             .order_by(sa.func.max(recent.c.id).desc())
             .limit(limit)
         )
@@ -222,7 +220,7 @@ class SqlExchanges:
         if selection.user is not None:
             wanted.append(exchanges.c.tenant == tenant_digest([selection.user]))
             # Earlier versions recorded no tenant: their requests are searched for the name, and then read.
-            named = (sa.func.instr(exchanges.c.request, text) > 0 for text in json_texts(selection.user))
+            named = (contains(exchanges.c.request, text) for text in json_texts(selection.user))
             wanted.append(sa.and_(exchanges.c.tenant.is_(None), sa.or_(*named)))
         page, position = self._read_on(after, limit, sa.or_(*wanted))
         return [exchange for exchange in page if selects(selection, exchange)], position

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from gateway.domain import Activation, Feedback
 from gateway.store.base import TaskCounts
 from gateway.store.database import Database
+from gateway.store.dialects import POSITION, contains
 from gateway.store.listings import LOOKED_AT, ExchangePage, ExchangeSearch
 from gateway.store.rows import exchange_of, feedback_of, json_texts
 from gateway.store.schema import activations, exchanges, feedback, notes, task_counts
-from gateway.store.sql_exchanges import POSITION, prefixed
+from gateway.store.sql_exchanges import prefixed
 
 
 class SqlListings:
@@ -89,8 +90,8 @@ def _conditions(wanted: ExchangeSearch) -> list[sa.ColumnElement[bool]]:
     given = {"key": wanted.key, "status": wanted.status, "arm": wanted.arm}
     conditions = [exchanges.c[name] == value for name, value in given.items() if value is not None]
     if wanted.text:
-        inside = [sa.func.instr(exchanges.c.request, text[1:-1]) > 0 for text in json_texts(wanted.text)]
-        conditions.append(sa.or_(*inside, sa.func.instr(exchanges.c.reply, wanted.text) > 0))
+        inside = [contains(exchanges.c.request, text[1:-1]) for text in json_texts(wanted.text)]
+        conditions.append(sa.or_(*inside, contains(exchanges.c.reply, wanted.text)))
     return conditions
 
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from gateway.domain import Feedback, Usage
 from gateway.store.base import Arrived, Judged, Observed, since_then
 from gateway.store.database import Database
+from gateway.store.dialects import POSITION
 from gateway.store.rows import feedback_of
 from gateway.store.schema import exchanges, feedback
-from gateway.store.sql_exchanges import POSITION, has_precedence, prefixed
+from gateway.store.sql_exchanges import has_precedence, prefixed
 
 _OBSERVED = (
     "id", "created", "model", "arm", "rules", "status", "latency_ms", "prompt_tokens", "output_tokens",

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert as insert_or_update
 
 from gateway.domain import ALL_TASKS, Activation, CycleRecord, RuleSet, TrafficSplit
 from gateway.errors import Conflict, NotFound
@@ -124,16 +123,16 @@ class SqlRules:
             return connection.execute(sa.select(notes.c.value).where(notes.c.key == key)).scalar_one_or_none()
 
     def put_note(self, key: str, value: bytes) -> None:
-        statement = insert_or_update(notes).values(key=key, value=value)
+        statement = self._database.insert(notes).values(key=key, value=value)
         with self._database.write() as connection:
             connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
-        statement: sa.Executable = insert_or_update(notes).values(key=key, value=value).on_conflict_do_nothing()
+        statement: sa.Executable = self._database.insert(notes).values(key=key, value=value).on_conflict_do_nothing()
         if before is not None:
             statement = sa.update(notes).where(notes.c.key == key, notes.c.value == before).values(value=value)
         with self._database.write() as connection:
-            return connection.execute(statement).rowcount == 1
+            return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
     def begin_cycle(self, task: str, started: float, plan: msgspec.Raw | bytes) -> CycleRecord:
         values = {"task": task, "started": started, "plan": bytes(plan)}

@@ -1,7 +1,8 @@
 """The recorder: ``python -m gateway.store.recorder.child DATA_DIR connection|listener FD``, started by ``parent``.
 
 ``FD`` is a connection to the only gateway, or a listener for several; then the end of stdin is the end of new ones. The
-recorder lets signals for the gateway pass: it ends when the last connection ended and everything is stored or spooled.
+first line of stdin is ``server.store``, empty for SQLite. The recorder lets signals for the gateway pass: it ends when
+the last connection ended and everything is stored or spooled.
 """
 
 import asyncio
@@ -53,8 +54,14 @@ def main() -> None:
     logs.configure()
     gc.freeze()
     data_dir, kind, descriptor = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    line = sys.stdin.buffer.readline().decode()
+    if not line.endswith("\n"):
+        sys.exit("preceptor: nothing can be recorded: the gateway is gone before it named the store")
     try:
-        with contextlib.closing(SqlStore.open(data_dir)) as store, socket.socket(fileno=descriptor) as end:
+        with (
+            contextlib.closing(SqlStore.open(data_dir, line.rstrip("\n") or None)) as store,
+            socket.socket(fileno=descriptor) as end,
+        ):
             asyncio.run(record(store, data_dir / SPOOL, end, listens=kind == "listener"))
     except StoreError as error:
         sys.exit(f"preceptor: nothing can be recorded: {error}")

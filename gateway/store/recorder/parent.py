@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
-from asyncio.subprocess import DEVNULL, PIPE
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -31,16 +31,19 @@ _PAUSES_S: Final = (0.1, 5.0)
 
 @contextlib.asynccontextmanager
 async def own_recorder(
-    data_dir: Path, command: Sequence[str] = CHILD, stop_s: float = STOP_S
+    data_dir: Path, store: str | None = None, *, command: Sequence[str] = CHILD, stop_s: float = STOP_S
 ) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
-    """Start a recorder for this process alone; it ends with the context. Raises ``StoreError`` if it cannot start."""
+    """Start a recorder for this process alone; it ends with the context. Raises ``StoreError`` if it cannot start.
+
+    ``store`` is the setting ``server.store``.
+    """
     with contextlib.ExitStack() as stack:
         ours, its = map(stack.enter_context, socket.socketpair())
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, str(data_dir), "connection", str(its.fileno()), stdin=DEVNULL, pass_fds=[its.fileno()],
-                env=child_environment(),
+                *command, str(data_dir), "connection", str(its.fileno()), stdin=stack.enter_context(_stdin(store)),
+                pass_fds=[its.fileno()], env=child_environment(),
             )  # fmt: skip
         except OSError as error:
             await cut(writer)
@@ -72,7 +75,7 @@ async def shared_recorder(folder: Path) -> AsyncIterator[tuple[StreamReader, Str
 
 @contextlib.asynccontextmanager
 async def recorder_for_workers(
-    data_dir: Path, folder: Path, *, command: Sequence[str] = CHILD, stop_s: float = STOP_S
+    data_dir: Path, folder: Path, store: str | None = None, *, command: Sequence[str] = CHILD, stop_s: float = STOP_S
 ) -> AsyncIterator[None]:
     """Keep a recorder on a socket in a folder while the context is open. Raises ``OSError`` for an unusable folder."""
     with socket.socket(socket.AF_UNIX) as listener, _short(folder) as path:
@@ -85,6 +88,7 @@ async def recorder_for_workers(
                 env=child_environment(), process_group=0,
             )  # fmt: skip
             assert process.stdin is not None, "it is a pipe"
+            process.stdin.write(_line(store))
             log.info("a process of its own records", extra={"action": "recorder.begins", "pid": process.pid})
             try:
                 code = await process.wait()
@@ -95,6 +99,23 @@ async def recorder_for_workers(
 
         async with Background().running("recorder", keep, pauses_s=_PAUSES_S):
             yield
+
+
+def _line(store: str | None) -> bytes:
+    """Return the recorder's first line. It may hold a password: on stdin no other process sees it."""
+    return f"{store or ''}\n".encode()
+
+
+@contextlib.contextmanager
+def _stdin(store: str | None) -> Iterator[int]:
+    """Yield a descriptor from which the first line is read."""
+    reading, writing = os.pipe()
+    os.write(writing, _line(store))
+    os.close(writing)
+    try:
+        yield reading
+    finally:
+        os.close(reading)
 
 
 @contextlib.contextmanager

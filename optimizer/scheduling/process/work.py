@@ -25,7 +25,7 @@ async def work(end: socket.socket) -> str | None:
         if parent.settings is None:
             await listening  # it raises the error of the configuration, if there was one
             return None
-        store = await asyncio.to_thread(SqlStore.open, parent.settings.server.data_dir)
+        store = await asyncio.to_thread(SqlStore.open, parent.settings.server.data_dir, parent.settings.server.store)
         try:
             await _learn(parent.settings, store, parent, listening)
         finally:

@@ -27,9 +27,9 @@ from gateway.routing.classify import Classifier
 from gateway.routing.route import route
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import load
-from gateway.store.database import FILE
 from gateway.store.retention import BATCH
 from gateway.store.sql import SqlStore
+from gateway.store.sqlite import FILE
 from tests.bench.gateway.machine import machine
 from tests.bench.gateway.process import GATEWAY_CORE, ROOT, free_port, process, wait_for
 from tests.bench.gateway.scale_data import (

