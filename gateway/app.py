@@ -14,7 +14,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway import heap, issued_keys
+from gateway import heap, issued_keys, logs
 from gateway.api import azure, failures
 from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
@@ -84,6 +84,9 @@ def build_services(
     quirks.configure(settings)
     telemetry.registry.register(services.quotas)
     services.on_reload.append(lambda: quirks.configure(services.settings))
+    services.request_log.as_text = logs.is_text(settings.log.format)
+    log = services.request_log
+    telemetry.gauge("preceptor_log_dropped", "Requests without a line in the log.", lambda: log.dropped)
     writer = services.writer
     telemetry.gauge("preceptor_writer_pending", "Exchanges waiting to be written.", lambda: writer.pending)
     telemetry.gauge("preceptor_writer_dropped", "Exchanges lost because the queue was full.", lambda: writer.dropped)
@@ -170,6 +173,7 @@ async def running(
         keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)
         await stack.enter_async_context(background.running("spending.keep", keep_spending, pauses_s=_FOLLOW_PAUSES_S))
         await stack.enter_async_context(background.running("store.retention", _retention(services).run))
+        await stack.enter_async_context(background.running("requests.log", services.request_log.run))
         await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
         await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
@@ -239,6 +243,7 @@ class Application:
                         return answer_preflight(scope, send)
                 admit(scope, self._services)
             except PreceptorError as error:
+                self._services.telemetry.refused(error.status)
                 return refuse(error, scope, send)
         path = scope.get("path")
         endpoint = self._by_path.get(path)

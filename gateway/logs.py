@@ -1,15 +1,18 @@
 """Log lines of one shape on stderr: time, level, ``action=``, message. No prompt, key or header is ever logged."""
 
 import logging
+import os
 import sys
 
 import structlog
 
 
-def configure(level: str = "INFO") -> None:
-    """Send every library's log lines through one formatter; JSON where stderr is not a terminal."""
+def configure(level: str = "info", form: str = "auto") -> None:
+    """Send every library's log lines through one formatter. ``form``: ``json``, ``text``, or by the terminal."""
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if is_text(form)
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -17,6 +20,7 @@ def configure(level: str = "INFO") -> None:
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.ExtraAdder(),
+                _without_colours,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.format_exc_info,
             ],
@@ -25,6 +29,33 @@ def configure(level: str = "INFO") -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(level.upper())
     for chatty in ("alembic", "apscheduler", "httpx", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def is_text(form: str) -> bool:
+    """Decide whether lines are for people."""
+    return form == "text" or (form == "auto" and sys.stderr.isatty())
+
+
+def write(lines: str) -> None:
+    """Write finished lines beside those of the loggers. Blocks while the other end of a pipe does not read.
+
+    Holds no lock then: a logger in another thread waits for the pipe alone. Up to 4,096 bytes stay together in a pipe.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            try:
+                descriptor = handler.stream.fileno()
+            except (OSError, ValueError):  # no file
+                handler.stream.write(lines)
+                continue
+            for line in lines.splitlines(keepends=True):
+                os.write(descriptor, line.encode(errors="backslashreplace"))
+
+
+def _without_colours(_logger: object, _name: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Drop uvicorn's second message, which is coloured for a terminal."""
+    line.pop("color_message", None)
+    return line

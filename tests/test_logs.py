@@ -53,3 +53,20 @@ def test_chatty_libraries_speak_from_warning_on(capsys: pytest.CaptureFixture[st
     for name in ("httpx", "uvicorn.access", "apscheduler", "alembic", "gateway"):
         logging.getLogger(name).info("hello from %s", name)
     assert [line["event"] for line in lines(capsys)] == ["hello from gateway"]
+
+
+def test_no_colour_reaches_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """uvicorn adds a second message for terminals; text for people is plain, too, where no terminal is."""
+    for form in ("json", "text"):
+        logs.configure("info", form)
+        logging.getLogger("uvicorn").info("Started", extra={"color_message": "\x1b[36mStarted"})
+        told = capsys.readouterr().err
+        assert "Started" in told and "\x1b" not in told and "color" not in told
+
+
+def test_the_level_is_the_least_weight_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """And finished lines stand among the others."""
+    logs.configure("warning", "json")
+    logging.getLogger("gateway").info("hello")
+    logs.write('{"event": "request"}\n')
+    assert [line["event"] for line in lines(capsys)] == ["request"]

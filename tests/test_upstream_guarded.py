@@ -570,8 +570,9 @@ async def test_changes_of_the_breaker_are_logged(caplog: pytest.LogCaptureFixtur
         await scene.fail()
         scene.now += 5
         await take(scene.guarded)
-    assert [getattr(record, "action", "") for record in caplog.records] == ["upstream.resting", "upstream.recovered"]
-    assert caplog.messages[1] == "upstream 'mock' works again"
+    actions = [getattr(record, "action", "") for record in caplog.records]
+    assert actions == ["upstream.resting", "upstream.failed", "upstream.recovered"]
+    assert caplog.messages[2] == "upstream 'mock' works again"
 
 
 # Together

@@ -11,6 +11,7 @@ from gateway.completion import CompletionTrace
 from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
+from gateway.metrics.request_log import RequestNote, noted
 from gateway.prices import cost_usd
 from gateway.quotas.quotas import Claim
 from gateway.recording import ALWAYS_KEPT, audit_rate, bounded, record_mode
@@ -128,10 +129,13 @@ class Running:
         """Record the exchange. A request without a plan is not recorded."""
         trace, holder = self.trace, self.holder
         plan = trace.plan
-        if plan is None:
-            return
         services = self._services
         settings = services.serving.settings
+        if plan is None:
+            services.telemetry.refused(http_status)
+            if settings.log.each_request:
+                self._note_refused(status, http_status, error)
+            return
         record = record_mode(plan.task, settings, "all" if holder is None else holder.record)
         learn = self.learn and record == "all"
         model = settings.models.get(plan.model)
@@ -181,10 +185,32 @@ class Running:
             exchange = bounded(exchange, settings.server.max_record_mb * 10**6)
         if record != "off":
             services.writer.put(exchange)
-        services.telemetry.exchange(exchange, self._overhead_s)
+        services.telemetry.exchange(
+            exchange,
+            self._overhead_s,
+            model="" if model is None else plan.model,
+            upstream=plan.upstream,
+            owner="" if holder is None else holder.owner or holder.name,
+        )
+        if settings.log.each_request:
+            services.request_log.note(noted(exchange, self._overhead_s * 1000))
         why = trace.why or plan.why
         if why:
             services.telemetry.rules_left_out(plan.task, why)
+
+    def _note_refused(self, status: Status, http_status: int, error: str | None) -> None:
+        self._services.request_log.note(
+            RequestNote(
+                at=self._created,
+                id=self.id,
+                status=status,
+                http_status=http_status,
+                error=error,
+                ref=self.ref,
+                key=self.holder.name if self.holder is not None else None,
+                latency_ms=self.elapsed_s() * 1000,
+            )
+        )
 
     def _cluster(self, plan: RoutePlan) -> str | None:
         """Return the conversation of a chain: that of its first response."""

@@ -38,7 +38,7 @@ def _serve(config: Path | None, given: Mapping[str, str | int], *, take_over: bo
     read = reader(config, given)
     settings = read()
     server = settings.server
-    logs.configure()
+    logs.configure(settings.log.level, settings.log.format)
     inherited = inherit(server.data_dir, server.port) if take_over else None
     listeners = inherited.listeners if inherited is not None else [bind(server.host, server.port)]
     address = "{}:{}".format(*listeners[0].getsockname()[:2])

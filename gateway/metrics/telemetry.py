@@ -31,6 +31,9 @@ class Telemetry(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._ended: dict[tuple[str, str, str], _Ended] = defaultdict(_Ended)
+        self._served: dict[tuple[str, str, str, str, str], _Served] = defaultdict(_Served)
+        self._first_token: dict[str, _Times] = defaultdict(lambda: _Times(_LATENCY_S))
+        self._refused: dict[int, int] = defaultdict(int)
         self._left_out: dict[tuple[str, str], int] = defaultdict(int)
         self._overhead = _Times(_OVERHEAD_S)
         self._upstream_events = Counter(
@@ -62,13 +65,24 @@ class Telemetry(Collector):
         """Add a gauge with its description; every scrape calls ``read`` for the value."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
-    def exchange(self, exchange: Exchange, overhead_s: float) -> None:
-        """Count an exchange at its end."""
+    def exchange(
+        self, exchange: Exchange, overhead_s: float, *, model: str = "", upstream: str = "", owner: str = ""
+    ) -> None:
+        """Count an exchange at its end. ``model`` is a configured name, empty for a name of the client's."""
+        served = self._served[model, upstream, owner, exchange.task or "", str(exchange.http_status)]
+        served.count += 1
+        served.cost_usd += exchange.cost_usd or 0.0
+        if exchange.stream and exchange.first_byte_ms is not None:
+            self._first_token[model].add(exchange.first_byte_ms / 1000)
         ended, usage = self._ended[exchange.task or "", exchange.arm, exchange.status], exchange.usage
         ended.prompt_tokens += usage.prompt_tokens
         ended.output_tokens += usage.output_tokens
         ended.latency.add(exchange.latency_ms / 1000)
         self._overhead.add(overhead_s)
+
+    def refused(self, status: int) -> None:
+        """Count a request that no model was chosen for."""
+        self._refused[status] += 1
 
     def rules_left_out(self, task: str | None, why: str) -> None:
         """Count an exchange without the rules of its task, or without a part of them."""
@@ -131,7 +145,32 @@ class Telemetry(Collector):
         )
         for reason, count in self._left_out.items():
             left_out.add_metric(reason, count)
-        return exchanges, tokens, latency, overhead, left_out
+        return exchanges, tokens, latency, overhead, left_out, *self._by_model()
+
+    def _by_model(self) -> Iterable[Metric]:
+        labels = ["model", "upstream", "owner", "task"]
+        requests = CounterMetricFamily(
+            "preceptor_requests", "Exchanges by model, upstream, owner of the key (or the key) and HTTP status.",
+            labels=[*labels, "code"],
+        )  # fmt: skip
+        cost = CounterMetricFamily("preceptor_cost_usd", "US dollars by the configured prices.", labels=labels)
+        money: dict[tuple[str, str, str, str], float] = defaultdict(float)
+        for (model, upstream, owner, task, code), served in self._served.items():
+            requests.add_metric((model, upstream, owner, task, code), served.count)
+            money[model, upstream, owner, task] += served.cost_usd
+        for names, usd in money.items():
+            cost.add_metric(names, usd)
+        first = HistogramMetricFamily(
+            "preceptor_first_token_seconds", "Streams: time to the first event for the client.", labels=["model"]
+        )
+        for name, times in self._first_token.items():
+            first.add_metric([name], times.buckets(), times.total)
+        refused = CounterMetricFamily(
+            "preceptor_refused", "Requests refused before a model was chosen, by HTTP status.", labels=["code"]
+        )
+        for status, count in self._refused.items():
+            refused.add_metric([str(status)], count)
+        return requests, cost, first, refused
 
 
 class _Ended:
@@ -141,6 +180,16 @@ class _Ended:
         self.prompt_tokens = 0
         self.output_tokens = 0
         self.latency = _Times(_LATENCY_S)
+
+
+class _Served:
+    """Numbers of the exchanges with the same model, upstream, owner, task and status."""
+
+    __slots__ = ("cost_usd", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.cost_usd = 0.0
 
 
 class _Times:

@@ -56,7 +56,7 @@ def _serve(parameters: WorkerParameters) -> None:
     _stop_with_parent(parameters.parent)
     announce = os.dup(1)
     os.dup2(2, 1)
-    logs.configure()
+    logs.configure()  # until the configuration is read
     config = None if parameters.config is None else Path(parameters.config)
     read = reader(config, parameters.given)
 
@@ -75,6 +75,7 @@ def _serve(parameters: WorkerParameters) -> None:
             counts = CountsPlugin(folder, parameters.number)
             connect = functools.partial(shared_recorder, folder)
             settings = read()
+            logs.configure(settings.log.level, settings.log.format)
             cells = shared_cells(folder, parameters.number, settings.server.workers)
             serve(settings, config_path(config), read, [*installed(), counts], listeners, ready, connect, cells)
     except PreceptorError as error:

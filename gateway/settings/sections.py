@@ -12,6 +12,7 @@ from msgspec import Meta, field
 from gateway.settings.base import Count, Name, Positive, RecordMode, Section, doc
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
+from gateway.settings.log import Log
 from gateway.settings.models import Model
 from gateway.settings.quotas import NO_LIMITS, Budget, Limits
 from gateway.settings.rollout import Audit, Rollout, Shadow
@@ -179,6 +180,7 @@ class Settings(Section, frozen=True):
     tasks: dict[Name, Task] = field(default_factory=dict)
     keys: dict[Name, Key] = field(default_factory=dict)
     optimizer: Optimizer = Optimizer()
+    log: Log = Log()
     injection: bool = True
     """``PRECEPTOR_INJECTION=off`` turns every rule set off."""
     secret_files: tuple[Path, ...] = ()

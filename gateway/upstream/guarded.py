@@ -19,6 +19,7 @@ from gateway.upstream import retry
 from gateway.upstream.base import Call, Upstream, UpstreamReply
 from gateway.upstream.breaker import Breaker, Change
 from gateway.upstream.concurrency_limit import ConcurrencyLimit
+from gateway.upstream.failure_log import FailureLog
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Guarded:
         self._sleep = sleep
         self._random = random
         self._observe = observe
+        self._failures = FailureLog(name, clock)
         self._limit = ConcurrencyLimit(settings.max_connections)
         self._breaker = Breaker(
             failures=settings.breaker_failures, rest_s=settings.breaker_rest_s, clock=clock, changed=self._changed
@@ -106,10 +108,14 @@ class Guarded:
                         return reply
                     pause = self._pause(call, reply, began, retries)
                     if pause is None:
+                        if reply.status >= 500:
+                            self._failures.note(f"it answered with status {reply.status}", retries + 1)
                         return reply
                 except UpstreamError as error:
                     pause = self._pause(call, error, began, retries)
                     if pause is None:
+                        if not isinstance(error, UpstreamResting):  # a line of its own tells that
+                            self._failures.note(type(error).__name__, retries + 1)
                         raise
                 if reply is not None:
                     await reply.cut()
