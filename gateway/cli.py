@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from gateway import __version__
+from gateway.commands.audit import audit
 from gateway.commands.check import check
 from gateway.commands.init import init
 from gateway.commands.keys import keys
@@ -34,7 +35,7 @@ def preceptor() -> None:
 
 def command_line() -> click.Group:
     """Return the group of all commands, plugins' included."""
-    for command in (serve, check, init, models, keys, spend, tasks, rules):
+    for command in (serve, check, audit, init, models, keys, spend, tasks, rules):
         preceptor.add_command(command)
     for plugin in installed():
         for command in plugin.commands():

@@ -17,11 +17,13 @@ from gateway.errors import Conflict, NotFound, StoreError
 from gateway.settings import Key
 from gateway.settings.base import doc
 from gateway.settings.keys import digest, end_of
+from gateway.store import trail
 from gateway.store.base import Store
 
 log = logging.getLogger(__name__)
 
 NOTE = "keys"
+BY = "command line"
 INTERVAL_S = 0.5
 _ATTEMPTS = 100
 
@@ -101,7 +103,7 @@ def day_after(now: float, days: int) -> dt.date:
     return dt.datetime.fromtimestamp(now, dt.UTC).date() + dt.timedelta(days=days)
 
 
-def issue(store: Store, name: str, key: IssuedKey, configured: Mapping[str, Key]) -> None:
+def issue(store: Store, name: str, key: IssuedKey, configured: Mapping[str, Key], *, by: str = BY) -> None:
     """Keep a new key. Blocks; raises ``Conflict`` for a name in use."""
 
     def add(keys: dict[str, IssuedKey]) -> None:
@@ -110,9 +112,10 @@ def issue(store: Store, name: str, key: IssuedKey, configured: Mapping[str, Key]
         keys[name] = key
 
     _change(store, add)
+    _told(store, "key made", name, by=by, at=key.made, why=f"role {key.role}")
 
 
-def rotate(store: Store, name: str, random: bytes, *, old_until: dt.date, now: float) -> str:
+def rotate(store: Store, name: str, random: bytes, *, old_until: dt.date, now: float, by: str = BY) -> str:
     """Give a key a second secret and return it; the first is right until the end of ``old_until``.
 
     Blocks; raises ``NotFound`` for a key that is not in the store, ``Conflict`` for one that is over.
@@ -128,10 +131,11 @@ def rotate(store: Store, name: str, random: bytes, *, old_until: dt.date, now: f
         keys[name] = msgspec.structs.replace(key, hash=digest(secret), old_hash=key.hash, old_until=old_until)
 
     _change(store, turn)
+    _told(store, "key rotated", name, by=by, at=now, why=f"the old secret until {old_until}")
     return secret
 
 
-def revoke(store: Store, name: str, configured: Mapping[str, Key], *, now: float) -> None:
+def revoke(store: Store, name: str, configured: Mapping[str, Key], *, now: float, by: str = BY) -> None:
     """End a key for good, wherever it is kept. Blocks; raises ``NotFound``."""
 
     def end(keys: dict[str, IssuedKey]) -> None:
@@ -144,6 +148,11 @@ def revoke(store: Store, name: str, configured: Mapping[str, Key], *, now: float
             keys[name] = msgspec.structs.replace(keys[name], revoked=now)
 
     _change(store, end)
+    _told(store, "key revoked", name, by=by, at=now)
+
+
+def _told(store: Store, what: str, name: str, *, by: str, at: float, why: str = "") -> None:
+    trail.try_to_append(store, trail.Deed(at=at, by=by, what=what, subject=name, why=why))
 
 
 def _change(store: Store, work: Callable[[dict[str, IssuedKey]], None]) -> None:

@@ -8,6 +8,7 @@ configuration; a removed upstream is closed after its last request.
 import asyncio
 import contextlib
 import functools
+import hashlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,7 @@ from gateway.auth import Keyring
 from gateway.errors import ConfigurationError, PreceptorError
 from gateway.services import Services, Serving
 from gateway.settings import Settings
+from gateway.store import trail
 from gateway.upstream.base import Upstream
 from gateway.upstream.guarded import Guarded
 
@@ -69,6 +71,7 @@ class Reloader:
         asked = asyncio.Event()
         with contextlib.suppress(ValueError, RuntimeError):  # signals are for the main thread only
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        await self._tell()
         try:
             async with self._services.background.running("reload", functools.partial(self._watch, asked)):
                 yield
@@ -122,8 +125,25 @@ class Reloader:
                 task = asyncio.create_task(_retire(upstream))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+        await self._tell()
         log.info("configuration in effect", extra={"action": "reload.done", "tasks": len(settings.tasks)})
         return True
+
+    async def _tell(self) -> None:
+        """Put the configuration in effect into the audit log, unless it is its last one."""
+        services = self._services
+
+        def tell() -> None:
+            try:
+                text = self._path.read_bytes()
+            except OSError:
+                return  # an editor may be replacing it: the next reload tells
+            digest = hashlib.sha256(text).hexdigest()
+            trail.configured(
+                services.store, digest, at=services.wall_clock(), by="gateway", source=str(self._path.name)
+            )
+
+        await asyncio.to_thread(tell)
 
     def _fixed(self, settings: Settings) -> Settings:
         """Return the settings with the current values of those read at the start only."""

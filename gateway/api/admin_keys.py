@@ -17,6 +17,8 @@ from gateway.services import Services
 from gateway.settings.base import Name
 from gateway.settings.keys import Role, digest
 
+_BY = "admin API"
+
 
 class _KeyName(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name
@@ -48,7 +50,7 @@ async def new_key(request: Request[Any, Any, Any], services: NamedDependency[Ser
     secret = auth.new_key(secrets.token_bytes(32))
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "name"}
     key = IssuedKey(hash=digest(secret), made=services.wall_clock(), **fields)
-    await _changed(services, lambda: issued_keys.issue(services.store, body.name, key, services.settings.keys))
+    await _changed(services, lambda: issued_keys.issue(services.store, body.name, key, services.settings.keys, by=_BY))
     return {"name": body.name, "key": secret}
 
 
@@ -61,7 +63,7 @@ async def rotate_key(request: Request[Any, Any, Any], services: NamedDependency[
     secret: list[str] = []
 
     def turn() -> None:
-        secret.append(issued_keys.rotate(services.store, body.name, made, old_until=until, now=now))
+        secret.append(issued_keys.rotate(services.store, body.name, made, old_until=until, now=now, by=_BY))
 
     await _changed(services, turn)
     return {"name": body.name, "key": secret[0], "old_until": until}
@@ -72,7 +74,7 @@ async def revoke_key(request: Request[Any, Any, Any], services: NamedDependency[
     """End a key for good."""
     body = parse(await request.body(), _KeyName)
     now, configured = services.wall_clock(), services.settings.keys
-    await _changed(services, lambda: issued_keys.revoke(services.store, body.name, configured, now=now))
+    await _changed(services, lambda: issued_keys.revoke(services.store, body.name, configured, now=now, by=_BY))
     return {"name": body.name, "state": "revoked"}
 
 

@@ -8,8 +8,15 @@ from collections.abc import Collection
 
 from gateway.domain import ALL_TASKS, Activation
 from gateway.errors import Conflict
+from gateway.store import trail
 from gateway.store.base import Store
 from gateway.store.history import active_decisions, previous, taken_off
+
+
+def carry_out(store: Store, decision: Activation, *, after: int | None = None) -> None:
+    """Put a decision into effect, and into the audit log."""
+    store.activate(decision, after=after)
+    trail.decided(store, decision)
 
 
 def put_live(
@@ -17,7 +24,7 @@ def put_live(
 ) -> Activation:
     """Make a version live; ``None`` for no rules. Raises ``NotFound``."""
     decision = Activation(task=task, version=version, created=now, by=by, why=why)
-    store.activate(decision, after=after)
+    carry_out(store, decision, after=after)
     return decision
 
 
@@ -26,7 +33,7 @@ def put_on_trial(
 ) -> Activation:
     """Give a version a share (0..1) of the weak model's conversations. Raises ``NotFound``."""
     decision = Activation(task=task, version=version, created=now, by=by, why=why, kind="canary", share=share)
-    store.activate(decision, after=after)
+    carry_out(store, decision, after=after)
     return decision
 
 
@@ -41,7 +48,7 @@ def hold_trial(
     decision = Activation(
         task=task, version=trial.version, created=now, by=by, why=why, kind="hold", share=1.0 if on else 0.0
     )
-    store.activate(decision, after=len(history) if after is None else after)
+    carry_out(store, decision, after=len(history) if after is None else after)
     return decision
 
 
@@ -62,7 +69,7 @@ def roll_back(store: Store, task: str, *, now: float, by: str, why: str = "", af
         live = active_decisions(history).live
         left = version_name(live.version if live is not None else None)
         decision = Activation(task=task, version=target, created=now, by=by, why=why or f"rolled back from {left}")
-    store.activate(decision, after=len(history) if after is None else after)
+    carry_out(store, decision, after=len(history) if after is None else after)
     return decision
 
 
@@ -84,21 +91,21 @@ def take_off(store: Store, task: str, versions: Collection[int], *, now: float, 
         older = [entry.version for entry in history if entry.kind == "live" and entry.version not in off]
         decisions.append(Activation(task=task, version=older[-1] if older else None, created=now, by=by, why=why))
     for place, decision in enumerate(decisions):
-        store.activate(decision, after=len(history) + place)
+        carry_out(store, decision, after=len(history) + place)
     return decisions
 
 
 def set_share(store: Store, task: str, share: float, *, now: float, by: str, why: str) -> Activation:
     """Give the weak model a share (0..1) of a task's conversations, where both models serve."""
     decision = Activation(task=task, version=None, created=now, by=by, why=why, kind="share", share=share)
-    store.activate(decision)
+    carry_out(store, decision)
     return decision
 
 
 def set_audit_rate(store: Store, task: str, rate: float, *, now: float, by: str, why: str) -> Activation:
     """Draw a share (0..1) of a task's exchanges into its audit sample from now on."""
     decision = Activation(task=task, version=None, created=now, by=by, why=why, kind="audit", share=rate)
-    store.activate(decision)
+    carry_out(store, decision)
     return decision
 
 
@@ -112,7 +119,7 @@ def switch_injection(store: Store, on: bool, *, now: float, by: str, why: str = 
     """Switch the injection of every task's rules on or off: the kill switch."""
     share = 1.0 if on else 0.0
     decision = Activation(task=ALL_TASKS, version=None, created=now, by=by, why=why, kind="injection", share=share)
-    store.activate(decision)
+    carry_out(store, decision)
     return decision
 
 

@@ -14,6 +14,7 @@
 - ``days/TASK``: requests, money and labels by day, ``optimizer.monitoring.daybook.DAYS``; ``days``: labels read so far
 - ``attention``: the tasks that need a person, with the reason, ``optimizer.monitoring.attention.ATTENTION``
 - ``console/secret``: the secret of the console's sessions, ``optimizer.console.session.SECRET``
+- ``trail/N``: entry N of the audit log, ``gateway.store.trail.Deed``
 - ``spend/DAY``: the spending of a day, ``gateway.spending.book.SPEND``
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``

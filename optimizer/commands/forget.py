@@ -12,6 +12,7 @@ from gateway.errors import BadRequest, PreceptorError, StoreError
 from gateway.routing.conversation import tenant_digest
 from gateway.rules.decisions import describe, take_off
 from gateway.settings import Settings
+from gateway.store import trail
 from gateway.store.base import Store
 from gateway.store.selection import Selection
 from gateway.store.spool import SPOOL, UNREADABLE
@@ -136,6 +137,9 @@ def forget_exchanges(
         unreadable.unlink(missing_ok=True)  # nobody can tell whose texts these are
     cycles = store.redact_cycles(now + 1.0, tasks=tasks)
     store.flush_deleted()
+    how = ", ".join(name for name in ("key", "user") if getattr(selection, name) is not None) or "id"
+    subject = f"{_count(exchanges)} exchanges by {how}"
+    trail.try_to_append(store, trail.Deed(at=now, by="forget", what="exchanges forgotten", subject=subject))
     return Forgotten(
         exchanges=_count(exchanges),
         examples=tuple(f"{rule_set.task} {rule_set.version}" for rule_set in redacted),

@@ -5,6 +5,7 @@ import msgspec
 from gateway.domain import Activation, Evidence, RuleSet, Value
 from gateway.errors import Conflict
 from gateway.forms import check_parts
+from gateway.rules.decisions import carry_out
 from gateway.store.base import Store
 from gateway.store.history import active_decisions, taken_off
 
@@ -65,7 +66,7 @@ def publish(
         kind="live" if share == 1 else "canary", share=share,
     )  # fmt: skip
     try:
-        store.activate(decision, after=len(history))
+        carry_out(store, decision, after=len(history))
     except Conflict:
         return changed
     return Published(rule_set=stored, activated=share == 1, note="" if share == 1 else on_trial)

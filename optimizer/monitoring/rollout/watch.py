@@ -14,7 +14,7 @@ import msgspec
 from gateway.context import LearnerContext
 from gateway.domain import Activation
 from gateway.errors import Conflict
-from gateway.rules.decisions import describe
+from gateway.rules.decisions import carry_out, describe
 from gateway.settings import Settings
 from gateway.store.base import Observed, Store
 from gateway.store.history import active_decisions
@@ -66,7 +66,7 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     assessment = decide(task, section, history, state.comparisons, state.steps, state.agreement, now)
     if assessment.decision is not None:
         try:
-            store.activate(assessment.decision, after=len(history))
+            carry_out(store, assessment.decision, after=len(history))
         except Conflict:
             return  # another decision came first: the next look sees it
         history = [*history, assessment.decision]
