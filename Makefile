@@ -13,6 +13,8 @@ NODE := tests/conformance/node
 CLIENTS := tests/conformance/python
 AGENTS := tests/conformance/agents
 SDK := tests/conformance/sdk
+BROWSER := tests/browser
+SHOTS :=
 MINUTES := 1
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -48,6 +50,12 @@ conformance: $(READY)  ## other makers' clients against the gateway (fetches Nod
 	$(SDK)/.venv/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes -d $(SDK)/.source -r $(SDK)/source.lock
 	tar -C $(SDK)/.source -xzf $(SDK)/.source/openai-*.tar.gz
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not model and not ollama" tests/conformance
+
+browser: $(READY)  ## the console in Chromium, by keyboard and with axe-core (SHOTS=docs/console keeps the pictures)
+	@command -v chromium >/dev/null || $(call debian,chromium)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
+	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(BROWSER)
+	CONSOLE_SHOTS=$(SHOTS) $(BIN)/python -m pytest -q -n 2 -m browser $(BROWSER) $(ARGS)
 
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
@@ -118,4 +126,4 @@ $(LOCKED): requirements-dev.lock
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 
-.PHONY: help demo test drills fuzz conformance check format docs serve wheel lock clean
+.PHONY: help demo test drills fuzz conformance browser check format docs serve wheel lock clean

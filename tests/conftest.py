@@ -24,6 +24,7 @@ FOLDER = Path.cwd()
 SHARED = Path(__file__).parents[2] / "shared"
 
 RINGS = {
+    "browser": "make browser",
     "clients": "make conformance",
     "drill": "make drills",
     "fuzz": "make fuzz",

@@ -128,8 +128,8 @@ def stocked(store: Store | None = None) -> Store:
     """A desk after five weeks: a live version, a trial, a harm, and a task that just began."""
     store = store or MemoryStore()
     _ticket_desk(store)
-    _refund_policy(store)
     _invoice_fields(store)
+    _refund_policy(store)
     store.record([exchange(n, "meeting-notes", f"Sum up call {n}.", "Three points were agreed.") for n in range(9)])
     ATTENTION.write(
         store, Attention(reasons={"invoice-fields": "harm: bad replies on trial: 14 of 52 (27%) against 31 of 890 (3%)"})
