@@ -68,7 +68,7 @@ AREAS: dict[str, tuple[Bound, ...]] = {
               "test_api_endpoint.py::test_all_bodies_together_have_a_bound"),
         Bound("JSON values of a body", "server.max_json_values", "values", "`413` `too_many_values`",
               "test_limits_page.py::test_the_wire_says_what_the_page_says"),
-        Bound("Body of an admin request", "gateway.api.admin:_MAX_BODY", "bytes", "`413`",
+        Bound("Body of an admin request", "gateway.api.admin_access:MAX_BODY", "bytes", "`413`",
               "test_limits_page.py::test_the_wire_says_what_the_page_says"),
     ),
     "Upstreams": (
@@ -150,6 +150,12 @@ AREAS: dict[str, tuple[Bound, ...]] = {
               "test_store_retention.py::test_what_is_too_old_goes_a_batch_at_a_time"),
         Bound("Database", "server.max_store_gb", "GB", "The oldest exchanges are deleted with their feedback.",
               "test_store_retention.py::test_the_file_of_a_database_stays_within_its_size"),
+        Bound("Requests that wait for their line in the log", "gateway.metrics.request_log:MOST_NOTES", "requests",
+              "They get no line, and are counted.",
+              "test_metrics_request_log.py::test_nobody_who_reads_costs_lines_and_no_memory"),
+        Bound("Spans that wait for the collector", "gateway.metrics.spans:MOST_SPANS", "spans",
+              "They are dropped and counted.",
+              "test_metrics_spans.py::test_a_collector_that_is_away_is_told_once_and_costs_no_memory"),
     ),
     "Rules, examples and worksheets": (
         Bound("A rule by the strong model", "optimizer.distillation.induction.lint:MAX_LENGTH", "characters",

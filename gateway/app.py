@@ -34,6 +34,7 @@ from gateway.errors import PreceptorError
 from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings, open_text
+from gateway.metrics.spans import Tracer, sender
 from gateway.metrics.telemetry import Telemetry
 from gateway.plugins import Plugin
 from gateway.quotas.cells import Cells
@@ -84,6 +85,10 @@ def build_services(
     quirks.configure(settings)
     telemetry.registry.register(services.quotas)
     services.on_reload.append(lambda: quirks.configure(services.settings))
+    tracing = settings.tracing
+    if tracing.endpoint is not None:
+        services.tracer = tracer = Tracer(sender(tracing.endpoint, tracing.headers), share=tracing.share)
+        telemetry.gauge("preceptor_spans_dropped", "Spans that no collector took.", lambda: tracer.dropped)
     services.request_log.as_text = logs.is_text(settings.log.format)
     log = services.request_log
     telemetry.gauge("preceptor_log_dropped", "Requests without a line in the log.", lambda: log.dropped)
@@ -173,6 +178,8 @@ async def running(
         keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)
         await stack.enter_async_context(background.running("spending.keep", keep_spending, pauses_s=_FOLLOW_PAUSES_S))
         await stack.enter_async_context(background.running("store.retention", _retention(services).run))
+        if services.tracer is not None:
+            await stack.enter_async_context(background.running("tracing", services.tracer.run))
         await stack.enter_async_context(background.running("requests.log", services.request_log.run))
         await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)

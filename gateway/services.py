@@ -15,6 +15,7 @@ from gateway.context import Configuration, LearnerContext
 from gateway.formats.json_values import SMALLEST
 from gateway.issued_keys import IssuedKey, keyring
 from gateway.metrics.request_log import RequestLog
+from gateway.metrics.spans import Tracer
 from gateway.metrics.telemetry import Telemetry
 from gateway.origins import Origins
 from gateway.presence import Presence
@@ -99,6 +100,7 @@ class Services:
     rules: LiveRules = field(default_factory=LiveRules)
     audit: AuditDraw = field(default_factory=lambda: AuditDraw(os.urandom(32)))
     telemetry: Telemetry = field(default_factory=Telemetry)
+    tracer: Tracer | None = None
     request_log: RequestLog = field(default_factory=RequestLog)
     quirks: QuirkMemory = field(default_factory=lambda: QuirkMemory(time.time))
     """The models' quirks, stated and learnt."""

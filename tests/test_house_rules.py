@@ -21,6 +21,7 @@ NO_TWIN = {
     "gateway/settings/base.py": "this file: it holds what a description is, and every setting must have one",
     "gateway/settings/sections.py": "tests/test_settings_load.py: a section is only ever made by reading a file",
     "gateway/settings/server.py": "the same",
+    "gateway/settings/tracing.py": "tests/test_metrics_spans.py: a gateway is configured there",
     "gateway/settings/log.py": "tests/test_metrics_request_log.py: what it switches is seen there",
     "optimizer/demo/report.py": "tests/test_optimizer_demo_play.py: it tells what a play was, and that test has one",
     "optimizer/scheduling/process/child.py": "its parent's test: a real child is started there",

@@ -12,8 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 
 ROOT = Path(__file__).parents[1]
-OF_A_PROCESS = {"preceptor_connections", "preceptor_learning", "preceptor_learning_hangs", "preceptor_log_dropped",
-                "preceptor_store_bytes", "preceptor_writer_dropped", "preceptor_writer_pending"}  # fmt: skip
+OF_A_PROCESS = {
+    "preceptor_connections", "preceptor_learning", "preceptor_learning_hangs", "preceptor_log_dropped",
+    "preceptor_spans_dropped", "preceptor_store_bytes", "preceptor_writer_dropped", "preceptor_writer_pending",
+}  # fmt: skip
 """Metrics without labels that only a whole process registers."""
 _NAME = re.compile(r"preceptor_[a-z_]+")
 _SELECTOR = re.compile(r"(preceptor_[a-z_]+)\{([^}]*)\}")

@@ -129,8 +129,7 @@ class Endpoint:
             exchange.learn = all(learnable(_text(value)) for name, value in scope["headers"] if name == LEARN_HEADER)
         if REF_HEADER in given:
             exchange.ref = client_ref(_text(given[REF_HEADER]))
-        if not serving.request_headers.isdisjoint(given):
-            exchange.trace.request_headers = [(name, given[name]) for name in serving.request_headers if name in given]
+        exchange.hand_on(given)
         key = exchange.holder.name if exchange.holder is not None else None
         if PREVIOUS in envelope.fields:
             exchange.link = await link_to(envelope.value(PREVIOUS), services, exchange.holder)

@@ -1,6 +1,7 @@
 """An exchange under way: its headers for the client and its record for the writer, put together once."""
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
@@ -12,6 +13,7 @@ from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
 from gateway.metrics.request_log import RequestNote, noted
+from gateway.metrics.spans import TRACEPARENT, SpanContext
 from gateway.prices import cost_usd
 from gateway.quotas.quotas import Claim
 from gateway.recording import ALWAYS_KEPT, audit_rate, bounded, record_mode
@@ -51,7 +53,7 @@ class Running:
 
     __slots__ = (
         "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "claim", "conversation", "holder", "id",
-        "last_event", "learn", "link", "ref", "streaming", "trace", "upstream_request_id",
+        "last_event", "learn", "link", "ref", "span", "streaming", "trace", "upstream_request_id",
     )  # fmt: skip
 
     def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
@@ -76,6 +78,7 @@ class Running:
         """The client's own name for the request."""
         self.link: Link | None = None
         """The way of the response that the request goes on from, or of its stored conversation."""
+        self.span: SpanContext | None = None
         self.conversation: str | None = None
         """The id of the conversation that the upstream stores."""
 
@@ -88,6 +91,17 @@ class Running:
     def why(self) -> str:
         """The reason for answering without the rules of the task, or without a part of them; usually empty."""
         return self.trace.why or (self.plan.why if self.plan is not None else "")
+
+    def hand_on(self, given: Mapping[bytes, bytes]) -> None:
+        """Choose the request's headers for the upstream, and begin the exchange's span below the caller's."""
+        services = self._services
+        wanted = services.serving.request_headers
+        if not wanted.isdisjoint(given):
+            self.trace.request_headers = [(name, given[name]) for name in wanted if name in given]
+        if services.tracer is not None:
+            self.span = services.tracer.begin(given.get(TRACEPARENT))
+            others = [header for header in self.trace.request_headers if header[0] != TRACEPARENT]
+            self.trace.request_headers = [*others, (TRACEPARENT, self.span.traceparent)]
 
     def elapsed_s(self) -> float:
         """Return the seconds since the request arrived."""
@@ -192,6 +206,8 @@ class Running:
             upstream=plan.upstream,
             owner="" if holder is None else holder.owner or holder.name,
         )
+        if self.span is not None and services.tracer is not None:
+            services.tracer.note(self.span, exchange, path=plan.envelope.path, overhead_s=self._overhead_s)
         if settings.log.each_request:
             services.request_log.note(noted(exchange, self._overhead_s * 1000))
         why = trace.why or plan.why

@@ -17,6 +17,7 @@ from gateway.settings.models import Model
 from gateway.settings.quotas import NO_LIMITS, Budget, Limits
 from gateway.settings.rollout import Audit, Rollout, Shadow
 from gateway.settings.server import Server
+from gateway.settings.tracing import Tracing
 from gateway.settings.upstreams import UpstreamSettings
 
 
@@ -181,6 +182,7 @@ class Settings(Section, frozen=True):
     keys: dict[Name, Key] = field(default_factory=dict)
     optimizer: Optimizer = Optimizer()
     log: Log = Log()
+    tracing: Tracing = Tracing()
     injection: bool = True
     """``PRECEPTOR_INJECTION=off`` turns every rule set off."""
     secret_files: tuple[Path, ...] = ()

@@ -1,9 +1,9 @@
-"""The audit log: who did what to keys, rules, roll-outs and the configuration. Append-only; each entry holds the hash of
-the one before it.
+"""The audit log: who did what to keys, rules, roll-outs and the configuration.
 
-Kept as notes of the store, so that every gateway on it writes one chain: ``trail/N`` is entry N, written once and never
-again, ``trail/last`` says how far the chain goes. An entry without that pointer (its writer was killed) is taken up by
-the next writer. Whoever can write to the database can write the whole chain anew: the last hash, kept elsewhere, shows it.
+Append-only; each entry holds the hash of the one before it. Kept as notes of the store, so that every gateway on it
+writes one chain: ``trail/N`` is entry N, written once, and ``trail/last`` says how far the chain goes. An entry without
+that pointer (its writer was killed) is taken up by the next writer. Whoever can write to the database can write the
+whole chain anew: the last hash, kept elsewhere, shows it.
 """
 
 import hashlib
