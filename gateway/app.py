@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -154,6 +154,24 @@ def llamacpp_models(upstream: str, settings: Settings) -> set[str]:
     return {model.model for model in settings.models.values() if upstream in model.every_upstream}
 
 
+@contextlib.contextmanager
+def _news(store: str | None) -> Iterator[asyncio.Event]:
+    """Yield an event that is set after every decision about rule sets on Postgres; on SQLite it never is."""
+    news = asyncio.Event()
+    if store is None:
+        yield news
+        return
+    from gateway.store.listener import listening  # its driver is an extra
+
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    with listening(store, heard):
+        yield news
+
+
 @contextlib.asynccontextmanager
 async def running(
     services: Services, plugins: Sequence[Plugin] = (), reloader: Reloader | None = None
@@ -171,7 +189,8 @@ async def running(
         for upstream in services.serving.upstreams.values():
             await upstream.open()
         background = services.background
-        follow_rules = functools.partial(watch, services.store, services.rules)
+        news = stack.enter_context(_news(services.settings.server.store))
+        follow_rules = functools.partial(watch, services.store, services.rules, news=news)
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
         follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
         await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))

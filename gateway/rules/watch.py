@@ -1,6 +1,7 @@
 """The watch over the store: an activation, by this process or another, takes effect within a second."""
 
 import asyncio
+import contextlib
 import logging
 
 from gateway.errors import StoreError
@@ -21,8 +22,14 @@ def refresh(store: Store, live: LiveRules) -> None:
         log.info("rules swapped", extra={"action": "rules.swap", "revision": revision})
 
 
-async def watch(store: Store, live: LiveRules, *, interval_s: float = INTERVAL_S) -> None:
-    """Refresh until cancelled. While the store cannot be read, the live rules stay live."""
+async def watch(
+    store: Store, live: LiveRules, *, news: asyncio.Event | None = None, interval_s: float = INTERVAL_S
+) -> None:
+    """Refresh every ``interval_s`` seconds until cancelled, and at once when there is ``news``.
+
+    While the store cannot be read, the live rules stay live.
+    """
+    news = news or asyncio.Event()
     down = False
     while True:
         try:
@@ -32,4 +39,7 @@ async def watch(store: Store, live: LiveRules, *, interval_s: float = INTERVAL_S
             if not down:
                 log.warning("rules cannot be read: %s", error, extra={"action": "rules.watch"})
             down = True
-        await asyncio.sleep(interval_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                await news.wait()
+        news.clear()

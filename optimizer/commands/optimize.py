@@ -26,7 +26,7 @@ def optimize(config: Path | None, once: bool) -> None:
     logs.configure()
     folder = settings.server.data_dir
     if once and folder.exists():  # fail before models are started for nothing
-        leader = Leader(folder)
+        leader = Leader(folder, settings.server.store)
         leader.insist()
         leader.release()
 

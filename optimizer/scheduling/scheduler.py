@@ -57,7 +57,7 @@ class Scheduler:
         self, context: LearnerContext, learner: Learner, sweep: Ticking | None = None, leads: Leads | None = None
     ) -> None:
         """``leads`` blocks and returns the permission to work now; by default a ``Leader`` of its own decides."""
-        self.leader = Leader(context.settings.server.data_dir)
+        self.leader = Leader(context.settings.server.data_dir, context.settings.server.store)
         self._leads = leads or self.leader.claim
         self._context = context
         self._learner = learner

@@ -62,7 +62,7 @@ class _Children:
     ) -> None:
         self._context, self._command = context, command
         self._pauses_s, self._stop_s = pauses_s, stop_s
-        self._leader = Leader(context.settings.server.data_dir)
+        self._leader = Leader(context.settings.server.data_dir, context.settings.server.store)
         self.alive = 0
         self.hangs = 0
 
