@@ -36,6 +36,16 @@ def keep_small() -> None:
             mallopt(option, value)
 
 
+def collect_rarely() -> None:
+    """Keep the garbage collector away from what is there now, and run it more rarely.
+
+    Exchanges leave no cycles; a collection at every 700 of their objects took a sixth of the recorder's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def give_back() -> None:
     """Give free pages between blocks in use back to the system, 10 ms for 100 MB. Blocks.
 

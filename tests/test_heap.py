@@ -88,3 +88,15 @@ def test_a_process_has_a_size() -> None:
 def _left(how: str, program: str = _READER) -> float:
     ran = subprocess.run((sys.executable, "-c", program, how), capture_output=True, text=True, check=True)  # noqa: S603 - our own
     return float(ran.stdout)
+
+
+def test_collections_are_rare_afterwards_and_pass_over_what_was_there() -> None:
+    """In a process of its own: the collector belongs to all tests."""
+    code = """
+import gc
+from gateway.heap import collect_rarely
+collect_rarely()
+print(*gc.get_threshold(), gc.get_freeze_count() > 1_000)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - our own
+    assert done.stdout.split() == ["50000", "20", "50", "True"]

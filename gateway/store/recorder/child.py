@@ -7,7 +7,6 @@ the last connection ended and everything is stored or spooled.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -52,7 +51,6 @@ def main() -> None:
 
     heap.keep_small()
     logs.configure()
-    gc.freeze()
     data_dir, kind, descriptor = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     line = sys.stdin.buffer.readline().decode()
     if not line.endswith("\n"):
@@ -62,6 +60,7 @@ def main() -> None:
             contextlib.closing(SqlStore.open(data_dir, line.rstrip("\n") or None)) as store,
             socket.socket(fileno=descriptor) as end,
         ):
+            heap.collect_rarely()
             asyncio.run(record(store, data_dir / SPOOL, end, listens=kind == "listener"))
     except StoreError as error:
         sys.exit(f"preceptor: nothing can be recorded: {error}")

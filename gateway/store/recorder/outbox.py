@@ -69,7 +69,7 @@ class Outbox:
         spool: Path | None,
         max_rows: int = 10_000,
         max_bytes: int = 128_000_000,
-        linger_s: float = 0.05,
+        linger_s: float = 0.1,
         deadline_s: float = 5.0,
         answer_s: float = 15.0,
         close_s: float = 8.0,
