@@ -3,7 +3,8 @@
 from gateway import issued_keys
 from gateway.errors import UpstreamUnreachable
 from gateway.settings.keys import digest
-from tests.consoles import CONFIG, NOW, console, signed_in, stocked
+from gateway.spending.book import SPEND, Spent, day_of
+from tests.consoles import CONFIG, NOW, console, sent, signed_in, stocked
 
 
 async def test_an_upstream_that_cannot_serve_says_why() -> None:
@@ -36,3 +37,27 @@ async def test_promises_and_decisions_come_newest_first() -> None:
         promises, history = (await client.get("/ui/promises")).text, (await client.get("/ui/history")).text
     assert promises.index("ticket-desk, v3") < promises.index("ticket-desk, v2")
     assert history.index("activated by hand") < history.index("Version 3 is live")
+
+
+async def test_the_audit_log_holds_what_was_decided_here() -> None:
+    """Newest first, with the person."""
+    async with console() as served:
+        client = await signed_in(served)
+        await sent(client, "/ui/switch", {"on": "", "seen": 0, "why": "a fire drill"}, on="/ui/history")
+        page = (await client.get("/ui/history")).text.partition("Audit log</h2>")[2]
+    assert "Rules injection" in page and "console, admin key" in page and "a fire drill" in page
+
+
+async def test_spending_stands_beside_each_key() -> None:
+    """Of 30 days; what no listed key spent is not lost."""
+    store = stocked()
+    day = day_of(NOW)
+    rows = tuple(
+        Spent(key=key, task="ticket-desk", arm="weak", model="small", requests=7, usd=0.5, strong_usd=2.0)
+        for key in ("team-a", "")
+    )
+    SPEND.write(store, rows, day)
+    text = CONFIG + f'[keys.team-a]\nhash = "{digest("another-key-for-a-team")}"\n'
+    async with console(store, text) as served:
+        page = (await (await signed_in(served)).get("/ui/keys")).text
+    assert page.count("$0.50") == 2 and page.count("$1.50") == 2 and "no key" in page

@@ -10,7 +10,7 @@ from gateway.domain import Activation
 from gateway.errors import Conflict, StoreError
 from gateway.store.memory import MemoryStore
 from gateway.store.sql import SqlStore
-from gateway.store.trail import FIRST, Deed, append, configured, decided, deeds, try_to_append, verify
+from gateway.store.trail import FIRST, Deed, append, configured, decided, deeds, newest, try_to_append, verify
 
 DEED = Deed(at=1.0, by="keys command", what="key made", subject="team-a")
 
@@ -29,6 +29,14 @@ def test_entries_come_back_in_order_each_with_the_hash_of_the_last() -> None:
     assert [deed.number for deed in listed] == [1, 2, 3] and [deed.at for deed in listed] == [0.0, 1.0, 2.0]
     assert listed[0].before == FIRST and len({deed.before for deed in listed}) == 3
     assert verify(store)[0] == 3 and verify(MemoryStore()) == (0, FIRST)
+
+
+def test_the_newest_entries_come_first() -> None:
+    """As many as are wanted, read at once."""
+    store = filled(5)
+    assert [deed.number for deed in newest(store, limit=2)] == [5, 4]
+    assert [deed.number for deed in newest(store, limit=99)] == [5, 4, 3, 2, 1]
+    assert newest(MemoryStore(), limit=2) == []
 
 
 @pytest.mark.parametrize(

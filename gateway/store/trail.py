@@ -102,6 +102,15 @@ def deeds(store: Store) -> Iterator[Deed]:
         number += 1
 
 
+def newest(store: Store, *, limit: int) -> list[Deed]:
+    """Return the newest entries, newest first; the chain is not checked. Blocks; raises ``StoreError``."""
+    noted = store.note(_LAST)
+    last = 0 if noted is None else _last.decode(noted).number
+    keys = [_key(number) for number in range(max(1, last - limit + 1), last + 1)]
+    entries = store.notes(keys)
+    return [_deed.decode(entries[key]) for key in reversed(keys) if key in entries]
+
+
 def verify(store: Store) -> tuple[int, str]:
     """Check the chain; return the number of entries and the last hash. Blocks; raises ``Conflict`` where it breaks."""
     noted = store.note(_LAST)

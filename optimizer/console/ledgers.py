@@ -5,13 +5,19 @@ import math
 from gateway import issued_keys
 from gateway.domain import ALL_TASKS, Value
 from gateway.rules.decisions import describe
+from gateway.spending.book import SPEND, day_of
+from gateway.spending.report import SpentLine, lines
+from gateway.store import trail
 from gateway.upstream.guarded import Guarded
 from optimizer.console.visit import Page, Visit
+from optimizer.monitoring.daybook import DAY_S
 from optimizer.monitoring.rollout.promises import PROMISES, LedgerEntry
 from optimizer.monitoring.rollout.promises import describe as describe_promise
 
 _TASKS = 200
 _DECISIONS = 200
+_DEEDS = 100
+_SPENT_DAYS = 30
 _VERDICTS = {
     "held": ("Kept", "good", "✓"), "exceeded": ("More than promised", "good", "✓"),
     "broken": ("Less than promised", "bad", "✗"), "open": ("Too early to tell", "", "…"),
@@ -79,10 +85,19 @@ def upstreams_page(visit: Visit) -> Page:
 
 
 def keys_page(visit: Visit) -> Page:
-    """List the keys without their secrets."""
+    """List the keys without their secrets, with the spending of 30 days."""
     issued = issued_keys.read(visit.store)
     rows = issued_keys.listed(visit.settings.keys, issued, visit.now)
-    return Page(template="keys.html", values={"rows": rows})
+    spent = {line.name: line for line in _spent(visit)}
+    others = [line for name, line in spent.items() if name not in {row["name"] for row in rows}]
+    return Page(template="keys.html", values={"rows": rows, "spent": spent, "others": others})
+
+
+def _spent(visit: Visit) -> list[SpentLine]:
+    """Return the spending by key, out of one reading."""
+    days = [day_of(visit.now - back * DAY_S) for back in range(_SPENT_DAYS)]
+    notes = visit.store.notes([SPEND.key(day) for day in days])
+    return lines({day: SPEND.decoded(notes.get(SPEND.key(day))) or () for day in days}, "key", {})
 
 
 def history_page(visit: Visit) -> Page:
@@ -92,6 +107,6 @@ def history_page(visit: Visit) -> Page:
     injecting = visit.store.injecting()
     values = {
         "rows": rows, "injecting": injecting, "allowed": visit.settings.injection,
-        "seen": len(visit.store.history(ALL_TASKS)),
+        "seen": len(visit.store.history(ALL_TASKS)), "deeds": trail.newest(visit.store, limit=_DEEDS),
     }  # fmt: skip
     return Page(template="history.html", values=values)
