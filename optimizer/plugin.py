@@ -1,5 +1,6 @@
 """Join the optimizer to the gateway: the object behind the entry point ``gateway.plugins``."""
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -41,11 +42,14 @@ class OptimizerPlugin:
         """Return the console; it is loaded by its first visitor."""
         site: list[ASGIApp] = []
 
+        def load() -> ASGIApp:
+            from optimizer.console.site import Console
+
+            return Console(services)
+
         async def console(scope: Scope, receive: Receive, send: Send) -> None:
             if not site:
-                from optimizer.console.site import Console
-
-                site.append(Console(services))
+                site.append(await asyncio.to_thread(load))  # requests of models do not wait for the imports
             await site[0](scope, receive, send)
 
         return {"/ui": console}
