@@ -68,7 +68,9 @@ async def ended(process: Process) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
-def configuration(folder: Path, port: int, upstream: str = "http://127.0.0.1:9/v1", drain_s: float = 10) -> Path:
+def configuration(
+    folder: Path, port: int, upstream: str = "http://127.0.0.1:9/v1", drain_s: float = 10, lame_duck_s: float = 0
+) -> Path:
     file = folder / "preceptor.toml"
     file.write_text(
         f"""
@@ -77,6 +79,7 @@ def configuration(folder: Path, port: int, upstream: str = "http://127.0.0.1:9/v
         data_dir = "{folder / "data"}"
         default_upstream = "mock"
         drain_s = {drain_s}
+        lame_duck_s = {lame_duck_s}
         [upstreams.mock]
         kind = "openai"
         base_url = "{upstream}"
@@ -276,3 +279,16 @@ async def test_an_idle_gateway_stops_at_once(tmp_path: Path, how: signal.Signals
         process.send_signal(how)
         code, said = await ended(process)
     assert (code, "Traceback" in said) == (0, False), said
+
+
+async def test_after_sigterm_it_serves_on_while_its_load_balancer_turns_away(tmp_path: Path) -> None:
+    """Readiness is asked for, so somebody has to notice. A second signal ends it."""
+    async with ready(configuration(tmp_path, 0, lame_duck_s=600)) as (process, client):
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(LIMIT_S):
+            while (told := await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
+        assert (told.json()["status"], told.headers["connection"]) == ("leaving", "close")
+        assert (await client.get("/v1/models")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process))[0] == 0

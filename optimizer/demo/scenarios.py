@@ -26,6 +26,7 @@ context = 2048
 """
 _CONFIG = """\
 [server]
+lame_duck_s = 0
 arm_headers = true
 data_dir = "{data_dir}"
 

@@ -54,7 +54,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 
 def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> str:
     """The TOML of a variant: an upstream, a model and a task for each of the benchmark's models."""
-    lines = ["[server]", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    lines = ["[server]", "lame_duck_s = 0", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
     if variant.arm_headers:
         lines.append("arm_headers = true")
     if not variant.models:
