@@ -110,6 +110,8 @@ from gateway.http_server.listener import bind
 from gateway.serving.server import serve
 from tests.fakes import settings
 class Slow:
+    def mounts(self, services):
+        return {}
     @contextlib.asynccontextmanager
     async def lifespan(self, services):
         print("starts", flush=True)
