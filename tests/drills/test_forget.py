@@ -88,7 +88,7 @@ async def talk(client: httpx.AsyncClient, user: str, text: str) -> int:
     """Ask in every way, judge every reply with the text; return the number of good replies."""
     good = 0
     for number in range(ROUNDS):
-        headers = {"x-client-request-id": f"{text}-{number}"}
+        headers = {"x-client-request-id": f"{user}-{number}"}
         reply = await client.post("/v1/chat/completions", json=asked(number, user, text), headers=headers)
         if reply.status_code == 200:
             good += 1
