@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from uuid import uuid4
 
 from litestar import Litestar, asgi
 from litestar.di import Provide
@@ -38,6 +39,7 @@ from gateway.metrics.spans import Tracer, sender
 from gateway.metrics.telemetry import Telemetry
 from gateway.plugins import Plugin
 from gateway.quotas.cells import Cells
+from gateway.quotas.replicas import replicas_of
 from gateway.reload import Reloader
 from gateway.routing.classify import Classifier
 from gateway.rules.watch import refresh, watch
@@ -80,10 +82,14 @@ def build_services(
         telemetry=telemetry,
         quirks=quirks,
         cells=cells,
+        replicas=replicas_of(settings.server.counters, settings.server.counters_fail, uuid4().hex),
         background=Background(observe=telemetry.background_loop),
     )
     quirks.configure(settings)
     telemetry.registry.register(services.quotas)
+    replicas = services.replicas
+    if replicas is not None:
+        telemetry.gauge("preceptor_counters_away", "1 while the counters do not answer.", lambda: float(replicas.away))
     services.on_reload.append(lambda: quirks.configure(services.settings))
     tracing = settings.tracing
     if tracing.endpoint is not None:
@@ -194,6 +200,8 @@ async def running(
         await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
         follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
         await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))
+        if services.replicas is not None:
+            await stack.enter_async_context(services.replicas.running(background, lambda: services.quotas.meters))
         keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)
         await stack.enter_async_context(background.running("spending.keep", keep_spending, pauses_s=_FOLLOW_PAUSES_S))
         await stack.enter_async_context(background.running("store.retention", _retention(services).run))

@@ -34,8 +34,9 @@ _NO_KEYS = f"has no client key any more, so that everybody with access to the po
 _NO_LIMITS = f"has neither tasks nor models for keys.%s any more, so that this key could use them all: {_MEANT}"
 _BETWEEN_PASSES_S = 1.0
 _AT_START_ONLY = (
-    "host", "port", "admin_port", "data_dir", "store", "lame_duck_s", "drain_s", "workers", "max_connections",
-    "silence_timeout_s", "head_timeout_s", "body_timeout_s", "write_timeout_s", "keep_alive_s",
+    "host", "port", "admin_port", "data_dir", "store", "lame_duck_s", "drain_s", "workers", "counters",
+    "counters_fail", "max_connections", "silence_timeout_s", "head_timeout_s", "body_timeout_s", "write_timeout_s",
+    "keep_alive_s",
 )  # fmt: skip
 
 Build = Callable[[Settings, Serving], Serving]

@@ -21,6 +21,7 @@ from gateway.origins import Origins
 from gateway.presence import Presence
 from gateway.quotas.cells import Cells
 from gateway.quotas.quotas import Quotas, limited_subjects
+from gateway.quotas.replicas import ReplicaCounts
 from gateway.recording import AuditDraw
 from gateway.routing.chains import Chains
 from gateway.routing.classify import Classifier
@@ -117,6 +118,8 @@ class Services:
     """Functions called after ``serving`` was replaced."""
     cells: Cells | None = None
     """Counts shared with other workers; ``None`` in a single process."""
+    replicas: ReplicaCounts | None = None
+    """Counts of limits over several gateways; ``None``: each counts alone."""
     quotas: Quotas = field(init=False)
     """All limits and budgets."""
     spending: SpendBook = field(default_factory=SpendBook)

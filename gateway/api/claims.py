@@ -13,11 +13,18 @@ from gateway.settings import Settings
 _LETTERS_PER_TOKEN = 4
 
 
-def claim_for(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
+async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
     """Reserve what a request needs under the limits of its key and its task; ``None`` without any.
 
-    Raises ``RateLimited``.
+    Waits for nothing but counters shared with other gateways. Raises ``RateLimited``.
     """
+    claim = _claimed(services, holder, plan)
+    if claim is not None and services.replicas is not None:
+        await claim.confirm(services.replicas)
+    return claim
+
+
+def _claimed(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
     quotas = services.quotas
     if not quotas:
         return None
@@ -35,10 +42,15 @@ def claim_for(services: Services, holder: Holder | None, plan: RoutePlan) -> Cla
     return quotas.claim(meters, prompt + output, None if model is None else cost_usd(model.price, usage))
 
 
-def claim_of_path(services: Services, holder: Holder | None) -> Claim | None:
+async def claim_of_path(services: Services, holder: Holder | None) -> Claim | None:
     """Reserve a request that passes through, without tokens: nothing of it is read. Raises ``RateLimited``."""
     meters = services.quotas.of(holder.name, None) if holder is not None and services.quotas else ()
-    return services.quotas.claim(meters) if meters else None
+    if not meters:
+        return None
+    claim = services.quotas.claim(meters)
+    if services.replicas is not None:
+        await claim.confirm(services.replicas)
+    return claim
 
 
 def taken(trace: CompletionTrace, plan: RoutePlan) -> Usage:

@@ -137,7 +137,7 @@ class Endpoint:
             exchange.conversation = conversation_id(envelope.value(STORED))
             exchange.link = link_of_conversation(exchange.conversation, services, exchange.holder)
         plan = self._route(envelope, task, services.rules.current, serving.settings, key=key, link=exchange.link)
-        exchange.claim = claim_for(services, exchange.holder, plan)
+        exchange.claim = await claim_for(services, exchange.holder, plan)
         exchange.trace.plan = plan
         if not envelope.stream:
             reply = await serving.completions.whole(plan, exchange.id, exchange.trace)

@@ -71,7 +71,7 @@ class PassThrough:
         body = b""
         claim = None
         try:
-            claim = claim_of_path(self._services, holder_of(scope))
+            claim = await claim_of_path(self._services, holder_of(scope))
             upload = receive if is_upload(scope) else None
             if upload is None:
                 body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)

@@ -10,6 +10,7 @@ from gateway.quotas.cells import Cells
 from gateway.quotas.meter import NANO, Kind, Meter, Need
 from gateway.quotas.periods import end_of_period, period_at
 from gateway.quotas.refusals import Headers, about, refusal
+from gateway.quotas.replicas import Counted, ReplicaCounts
 from gateway.quotas.window import bucket_at
 from gateway.settings import Settings
 from gateway.settings.quotas import NO_LIMITS, Budget, Limits
@@ -22,10 +23,24 @@ Subject = tuple[Kind, str]
 class Claim:
     """A request's place under its limits, until it settles."""
 
-    __slots__ = ("_ask", "_clock", "_meters")
+    __slots__ = ("_ask", "_clock", "_counted", "_meters")
 
     def __init__(self, meters: Sequence[Meter], ask: Need, clock: Callable[[], float]) -> None:
         self._meters, self._ask, self._clock = meters, ask, clock
+        self._counted: Counted | None = None
+
+    async def confirm(self, replicas: ReplicaCounts) -> None:
+        """Count the request over all replicas, too. Raises ``RateLimited`` or ``Overloaded``; then nothing is held."""
+        meters = [meter for meter in self._meters if meter.limits.any]
+        if not meters:
+            return
+        try:
+            self._counted = await replicas.take(meters, self._ask)
+        except BaseException:
+            held, self._meters = self._meters, ()
+            for meter in held:
+                meter.give_back(self._ask)
+            raise
 
     def settle(self, tokens: int, cost_usd: float | None) -> None:
         """Put the true use in the place of the reservation; a second call changes nothing."""
@@ -33,6 +48,8 @@ class Claim:
         cost = round((cost_usd or 0.0) * NANO)
         for meter in meters:
             meter.settle(self._ask, tokens, cost)
+        if self._counted is not None and meters:
+            self._counted.settle(tokens)
 
     def headers(self) -> Headers:
         """Return the headers about the first limit on requests or tokens: the key's, else the task's."""

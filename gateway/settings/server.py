@@ -1,7 +1,7 @@
 """The section ``[server]``: the gateway's address, its data folder and the bounds of its clients."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -85,6 +85,20 @@ class Server(Section, frozen=True):
         str | None,
         doc("Key of the admin API (`/admin`), at least 16 characters; better `${VAR}` or `file:PATH`. None: off."),
     ] = None
+    counters: Annotated[
+        Annotated[str, Meta(pattern=r"^valkey://[^/\s]+(/\d+)?\Z")] | None,
+        doc(
+            "Valkey for the `limits` of keys and tasks over several gateways, such as `valkey://host:6379/0`; default:"
+            " they hold for each gateway by itself. Read at the start."
+        ),
+    ] = None
+    counters_fail: Annotated[
+        Literal["open", "closed"],
+        doc(
+            "Without an answer of the counters in 0.25 s: `open`: each gateway counts alone; `closed`: limited requests"
+            " get a 503. Read at the start."
+        ),
+    ] = "open"
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0
     max_upload_mb: Annotated[
         Positive,
