@@ -367,6 +367,15 @@ def test_cycles_are_newest_first_and_per_task(store: Store) -> None:
     assert [cycle.id for cycle in store.cycles("sums", limit=9)] == [third.id, second.id, first.id]
 
 
+def test_the_first_end_of_a_cycle_stands(store: Store) -> None:
+    """Two gateways may lead for a moment."""
+    begun = store.begin_cycle("sums", 1.0, b"{}")
+    store.end_cycle(begun.id, 2.0, b'{"verdict":"better"}')
+    store.end_cycle(begun.id, 3.0, b'{"verdict":"worse"}')
+    (ended,) = store.cycles("sums", limit=5)
+    assert (ended.ended, ended.outcome) == (2.0, b'{"verdict":"better"}')
+
+
 def test_ending_an_unknown_cycle_is_an_error(store: Store) -> None:
     """NotFound rather than silence."""
     with pytest.raises(NotFound):

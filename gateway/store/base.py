@@ -315,7 +315,10 @@ class Store(Listed, Protocol):
         """Open a cycle. An older open cycle of the task stays open; the caller resumes it first."""
 
     def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
-        """Close a cycle. Its plan, which is full of requests, is deleted."""
+        """Close a cycle. Its plan, which is full of requests, is deleted.
+
+        The first end stands: of two leaders for a moment, and against a redaction that ended it meanwhile.
+        """
 
     def redact_cycles(self, before: float, *, tasks: Collection[str] | None = None) -> int:
         """Delete the texts of requests and replies in cycles begun before a time; returns the number of changed cycles.

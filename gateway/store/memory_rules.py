@@ -112,7 +112,8 @@ class MemoryRules:
             if not 1 <= cycle_id <= len(self._cycles):
                 raise NotFound(f"there is no cycle {cycle_id}")
             cycle = self._cycles[cycle_id - 1]
-            self._cycles[cycle_id - 1] = msgspec.structs.replace(cycle, ended=ended, outcome=outcome, plan=b"{}")
+            if cycle.ended is None:
+                self._cycles[cycle_id - 1] = msgspec.structs.replace(cycle, ended=ended, outcome=outcome, plan=b"{}")
 
     def redact_cycles(self, before: float, *, tasks: Collection[str] | None = None) -> int:
         changed = 0

@@ -142,9 +142,10 @@ class SqlRules:
 
     def end_cycle(self, cycle_id: int, ended: float, outcome: bytes) -> None:
         values = {"ended": ended, "outcome": outcome, "plan": b"{}"}
-        statement = sa.update(cycles).where(cycles.c.id == cycle_id).values(values)
+        this = cycles.c.id == cycle_id
         with self._database.write() as connection:
-            if connection.execute(statement).rowcount == 0:
+            ending = connection.execute(sa.update(cycles).where(this, cycles.c.ended.is_(None)).values(values))
+            if ending.rowcount == 0 and connection.execute(sa.select(cycles.c.id).where(this)).first() is None:
                 raise NotFound(f"there is no cycle {cycle_id}")
 
     def redact_cycles(self, before: float, *, tasks: Collection[str] | None = None) -> int:
