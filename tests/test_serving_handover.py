@@ -47,6 +47,18 @@ async def test_a_connection_in_the_queue_is_accepted_by_the_heir(tmp_path: Path)
             heir.close()
 
 
+async def test_the_socket_s_file_goes_with_its_gateway(tmp_path: Path) -> None:
+    """The heir has a file of its own by then, and keeps it."""
+    listener = bind("127.0.0.1", 0)
+    port = port_of(listener)
+    async with contextlib.AsyncExitStack() as heir:
+        async with offering(tmp_path, port, lambda: [listener], lambda: None):
+            await heir.enter_async_context(offering(tmp_path, port, lambda: [listener], lambda: None))
+        assert [file.name for file in tmp_path.iterdir()] == [f"handover-{port}"]
+    assert not list(tmp_path.iterdir())
+    listener.close()
+
+
 async def test_an_heir_that_cannot_start_changes_nothing(tmp_path: Path) -> None:
     """The next one may try."""
     listener = bind("127.0.0.1", 0)

@@ -71,7 +71,7 @@ async def offering(
 ) -> AsyncIterator[None]:
     """Hand the listening sockets to whoever asks; ``leave`` is called once the other gateway serves."""
     try:
-        listener = _bound(folder, port)
+        listener, file = _bound(folder, port)
     except OSError as error:
         log.warning("a new gateway cannot take this address over: %s", error, extra={"action": "handover.off"})
         yield
@@ -83,6 +83,7 @@ async def offering(
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            _remove(folder, port, file)
 
 
 async def _offer(
@@ -100,19 +101,29 @@ async def _offer(
                 leave()
 
 
-def _bound(folder: Path, port: int) -> socket.socket:
+def _bound(folder: Path, port: int) -> tuple[socket.socket, int]:
+    """Return a listening socket and the inode of its file."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         with _address(folder, port) as path:
             Path(path).unlink(missing_ok=True)  # of a gateway that ended, or that hands over to this one
             listener.bind(path)
             Path(path).chmod(0o600)
+            file = Path(path).stat().st_ino
         listener.listen()
         listener.setblocking(False)
     except OSError:
         listener.close()
         raise
-    return listener
+    return listener, file
+
+
+def _remove(folder: Path, port: int, file: int) -> None:
+    """Remove the socket's file, unless the gateway that took over has put its own there."""
+    path = folder / f"handover-{port}"
+    with contextlib.suppress(OSError):
+        if path.stat().st_ino == file:
+            path.unlink()
 
 
 @contextlib.contextmanager
