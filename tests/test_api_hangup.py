@@ -44,7 +44,7 @@ class Generating:
             return
 
     async def expect(self, word: str) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             assert await self.news.get() == word
 
 

@@ -13,9 +13,16 @@ from tests.fakes import CONFIG, FakeUpstream, asked, served
 
 ROOT = Path(__file__).parents[1]
 OF_A_PROCESS = {
-    "preceptor_connections", "preceptor_learning", "preceptor_learning_hangs", "preceptor_log_dropped",
-    "preceptor_spans_dropped", "preceptor_store_bytes", "preceptor_writer_dropped", "preceptor_writer_pending",
-}  # fmt: skip
+    "preceptor_connections",
+    "preceptor_counters_away",
+    "preceptor_learning",
+    "preceptor_learning_hangs",
+    "preceptor_log_dropped",
+    "preceptor_spans_dropped",
+    "preceptor_store_bytes",
+    "preceptor_writer_dropped",
+    "preceptor_writer_pending",
+}
 """Metrics without labels that only a whole process registers."""
 _NAME = re.compile(r"preceptor_[a-z_]+")
 _SELECTOR = re.compile(r"(preceptor_[a-z_]+)\{([^}]*)\}")

@@ -34,6 +34,9 @@ from tests.fakes import CONFIG, settings
 SECRETS = """
 [server]
 admin_key = "secret-secret-secret"
+counters = "valkey://user:secret-secret-secret@127.0.0.1:9/0"
+[tracing]
+headers = { authorization = "secret-secret-secret" }
 [keys.team]
 key = "secret-secret-secret"
 [upstreams.other]
@@ -85,7 +88,7 @@ async def test_a_configuration_arrives_whole(text: str) -> None:
 def test_no_secret_of_the_configuration_is_sent() -> None:
     """The child asks nobody but the gateway, and nobody asks the child."""
     given = settings(CONFIG.replace("[server]\nport = 0\narm_headers = true\n", "") + SECRETS)
-    assert b"secret" not in frame(configured(given))
+    assert b"secret-secret" not in frame(configured(given))
     assert msgspec.structs.asdict(given.upstreams["other"])["api_key"] is not None
 
 

@@ -16,6 +16,10 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
+def names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
 async def test_without_a_running_gateway_there_is_nothing_to_inherit(tmp_path: Path) -> None:
     """Neither in an empty folder, nor in one that is not there, nor from one that has ended."""
     listener = bind("127.0.0.1", 0)
@@ -54,8 +58,8 @@ async def test_the_socket_s_file_goes_with_its_gateway(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as heir:
         async with offering(tmp_path, port, lambda: [listener], lambda: None):
             await heir.enter_async_context(offering(tmp_path, port, lambda: [listener], lambda: None))
-        assert [file.name for file in tmp_path.iterdir()] == [f"handover-{port}"]
-    assert not list(tmp_path.iterdir())
+        assert names(tmp_path) == [f"handover-{port}"]
+    assert names(tmp_path) == []
     listener.close()
 
 

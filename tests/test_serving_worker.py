@@ -357,7 +357,7 @@ def worker(folder: Path, listener: socket.socket, config: str) -> Iterator[subpr
     """One worker below a parent that does nothing but start it."""
     file = folder / "preceptor.toml"
     file.write_text(config)
-    told = {"number": 0, "listener": listener.fileno(), "counts": str(folder), "config": str(file), "given": {}}
+    told = {"number": 0, "listeners": [listener.fileno()], "counts": str(folder), "config": str(file), "given": {}}
     line = json.dumps({**told, "parent": "PARENT"}).replace('"PARENT"', "PARENT")
     listener.set_inheritable(True)
     parent = subprocess.Popen(  # noqa: S603

@@ -110,10 +110,11 @@ async def received(reader: asyncio.StreamReader) -> ToChild | ToParent | None:
 
 
 def configured(settings: Settings) -> Configured:
-    """Return a configuration without the gateway's secrets: its keys, and the keys of its upstreams."""
+    """Return a configuration without the gateway's secrets, but for the store's address: the child opens it, too."""
     upstreams = {name: section.without_secrets() for name, section in settings.upstreams.items()}
-    server = msgspec.structs.replace(settings.server, admin_key=None)
-    bare = msgspec.structs.replace(settings, server=server, upstreams=upstreams, keys={})
+    server = msgspec.structs.replace(settings.server, admin_key=None, counters=None)
+    tracing = msgspec.structs.replace(settings.tracing, headers={})
+    bare = msgspec.structs.replace(settings, server=server, tracing=tracing, upstreams=upstreams, keys={})
     return Configured(settings=msgspec.to_builtins(bare, enc_hook=str))
 
 
