@@ -84,6 +84,14 @@ async def answers(client: httpx.AsyncClient) -> bool:
         return False
 
 
+async def judge(client: httpx.AsyncClient, judgement: Mapping[str, Any]) -> None:
+    """Send feedback again as long as the store is busy, as its 503 asks for."""
+    async with asyncio.timeout(LIMIT_S):
+        while (reply := await client.post("/v1/feedback", json=judgement)).status_code == 503:
+            await asyncio.sleep(float(reply.headers["retry-after"]))
+    assert reply.status_code == 200, reply.text
+
+
 async def talk(client: httpx.AsyncClient, user: str, text: str) -> int:
     """Ask in every way, judge every reply with the text; return the number of good replies."""
     good = 0
@@ -93,7 +101,7 @@ async def talk(client: httpx.AsyncClient, user: str, text: str) -> int:
         if reply.status_code == 200:
             good += 1
             judgement = {"id": reply.headers["x-request-id"], "expected": text, "comment": text}
-            assert (await client.post("/v1/feedback", json=judgement)).status_code == 200
+            await judge(client, judgement)
     return good
 
 

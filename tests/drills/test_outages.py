@@ -192,7 +192,7 @@ async def survives(here: World, away: contextlib.AbstractContextManager[None], w
     assert all(one.right and one.rules == "1" for one in during)
     await requests(here, 20)
     ready = (await here.client.get("/readyz")).json()
-    assert ready == {"status": "ok", "upstreams": {}, "store": None, "background": {}} and wrong(here) == {}
+    assert ready == {"status": "ok", "models": {}, "store": None, "background": {}} and wrong(here) == {}
     assert all(here.store.exchange(one.id) is not None for one in here.asked)
     assert here.services.writer.dropped == 0
     assert decisions(here) == [("live", 1, 1.0, "cycle")]
