@@ -171,18 +171,22 @@ class Completions:
         assert following is not None, "a hidden answer is never the reply"
         return following
 
-    async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> WholeReply:
-        """Make a pass and read its answer whole."""
-        call = _call(plan, step, trace, stream=False)
-        claim, before = self._claimed(plan), trace.usage
+    async def _sent(self, plan: RoutePlan, call: Call, trace: CompletionTrace) -> tuple[UpstreamReply, Claim | None]:
+        """Send a call under its upstream's limits; return the begun reply and the claim to settle."""
+        claim = self._claimed(plan)
         began = self._clock()
         try:
-            reply = await self._upstreams[plan.upstream].send(call)
+            return await self._upstreams[plan.upstream].send(call), claim
         except BaseException:
-            _settled(claim, before, before)
+            _settled(claim, trace.usage, trace.usage)
             raise
         finally:
             trace.waited_s += self._clock() - began
+
+    async def _ask(self, plan: RoutePlan, step: Pass, trace: CompletionTrace) -> WholeReply:
+        """Make a pass and read its answer whole."""
+        before = trace.usage
+        reply, claim = await self._sent(plan, _call(plan, step, trace, stream=False), trace)
         try:
             if not 200 <= reply.status < 300:
                 await refuse(reply, plan.upstream)
@@ -204,16 +208,8 @@ class Completions:
         self, plan: RoutePlan, step: Pass, exchange_id: str, trace: CompletionTrace
     ) -> AsyncGenerator[bytes, None]:
         """Relay a pass of a stream, without the closing event."""
-        call = _call(plan, step, trace, stream=True)
-        claim, before = self._claimed(plan), trace.usage
-        began = self._clock()
-        try:
-            reply = await self._upstreams[plan.upstream].send(call)
-        except BaseException:
-            _settled(claim, before, before)
-            raise
-        finally:
-            trace.waited_s += self._clock() - began
+        before = trace.usage
+        reply, claim = await self._sent(plan, _call(plan, step, trace, stream=True), trace)
         try:
             if not 200 <= reply.status < 300:
                 await refuse(reply, plan.upstream)
