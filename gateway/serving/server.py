@@ -132,7 +132,7 @@ class GatewayServer(uvicorn.Server):
         """Time of the stop, once it is leaving."""
 
     def hand_over(self) -> None:
-        """Leave the address to another gateway: accept nobody any more, and serve those who are here for a while."""
+        """Leave the address to another gateway: accept no new connection, and finish the open ones."""
         for server in self.servers:
             server.close()
         self._leave(HAND_OVER_S)

@@ -235,7 +235,7 @@ class Store(Listed, Protocol):
     def judgements(self, after: int, *, limit: int) -> list[Arrived]:
         """Return up to ``limit`` judgements of all tasks behind a position, in the order of arrival.
 
-        The same of each exchange as ``judged``, and those without a verdict, too.
+        Selects as ``judged`` does, but keeps judgements without a verdict.
         """
 
     def answered(self, task: str, *, arm: Arm, limit: int) -> list[Exchange]:
