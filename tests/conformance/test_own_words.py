@@ -126,7 +126,7 @@ def test_a_failing_upstream_is_an_internal_server_error(
     answer, status, code = TROUBLES[case]
     streamed: Any = {"stream": True} if how == "events" else {}
     upstream.play([answer])
-    running = gateway(upstream="first_byte_timeout_s = 0.2")
+    running = gateway(upstream="first_byte_timeout_s = 0.2" if answer.silent and status == 504 else "")
     error = seen_by(client, running.url, chatting(how=how, **streamed))["error"]
     assert (error["name"], error["status"]) == ("InternalServerError", status)
     assert (error["code"] or "").startswith(code if how == "whole" or case != "a body that is cut" else "upstream_")
@@ -167,10 +167,10 @@ def test_a_stream_that_falls_silent_raises_after_what_came_before(
 ) -> None:
     """The time between two events is bounded too, and the upstream is told to stop."""
     upstream.play([stream(replies.chunks(*IT_IS_4)[:3], end="hold")])
-    seen = seen_by(client, gateway(upstream="idle_timeout_s = 0.2").url, chatting(how="events", stream=True))
+    seen = seen_by(client, gateway(upstream="idle_timeout_s = 1").url, chatting(how="events", stream=True))
     assert chat_text(seen) == "It is "
     assert (seen["error"]["name"], seen["error"]["code"]) == ("APIError", "upstream_timeout")
-    assert upstream.gone.wait(1)
+    assert upstream.gone.wait(5)
 
 
 def test_retries_of_gateway_and_client_do_not_multiply(
@@ -211,11 +211,11 @@ def test_no_retry_repeats_what_may_have_been_done(client: Client, upstream: Scri
 
 
 def test_a_client_s_time_out_ends_the_work(client: Client, upstream: ScriptedUpstream, through: Running) -> None:
-    """Before the first byte: the client raises its own exception, the upstream sees the close within a second."""
+    """Before the first byte: the client raises its own exception, the upstream sees the close."""
     upstream.play([silence()])
-    error = seen_by(client, through.url, chatting(timeout_s=0.3))["error"]
+    error = seen_by(client, through.url, chatting(timeout_s=1))["error"]
     assert error["name"] in {"APITimeoutError", "APIConnectionTimeoutError"}
-    assert upstream.gone.wait(1)
+    assert upstream.gone.wait(5)
     assert len(upstream.asked) == 1
 
 
@@ -242,4 +242,4 @@ def test_a_client_that_stops_reading_ends_the_work(
     upstream.play(FIRST[endpoint].answers)
     seen = seen_by(client, through.url, FIRST[endpoint], "small")
     assert len(seen["value"]) == 1
-    assert upstream.gone.wait(1)
+    assert upstream.gone.wait(5)
