@@ -15,7 +15,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway import heap, issued_keys, logs
+from gateway import issued_keys, logs
 from gateway.api import azure, failures
 from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
@@ -208,7 +208,6 @@ async def running(
         if services.tracer is not None:
             await stack.enter_async_context(background.running("tracing", services.tracer.run))
         await stack.enter_async_context(background.running("requests.log", services.request_log.run))
-        await stack.enter_async_context(background.running("heap.follow", heap.follow))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
         await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
         if reloader is not None:

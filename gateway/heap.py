@@ -24,6 +24,8 @@ _HEAPS: Final = 2
 """The event loop's, and one for all other threads."""
 LOOK_S: Final = 30.0
 """Seconds between two looks at the memory of the process."""
+LONGEST_LOOK_S: Final = 16 * LOOK_S
+"""Seconds between two looks where memory is in use and cannot be given back."""
 _SLACK: Final = 16 * 10**6
 """Bytes of growth that are left alone: giving back 100 MB holds the heap up for 10 ms."""
 
@@ -70,10 +72,17 @@ async def follow(
     trim: Callable[[], None] = give_back,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Give memory back, without end, at every look at which the process is larger than it has been."""
-    low = size()
+    """Give memory back, without end, at every look at which the process is larger than it has been.
+
+    It belongs to a process that serves: every thread waits while one collects. After a look that gave little back, the
+    next comes later.
+    """
+    low, pause = size(), LOOK_S
     while True:
-        await sleep(LOOK_S)
-        if size() > low + _SLACK:
+        await sleep(pause)
+        before = after = size()
+        if grown := before > low + _SLACK:
             await asyncio.to_thread(trim)
-        low = min(low, size())
+            after = size()
+        low = min(low, after)
+        pause = min(2 * pause, LONGEST_LOOK_S) if grown and before - after < _SLACK else LOOK_S

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gateway.heap import LOOK_S, follow, resident
+from gateway.heap import LONGEST_LOOK_S, LOOK_S, follow, resident
 
 _READER = """
 import sys, threading
@@ -66,18 +66,39 @@ def test_pages_between_small_blocks_go_back() -> None:
 
 async def test_memory_is_given_back_while_the_process_is_larger_than_it_was() -> None:
     """At each look, until it is about as small as it has ever been."""
-    sizes = iter([100, 100, 100, 200, 150, 150, 90, 120, 100])  # in MB: before, then at and after each look
-    trims: list[str] = []
-    looks: list[float] = []
+    pauses, trims = await _looks([100, 100, 200, 150, 150, 90, 120, 100])
+    assert trims == [2, 3, 4] and set(pauses) == {LOOK_S}
+
+
+async def test_memory_that_stays_in_use_is_looked_at_ever_more_rarely() -> None:
+    """A collection stops every thread: it must not come twice a minute for nothing."""
+    grown = [140, 140] * 6
+    pauses, trims = await _looks([100, *grown, 180, 110])
+    assert trims == [1, 2, 3, 4, 5, 6, 7]
+    assert pauses == [LOOK_S * n for n in (1, 2, 4, 8, 16, 16, 16, 1)] and pauses[-2] == LONGEST_LOOK_S
+
+
+async def _looks(sizes: list[int]) -> tuple[list[float], list[int]]:
+    """Return the pauses before each look, and the looks that gave memory back.
+
+    ``sizes``, in MB: at the begin, at each look, and again after each trim.
+    """
+    left = iter(sizes)
+    pauses: list[float] = []
+    trims: list[int] = []
 
     async def sleep(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) > 4:
+        pauses.append(seconds)
+
+    def size() -> int:
+        megabytes = next(left, None)
+        if megabytes is None:
             raise asyncio.CancelledError
+        return megabytes * 10**6
 
     with pytest.raises(asyncio.CancelledError):
-        await follow(lambda: next(sizes) * 10**6, lambda: trims.append(f"look {len(looks)}"), sleep)
-    assert trims == ["look 2", "look 3", "look 4"] and set(looks) == {LOOK_S}
+        await follow(size, lambda: trims.append(len(pauses)), sleep)
+    return pauses, trims
 
 
 def test_a_process_has_a_size() -> None:

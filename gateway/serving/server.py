@@ -18,6 +18,7 @@ import uvicorn
 
 from gateway import heap
 from gateway.app import Application, build_app, build_services, build_serving
+from gateway.background import Background
 from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
 from gateway.http_server.limits import ConnectionLimits, Cuts
@@ -84,13 +85,18 @@ def serve(
             asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
         ):
             _tune_memory()
-            runner.run(_run(server, settings, listeners, offers=offers))
+            runner.run(_run(server, services.background, settings, listeners, offers=offers))
     finally:
         store.close()
 
 
 async def _run(
-    server: "GatewayServer", settings: Settings, listeners: Sequence[socket.socket], *, offers: bool
+    server: "GatewayServer",
+    background: Background,
+    settings: Settings,
+    listeners: Sequence[socket.socket],
+    *,
+    offers: bool,
 ) -> None:
     """Serve on the listeners, and on one for operators where the configuration wants it."""
     section, family = settings.server, listeners[0].family
@@ -98,6 +104,7 @@ async def _run(
     if section.admin_port is not None:
         every.append(_for_operators(family, section.host, section.admin_port))
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(background.running("heap.follow", heap.follow))
         if offers:
             port = listeners[0].getsockname()[1]
             await stack.enter_async_context(offering(section.data_dir, port, lambda: listeners, server.hand_over))
