@@ -24,7 +24,7 @@ from optimizer.scheduling.process.parent import CHILD, learning
 from tests.fakes import FakeUpstream
 from tests.learning import fill, learning_settings, made, script
 
-LIMIT_S = 60
+LIMIT_S = 180
 LOWEST = 19
 """The nicest that a process can be."""
 SETTINGS = 'schedule = "* * * * * *"\nsweep_s = 0.01\n'

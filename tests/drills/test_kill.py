@@ -289,7 +289,7 @@ async def test_a_gateway_that_is_killed_three_times_learns_all_the_same(tmp_path
     said: dict[str, float] = {}
     async with (
         killed_at(tmp_path, (40, 150, 330)) as (served, asked),
-        asyncio.timeout(120),
+        asyncio.timeout(300),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.port}", timeout=10, trust_env=False) as client,
     ):
         for number in itertools.count(1000):
