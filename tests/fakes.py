@@ -287,7 +287,7 @@ class Served:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for something that happens in the gateway's own time; 5 seconds at most."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not holds():  # what is waited for has no event
                 await asyncio.sleep(0.005)
 

@@ -36,14 +36,14 @@ async def answering(answers: bytes, heard: bytearray | None = None) -> AsyncIter
 async def test_an_answer_is_read_and_a_command_is_sent(answer: bytes, value: object) -> None:
     """Each word with its length."""
     heard = bytearray()
-    async with answering(answer, heard) as connection, asyncio.timeout(5):
+    async with answering(answer, heard) as connection, asyncio.timeout(30):
         assert await connection.send("SET", "ä", 12) == value
     assert bytes(heard) == b"*3\r\n$3\r\nSET\r\n$2\r\n\xc3\xa4\r\n$2\r\n12\r\n"
 
 
 async def test_an_error_fails_its_own_command_only() -> None:
     """The next one gets its own answer."""
-    async with answering(b"-ERR no\r\n:5\r\n") as connection, asyncio.timeout(5):
+    async with answering(b"-ERR no\r\n:5\r\n") as connection, asyncio.timeout(30):
         first, second = connection.send("A"), connection.send("B")
         with pytest.raises(CountersAway, match="ERR no"):
             await first
@@ -58,7 +58,7 @@ async def test_a_broken_connection_fails_what_waits(answer: bytes) -> None:
         await reader.read(100)
         writer.write(answer)
 
-    async with loopback_server(serve) as url, asyncio.timeout(5):
+    async with loopback_server(serve) as url, asyncio.timeout(30):
         connection = ValkeyConnection(url.replace("http://", "valkey://").replace("/v1", ""))
         await connection.connect()
         with pytest.raises(CountersAway):
@@ -84,7 +84,7 @@ async def test_a_password_and_a_database_go_first() -> None:
             heard.extend(got)
             writer.write(b"+OK\r\n" * got.count(b"*"))
 
-    async with loopback_server(serve) as url, asyncio.timeout(5):
+    async with loopback_server(serve) as url, asyncio.timeout(30):
         connection = ValkeyConnection(url.replace("http://", "valkey://me:p%40ss@").replace("/v1", "/2"))
         await connection.connect()
         while b"SELECT" not in heard:

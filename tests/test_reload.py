@@ -235,7 +235,7 @@ async def test_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
     """No signal is needed."""
     async with followed(tmp_path) as file:
         file.write(TWO_TASKS)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "words" not in file.services.settings.tasks:
                 await asyncio.sleep(0.01)
 

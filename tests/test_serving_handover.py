@@ -40,7 +40,7 @@ async def test_a_connection_in_the_queue_is_accepted_by_the_heir(tmp_path: Path)
         assert inherited is not None and not left.is_set()
         with contextlib.closing(socket.create_connection(("127.0.0.1", port))) as client:
             inherited.serving()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await left.wait()
             listener.close()
             (heir,) = inherited.listeners

@@ -110,7 +110,7 @@ async def test_without_the_store_the_counts_wait(caplog: pytest.LogCaptureFixtur
     with pytest.raises(StoreError):
         await process.step()
     keeping = asyncio.create_task(process.spending.keep(store, lambda: process.now, interval_s=0.001))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "spending cannot be stored" not in caplog.text:
             await asyncio.sleep(0.001)
         process.ask(0.4)

@@ -56,7 +56,7 @@ async def until(store: MemoryStore, left: list[str], days: float | None, caplog:
     with caplog.at_level("INFO"):
         retention = Retention(store, lambda: Keeping(days=days), lambda: NOW)
         keeping = asyncio.create_task(retention.run(0.001))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while ids(store) != left or (days is not None and "deleted" not in caplog.text):
                 await asyncio.sleep(0.001)
         keeping.cancel()

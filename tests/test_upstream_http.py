@@ -417,7 +417,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_cut(act: str) -> None:
             if act == "closed in the middle":
                 assert await anext(aiter(reply.chunks())) == b"{}"
             await reply.aclose()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await noticed.wait()
         with contextlib.suppress(asyncio.CancelledError):
             await sending

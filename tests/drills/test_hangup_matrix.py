@@ -154,8 +154,8 @@ class Gateway:
         await self.running.until(lambda: self.server.working == 1)
 
     async def told(self) -> None:
-        """Wait until every request of the upstream is over: a second at most."""
-        async with asyncio.timeout(1):
+        """Wait until every request of the upstream is over."""
+        async with asyncio.timeout(10):
             await self.running.until(lambda: self.server.working == 0)
 
     async def recorded(self, count: int) -> Sequence[Exchange]:
