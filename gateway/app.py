@@ -15,7 +15,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from gateway import issued_keys, logs
+from gateway import logs
 from gateway.api import azure, failures
 from gateway.api.admin import admin
 from gateway.api.cors import answer_preflight, is_preflight, with_permission
@@ -32,6 +32,7 @@ from gateway.api.responses import Responses
 from gateway.background import Background
 from gateway.completion import Completions
 from gateway.errors import PreceptorError
+from gateway.following import Follower
 from gateway.formats import allowed_fields
 from gateway.formats.chat import open_chat
 from gateway.formats.plain import open_embeddings, open_text
@@ -42,7 +43,6 @@ from gateway.quotas.cells import Cells
 from gateway.quotas.replicas import replicas_of
 from gateway.reload import Reloader
 from gateway.routing.classify import Classifier
-from gateway.rules.watch import refresh, watch
 from gateway.services import Services, Serving
 from gateway.settings import AnthropicSettings, LlamaCppSettings, OllamaSettings, Settings, models_dir
 from gateway.spending.keeping import Spending
@@ -185,8 +185,8 @@ async def running(
     """Open everything in order; close it in reverse. The recorder stores its queue last."""
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(services.writer.running(services.background))
-        await asyncio.to_thread(refresh, services.store, services.rules)
-        services.take_keys(await asyncio.to_thread(issued_keys.read, services.store))
+        follower = Follower(services.store, services.rules, services.take_keys)
+        await follower.start()
         spending = Spending(services.spending, services.quotas)
         await spending.step(services.store, services.wall_clock())
         stack.push_async_callback(_store_the_rest, spending, services)
@@ -196,10 +196,8 @@ async def running(
             await upstream.open()
         background = services.background
         news = stack.enter_context(_news(services.settings.server.store))
-        follow_rules = functools.partial(watch, services.store, services.rules, news=news)
-        await stack.enter_async_context(background.running("rules.watch", follow_rules, pauses_s=_FOLLOW_PAUSES_S))
-        follow_keys = functools.partial(issued_keys.watch, services.store, services.take_keys)
-        await stack.enter_async_context(background.running("keys.watch", follow_keys, pauses_s=_FOLLOW_PAUSES_S))
+        follow = functools.partial(follower.run, news=news)
+        await stack.enter_async_context(background.running("rules.watch", follow, pauses_s=_FOLLOW_PAUSES_S))
         if services.replicas is not None:
             await stack.enter_async_context(services.replicas.running(background, lambda: services.quotas.meters))
         keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)

@@ -4,9 +4,7 @@ A change takes effect within a second, without a restart. Keys of the configurat
 the configuration leaves its hash behind.
 """
 
-import asyncio
 import datetime as dt
-import logging
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,11 +18,8 @@ from gateway.settings.keys import digest, end_of
 from gateway.store import trail
 from gateway.store.base import Store
 
-log = logging.getLogger(__name__)
-
 NOTE = "keys"
 BY = "command line"
-INTERVAL_S = 0.5
 _ATTEMPTS = 100
 
 State = Literal["valid", "rotating", "expired", "revoked"]
@@ -42,10 +37,11 @@ _decoder = msgspec.json.Decoder(dict[str, IssuedKey])
 
 def read(store: Store) -> Mapping[str, IssuedKey]:
     """Return the keys by name. Blocks; raises ``StoreError``, also for keys in a form of another version."""
-    return _decoded(store.note(NOTE))
+    return decoded(store.note(NOTE))
 
 
-def _decoded(noted: bytes | None) -> dict[str, IssuedKey]:
+def decoded(noted: bytes | None) -> dict[str, IssuedKey]:
+    """Return the keys of the note by name. Raises ``StoreError`` for another version's form."""
     try:
         return {} if noted is None else _decoder.decode(noted)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -159,29 +155,8 @@ def _change(store: Store, work: Callable[[dict[str, IssuedKey]], None]) -> None:
     """Change the keys in the store. Of two changes at once none is lost."""
     for _ in range(_ATTEMPTS):
         noted = store.note(NOTE)
-        keys = _decoded(noted)
+        keys = decoded(noted)
         work(keys)
         if store.swap_note(NOTE, noted, msgspec.json.encode(keys)):
             return
     raise Conflict("the keys were changed by others all the time: try again")
-
-
-async def watch(
-    store: Store, take: Callable[[Mapping[str, IssuedKey]], None], *, interval_s: float = INTERVAL_S
-) -> None:
-    """Take the keys of the store whenever they change, until cancelled. Without the store, the last keys stay."""
-    last: Mapping[str, IssuedKey] | None = None
-    down = False
-    while True:
-        try:
-            keys = await asyncio.to_thread(read, store)
-            if keys != last:
-                take(keys)
-                if last is not None:
-                    log.info("keys changed", extra={"action": "keys.taken", "keys": len(keys)})
-            last, down = keys, False
-        except StoreError as error:
-            if not down:
-                log.warning("keys cannot be read: %s", error, extra={"action": "keys.watch"})
-            down = True
-        await asyncio.sleep(interval_s)

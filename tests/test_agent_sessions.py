@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from gateway.domain import Activation, Rule, RuleSet, Scratchpad
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from optimizer.demo.loopback import loopback_server
 from tests import fakes
 from tests.agents.model import DONE, OUTPUT, SUMMARY, AgentModel, Wire

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain import Activation, Rule, RuleSet
 from gateway.routing.chains import Chains
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.store.memory import MemoryStore
 from tests import fakes
 from tests.fakes import CONFIG, FakeReply, FakeUpstream, MoodyStore, Served, settings

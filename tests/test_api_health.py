@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from gateway.domain import Activation, Rule, RuleSet
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.store.memory import MemoryStore
 from tests.fakes import CONFIG, FakeUpstream, MoodyStore, asked, served
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
 
 import pytest
 
@@ -12,7 +11,7 @@ from gateway.issued_keys import IssuedKey
 from gateway.settings import Key
 from gateway.settings.keys import digest
 from gateway.store.memory import MemoryStore
-from tests.fakes import CONFIG, FakeUpstream, MoodyStore, asked, served
+from tests.fakes import CONFIG, FakeUpstream, asked, served
 
 NEW = IssuedKey(hash=digest("secret"), owner="payments")
 
@@ -64,24 +63,6 @@ def test_keys_in_a_form_of_another_version_are_no_keys_missing() -> None:
         issued_keys.read(store)
     store.put_note(issued_keys.NOTE, b'{"team": {"owner": "x", "of": "a later version"}}')
     assert set(issued_keys.read(store)) == {"team"}
-
-
-async def test_the_last_keys_stay_while_the_store_is_away() -> None:
-    """And the first ones after it are taken."""
-    store, taken = MoodyStore(), list[Mapping[str, IssuedKey]]()
-    watching = asyncio.create_task(issued_keys.watch(store, taken.append, interval_s=0.001))
-    async with asyncio.timeout(30):
-        while not taken:
-            await asyncio.sleep(0.001)
-        store.put_note(issued_keys.NOTE, b"not JSON")
-        await asyncio.sleep(0.02)
-        assert taken == [{}]
-        store.put_note(issued_keys.NOTE, b"{}")
-        issued_keys.issue(store, "team", NEW, {})
-        while len(taken) < 2:
-            await asyncio.sleep(0.001)
-    watching.cancel()
-    assert taken == [{}, {"team": NEW}]
 
 
 async def test_a_key_made_or_revoked_elsewhere_is_in_effect_by_itself() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain import Activation, Arm, Rule, RuleSet, Usage
 from gateway.rules.cache_cost import CacheCost, swap_cost
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.settings.models import Price
 from gateway.store.base import Observed
 from tests.agents.model import AgentModel

@@ -842,6 +842,16 @@ def test_a_note_is_kept_until_it_is_overwritten(store: Store) -> None:
         assert store.note("k") == value
 
 
+def test_a_glance_shows_the_revision_and_a_note(store: Store) -> None:
+    """As the two calls do, whose work it saves."""
+    assert store.glance("k") == (0, None)
+    store.put_note("k", b"\x00one")
+    store.publish(RuleSet(task="sums", rules=(Rule(text="Think."),)))
+    store.activate(Activation(task="sums", version=1, created=0.0, by="test"))
+    assert store.glance("k") == (store.revision(), store.note("k")) != (0, None)
+    assert store.glance("k's") == (store.revision(), None)
+
+
 def test_a_note_is_swapped_only_if_it_is_still_the_same(store: Store) -> None:
     """So of two writers at once one learns that it came too late."""
     assert [store.swap_note("k", None, b"a"), store.swap_note("k", None, b"b")] == [True, False]

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore

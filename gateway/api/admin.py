@@ -24,8 +24,8 @@ from gateway.errors import NotFound
 from gateway.rules.cache_cost import CacheCost, cost_of_swap
 from gateway.rules.decisions import describe, put_live, roll_back, served_by_both, set_share, switch_injection
 from gateway.rules.files import to_dict
+from gateway.rules.live import refresh
 from gateway.rules.versions import difference, get_version
-from gateway.rules.watch import refresh
 from gateway.services import Services
 from gateway.store.notes import ROLLOUT
 

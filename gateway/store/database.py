@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -71,6 +71,24 @@ class Database:
         """Open a transaction beside no other writer's."""
         with self._mapped(), self._writing.begin() as connection:
             yield connection
+
+    def glance(self, statement: str) -> tuple[Any, ...]:
+        """Return the only row of a statement from ``literally`` in as few calls of the driver as there can be.
+
+        Each of its calls leaves the interpreter and comes back, for which the event loop has to wait.
+        """
+        with self._mapped():
+            connection = self._reading.raw_connection()
+            try:
+                cursor = connection.cursor()
+                cursor.execute(statement)
+                return cursor.fetchone() or ()
+            finally:
+                connection.close()
+
+    def literally(self, statement: sa.Select[Any]) -> str:
+        """Return a statement in this database's dialect, its values in it: none may come from outside."""
+        return str(statement.compile(dialect=self._reading.dialect, compile_kwargs={"literal_binds": True}))
 
     def compiled(self, statement: sa.Insert) -> SQLCompiler:
         """Return a statement in this database's dialect."""

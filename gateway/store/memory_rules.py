@@ -86,6 +86,10 @@ class MemoryRules:
         with self._lock:
             return len(self._activations)
 
+    def glance(self, note: str) -> tuple[int, bytes | None]:
+        with self._lock:
+            return self.revision(), self.note(note)
+
     def note(self, key: str) -> bytes | None:
         with self._lock:
             return self._notes.get(key)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gateway.domain import ALL_TASKS, Activation
 from gateway.errors import BadRequest, Conflict
 from gateway.rules.decisions import describe, hold_trial, put_live, put_on_trial, roll_back, switch_injection
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.store.history import active_decisions
 from optimizer.console.visit import Page, Redirect, Visit, address
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import pytest
 
 from gateway.domain import Activation, Rule, RuleSet
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from optimizer.demo.loopback import loopback_server
 from tests.agents.model import DONE, OUTPUT, AgentModel
 from tests.agents.streams import metered, put_together

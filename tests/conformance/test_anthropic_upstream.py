@@ -17,7 +17,7 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 from gateway.domain import Activation, Rule, RuleSet, Scratchpad
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from tests.conformance import stage as stages
 from tests.conformance.stage import Running, Stage
 from tests.conformance.test_anthropic import client_of, weather

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from gateway.domain import Activation, Rule, RuleSet
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.teaching import DecisionRule, Example, Worksheet
 from tests.conformance.answering import ANSWER, ASK, RULE, TOO_LONG, TOO_MUCH, answered
 from tests.conformance.clients import NODE

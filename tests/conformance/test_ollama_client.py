@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.domain import Activation, Rule, RuleSet, Scratchpad
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from tests.conformance import replies
 from tests.conformance.stage import Running
 from tests.conformance.test_rules import RULE, WORKING, answered

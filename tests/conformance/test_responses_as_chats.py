@@ -10,7 +10,7 @@ import pytest
 from openai import DefaultHttpxClient, OpenAI
 
 from gateway.domain import Activation, Rule, RuleSet, Scratchpad
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from tests.conformance import replies
 from tests.conformance.clients import KEY, NO_CERTIFICATES, Client
 from tests.conformance.scenarios import ADD_FLAT, IT_IS_4, PIXEL, SUM_TEXT, Scenario, calling

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain import Activation, Rule, RuleSet, Scratchpad
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from tests.conformance import replies
 from tests.conformance.clients import Client
 from tests.conformance.scenarios import ADD, ASK, CHAT, IT_IS_4, RESPONSES, Scenario, chatting

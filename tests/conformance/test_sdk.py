@@ -18,7 +18,7 @@ import pytest
 
 from docs.compatibility import SDK_TESTS
 from gateway.domain import Activation, Rule, RuleSet
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from tests.conformance.clients import NODE
 from tests.conformance.conftest import node
 from tests.conformance.stage import Running

@@ -28,7 +28,7 @@ from gateway.formats.chat import open_chat
 from gateway.routing.conversation import conversation_key
 from gateway.routing.route import CompiledSplit, choose_arm
 from gateway.routing.rule_snapshot import LiveRules
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.services import Services
 from gateway.store.base import Store
 from gateway.store.sql import SqlStore

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.domain import Activation, CycleRecord, Rule, RuleSet
 from gateway.errors import StoreError, UpstreamUnreachable
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.store.memory import MemoryStore
 from gateway.store.notes import ROLLOUT, SWEEP_ERRORS
 from gateway.store.sql import SqlStore

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from gateway.domain import RuleSet
-from gateway.rules.watch import refresh
+from gateway.rules.live import refresh
 from gateway.store.selection import Selection
 from optimizer.commands.forget import forget_exchanges
 from optimizer.scheduling.scheduler import Scheduler

@@ -1,16 +1,11 @@
-"""Following the store: an activation anywhere is seen here, and a store that fails changes nothing."""
-
-import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+"""Rules of the store in effect: an activation anywhere is seen here, and a store that fails changes nothing."""
 
 import pytest
 
 from gateway.domain import Activation, Rule, RuleSet, TrafficSplit
 from gateway.errors import StoreError
 from gateway.routing.rule_snapshot import LiveRules
-from gateway.rules.watch import refresh, watch
+from gateway.rules.live import refresh
 from gateway.store.memory import MemoryStore
 
 
@@ -80,43 +75,3 @@ def test_a_store_that_fails_keeps_the_rules_that_are_live() -> None:
     with pytest.raises(StoreError):
         refresh(store, live)
     assert live.current is held
-
-
-@asynccontextmanager
-async def watching(store: FlakyStore, live: LiveRules) -> AsyncIterator[None]:
-    task = asyncio.create_task(watch(store, live, interval_s=0.001))
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def looked_again(store: FlakyStore, times: int = 2) -> None:
-    """Wait until the store has been asked so often from now on."""
-    wanted = store.asked + times
-    while store.asked < wanted:
-        await asyncio.sleep(0)
-
-
-async def test_watching_survives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """Rules stay live through an outage, which is said once, and the newest are live when it is over."""
-    store, live = store_with_two_versions(), LiveRules()
-    with caplog.at_level(logging.WARNING, logger="gateway.rules.watch"):
-        async with watching(store, live):
-            activate(store, 1)
-            await looked_again(store)
-            assert versions(live) == {"sums": 1}
-            store.down = True
-            activate(store, 2)
-            await looked_again(store, times=5)
-            assert versions(live) == {"sums": 1}
-            assert len(caplog.records) == 1
-            store.down = False
-            await looked_again(store)
-            assert versions(live) == {"sums": 2}
-            store.down = True
-            await looked_again(store)
-    assert len(caplog.records) == 2
