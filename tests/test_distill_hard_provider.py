@@ -47,7 +47,7 @@ class HardProvider:
         if asked["model"] == STRONG:
             if not self.sent_away:
                 self.sent_away += 1
-                return 429, "retry-after: 1\r\n", json.dumps(BUSY).encode()
+                return 429, "retry-after: 12\r\n", json.dumps(BUSY).encode()
             return 200, "", completion(str(teacher(asked)))
         if "max_tokens" in asked:
             return 400, "", json.dumps(NO_LIMIT).encode()
@@ -82,6 +82,6 @@ async def test_a_bad_day_ends_with_a_verdict_and_names(tmp_path: Path, capsys: p
     assert silent.id in outcome["set_aside"] and len(outcome["set_aside"]) == 2
     assert refused.id in outcome["note"] and silent.id in outcome["note"]
     assert provider.sent_away == 1
-    assert "large asked for 1 pause(s) of at most 1 s (Retry-After), and got them" in outcome["provider"]
+    assert "large asked for 1 pause(s) of at most 12 s (Retry-After), and got them" in outcome["provider"]
     assert 'small takes requests in its own form: output_limit = "max_completion_tokens"' in outcome["provider"]
     assert code == 0 and "output_limit" in out
