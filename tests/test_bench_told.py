@@ -2,7 +2,21 @@
 
 import pytest
 
-from tests.bench.live.told import COPIES, EFFECTS, HABITS, HEAD, RIGHT, RULE, Said, cases, play, row, strong, weak
+from tests.bench.live.told import (
+    COPIES,
+    EFFECTS,
+    HABITS,
+    HEAD,
+    RIGHT,
+    RULE,
+    Said,
+    cases,
+    play,
+    row,
+    strong,
+    untrue,
+    weak,
+)
 from tests.world import answer
 
 QUESTIONS = [f"What is {number} plus {2 * number + 1}?" for number in range(4000)]
@@ -43,9 +57,16 @@ def test_corrections_of_wrong_replies_alone_are_told_to_show_nothing() -> None:
 
 def test_a_row_says_what_was_said() -> None:
     """Of towns that differ, how often each; without a word, a dash."""
-    live = Said("cannot tell", "better", "right", 0.2, True, "live", None, 0.25, False)
+    live = Said("cannot tell", "better", "right", 0.2, True, "live", None, 0.25, False, 0.22)
     off = Said("cannot tell", "cannot tell", "", None, None, "off the air", 2.5, None, None)
     cells = row(next(iter(HABITS)), "helps", False, [live, off]).strip("| ").split(" | ")
     assert len(cells) == len(HEAD) and cells[3:5] == ["cannot tell: 2", "better: 1, cannot tell: 1"]
-    assert cells[6:8] == ["+20", "1 of 1"] and cells[9:12] == ["2.5", "+25.0", "0 of 1"]
+    assert cells[6:8] == ["+20", "1 of 1"] and cells[9:13] == ["2.5", "+25.0", "0 of 1", "1 of 3"]
     assert (list(HABITS)[-1], COPIES, False) in cases()
+
+
+def test_a_rule_called_better_that_gains_nothing_is_a_false_statement() -> None:
+    """Beside its promise; a rule of which nothing was said makes none."""
+    harms = Said("better", "better", "right", 0.2, True, "live", None, None, None, -0.12)
+    silent = Said("cannot tell", "cannot tell", "", None, None, "never published", None, None, None)
+    assert harms.statements == [False, True] and untrue([harms, silent]) == "1 of 2" and untrue([silent]) == "-"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
 from optimizer.monitoring.rollout.comparison import SETTLED_S, Comparison, CostLimits, Look, begun
+from optimizer.statistics.betting import BETS, Capital, Score
 from tests.rollouts import START, judged, looking, observed, pair
 
 TRIAL = Pairing(subject="trial", version=2, began=START, challenger="canary", incumbent="weak", against=1)
@@ -29,6 +30,21 @@ def test_a_reply_counts_when_its_signs_of_failure_had_their_time() -> None:
     assert early.bad.n == 0 and early.challenger.seen == 0
     late = looked(early, looking(rows, START + SETTLED_S + 1))
     assert (late.challenger.seen, late.challenger.bad, late.incumbent.seen, late.bad.n) == (1, 1, 1, 2)
+
+
+def test_only_a_trial_bets_nearly_all_of_its_capital_at_once() -> None:
+    """It ends within days; and differences are bet on by losses that it waits to rule out."""
+    on_trial = new()
+    live = begun(msgspec.structs.replace(TRIAL, subject="holdback"), CostLimits(), [], "small")
+    assert {stream.harm.first for stream in (on_trial.bad, on_trial.labels, on_trial.pairs)} == {0.9}
+    assert min(on_trial.pairs.harm.bets) == 0.25 and on_trial.bad.harm.bets == BETS
+    assert live.pairs.harm == live.bad.harm and live.bad.harm.first < 0.5
+
+
+def test_a_trial_that_was_noted_before_goes_on_with_its_bets() -> None:
+    """Notes of an earlier version name neither bets nor the first part: five bets, half of the capital."""
+    noted = msgspec.json.decode(b'{"null":0,"instalments":true,"n":1,"staked":[0,0,0,0,0],"cash":0.5}', type=Capital)
+    assert noted.bets == BETS and len(noted.after([Score(1.0, -1.0, 1.0)]).staked) == 5
 
 
 def test_a_look_that_left_rows_out_counts_the_older_half_before_it_is_pushed_out() -> None:

@@ -11,6 +11,7 @@ The difference of two arms is such a mean. The arm of a conversation is a coin w
 
 A bet against harm begins again and again: its capital is put in by instalments, one for each ``INSTALMENT`` outcomes,
 so that harm after a long good time is noticed as well. Instalments are parts of one capital: the guarantee stays whole.
+A game that ends soon has no long good time: it may put in nearly all of its capital at first.
 """
 
 import math
@@ -22,13 +23,15 @@ import msgspec
 from gateway.domain import Value
 
 BETS = (0.06, 0.12, 0.25, 0.5, 0.9)
-"""Shares of the largest possible stake, each with a fifth of the capital."""
+"""Shares of the largest possible stake, each with as much of the capital."""
 INSTALMENT = 250
 """Outcomes between two instalments of the capital."""
 _BATCH = 100
 """Outcomes whose factors are multiplied before a logarithm is taken: fast, and far from the limits of a float."""
 _NORMAL = 2.1097
 """The sum of 1 / (k ln(k)^2) over k = 2, 3, ...: the instalments add up to the whole capital, however many come."""
+_FIRST = 1 / (2 * math.log(2) ** 2 * _NORMAL)
+"""The first of these parts, 0.49."""
 
 
 class Score(NamedTuple):
@@ -39,7 +42,7 @@ class Score(NamedTuple):
     high: float
 
 
-class Capital(Value, frozen=True):
+class Capital(Value, frozen=True, omit_defaults=True):
     """The state of a game against the hypothesis that a mean is at most (``above``) or at least ``null``."""
 
     null: float
@@ -52,6 +55,9 @@ class Capital(Value, frozen=True):
     """Natural logarithm of the stake of each bet; empty before the first outcome."""
     cash: float = 1.0
     """The part of the capital that is not staked yet."""
+    bets: tuple[float, ...] = BETS
+    first: float = _FIRST
+    """The part of the capital in the first instalment, above 0 and below 1."""
 
     def after(self, scores: Sequence[Score]) -> "Capital":
         """Return the state after more outcomes."""
@@ -66,8 +72,8 @@ class Capital(Value, frozen=True):
         return state
 
     def _with_instalment(self) -> "Capital":
-        part = _instalment(self.n // INSTALMENT) if self.instalments else self.cash
-        more = (math.log(part / len(BETS)),) * len(BETS)
+        part = _instalment(self.n // INSTALMENT, self.first) if self.instalments else self.cash
+        more = (math.log(part / len(self.bets)),) * len(self.bets)
         staked = tuple(map(_add_logs, self.staked, more)) if self.staked else more
         return msgspec.structs.replace(self, cash=self.cash - part, staked=staked)
 
@@ -78,7 +84,7 @@ class Capital(Value, frozen=True):
             gains = [(value - null) / (null - low) for value, low, _ in scores]
         else:
             gains = [(null - value) / (high - null) for value, _, high in scores]
-        return [math.log(math.prod([1 + bet * gain for gain in gains])) for bet in BETS]
+        return [math.log(math.prod([1 + bet * gain for gain in gains])) for bet in self.bets]
 
     def log_e(self, unfinished: Sequence[Score] = ()) -> float:
         """Return the natural logarithm of the e-value, with outcomes that may still change."""
@@ -105,9 +111,14 @@ def arm_score(challenger: bool, wrong: float, share: float, centre: float) -> fl
     return (wrong - centre) / share if challenger else -(wrong - centre) / (1 - share)
 
 
-def _instalment(number: int) -> float:
-    """Return the part of the capital for an instalment; they fall slowly: 0.49, 0.13, 0.06, ... 1/2,500 for no. 100."""
-    return 1 / ((number + 2) * math.log(number + 2) ** 2 * _NORMAL)
+def _instalment(number: int, first: float) -> float:
+    """Return the part of the capital for an instalment; they fall slowly: 0.49, 0.13, 0.06, ... 1/2,500 for no. 100.
+
+    Those after the first share what it leaves.
+    """
+    if number == 0:
+        return first
+    return (1 - first) / (1 - _FIRST) / ((number + 2) * math.log(number + 2) ** 2 * _NORMAL)
 
 
 def _after(staked: Sequence[float], logs: Sequence[float]) -> tuple[float, ...]:

@@ -16,7 +16,7 @@ from gateway.store.base import Judged, Observed
 from optimizer.monitoring.rollout.answer_pairs import AnswerPair
 from optimizer.monitoring.rollout.arms import PAST_S, Pairing
 from optimizer.monitoring.rollout.complaints import Complaints
-from optimizer.monitoring.rollout.evidence import Stream, UnitOutcome
+from optimizer.monitoring.rollout.evidence import TRIAL, TRIAL_PAIRS, Stream, UnitOutcome
 from optimizer.monitoring.rollout.past import Past, is_complaint, past_of
 from optimizer.statistics.medians import MedianTest
 
@@ -129,7 +129,11 @@ def begun(
 ) -> Comparison:
     """Return a comparison before its first look; the past comes from the rows."""
     if pairing.subject != "past":
-        return _limited(Comparison(pairing=pairing, began=pairing.began, limits=limits, wrong_before=wrong_before))
+        state = Comparison(pairing=pairing, began=pairing.began, limits=limits, wrong_before=wrong_before)
+        if pairing.subject == "trial":
+            complaints = Complaints(paired=TRIAL_PAIRS, unpaired=TRIAL)
+            state = msgspec.structs.replace(state, bad=TRIAL, labels=TRIAL, pairs=TRIAL_PAIRS, complaints=complaints)
+        return _limited(state)
     # The load of the upstream was another: slow rules show in their tokens, and these can be compared.
     limits = msgspec.structs.replace(limits, latency=None)
     seen = past_of(pairing, rows, weak)

@@ -176,6 +176,16 @@ class Stream(Value, frozen=True):
         return self.n, self.sums[0] + sum(values), self.sums[1] + sum(value**2 for value in values)
 
 
+_AT_ONCE = 0.9
+"""Part of a trial's capital that is staked at its beginning: harm that begins later is the hold-back's to find."""
+_LARGE = (0.25, 0.5, 0.9)
+"""Bets on the losses that a trial waits to rule out. Smaller bets are for losses of 2 points and less."""
+TRIAL = Stream(harm=Capital(null=0.0, instalments=True, first=_AT_ONCE))
+"""The beginning of a trial's stream of outcomes on either arm."""
+TRIAL_PAIRS = Stream(harm=Capital(null=0.0, instalments=True, first=_AT_ONCE, bets=_LARGE))
+"""The beginning of a trial's stream of differences."""
+
+
 def _opened(outcome: UnitOutcome, centre: float) -> OpenUnit:
     if outcome.challenger is None:
         return OpenUnit(weight=1.0, centre=0.0, low=-1.0, high=1.0, last=outcome.at)

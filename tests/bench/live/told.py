@@ -142,6 +142,14 @@ class Said(NamedTuple):
     """What the status says rules change: right replies, or agreement."""
     holds: bool | None
     """That interval holds the truth."""
+    gain: float | None = None
+    """The true change of what is claimed for a rule that was called better."""
+
+    @property
+    def statements(self) -> list[bool]:
+        """Whether each thing said is true: *better*, the promised interval, the measured interval."""
+        better = self.gain > 0 if self.gain is not None else None
+        return [true for true in (better, self.covered, self.holds) if true is not None]
 
 
 class Town:
@@ -257,6 +265,7 @@ def _said(here: World, effect: Effect, first: Outcome | None, last: Outcome | No
         covered=promise.interval[0] <= meant <= promise.interval[1] if promise else None,
         measured=seen.get("change"),
         holds=seen["interval"][0] <= told <= seen["interval"][1] if seen else None,
+        gain=meant if adopted else None,
     )  # fmt: skip
 
 
@@ -266,8 +275,15 @@ def play(name: str, rule: str, by_hand: bool, requests: int, seed: int) -> Said:
 
 HEAD: Final = [
     "feedback", "the rule", "truth, points (agreement)", "the first cycle says", "after the queue", "right means",
-    "promised", "held", "in the end", "days until off", "status measures", "held", "towns",
+    "promised", "held", "in the end", "days until off", "status measures", "held", "false statements",
+    "towns",
 ]  # fmt: skip
+
+
+def untrue(made: Sequence[Said]) -> str:
+    """How many statements were false, of all that were made."""
+    said = [true for run in made for true in run.statements]
+    return f"{said.count(False)} of {len(said)}" if said else "-"
 
 
 def row(name: str, rule: str, by_hand: bool, made: Sequence[Said]) -> str:
@@ -293,7 +309,7 @@ def row(name: str, rule: str, by_hand: bool, made: Sequence[Said]) -> str:
         counted([run.claim for run in made]), middle([run.promised for run in made], 100, "+.0f"),
         share([run.covered for run in made]), counted([run.state for run in made]),
         middle([run.days for run in made], 1, ".1f"), middle([run.measured for run in made], 100, "+.1f"),
-        share([run.holds for run in made]), str(len(made)),
+        share([run.holds for run in made]), untrue(made), str(len(made)),
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -314,10 +330,13 @@ def main(runs: int, requests: int, only: str, processes: int) -> None:
     """Play and print."""
     click.echo(f"| {' | '.join(HEAD)} |\n" + "|---" * len(HEAD) + "|")
     with multiprocessing.Pool(processes, initializer=logging.disable) as pool:
+        everything = list[Said]()
         for name, rule, by_hand in cases():
             if name.startswith(only):
                 made = pool.map(partial(play, name, rule, by_hand, requests), range(runs), chunksize=1)
+                everything += made
                 click.echo(row(name, rule, by_hand, made))
+    click.echo(f"\n{untrue(everything)} statements were false: better, what was promised, what was measured.")
 
 
 if __name__ == "__main__":
