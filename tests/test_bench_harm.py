@@ -7,7 +7,7 @@ from tests.bench.live.harm import HEAD, Played, played, row
 HOUR_S = 3600.0
 
 
-@pytest.mark.parametrize("regime", ["compared", "complaints", "people", "queue"])
+@pytest.mark.parametrize("regime", ["compared", "complaints", "independent", "people", "queue"])
 def test_twenty_points_of_harm_are_off_the_air(regime: str) -> None:
     """A thousand requests a day, conversations, night and day: within three days, before the rules are live."""
     run = played(regime, 20.0, 3.0, "now", HOUR_S, seed=1)
