@@ -3,8 +3,13 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from typing import Final
 
 import structlog
+
+_TOGETHER: Final = 4096
+"""Bytes that a pipe keeps together (PIPE_BUF on Linux)."""
 
 
 def configure(level: str = "info", form: str = "auto") -> None:
@@ -42,7 +47,8 @@ def is_text(form: str) -> bool:
 def write(lines: str) -> None:
     """Write finished lines beside those of the loggers. Blocks while the other end of a pipe does not read.
 
-    Holds no lock then: a logger in another thread waits for the pipe alone. Up to 4,096 bytes stay together in a pipe.
+    Holds no lock then: a logger in another thread waits for the pipe alone. Lines are written in pieces that stay
+    together in a pipe: each write leaves the interpreter, and has to wait until it may come back.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
@@ -51,8 +57,17 @@ def write(lines: str) -> None:
             except (OSError, ValueError):  # no file
                 handler.stream.write(lines)
                 continue
-            for line in lines.splitlines(keepends=True):
-                os.write(descriptor, line.encode(errors="backslashreplace"))
+            for together in _pieces(lines.encode(errors="backslashreplace")):
+                os.write(descriptor, together)
+
+
+def _pieces(lines: bytes) -> Iterator[bytes]:
+    """Return whole lines in pieces of up to 4,096 bytes; a longer line is a piece."""
+    begin = 0
+    while begin < len(lines):
+        end = lines.rfind(b"\n", begin, begin + _TOGETHER) + 1 or lines.find(b"\n", begin) + 1 or len(lines)
+        yield lines[begin:end]
+        begin = end
 
 
 def _without_colours(_logger: object, _name: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import logs
 
@@ -70,3 +72,13 @@ def test_the_level_is_the_least_weight_of_a_line(capsys: pytest.CaptureFixture[s
     logging.getLogger("gateway").info("hello")
     logs.write('{"event": "request"}\n')
     assert [line["event"] for line in lines(capsys)] == ["request"]
+
+
+@given(st.lists(st.text("ab\u00e4", max_size=3000), max_size=12))
+def test_lines_are_written_whole_and_in_order(texts: list[str]) -> None:
+    """In pieces that a pipe keeps together, but for a line that is longer by itself."""
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    pieces = list(logs._pieces(lines))
+    assert b"".join(pieces) == lines
+    for piece in pieces:
+        assert piece.endswith(b"\n") and (len(piece) <= 4096 or piece.count(b"\n") == 1)

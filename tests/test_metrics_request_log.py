@@ -10,7 +10,7 @@ from gateway.metrics.request_log import MOST_NOTES, RequestLog, RequestNote, not
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 from tests.test_store_sql import EXCHANGE
 
-NOTE = RequestNote(at=1_700_000_000.25, id="a", http_status=200, status="ok", latency_ms=12.34567, cost_usd=0.00012345)
+NOTE = RequestNote(at=1_700_000_000.25, id="a", http_status=200, status="ok", latency_ms=12.346, cost_usd=0.000123)
 
 
 def test_a_line_is_an_object_like_every_other() -> None:
@@ -32,7 +32,8 @@ def test_a_client_s_name_ends_no_line() -> None:
     for as_text in (False, True):
         lines: list[str] = []
         log = RequestLog(lines.append, as_text=as_text)
-        log.note(msgspec.structs.replace(NOTE, ref='x\n{"level": "error"} \x1b[31m' + "y" * 1000))
+        ref = 'x\n{"level": "error"} \x1b[31m' + "y" * 1000
+        log.note(noted(msgspec.structs.replace(EXCHANGE, ref=ref), 0.5))
         log.flush()
         assert lines[0].count("\n") == 1 and lines[0].endswith("\n") and "\x1b" not in lines[0]
         assert len(lines[0]) < 600
@@ -46,6 +47,14 @@ def test_the_texts_of_an_exchange_are_no_facts() -> None:
     log.note(noted(exchange, 0.5))
     log.flush()
     assert "secret" not in lines[0] and json.loads(lines[0])["ref"] == "mine"
+
+
+def test_numbers_are_as_long_as_they_are_worth() -> None:
+    """Microseconds, and millionths of a dollar."""
+    exchange = msgspec.structs.replace(EXCHANGE, latency_ms=12.34567, first_byte_ms=1.23456, cost_usd=0.00012345)
+    note = noted(exchange, 0.98765)
+    assert (note.latency_ms, note.first_byte_ms, note.overhead_ms) == (12.346, 1.235, 0.988)
+    assert note.cost_usd == 0.000123
 
 
 def test_nobody_who_reads_costs_lines_and_no_memory() -> None:

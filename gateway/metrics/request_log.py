@@ -6,6 +6,7 @@ full pipe holds up a request. Notes beyond the bound are dropped and counted.
 
 import asyncio
 import datetime as dt
+import functools
 from collections import deque
 from collections.abc import Callable
 
@@ -18,14 +19,19 @@ INTERVAL_S = 0.2
 """Seconds between two looks for notes."""
 MOST_NOTES = 10_000
 """Requests that wait for their line."""
+_encode = msgspec.json.Encoder().encode
 _LONGEST = 200
 """Characters of a name that a client chose."""
 
 
 class RequestNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The facts about a request at its end. Times in milliseconds; ``at`` in seconds since the epoch."""
+    """The facts about a request at its end. Times in milliseconds; ``at`` in seconds since the epoch.
+
+    ``noted`` rounds and cuts them: a line is the note's own JSON.
+    """
 
     at: float
+    """Comes first: a line leaves it out."""
     id: str
     http_status: int
     status: str
@@ -48,27 +54,32 @@ class RequestNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
     """Return the facts of an exchange."""
-    usage = exchange.usage
+    usage, cost, first_byte_ms = exchange.usage, exchange.cost_usd, exchange.first_byte_ms
     return RequestNote(
         at=exchange.created,
         id=exchange.id,
         http_status=exchange.http_status,
         status=exchange.status,
-        ref=exchange.ref,
+        ref=cut(exchange.ref),
         key=exchange.key,
         task=exchange.task,
-        model=exchange.model,
+        model=cut(exchange.model),
         arm=exchange.arm,
         rules=exchange.rules,
         stream=exchange.stream,
-        error=exchange.error,
-        latency_ms=exchange.latency_ms,
-        first_byte_ms=exchange.first_byte_ms,
-        overhead_ms=overhead_ms,
+        error=cut(exchange.error),
+        latency_ms=round(exchange.latency_ms, 3),
+        first_byte_ms=None if first_byte_ms is None else round(first_byte_ms, 3),
+        overhead_ms=round(overhead_ms, 3),
         prompt_tokens=usage.prompt_tokens,
         output_tokens=usage.output_tokens,
-        cost_usd=exchange.cost_usd,
+        cost_usd=None if cost is None else round(cost, 6),
     )
+
+
+def cut(text: str | None) -> str | None:
+    """Return a text that somebody outside chose, as far as a line shows it."""
+    return None if text is None else text[:_LONGEST]
 
 
 class RequestLog:
@@ -108,21 +119,23 @@ class RequestLog:
 def _facts(note: RequestNote) -> dict[str, object]:
     facts: dict[str, object] = msgspec.to_builtins(note)
     del facts["at"]
-    for name, value in facts.items():
-        if isinstance(value, float):
-            facts[name] = round(value, 6 if name == "cost_usd" else 3)
-        elif isinstance(value, str):
-            facts[name] = value[:_LONGEST]
     return facts
 
 
 def _time(note: RequestNote) -> str:
-    return dt.datetime.fromtimestamp(note.at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    milliseconds = int(note.at * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat().removesuffix("+00:00")
 
 
 def _json(note: RequestNote) -> str:
-    line = {"event": "request", "level": "info", "action": "request", **_facts(note), "timestamp": _time(note)}
-    return msgspec.json.encode(line).decode() + "\n"
+    """Return the note's JSON between what every line begins and ends with: a tenth of the time of a dict."""
+    facts = _encode(note).partition(b",")[2][:-1].decode()
+    return f'{{"event":"request","level":"info","action":"request",{facts},"timestamp":"{_time(note)}"}}\n'
 
 
 def _text(note: RequestNote) -> str:
