@@ -33,6 +33,11 @@ fields that do not exist yet pass too. Replies come back as the upstream sent th
 - **passed**: as it was sent. **changed**: see the notes. **translated**: it reaches the upstream, or shapes the reply,
   in another place or form. **refused**: a 400 says so. **ignored**: it is not sent on, and the reply is right without
   it.
+- A query (`?beta=true`) reaches an upstream that is asked by the client's own path; not from a key with limits. Azure's
+  `api-version` ends here.
+- A form (sound, images) may name a configured model or a task as JSON may; its other bytes stay. A form of more than 1
+  MiB below `/v1/audio/` and `/v1/images/` is held until its `model` has come, at most `max_body_mb`; beyond that, and
+  on other paths, it goes to `server.default_upstream` as it came.
 - Kinds `openai` and `llamacpp` are spoken to in OpenAI's own words; kinds `anthropic` and `ollama` in theirs, as
   far as they have them.
 """
@@ -90,6 +95,11 @@ _AS_CHATS = """\
 `upstreams.NAME.responses` decides; by default a server without the endpoint is found out by its 404. Any other field
 passes into the chat as it came. Nothing is stored: a request that goes on from a stored response is refused.
 """
+_OWN_TOOLS = """\
+Any other field passes into the chat as it came. In `messages`, calls and results of Anthropic's own tools
+(`server_tool_use`, `web_search_tool_result`, `code_execution_tool_result`, `mcp_tool_use` and the like) are left out,
+as a chat has no place for them; the model's text beside them stays. Such a tool among `tools` is refused.
+"""
 SDK_TESTS = (
     # area, tests, passed directly, passed through the gateway
     ("chat", 145, 145, 145),
@@ -138,7 +148,7 @@ def page() -> str:
     parts += [_AS_CHATS, _table(["field", "what becomes of it"], fates)]
     fates = [(f"`{field}`", fate) for field, fate in sorted(messages.FIELDS.items())]
     parts += ["## Fields of `/v1/messages` on their way to a chat\n", _table(["field", "what becomes of it"], fates)]
-    parts += ["Any other field passes into the chat as it came.\n"]
+    parts += [_OWN_TOOLS]
     for path, handling in ollama_request.FIELDS.items():
         rows = [(f"`{field}`", fate) for field, fate in sorted(handling.items())]
         parts += [f"## Fields of `{path}` (Ollama)\n", _table(["field", "what becomes of it"], rows)]

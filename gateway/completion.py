@@ -44,7 +44,7 @@ _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 class CompletionTrace(Transcript):
     """A transcript, the plan behind it and the time of the upstreams."""
 
-    __slots__ = ("hidden", "plan", "reply", "request_headers", "waited_s", "why", "written")
+    __slots__ = ("hidden", "path", "plan", "query", "reply", "request_headers", "waited_s", "why", "written")
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +56,10 @@ class CompletionTrace(Transcript):
         """Seconds spent waiting for upstreams until the reply began."""
         self.request_headers: Sequence[tuple[bytes, bytes]] = ()
         """The client's headers for the upstream; a hidden pass goes without."""
+        self.path = ""
+        """The client's path below ``/v1``."""
+        self.query = ""
+        """The client's query, for an upstream that is asked by the same path."""
         self.hidden: WholeReply | None = None
         """The model's last hidden answer."""
         self.written = False
@@ -293,6 +297,7 @@ def _call(plan: RoutePlan, step: Pass, trace: CompletionTrace, *, stream: bool) 
         stream=stream,
         adaptable=plan.upstream_model is not None,
         optional=step.optional,
+        query=trace.query if trace.path == plan.envelope.path else "",
         headers=trace.request_headers if step.shown else _of_body(trace, plan),
     )
 

@@ -206,6 +206,33 @@ async def test_without_rules_a_message_passes_as_it_is(stream: bool) -> None:
     assert reply.content == (b"".join(events(made)) if stream else json.dumps(made).encode())
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_a_query_reaches_an_upstream_that_is_asked_by_the_same_path(path: str) -> None:
+    """Claude Code asks for ``?beta=true``; hidden passes are read alike, and a limited key hands nothing on."""
+    upstream, server = claude()
+    keyed = CLAUDE + '[keys.team]\nkey = "sixteen-letters-and-more"\ntasks = ["arithmetic"]\n'
+    keyed += '[keys.all]\nkey = "any-letters-and-no-limits"\n'
+    async with served(upstream, keyed, taught(scratchpad="two_pass")) as gateway:
+        for key in ("any-letters-and-no-limits", "sixteen-letters-and-more"):
+            headers = {"authorization": f"Bearer {key}"}
+            await gateway.client.post(f"{path}?beta=true&x=%201", json=native(), headers=headers)
+    passes = 1 if "count" in path else 2
+    assert [call.query for call in server.calls] == ["beta=true&x=%201"] * passes + [""] * passes
+
+
+async def test_a_query_does_not_outlive_a_translation() -> None:
+    """It is about the client's path: a chat that becomes a message, a message that becomes a chat."""
+    upstream, server = claude()
+    other = FakeUpstream(lambda _: "4")
+    async with served(upstream, CLAUDE) as gateway:
+        await gateway.client.post("/v1/chat/completions?x=1", json=asked())
+    async with served(other) as gateway:
+        await gateway.client.post("/v1/messages?beta=true", json=native())
+        await gateway.client.post("/v1/chat/completions?x=1", json=asked())
+    assert [call.query for call in server.calls] == [""]
+    assert [call.query for call in other.calls] == ["", "x=1"]
+
+
 async def test_a_hidden_pass_is_read_as_the_clients() -> None:
     """With its version and betas: the history may need them."""
     upstream, server = claude()

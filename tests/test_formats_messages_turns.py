@@ -87,6 +87,33 @@ def test_results_of_tools_may_hold_them_too() -> None:
     ]
 
 
+OWN_TOOLS: list[dict[str, Any]] = [
+    {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "x"}},
+    {
+        "type": "web_search_tool_result",
+        "tool_use_id": "s",
+        "content": [{"type": "web_search_result", "url": "https://x"}],
+    },
+    {"type": "web_fetch_tool_result", "tool_use_id": "s", "content": {"type": "web_fetch_result", "url": "https://x"}},
+    {"type": "code_execution_tool_result", "tool_use_id": "s", "content": {"stdout": "1"}},
+    {"type": "bash_code_execution_tool_result", "tool_use_id": "s", "content": {"stdout": "1"}},
+    {"type": "text_editor_code_execution_tool_result", "tool_use_id": "s", "content": {}},
+    {"type": "tool_search_tool_result", "tool_use_id": "s", "content": {}},
+    {"type": "mcp_tool_use", "id": "m", "name": "get", "server_name": "x", "input": {}},
+    {"type": "mcp_tool_result", "tool_use_id": "m", "is_error": False, "content": [text("found")]},
+]
+
+
+@pytest.mark.parametrize("block", OWN_TOOLS, ids=[block["type"] for block in OWN_TOOLS])
+def test_anthropics_own_tools_are_left_out_of_a_history_and_the_text_beside_them_stays(block: dict[str, Any]) -> None:
+    """A chat has no place for them, and one of them must not make every later turn a 400."""
+    cited = {**text("It is 4."), "citations": [{"type": "web_search_result_location", "url": "https://x"}]}
+    turns = [user(text("hi")), {"role": "assistant", "content": [text("I look. "), block, cited]}, called(block)]
+    _, said, use = turned(*turns)
+    assert said == {"role": "assistant", "content": "I look. It is 4."}
+    assert [call["id"] for call in use["tool_calls"]] == ["t"]
+
+
 def test_a_line_for_anthropics_accounts_is_left_out() -> None:
     """It differs in each request: no prompt cache would hit behind it."""
     billing = text("x-anthropic-billing-header: cc_version=2.1.0; cch=4f2a1;")

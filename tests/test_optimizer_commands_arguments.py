@@ -39,11 +39,12 @@ def test_only_what_a_task_needs_is_left() -> None:
         narrowed(whole, "nowhere")
 
 
-def test_a_command_asks_the_first_of_equal_deployments() -> None:
-    """Its answers are kept under that one's name."""
-    text = CONFIG + MORE.replace('upstream = "other"\nmodel = "wise"', 'upstreams = ["other", "mock"]\nmodel = "wise"')
-    prose = narrowed(settings(text), "prose")
-    assert (prose.models["judge"].every_upstream, set(prose.upstreams)) == (("other",), {"mock", "other"})
+def test_a_command_asks_equal_deployments_by_their_weights() -> None:
+    """As the gateway and the scheduled cycles do."""
+    shared = 'upstreams = ["other", "mock"]\nweights = [3, 1]\nmodel = "wise"'
+    whole = settings(CONFIG + MORE.replace('upstream = "other"\nmodel = "wise"', shared))
+    prose = narrowed(whole, "prose")
+    assert prose.models["judge"] == whole.models["judge"] and set(prose.upstreams) == {"mock", "other"}
 
 
 def test_rules_are_named_by_version_file_or_word(tmp_path: Path) -> None:

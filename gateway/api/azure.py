@@ -1,9 +1,11 @@
 """Azure's addresses: ``/openai/deployments/NAME/...`` and ``/openai/v1/...`` lead to the endpoints below ``/v1``.
 
 A deployment's name is the request's model, whatever model the body names: so Azure reads it, too. Azure's SDK with
-``base_url = ".../v1"`` asks for ``/v1/deployments/NAME/...``. Decided before the gate, by the raw path.
+``base_url = ".../v1"`` asks for ``/v1/deployments/NAME/...``. Decided before the gate, by the raw path. The version of
+Azure's API goes no further: an upstream's own stands in its ``base_url``.
 """
 
+import re
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +16,7 @@ from gateway.formats.envelope import decode_object, raw
 DEPLOYMENT = "preceptor.deployment"
 """The key of a deployment's name in an ASGI scope."""
 PREFIXES = ("/openai/", "/v1/deployments/")
+_VERSION = re.compile(rb"(?:^|&)api-version=[^&]*")
 _V1 = "/openai/v1/"
 _DEPLOYMENTS = ("/openai/deployments/", "/v1/deployments/")
 
@@ -34,6 +37,7 @@ def place(scope: dict[str, Any]) -> None:
 
 def _move(scope: dict[str, Any], path: str) -> None:
     scope["path"], scope["raw_path"] = unquote(path), path.encode("latin-1")
+    scope["query_string"] = _VERSION.sub(b"", scope["query_string"]).lstrip(b"&")
 
 
 def with_model(body: bytes, model: str) -> bytes:

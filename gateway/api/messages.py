@@ -152,11 +152,13 @@ class TokenCount(Messages):
         if plan.upstream_model is not None:
             changes["model"] = raw(plan.upstream_model)
         headers = [(name, value) for name, value in scope["headers"] if name in serving.request_headers]
+        asked = scope["query_string"].decode("latin-1")
         reply = await serving.upstreams[plan.upstream].send(
             Call(
                 model=plan.upstream_model or request.model,
                 body=request.sealed(changes) if changes else request.body,
                 path=_COUNT,
+                query="" if exchange.holder is not None and exchange.holder.limited else asked,
                 headers=headers,
             )
         )

@@ -1,35 +1,32 @@
 """Every other path below ``/v1``: forwarded to the upstream, its answer piece by piece to the client.
 
-A configured name as the ``model`` of a JSON body leads to its upstream, everything else to ``server.default_upstream``.
-Injects and records nothing. Without a default upstream these paths answer 404.
+A configured name as the ``model`` of JSON or of a form leads to its upstream, everything else to
+``server.default_upstream``. Injects and records nothing. Without a default upstream these paths answer 404.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
-from typing import Any, cast
 from urllib.parse import unquote
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Send
 
-from gateway.api.azure import DEPLOYMENT, with_model
 from gateway.api.claims import claim_of_path
 from gateway.api.earlier import link_to
 from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
 from gateway.api.http import error_headers, header, header_value, piece, read_body, respond, start
+from gateway.api.placing import form_in, is_naming, placed, placed_form, uploaded_to
 from gateway.api.request_coding import decompressed
-from gateway.api.upload import UploadPieces, is_upload, length_of, too_large
-from gateway.errors import BadRequest, MethodNotAllowed, NotFound, PreceptorError, UpstreamError, shown
-from gateway.formats.envelope import decode_object, decoded
+from gateway.api.upload import UploadPieces, is_upload, length_of, searched, too_large
+from gateway.errors import MethodNotAllowed, NotFound, PreceptorError, UpstreamError, shown
+from gateway.formats.form_data import FieldSearch
 from gateway.formats.json_values import SMALLEST, ValueCount, at_most
 from gateway.formats.upstream_error import OWN_KEY_REFUSED
 from gateway.http_server.request_head import Header
-from gateway.routing.classify import TASK_PREFIX
 from gateway.routing.deployments import ordered
-from gateway.services import Services, Serving
+from gateway.services import Services
 from gateway.settings import Settings
 from gateway.upstream.base import Call, UploadCall, Upstream, UpstreamReply
 from gateway.upstream.refusal import refusal
@@ -72,13 +69,19 @@ class PassThrough:
         claim = None
         try:
             claim = await claim_of_path(self._services, holder_of(scope))
-            upload = receive if is_upload(scope) else None
+            limit, bodies, form = self._services.serving.body_limit, self._services.bodies, form_in(scope)
+            upload = UploadPieces(receive, self._services.serving.upload_limit) if is_upload(scope) else None
             if upload is None:
-                body = await read_body(scope, receive, self._services.serving.body_limit, self._services.bodies)
+                body = await read_body(scope, receive, limit, bodies)
                 body = self._plain(scope, body)
                 await count_values(body, self._services.settings.server.max_json_values)
+                if form is not None:
+                    form.feed(body)
+            elif form is not None and is_naming(scope["raw_path"]):
+                upload.more = await searched(receive, form, min(limit, upload.limit), bodies)
+                body = form.read
             with HangUp(scope, receive):
-                async with contextlib.aclosing(await self._send(scope, body, upload)) as reply:
+                async with contextlib.aclosing(await self._send(scope, body, form, upload)) as reply:
                     await start(send, reply.status, _headers(reply))
                     begun = True
                     async for chunk in reply.chunks():
@@ -120,11 +123,16 @@ class PassThrough:
             return ordered(link.model, model.upstreams, model.weights, link.cluster.encode())[0]
         return model.upstream
 
-    async def _send(self, scope: HTTPScope, body: bytes, receive: Receive | None) -> UpstreamReply:
-        """Send a request with a body, or with one to be received."""
+    async def _send(
+        self, scope: HTTPScope, read: bytes, form: FieldSearch | None, upload: UploadPieces | None
+    ) -> UpstreamReply:
+        """Send a request with its body, or with the beginning of one to be received."""
         serving = self._services.serving
         path = scope["raw_path"].partition(b"?")[0].decode("latin-1")
-        name, body = placed(scope, body, serving.settings) if receive is None else (uploaded_to(scope, serving), b"")
+        if form is not None and (read or upload is None):
+            name, body = placed_form(scope, read, form, serving.settings)
+        else:
+            name, body = placed(scope, read, serving.settings) if upload is None else (uploaded_to(scope, serving), b"")
         name = await self._responder(path, scope) or name
         if name is None or ".." in unquote(path).split("/"):
             raise NotFound(f"Invalid URL ({scope['method']} {shown(path)})", code="unknown_url")
@@ -142,21 +150,25 @@ class PassThrough:
             headers=_handed_on(scope),
         )
         upstream = serving.upstreams[name]
-        reply = await (upstream.send(call) if receive is None else self._uploaded(upstream, call, scope, receive))
+        more = len(body) - len(read)
+        reply = await (upstream.send(call) if upload is None else self._uploaded(upstream, call, scope, upload, more))
         limit_answer(scope, serving.settings.upstreams[name].total_timeout_s)
         if reply.status in OWN_KEY_REFUSED:
             async with contextlib.aclosing(reply):
                 raise await refusal(reply, name)
         return reply
 
-    async def _uploaded(self, upstream: Upstream, call: Call, scope: HTTPScope, receive: Receive) -> UpstreamReply:
-        """Send a call with the body that is still to be received. Raises ``BodyTooLarge``."""
-        limit, length = self._services.serving.upload_limit, length_of(scope)
+    async def _uploaded(
+        self, upstream: Upstream, call: Call, scope: HTTPScope, pieces: UploadPieces, more: int
+    ) -> UpstreamReply:
+        """Send a call with the body that is still to be received, ``more`` bytes longer. Raises ``BodyTooLarge``."""
+        limit, length = pieces.limit, length_of(scope)
         if length is not None and length > limit:
             raise too_large(limit)
-        pieces = UploadPieces(receive, limit)
+        pieces.begun, length = call.body, None if length is None else length + more
         try:
-            return await upstream.send(UploadCall(**msgspec.structs.asdict(call), pieces=pieces, length=length))
+            given = {**msgspec.structs.asdict(call), "body": b""}
+            return await upstream.send(UploadCall(**given, pieces=pieces, length=length))
         except UpstreamError:
             if pieces.too_large:
                 raise too_large(limit) from None
@@ -195,43 +207,6 @@ def passes_through(scope: HTTPScope, settings: Settings) -> bool:
     holder = holder_of(scope)
     limited = holder is not None and holder.limited
     return settings.server.default_upstream is not None and not limited and header(scope, b"sec-websocket-key") is None
-
-
-def placed(scope: HTTPScope, body: bytes, settings: Settings) -> tuple[str | None, bytes]:
-    """Return the upstream for a request, and its body with the upstream's own name of the model.
-
-    A body in JSON may name a configured model or a task: an image, a count of tokens, a moderation. Any other body, and
-    any other name, is for the default upstream as it came; ``None`` without one.
-    """
-    default = settings.server.default_upstream
-    if default is None:
-        return None, body
-    deployment = cast("Mapping[str, Any]", scope).get(DEPLOYMENT)
-    try:
-        given = deployment if deployment is not None else decoded(decode_object(body)["model"])
-        model = settings.models.get(_model_of(given, settings)) if isinstance(given, str) else None
-    except (BadRequest, KeyError):
-        return default, body
-    if model is None:
-        return default, body if deployment is None else with_model(body, deployment)
-    return model.upstream, with_model(body, model.model)
-
-
-def uploaded_to(scope: HTTPScope, serving: Serving) -> str | None:
-    """Return the upstream for a body that nothing here reads: a deployment's, else the default one."""
-    settings = serving.settings
-    deployment = cast("Mapping[str, Any]", scope).get(DEPLOYMENT)
-    model = None if deployment is None else settings.models.get(_model_of(deployment, settings))
-    return settings.server.default_upstream if model is None else model.upstream
-
-
-def _model_of(name: str, settings: Settings) -> str:
-    """Return the name of a configured model: a task's answering one for the names of a task."""
-    task = settings.tasks.get(name.removeprefix(TASK_PREFIX)) if name.startswith(TASK_PREFIX) else None
-    task = task or next((task for task in settings.tasks.values() if task.match.model == name), None)
-    if task is None:
-        return name
-    return task.strong if task.serve in ("strong", "shadow") else task.weak
 
 
 def _headers(reply: UpstreamReply) -> list[Header]:

@@ -10,7 +10,9 @@ from litestar.types import HTTPScope, Receive
 
 from gateway.api.hangup import ClientGone
 from gateway.api.http import header
+from gateway.body_memory import BodyMemory
 from gateway.errors import BodyTooLarge
+from gateway.formats.form_data import FieldSearch
 from gateway.http_server.request_response import TRANSACTION
 
 LARGE = 2**20
@@ -34,25 +36,52 @@ def length_of(scope: HTTPScope) -> int | None:
     return int(declared) if declared is not None and declared.isdecimal() else None
 
 
+async def searched(receive: Receive, search: FieldSearch, most: int, bodies: BodyMemory) -> bool:
+    """Read a body into a search up to its end, or ``most`` bytes; return whether more of the body follows.
+
+    The caller frees the search's bytes in ``bodies``. Raises ``ClientGone`` or ``Overloaded``.
+    """
+    size, more = 0, True
+    try:
+        while more and not search.done and size < most:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            size, more = size + len(message["body"]), message["more_body"]
+            bodies.take(len(message["body"]))
+            search.feed(message["body"])
+    except BaseException:
+        bodies.free(size)
+        raise
+    return more
+
+
 class UploadPieces:
-    """The pieces of a body of at most ``limit`` bytes. Raises ``BodyTooLarge`` or ``ClientGone``."""
+    """The pieces of a body of at most ``limit`` bytes, ``begun`` first. Raises ``BodyTooLarge`` or ``ClientGone``."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
-        self._limit = limit
+        self.limit = limit
+        """Bytes."""
+        self.begun = b""
+        """What was read of the body already."""
+        self.more = True
+        """Whether more of it follows."""
         self.too_large = False
         """The body is beyond the limit. The wire that reads the pieces only tells that they broke off."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        while True:
+        size = len(self.begun)
+        if self.begun:
+            yield self.begun
+        while self.more:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise ClientGone
             size += len(message["body"])
-            if size > self._limit:
+            if size > self.limit:
                 self.too_large = True
-                raise too_large(self._limit)
+                raise too_large(self.limit)
             if message["body"]:
                 yield message["body"]
             if not message["more_body"]:

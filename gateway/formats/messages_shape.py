@@ -79,6 +79,46 @@ class RedactedThinking(ContentBlock, frozen=True, tag="redacted_thinking"):
     """Another model's thoughts, encrypted."""
 
 
+class OwnTool(ContentBlock, frozen=True):
+    """Base of the blocks about Anthropic's own tools, run at its servers: a chat has no place for them.
+
+    The model's text beside them says what it found.
+    """
+
+
+class ServerToolUse(OwnTool, frozen=True, tag="server_tool_use"): ...
+
+
+class McpToolUse(OwnTool, frozen=True, tag="mcp_tool_use"): ...
+
+
+class McpToolResult(OwnTool, frozen=True, tag="mcp_tool_result"): ...
+
+
+class WebSearchResult(OwnTool, frozen=True, tag="web_search_tool_result"): ...
+
+
+class WebFetchResult(OwnTool, frozen=True, tag="web_fetch_tool_result"): ...
+
+
+class CodeResult(OwnTool, frozen=True, tag="code_execution_tool_result"): ...
+
+
+class ShellResult(OwnTool, frozen=True, tag="bash_code_execution_tool_result"): ...
+
+
+class EditorResult(OwnTool, frozen=True, tag="text_editor_code_execution_tool_result"): ...
+
+
+class ToolSearchResult(OwnTool, frozen=True, tag="tool_search_tool_result"): ...
+
+
+OwnToolBlock = (
+    ServerToolUse | McpToolUse | McpToolResult | WebSearchResult | WebFetchResult | CodeResult | ShellResult
+    | EditorResult | ToolSearchResult
+)  # fmt: skip
+
+
 class InputMessage(msgspec.Struct, frozen=True, tag_field="role"):
     """Base of the messages."""
 
@@ -88,7 +128,7 @@ class User(InputMessage, frozen=True, tag="user"):
 
 
 class Assistant(InputMessage, frozen=True, tag="assistant"):
-    content: str | list[Text | ToolUse | Thinking | RedactedThinking]
+    content: str | list[Text | ToolUse | Thinking | RedactedThinking | OwnToolBlock]
 
 
 class System(InputMessage, frozen=True, tag="system"):

@@ -1,6 +1,7 @@
 """A conversation, from Anthropic's messages to a chat's: blocks become parts, calls and results of tools. Pure.
 
-Search results and references to tools become texts, documents become files. Thinking goes back with its calls to the
+Search results and references to tools become texts, documents become files. Calls and results of Anthropic's own tools
+are left out; the text beside them stays. Thinking goes back with its calls to the
 model that wrote it; Anthropic's has a signature and is Anthropic's alone.
 """
 

@@ -104,7 +104,7 @@ class Server(Section, frozen=True):
         Positive,
         doc(
             "Largest body that is only handed on, such as a file or sound for `default_upstream`, in MB (10^6 bytes)."
-            " It is never held; `body_timeout_s` bounds its time."
+            " It is held only until its `model` has come; `body_timeout_s` bounds its time."
         ),
     ] = 1000.0
     max_bodies_mb: Annotated[

@@ -86,7 +86,7 @@ class AnthropicUpstream:
 
     async def _chat(self, call: Call) -> UpstreamReply:
         asked = message_request(call, self._settings)
-        native = msgspec.structs.replace(call, path="/messages", body=asked.body)
+        native = msgspec.structs.replace(call, path="/messages", query="", body=asked.body)
         reply = await self._http.send(self._versioned(native))
         if reply.status >= 400:
             return await _refused(reply, call)

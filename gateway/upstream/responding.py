@@ -91,7 +91,7 @@ class RespondingUpstream(Wrapper):
     async def _asked(self, call: Call) -> UpstreamReply:
         """Ask a chat. Raises ``BadRequest`` for a request beyond one."""
         request = chat_of(call.body, stream=call.stream)
-        reply = await self._upstream.send(msgspec.structs.replace(call, path=CHAT, body=request.body))
+        reply = await self._upstream.send(msgspec.structs.replace(call, path=CHAT, query="", body=request.body))
         if not 200 <= reply.status < 300:
             return await _refused(reply)
         marks = ResponseMarks(token=self._new_token(), created=int(self._wall_clock()), model=call.model)

@@ -41,12 +41,8 @@ def narrowed(settings: Settings, task: str) -> Settings:
     """Reduce the settings to the models and upstreams of the task, so that no others are started or needed."""
     section = settings.tasks[known_task(settings, task)]
     judge = grader_for(section.grader).judge
-    models = {
-        name: msgspec.structs.replace(settings.models[name], upstreams=(), weights=())
-        for name in (section.weak, section.strong, judge)
-        if name is not None
-    }
-    upstreams = {model.upstream: settings.upstreams[model.upstream] for model in models.values()}
+    models = {name: settings.models[name] for name in (section.weak, section.strong, judge) if name is not None}
+    upstreams = {name: settings.upstreams[name] for model in models.values() for name in model.every_upstream}
     server = msgspec.structs.replace(settings.server, default_upstream=None)
     return msgspec.structs.replace(settings, server=server, models=models, upstreams=upstreams, tasks={task: section})
 
