@@ -21,7 +21,7 @@ from optimizer.evaluation.answer_cache import AnswerCache
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.evaluator import Evaluator
 from optimizer.evaluation.gateway_model import GatewayModelClient
-from tests.fakes import CONFIG, Answer, FakeReply, FakeUpstream, completion, settings
+from tests.fakes import CONFIG, Answer, FakeReply, FakeUpstream, completion, services, settings
 from tests.learning import made
 
 REQUEST = json.dumps({"messages": [{"role": "user", "content": "What is 2 plus 2?"}], "temperature": 0}).encode()
@@ -164,3 +164,23 @@ async def test_a_setting_that_shapes_answers_makes_another_model(
     assert identity(config) != identity(changed)
     assert identity(CONFIG) == identity(CONFIG + '[upstreams.other]\nkind = "ollama"\n')
     assert identity(CONFIG) == "openai http://127.0.0.1:9/v1 tiny-1b"
+
+
+async def test_both_sides_of_a_test_meet_the_same_of_equal_deployments(evaluations: AnswerCache) -> None:
+    """By the weights and the question: a difference between servers is no effect of the rules."""
+    shared = 'upstreams = ["mock", "other"]\nweights = [1, 1]\nmodel = "tiny-1b"'
+    text = CONFIG.replace('upstream = "mock"\nmodel = "tiny-1b"', shared, 1)
+    config = settings(text + '[upstreams.other]\nkind = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n')
+    servers = {name: FakeUpstream(lambda body: "4") for name in ("mock", "other")}
+    made_services = services(config, servers)
+    context = made_services.learner_context()
+    model, rule_set = (
+        GatewayModelClient("small", context, evaluations),
+        RuleSet(task="arithmetic", rules=(Rule(text="x"),)),
+    )
+    for number in range(12):
+        for rules in (None, rule_set):
+            request = json.dumps({"messages": [{"role": "user", "content": f"What is {number}?"}]}).encode()
+            await model.answer(request, rules)
+    counts = [len(server.bodies) for server in servers.values()]
+    assert sum(counts) == 24 and all(count and count % 2 == 0 for count in counts)

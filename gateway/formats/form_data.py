@@ -30,8 +30,8 @@ class FormField(Value, frozen=True):
 def boundary_of(content_type: str) -> bytes | None:
     """Return the boundary of a form; ``None`` for anything else."""
     kind, _, _ = content_type.partition(";")
-    found = _BOUNDARY.search(content_type) if kind.strip().lower() == "multipart/form-data" else None
-    return None if found is None else (found[1] or found[2]).encode("latin-1", "replace")
+    match = _BOUNDARY.search(content_type) if kind.strip().lower() == "multipart/form-data" else None
+    return None if match is None else (match[1] or match[2]).encode("latin-1", "replace")
 
 
 def with_value(body: bytes, field: FormField, value: str) -> bytes:
