@@ -32,6 +32,7 @@ from optimizer.distillation.rejected import Rejected
 from optimizer.monitoring.attention import ATTENTION, Attention
 from optimizer.monitoring.daybook import DAY_S, DAYS, BookedDay, DayBook, LabelledReplies
 from optimizer.monitoring.rollout.comparison import ArmCounts, PairCounts
+from optimizer.monitoring.rollout.evidence_path import PATHS, EvidencePath, EvidencePoint, PathBook
 from optimizer.monitoring.rollout.guardrails import Guardrail
 from optimizer.monitoring.rollout.promises import PROMISES, FieldMeasurement, LedgerEntry, Promise
 from optimizer.monitoring.rollout.status import STATUS, Benefit, Compared, RolloutStatus
@@ -312,11 +313,30 @@ def _refund_policy(store: Store) -> None:
         task,
     )  # fmt: skip
     DAYS.write(store, DayBook(days=tuple(_days(12, 0.8, 0.61, (2,)))), task)
+    PATHS.write(store, PathBook(paths=(_path(compared),)), task)
     store.record([
         exchange(n, task, f"May I return shoes after {n} days?", "yes" if n < 30 else "no", arm="canary" if n % 4 == 0 else "weak",
                  rules=1 if n % 4 == 0 else None, audit_rate=0.2 if n % 5 == 0 else 0.0)
         for n in range(60)
     ])  # fmt: skip
+
+
+def _path(compared: Compared, looks: int = 40) -> EvidencePath:
+    """A path that wanders to the evidence of now."""
+    random_ = random.Random(7)
+    points = []
+    for look in range(looks + 1):
+        far = look / looks
+        values: dict[str, float] = {
+            rail.name: rail.e_value**far * (1 if look in (0, looks) else 10 ** random_.uniform(-0.25, 0.25))
+            for rail in compared.guardrails
+        }
+        at, seen = compared.since + far * (NOW - compared.since), round(far * compared.challenger.seen)
+        points.append(EvidencePoint(at=at, seen=seen, e_values=values))
+    limits: dict[str, float] = {rail.name: rail.limit for rail in compared.guardrails}
+    return EvidencePath(
+        subject=compared.subject, version=compared.version, since=compared.since, limits=limits, points=tuple(points)
+    )
 
 
 def _invoice_fields(store: Store) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.console.timeline import VersionFlag, evidence_chart, points_of, quality_chart
+from optimizer.console.timeline import VersionFlag, evidence_chart, path_chart, points_of, quality_chart, towards_harm
 from optimizer.monitoring.daybook import BookedDay, LabelledReplies
 
 
@@ -49,3 +49,21 @@ def test_evidence_stays_on_its_track(e_value: float, limit: float) -> None:
 def test_the_colour_repeats_the_verdict(e_value: float, tone: str) -> None:
     """No difference in the middle, harm at its limit."""
     assert f'class="{tone}"' in evidence_chart("x", e_value, 1000.0).text
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=2, max_size=50), st.floats(10, 1e6))
+def test_a_path_stays_between_fine_and_harm(e_values: list[float], limit: float) -> None:
+    """Time goes to the right; the newest value is the mark at its end."""
+    drawn = path_chart("bad replies", [(60.0 * look, e_value) for look, e_value in enumerate(e_values)], limit).text
+    found = re.search(r'points="([^"]+)"', drawn)
+    assert found is not None
+    places = [tuple(map(float, place.split(","))) for place in found[1].split()]
+    assert [x for x, _ in places] == sorted(x for x, _ in places) and len(places) == len(e_values)
+    assert all(0 <= y <= 72 for _, y in places)
+    assert f'cx="{places[-1][0]:g}"' in drawn.replace('.0"', '"') and "evidence of harm" in drawn
+
+
+def test_harm_is_up_and_no_difference_in_the_middle() -> None:
+    """On a scale in which twice the evidence is the same step everywhere."""
+    places = [towards_harm(e_value, 100.0) for e_value in (0.0, 0.01, 1.0, 10.0, 100.0, 1e9)]
+    assert places == pytest.approx([-1.0, -1.0, 0.0, 0.5, 1.0, 1.0])

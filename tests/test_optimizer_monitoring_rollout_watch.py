@@ -13,6 +13,7 @@ from gateway.store.history import active_decisions
 from gateway.store.memory import MemoryStore
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, PairBook
 from optimizer.monitoring.rollout.evidence import QUIET_S
+from optimizer.monitoring.rollout.evidence_path import PATHS
 from optimizer.monitoring.rollout.promises import PROMISES
 from optimizer.monitoring.rollout.status import RolloutStatus
 from optimizer.monitoring.rollout.watch import look, review
@@ -100,6 +101,20 @@ async def test_a_harmful_trial_is_ended_by_one_row_that_says_why(caplog: pytest.
     assert found.decision == last and found.canary is None and found.wrong[0].startswith("harm: ")
     await review(made.learner_context(), TASK)
     assert len(store.history(TASK)) == 3, "it is decided once"
+
+
+def test_each_look_of_a_trial_is_a_point_of_its_path() -> None:
+    """People see how the evidence came about, also after the end."""
+    store = MemoryStore()
+    broken_trial(store)
+    for at in (200, 205):
+        look(store, configured('policy = "canary", rollback = false'), TASK, START + at)
+    book = PATHS.read(store, TASK)
+    assert book is not None
+    (path,) = [path for path in book.paths if path.subject == "trial"]
+    (point,) = path.points
+    assert (path.version, point.at, point.seen) == (2, START + 200, 30)
+    assert point.e_values["bad replies"] >= path.limits["bad replies"]
 
 
 def test_two_that_believe_they_lead_do_not_decide_twice() -> None:

@@ -17,6 +17,7 @@ _LEAST = 10
 """Labels of a point; days with fewer join the next."""
 _MOST_POINTS = 24
 _DOUBT = 4.0
+_PATH_WIDTH, _PATH_HEIGHT = 640, 72
 
 
 class QualityPoint(Value, frozen=True):
@@ -110,8 +111,7 @@ def _line(drawn: Sequence[tuple[float, Share]], kind: str) -> list[Html]:
 
 def evidence_chart(name: str, e_value: float, limit: float) -> Html:
     """Draw evidence on a track: no difference in the middle, harm at its limit on the right, the contrary left."""
-    place = 50 + 48 * max(-1.0, min(math.log(max(e_value, 1e-9)) / math.log(limit), 1.0))
-    doubt = 50 + 48 * math.log(_DOUBT) / math.log(limit)
+    place, doubt = (50 + 48 * towards_harm(value, limit) for value in (e_value, _DOUBT))
     tone = "bad" if e_value >= limit else "warn" if e_value >= _DOUBT else "good" if e_value < 1 else "other"
     words = f"{name}: evidence of harm {e_value:.3g}; the limit is {limit:,.0f}"
     return element(
@@ -125,6 +125,42 @@ def evidence_chart(name: str, e_value: float, limit: float) -> Html:
         element("circle", cx=f"{place:.1f}%", cy=11, r=6, class_=tone),
         width="100%", height=22, role="img", aria_label=words,
     )  # fmt: skip
+
+
+def path_chart(name: str, path: Sequence[tuple[float, float]], limit: float) -> Html:
+    """Draw the evidence of a guardrail over time: fine below, no difference in the middle, harm at the top.
+
+    ``path`` holds times in seconds since the epoch, oldest first, with e-values.
+    """
+    first, last = path[0][0], path[-1][0]
+    across = [round(_PATH_WIDTH * (at - first) / max(last - first, 1.0), 1) for at, _ in path]
+    up = [round(_PATH_HEIGHT / 2 * (1 - towards_harm(e_value, limit)), 1) for _, e_value in path]
+    doubt = round(_PATH_HEIGHT / 2 * (1 - towards_harm(_DOUBT, limit)), 1)
+    newest = path[-1][1]
+    tone = "bad" if newest >= limit else "warn" if newest >= _DOUBT else "good" if newest < 1 else "other"
+    most = max(e_value for _, e_value in path)
+    words = (
+        f"{name} over {len(path)} looks: evidence of harm {newest:.3g} now, {most:.3g} at most;"
+        f" the limit is {limit:,.0f}"
+    )
+    middle = _PATH_HEIGHT / 2
+    return element(
+        "svg",
+        element("title", words),
+        element("line", x1=0, x2=_PATH_WIDTH, y1=0, y2=0, class_="cap bad"),
+        element("line", x1=0, x2=_PATH_WIDTH, y1=doubt, y2=doubt, class_="limit warn"),
+        element("line", x1=0, x2=_PATH_WIDTH, y1=middle, y2=middle, class_="grid"),
+        element(
+            "polyline", points=" ".join(f"{x},{y}" for x, y in zip(across, up, strict=True)), class_=f"curve {tone}"
+        ),
+        element("circle", cx=across[-1], cy=up[-1], r=4, class_=tone),
+        viewBox=f"-4 -4 {_PATH_WIDTH + 8} {_PATH_HEIGHT + 8}", width="100%", role="img", aria_label=words,
+    )  # fmt: skip
+
+
+def towards_harm(e_value: float, limit: float) -> float:
+    """Return the place of an e-value between harm (1), no difference (0) and as far on the other side (-1)."""
+    return max(-1.0, min(math.log(max(e_value, 1e-9)) / math.log(limit), 1.0))
 
 
 def _point(days: Sequence[BookedDay]) -> QualityPoint:

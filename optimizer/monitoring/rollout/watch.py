@@ -23,6 +23,7 @@ from optimizer.monitoring.attention import call_for
 from optimizer.monitoring.rollout.answer_pairs import PAIRS, PairBook
 from optimizer.monitoring.rollout.comparison import Comparison, Look
 from optimizer.monitoring.rollout.decide import Assessment, decide
+from optimizer.monitoring.rollout.evidence_path import PATHS, PathBook
 from optimizer.monitoring.rollout.promises import (
     PROMISES,
     FieldMeasurement,
@@ -87,7 +88,16 @@ def look(store: Store, settings: Settings, task: str, now: float) -> None:
     )
     STATE.write(store, _logged(task, before, state, assessment), task)
     ROLLOUT.write(store, status, task)
+    _note_path(store, task, status, now)
     call_for(store, task, next(iter(status.wrong), "") or _asked(assessment))
+
+
+def _note_path(store: Store, task: str, status: RolloutStatus, now: float) -> None:
+    """Add a look to the paths of the evidence, if it saw anything new."""
+    before = PATHS.read(store, task) or PathBook()
+    after = before.after(status.comparisons, now)
+    if after is not before:
+        PATHS.write(store, after, task)
 
 
 def _asked(assessment: Assessment) -> str:
