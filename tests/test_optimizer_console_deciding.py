@@ -5,9 +5,18 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain import Activation, Rule, RuleSet
+from gateway.domain import ALL_TASKS, Activation, Feedback, Rule, RuleSet
+from gateway.errors import StoreError
 from gateway.settings.keys import digest
+from gateway.store.base import Store
 from gateway.store.history import active_decisions
+from gateway.store.memory import MemoryStore
+from optimizer.console.pages import ROUTES
+from optimizer.distillation.asked import ASKED, PINNED
+from optimizer.monitoring.daybook import DAYS
+from optimizer.monitoring.rollout.promises import PROMISES
+from optimizer.monitoring.rollout.status import STATUS
+from optimizer.monitoring.shadow.telling import TELLING
 from tests.consoles import CONFIG, NOW, console, sent, signed_in, stocked, token_in
 from tests.fakes import Served
 
@@ -57,6 +66,61 @@ async def test_a_trial_ends_and_a_live_version_goes_back() -> None:
         live = active_decisions(store.history("ticket-desk")).live
         assert live is not None and live.version == 2
         assert (await client.get("/ui/tasks/ticket-desk")).text.count("Version 2 is live") == 2
+
+
+def contents(store: Store) -> object:
+    """What the console could change of a task, and the notes about it."""
+    task = "ticket-desk"
+    notes = [store.note(note.key(task)) for note in (ASKED, PINNED, DAYS, STATUS, PROMISES, TELLING)]
+    labels = [store.feedback_on(f"chatcmpl-{task}-{number:05}") for number in range(400)]
+    decided = store.history(task), store.history(ALL_TASKS), store.rule_sets(task), store.cycles(task, limit=9)
+    return decided, notes, labels
+
+
+class Shut(MemoryStore):
+    """A store that can be read only, as of a full disk."""
+
+    shut = False
+
+    def _refuse(self) -> None:
+        if self.shut:
+            raise StoreError("attempt to write a readonly database")
+
+    def activate(self, activation: Activation, *, after: int | None = None) -> None:
+        self._refuse()
+        super().activate(activation, after=after)
+
+    def publish(self, rule_set: RuleSet, *, after: int | None = None) -> RuleSet:
+        self._refuse()
+        return super().publish(rule_set, after=after)
+
+    def add_feedback(self, feedback: Feedback) -> bool:
+        self._refuse()
+        return super().add_feedback(feedback)
+
+    def put_note(self, key: str, value: bytes) -> None:
+        self._refuse()
+        super().put_note(key, value)
+
+
+async def test_a_store_that_takes_no_writes_shows_every_page_and_changes_nothing() -> None:
+    """Each button says so; what was there stays."""
+    store = Shut()
+    posts: dict[str, dict[str, Any]] = {
+        "/ui/tasks/ticket-desk/decide": {"what": "back", "seen": 6, "version": ""},
+        "/ui/tasks/ticket-desk/labels": {"id": "chatcmpl-ticket-desk-00010", "verdict": "right", "seen": 0},
+        "/ui/tasks/ticket-desk/rules/3": {"rule-0": "If the ticket mentions a deposit, answer returns.", "seen": 3},
+        "/ui/switch": {"on": "", "seen": 0},
+    }
+    async with console(stocked(store)) as served:
+        client = await signed_in(served)
+        before, store.shut = contents(store), True
+        for path, form in posts.items():
+            reply = await sent(client, path, form, on="/ui")
+            assert reply.status_code == 503 and "readonly" in reply.text, path
+        for page in ("", "/tasks/ticket-desk", "/tasks/ticket-desk/labels", "/tasks/ticket-desk/mistakes", "/history"):
+            assert (await client.get("/ui" + page)).status_code == 200
+        assert contents(store) == before
 
 
 async def test_a_waiting_version_goes_on_trial() -> None:
@@ -119,13 +183,22 @@ async def test_a_role_that_may_not_decides_nothing() -> None:
         "/ui/tasks/ticket-desk/decide": {"what": "back", "seen": 6, "version": ""},
         "/ui/tasks/ticket-desk/labels": {"id": "chatcmpl-ticket-desk-00010", "verdict": "right", "seen": 0},
         "/ui/tasks/ticket-desk/rules/3": {"rule-0": "Be brief.", "seen": 3},
+        "/ui/tasks/ticket-desk/rules/3/wish": {"what": "test"},
         "/ui/switch": {"on": "", "seen": 0},
     }
     async with console(text=KEYS) as served:
         client, store = await signed_in(served, READER), served.services.store
+        before = contents(store)
         for path, form in posts.items():
             reply = await sent(client, path, form, on="/ui")
             assert reply.status_code == 403 and "role" in reply.text
+        assert {route.pattern.format("ticket-desk", 3) for route in ROUTES if route.method == "POST"} == {
+            path.removeprefix("/ui") for path in posts
+        }, "every form of the console is in this test"
+        for route in ROUTES:
+            if route.method == "GET":
+                await client.get("/ui" + route.pattern.format("ticket-desk", 3))
+        assert contents(store) == before
         await client.get("/ui/logout")
         client = await signed_in(served, APPROVER)
         assert (await sent(client, "/ui/switch", posts["/ui/switch"], on="/ui")).status_code == 403

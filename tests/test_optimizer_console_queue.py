@@ -2,8 +2,11 @@
 
 import re
 
+import msgspec
+
 from gateway.store.memory import MemoryStore
-from tests.consoles import console, sent, signed_in, token_in
+from optimizer.monitoring.shadow.telling import TellingBook
+from tests.consoles import console, sent, signed_in, stocked, token_in
 
 QUEUE = "/ui/tasks/ticket-desk/labels"
 
@@ -77,3 +80,19 @@ async def test_a_reply_that_is_gone_or_of_another_task_gets_no_label() -> None:
             assert reply.status_code == 404
         reply = await sent(client, QUEUE, {"id": "chatcmpl-ticket-desk-00010", "verdict": "perhaps", "seen": "0"})
         assert reply.status_code == 400
+
+
+async def test_the_page_says_why_a_reply_comes_first() -> None:
+    """Where two versions differ, then at random, then those that were only called wrong."""
+    store = stocked()
+    store.put_note("telling/ticket-desk", msgspec.json.encode(TellingBook(waiting=("chatcmpl-ticket-desk-00001",))))
+    async with console(store) as served:
+        client = await signed_in(served)
+        first = (await client.get(QUEUE)).text
+        second = (await client.get(f"{QUEUE}?skip=1")).text
+        form = {"id": shown(second), "verdict": "wrong", "seen": "0"}
+        await sent(client, QUEUE, form)
+        last = (await client.get(f"{QUEUE}?skip=999")).text
+    assert shown(first) == "chatcmpl-ticket-desk-00001" and "two versions answer it differently" in first
+    assert "drawn at random" in second
+    assert shown(last) == shown(second) and "its right answer is missing" in last

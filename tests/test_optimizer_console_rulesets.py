@@ -3,7 +3,9 @@
 import re
 
 from gateway.domain import Rule
-from tests.consoles import console, sent, signed_in, stocked
+from optimizer.distillation.asked import ASKED, pinned_rules, settle
+from optimizer.distillation.outcome import Outcome
+from tests.consoles import NOW, console, sent, signed_in, stocked
 
 RULES = "/ui/tasks/ticket-desk/rules/3"
 
@@ -23,8 +25,58 @@ async def test_edited_rules_become_a_version_that_waits() -> None:
         assert made.decided_by == "console, admin key"
         assert made.rules[1] == Rule(text="Answer in lower case.", reason="The importer wants it.")
         page = (await client.get(reply.headers["location"])).text
-        assert "It is not on the air" in page and "Put on trial" in page and "Never tested" in page
+        assert "It is not on the air" in page and "Put on trial" not in page and "Never tested" in page
+        asked = ASKED.read(store, "ticket-desk")
+        assert asked is not None and (asked.version, asked.by) == (4, "console, admin key")
+        assert [rule.text for rule in pinned_rules(store, "ticket-desk", made.rules)] == ["Answer in lower case."]
         assert store.active()["ticket-desk"].version == 3
+
+
+async def test_no_button_puts_edited_rules_on_the_air_before_the_gate() -> None:
+    """Not even one that a stale page still shows; the command line says what it does."""
+    async with console() as served:
+        client, store = await signed_in(served), served.services.store
+        await sent(client, RULES, {"rule-0": "Answer in lower case.", "seen": 3})
+        for what in ("live", "trial", "more"):
+            form = {"what": what, "version": 4, "seen": len(store.history("ticket-desk"))}
+            reply = await sent(client, "/ui/tasks/ticket-desk/decide", form, on="/ui")
+            assert reply.status_code == 409 and "has not passed the gate" in reply.text
+        page = (await client.get("/ui/tasks/ticket-desk")).text
+        assert "It goes through the gate first" in page and "Make live at once" not in page
+        assert store.active()["ticket-desk"].version == 3
+
+
+async def test_a_version_without_a_verdict_is_put_to_the_gate_again_on_request() -> None:
+    """When there are more labels; the gate's last word stands beside the button."""
+    async with console() as served:
+        client, store = await signed_in(served), served.services.store
+        await sent(client, RULES, {"rule-0": "Answer in lower case.", "seen": 3})
+        made = store.rule_set("ticket-desk", 4)
+        assert made is not None
+        settle(store, "ticket-desk", 4)
+        outcome = Outcome(task="ticket-desk", note="neither a gain nor a loss is shown", rules=made.rules, by="cycle")
+        store.end_cycle(store.begin_cycle("ticket-desk", NOW, b"{}").id, NOW, outcome.encoded())
+        page = (await client.get("/ui/tasks/ticket-desk/rules/4")).text
+        assert "The gate said: neither a gain nor a loss is shown" in page and "Test it in the next run" in page
+        wish = "/ui/tasks/ticket-desk/rules/{}/wish"
+        assert (await sent(client, wish.format(4), {"what": "test"}, on="/ui")).status_code == 303
+        assert (await sent(client, wish.format(3), {"what": "test"}, on="/ui")).status_code == 400
+        asked = ASKED.read(store, "ticket-desk")
+        assert asked is not None and asked.version == 4
+
+
+async def test_a_rule_is_pinned_and_let_go() -> None:
+    """The page says by whom; a rule that is not there cannot be."""
+    async with console() as served:
+        client, store = await signed_in(served), served.services.store
+        rule_set = store.rule_set("ticket-desk", 3)
+        assert rule_set is not None
+        rule = rule_set.rules[0]
+        for what, pinned in (("pin", True), ("unpin", False)):
+            await sent(client, f"{RULES}/wish", {"what": what, "rule": rule.id}, on="/ui")
+            assert bool(pinned_rules(store, "ticket-desk", rule_set.rules)) is pinned
+            assert ("Pinned by console, admin key" in (await client.get(RULES)).text) is pinned
+        assert (await sent(client, f"{RULES}/wish", {"what": "pin", "rule": "x"}, on="/ui")).status_code == 400
 
 
 async def test_a_dangerous_rule_is_refused_and_the_typed_text_stays() -> None:

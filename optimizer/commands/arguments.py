@@ -16,6 +16,7 @@ from gateway.store.base import Store, TaskCounts
 from optimizer.commands.progress import say
 from optimizer.dataset.data_file import load_examples
 from optimizer.dataset.items import Examples, Item
+from optimizer.distillation.asked import pinned_rules
 from optimizer.distillation.induction.own_rules import objections
 from optimizer.distillation.lineage import decided, items_tested_by_hand, level_for
 from optimizer.distillation.plan import CyclePlan
@@ -72,6 +73,8 @@ class TaskHistory(Value, frozen=True):
     """Ids of the items of each earlier test by hand."""
     promising: tuple[Rule, ...] = ()
     """Rules ahead in earlier cycles, and not proven."""
+    pinned: tuple[Rule, ...] = ()
+    """Live rules that a person pinned."""
 
 
 def history_of(settings: Settings, task: str) -> TaskHistory:
@@ -86,6 +89,7 @@ def history_of(settings: Settings, task: str) -> TaskHistory:
             counts=counts,
             tested=tuple(items_tested_by_hand(store, task)),
             promising=promising_rules(store.cycles(task, limit=CYCLES), live),
+            pinned=pinned_rules(store, task, live.rules if live is not None else ()),
         )
 
     return with_store(settings, read)

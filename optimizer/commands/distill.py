@@ -50,7 +50,7 @@ def distill(
     history, section = history_of(settings, task), settings.optimizer
     plan = plan_for(
         task, examples, incumbent=history.live, started=ANY_TIME, by="distill", spent=history.decided,
-        listed=settings.tasks[task].labels, promising=history.promising,
+        listed=settings.tasks[task].labels, promising=history.promising, pinned=history.pinned,
     )  # fmt: skip
     plan = at_its_level(plan, history, settings)
     parts = plan.parts(selection=section.selection_items, confirmation=section.confirmation_items)

@@ -1,5 +1,6 @@
 """Fixed and broken: the examples of a run on which the versions differ, side by side."""
 
+import math
 from collections.abc import Sequence
 
 from gateway.domain import Value
@@ -10,6 +11,7 @@ from optimizer.distillation.outcome import ChangedItem, Outcome
 from optimizer.grading.graders import text_of
 from optimizer.report.summary import headline, statistics
 
+ROWS = 20
 _CYCLES = 20
 
 
@@ -36,10 +38,13 @@ def changed_page(visit: Visit) -> Page:
     show = visit.query.get("show", "")
     outcome = chosen[1] if chosen is not None else None
     rows = rows_of(outcome) if outcome is not None else []
+    wanted_rows = [row for row in rows if show not in ("fixed", "broken") or row.fixed == (show == "fixed")]
+    pages = max(1, math.ceil(len(wanted_rows) / ROWS))
+    page = min(max(visit.whole("page", 1) or 1, 1), pages)
     values = {
         "task": task, "runs": [cycle_line(cycle) for cycle, _ in runs], "run": chosen[0] if chosen else None,
         "outcome": outcome, "show": show, "details": statistics(outcome) if outcome else [],
-        "rows": [row for row in rows if show not in ("fixed", "broken") or row.fixed == (show == "fixed")],
+        "rows": wanted_rows[(page - 1) * ROWS : page * ROWS], "page": page, "pages": pages,
         "lead": f"{headline(outcome)}." if outcome else "No candidate came to a test yet.",
         "kept": len(rows), "all": outcome.fixed + outcome.broken if outcome else 0,
     }  # fmt: skip

@@ -7,6 +7,7 @@ from gateway.errors import BadRequest, Conflict
 from gateway.rules.decisions import describe, hold_trial, put_live, put_on_trial, roll_back, switch_injection
 from gateway.rules.live import refresh
 from gateway.store.history import active_decisions
+from optimizer.console.task import awaits_gate
 from optimizer.console.visit import Page, Redirect, Visit, address
 
 
@@ -37,6 +38,8 @@ def decide(visit: Visit) -> Page | Redirect:
         "go-on": lambda: hold_trial(store, task, False, now=now, by=by, why=why, after=seen),
         "back": lambda: roll_back(store, task, now=now, by=by, why=why, after=seen),
     }  # fmt: skip
+    if what in ("live", "trial", "more"):
+        _check_gate(visit, task, _given(version))
     if what not in actions:
         raise BadRequest("There is no such decision.")
     try:
@@ -47,6 +50,16 @@ def decide(visit: Visit) -> Page | Redirect:
     back = visit.form.get("back", "")
     where = address("tasks", task, "trial") if back == "trial" else address("tasks", task)
     return Redirect(to=f"{where}?did={decision.kind}")
+
+
+def _check_gate(visit: Visit, task: str, version: int) -> None:
+    """Raise ``Conflict`` for a version that was edited here and did not pass the gate."""
+    rule_set = visit.store.rule_set(task, version)
+    if rule_set is not None and awaits_gate(rule_set):
+        raise Conflict(
+            f"Version {version} was edited here and has not passed the gate: the learner's next run tests it. To serve"
+            f" it untested, use 'preceptor rules activate {task} {version}'."
+        )
 
 
 def switch(visit: Visit) -> Redirect:

@@ -3,8 +3,9 @@
 from optimizer.console.changed import changed_page
 from optimizer.console.deciding import decide, switch
 from optimizer.console.ledgers import history_page, keys_page, promises_page, upstreams_page
+from optimizer.console.mistakes import mistakes_page
 from optimizer.console.queue import give_label, label_queue
-from optimizer.console.rulesets import edit_rules, rules_page
+from optimizer.console.rulesets import edit_rules, rules_page, wish
 from optimizer.console.task import task_page
 from optimizer.console.today import today
 from optimizer.console.traffic import exchange_page, exchanges_page
@@ -17,10 +18,12 @@ ROUTES = (
     Route("POST", "/tasks/{}/decide", decide, role="approve"),
     Route("GET", "/tasks/{}/labels", label_queue),
     Route("POST", "/tasks/{}/labels", give_label, role="approve"),
+    Route("GET", "/tasks/{}/mistakes", mistakes_page),
     Route("GET", "/tasks/{}/changed", changed_page),
     Route("GET", "/tasks/{}/rules", rules_page),
     Route("GET", "/tasks/{}/rules/{}", rules_page),
     Route("POST", "/tasks/{}/rules/{}", edit_rules, role="approve"),
+    Route("POST", "/tasks/{}/rules/{}/wish", wish, role="approve"),
     Route("GET", "/tasks/{}/trial", trial_page),
     Route("GET", "/exchanges", exchanges_page),
     Route("GET", "/exchanges/{}", exchange_page),

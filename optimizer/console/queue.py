@@ -29,8 +29,8 @@ class QueueItem(Value, frozen=True):
     calls: tuple[str, ...]
     seen: int
     """Judgements of it so far: another one meanwhile makes a second a surprise."""
-    telling: bool
-    """Two versions answer it differently."""
+    why: str
+    """The reason for its place in the queue."""
 
 
 def label_queue(visit: Visit) -> Page:
@@ -98,8 +98,17 @@ def _item(visit: Visit, task: str, entry: Audited, telling: set[str]) -> QueueIt
         reply=exchange.reply or "",
         calls=tuple(f"{call.name}({call.arguments})" for call in exchange.tool_calls),
         seen=len(_labels(visit, task, exchange.id)),
-        telling=exchange.id in telling,
+        why=place_in_words(entry, telling),
     )
+
+
+def place_in_words(entry: Audited, telling: set[str]) -> str:
+    """Return the reason for a reply's place: ``telling`` ones come first, those called wrong last."""
+    if entry.exchange.id in telling:
+        return "two versions answer it differently: a label says most here"
+    if any(known.source == "label" for known in entry.feedback):
+        return "called wrong before: its right answer is missing"
+    return "drawn at random"
 
 
 def _labels(visit: Visit, task: str, exchange_id: str) -> Sequence[Feedback]:

@@ -1,4 +1,7 @@
-"""A version in full: rules with reasons and effects, worksheet, examples, cost, and the change since the one before."""
+"""A version in full: rules with reasons and effects, worksheet, examples, cost, and the change since the one before.
+
+Edited rules pass the lint here and the gate in the learner's next run. No button puts them on the air before.
+"""
 
 from collections.abc import Iterator
 
@@ -9,7 +12,9 @@ from gateway.errors import BadRequest, Conflict, NotFound
 from gateway.forms import check_parts
 from gateway.rules.versions import difference
 from gateway.store.history import active_decisions
+from optimizer.console.task import awaits_gate, next_run, outcome_of
 from optimizer.console.visit import Page, Redirect, Visit, address
+from optimizer.distillation.asked import ASKED, PINNED, AskedTest, pin, unpin
 from optimizer.distillation.induction.own_rules import objections
 from optimizer.monitoring.daybook import DAY_S, DAYS, DayBook
 
@@ -18,6 +23,7 @@ _READ = 200
 """Newest graded requests that the lint compares an operator's rules with."""
 _READ_BYTES = 8_000_000
 _MONTH_DAYS = 30
+_CYCLES = 20
 _MOST_RULES = 40
 
 
@@ -26,6 +32,8 @@ class ShownRule(Value, frozen=True):
 
     rule: Rule
     record: RuleRecord | None
+    pinned: str = ""
+    """Who pinned it; empty for nobody."""
 
 
 def rules_page(visit: Visit) -> Page:
@@ -34,7 +42,7 @@ def rules_page(visit: Visit) -> Page:
 
 
 def edit_rules(visit: Visit) -> Page | Redirect:
-    """Store edited rules as the next version, past the lint; it waits, and a trial tests it on traffic."""
+    """Store edited rules as the next version, past the lint, and ask for the gate; new and changed rules are pinned."""
     task, section = visit.task()
     base = _version(visit, task)
     rules = tuple(_typed(visit))
@@ -56,7 +64,26 @@ def edit_rules(visit: Visit) -> Page | Redirect:
         published = store.publish(rules_set, after=visit.sent("seen"))
     except Conflict:
         raise Conflict("Somebody else published a version meanwhile. Yours was not stored: edit the newest.") from None
+    known = {rule.id for rule in base.rules}
+    pin(store, task, (rule for rule in rules if rule.id not in known), visit.by)
+    ASKED.write(store, AskedTest(version=published.version, by=visit.by, at=visit.now), task)
     return Redirect(to=address("tasks", task, "rules", published.version) + "?did=stored")
+
+
+def wish(visit: Visit) -> Redirect:
+    """Pin a rule, let it go, or ask for the gate once more."""
+    task, _ = visit.task()
+    rule_set, what = _version(visit, task), visit.form.get("what", "")
+    rule = next((rule for rule in rule_set.rules if rule.id == visit.form.get("rule")), None)
+    if what == "test" and awaits_gate(rule_set):
+        ASKED.write(visit.store, AskedTest(version=rule_set.version, by=visit.by, at=visit.now), task)
+    elif what == "pin" and rule is not None:
+        pin(visit.store, task, [rule], visit.by)
+    elif what == "unpin" and rule is not None:
+        unpin(visit.store, task, rule.id)
+    else:
+        raise BadRequest("There is no such button for this version.")
+    return Redirect(to=address("tasks", task, "rules", rule_set.version))
 
 
 def _typed(visit: Visit) -> Iterator[Rule]:
@@ -89,11 +116,19 @@ def _page(visit: Visit, problems: list[str] | None = None, typed: tuple[Rule, ..
     else:
         shown = next((known for known in versions if known.version == live), versions[-1] if versions else None)
     before = next((known for known in versions if shown is not None and known.version == shown.parent), None)
+    pinned, asked = PINNED.read(store, task) or {}, ASKED.read(store, task)
+    runs = (outcome_of(cycle) for cycle in store.cycles(task, limit=_CYCLES))
+    gate = next((known for known in runs if known and shown and known.rules and known.rules == shown.rules), None)
     records = {record.id: record for record in (shown.evidence.rules if shown and shown.evidence else ())}
     values = {
         "task": task, "versions": [known.version for known in reversed(versions)], "version": shown, "live": live,
         "trial": serving.canary, "seen": len(history), "count": len(versions), "problems": problems or [],
-        "rules": [ShownRule(rule=rule, record=records.get(rule.id)) for rule in shown.rules] if shown else [],
+        "rules": [
+            ShownRule(rule=rule, record=records.get(rule.id), pinned=pinned.get(rule.id, "")) for rule in shown.rules
+        ] if shown else [],
+        "awaits": shown is not None and awaits_gate(shown), "gate": gate,
+        "asked": asked if asked is not None and shown is not None and asked.version == shown.version else None,
+        "next_run": next_run(visit.settings, task, visit.now),
         "editing": typed or (shown.rules if shown else ()), "open": bool(problems), "before": before,
         "diff": difference(before or RuleSet(task=task), shown)[2:] if shown else [],
         "examples": shown.examples[:_EXAMPLES] if shown else (), "tokens": _tokens(shown),

@@ -12,7 +12,7 @@ from gateway.store.base import TaskCounts
 from gateway.store.history import active_decisions, taken_off
 from optimizer.console.timeline import VersionFlag, points_of, quality_chart
 from optimizer.console.today import TaskRow, task_row
-from optimizer.console.visit import Page, Visit
+from optimizer.console.visit import CONSOLE, Page, Visit
 from optimizer.distillation.outcome import Outcome
 from optimizer.monitoring.daybook import DAY_S, DAYS, DayBook
 from optimizer.monitoring.rollout.promises import PROMISES
@@ -42,6 +42,8 @@ class WaitingVersion(Value, frozen=True):
 
     version: int
     words: str
+    awaits: bool = False
+    """It was edited here and has not passed the gate."""
 
 
 def task_page(visit: Visit) -> Page:
@@ -74,7 +76,7 @@ def waiting_versions(versions: Sequence[RuleSet], aired: Sequence[int | None]) -
     """Return the versions newer than every version that was ever on the air."""
     newest = max([version for version in aired if version is not None], default=0)
     return [
-        WaitingVersion(version=known.version, words=_tested(known))
+        WaitingVersion(version=known.version, words=_tested(known), awaits=awaits_gate(known))
         for known in versions
         if known.version > newest and known.version not in aired
     ]
@@ -111,6 +113,11 @@ def next_run(settings: Settings, task: str, now: float) -> float | None:
     trigger = cron_trigger(schedules(settings)[task])
     fires: dt.datetime | None = trigger.get_next_fire_time(None, dt.datetime.fromtimestamp(now, dt.UTC))
     return None if fires is None else fires.timestamp()
+
+
+def awaits_gate(rule_set: RuleSet) -> bool:
+    """Decide whether a version was edited here and never passed the gate."""
+    return rule_set.evidence is None and rule_set.decided_by.startswith(CONSOLE)
 
 
 def _tested(rule_set: RuleSet) -> str:

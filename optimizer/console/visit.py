@@ -13,6 +13,9 @@ from gateway.settings.keys import Role
 from gateway.store.base import Store
 from optimizer.console.visitors import Visitor
 
+CONSOLE = "console, "
+"""Beginning of the authors of decisions made here."""
+
 
 class Page(Value, frozen=True):
     """A template with its values."""
@@ -54,7 +57,7 @@ class Visit:
     @property
     def by(self) -> str:
         """The author of this visitor's decisions."""
-        return f"console, {self.visitor.name}"
+        return CONSOLE + self.visitor.name
 
     def task(self) -> tuple[str, Task]:
         """Return the task in the address. Raises ``NotFound``."""

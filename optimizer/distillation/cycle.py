@@ -77,7 +77,7 @@ async def run_cycle(
             share=share,
             started=plan.started,
             now=now(),
-            by=plan.by,
+            by=plan.asked.decided_by if plan.asked is not None else plan.by,
         )
         return cycle.adopted(published)
     except BudgetSpent as error:
@@ -112,7 +112,7 @@ class _CycleRun:
         self._parts = plan.parts(selection=settings.selection_items, confirmation=settings.confirmation_items)
         self._selection = CandidateRace(
             evaluator, weak, grader, plan.task, self._parts.selection, reserve=self._reserve(), spare=self._spare(),
-            outside_margin=settings.outside_margin,
+            outside_margin=settings.outside_margin, pinned=plan.pinned,
         )  # fmt: skip
         self.outcome = Outcome(
             task=plan.task,
@@ -120,6 +120,7 @@ class _CycleRun:
             against=plan.incumbent.version if plan.incumbent is not None else None,
             detectable=forecast(self._parts, plan.stage_level).detectable,
             by=plan.by,
+            rules=plan.asked.rules if plan.asked is not None else (),
             labels=plan.labels,
             begins=plan.carried is None,
         )
@@ -129,7 +130,8 @@ class _CycleRun:
         if reason := self._unmeasurable() or self._too_small():
             self.ended(reason)
             return None
-        candidate = self._plan.carried.candidate if self._plan.carried is not None else await self._candidate()
+        given = self._plan.carried.candidate if self._plan.carried is not None else self._plan.asked
+        candidate = given if given is not None else await self._candidate()
         if candidate is None:
             return None
         try:
@@ -246,7 +248,8 @@ class _CycleRun:
         selection, confirmation = (
             len({item.unit for item in part}) for part in (self._parts.selection, self._parts.confirmation)
         )
-        if confirmation >= MINIMUM and (selection >= MIN_SELECTION or self._plan.carried is not None):
+        is_given = self._plan.carried is not None or self._plan.asked is not None
+        if confirmation >= MINIMUM and (selection >= MIN_SELECTION or is_given):
             return ""
         return (
             f"too few examples that have not decided anything yet: {selection} to select on and {confirmation} to"

@@ -3,7 +3,7 @@
 Stored as JSON. Decides nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,8 +21,12 @@ from optimizer.evaluation.noise import Noise
 from optimizer.statistics.adjusted_gain import LookState
 from optimizer.statistics.paired_test import Finding
 
-EXAMPLES = 10
-"""Fixed items, and broken items, shown in an outcome."""
+EXAMPLES = 100
+"""Fixed items, and broken items, kept in an outcome at most."""
+_LETTERS = 60_000
+"""Characters of the fixed items, and of the broken ones, at most; the first is kept however long it is."""
+_LONGEST = 4000
+"""Characters of a text."""
 
 
 class ChangedItem(Value, frozen=True):
@@ -217,13 +221,28 @@ class Tested(Value, frozen=True):
             for old, new in zip(self.before, self.after, strict=True)
             if new.correct is fixed and old.correct is not fixed
         ]
-        return tuple(
+        return within(
             ChangedItem(
                 id=old.item.id,
-                input=read_request(old.item.request).transcript,
+                input=_clipped(read_request(old.item.request).transcript),
                 expected=old.item.expected,
-                before=old.answer.text,
-                after=new.answer.text,
+                before=_clipped(old.answer.text),
+                after=_clipped(new.answer.text),
             )
             for old, new in changed[:EXAMPLES]
         )
+
+
+def within(items: Iterable[ChangedItem], most: int = _LETTERS) -> tuple[ChangedItem, ...]:
+    """Return the first items with ``most`` characters together: thousands of outcomes are read at once."""
+    kept, size = list[ChangedItem](), 0
+    for item in items:
+        size += len(item.input) + len(item.before) + len(item.after)
+        if kept and size > most:
+            break
+        kept.append(item)
+    return tuple(kept)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."

@@ -41,6 +41,10 @@ class CyclePlan(Value, frozen=True):
     """The answers that the operator lists as the task's labels."""
     promising: tuple[Rule, ...] = ()
     """Rules ahead in earlier cycles, and not proven."""
+    pinned: tuple[Rule, ...] = ()
+    """Pinned rules of the incumbent, in every candidate."""
+    asked: RuleSet | None = None
+    """A version by a person, to be put to the gate instead of looking for a candidate."""
     carried: CarriedTest | None = None
     """A candidate without a verdict, to be carried on with new items instead of looking for another."""
 
@@ -89,6 +93,8 @@ def plan_for(
     labels: LabelSources | None = None,
     listed: Sequence[str] = (),
     promising: Sequence[Rule] = (),
+    pinned: Sequence[Rule] = (),
+    asked: RuleSet | None = None,
     carried: CarriedTest | None = None,
 ) -> CyclePlan:
     """The plan of a new cycle."""
@@ -106,6 +112,8 @@ def plan_for(
         labels=labels,
         listed=tuple(listed),
         promising=tuple(promising),
+        pinned=tuple(pinned),
+        asked=asked,
         carried=carried,
     )
 

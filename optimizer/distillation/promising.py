@@ -1,4 +1,4 @@
-"""Promising rules: ahead on the items of an earlier cycle, and never proven.
+"""The unproven of earlier cycles: rules ahead on their items, and a candidate without a verdict.
 
 They are read out of the outcomes of earlier cycles, so they go where those go: ``forget`` and retention take the books
 out of an outcome. A rule is promising against the incumbent of its time only, and until something is adopted. Proves
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gateway.domain import CycleRecord, Rule, RuleRecord, RuleSet
+from optimizer.distillation.carried_test import WAITS_S, CarriedTest
 from optimizer.distillation.outcome import Outcome
 
 MOST = 8
@@ -35,6 +36,27 @@ def promising_rules(cycles: Sequence[CycleRecord], incumbent: RuleSet | None) ->
                 newest[entry.id] = entry
     ranked = sorted(newest.values(), key=lambda entry: -(entry.effect.change if entry.effect is not None else 0.0))
     return tuple(Rule(text=entry.text, reason=entry.reason, when=entry.when) for entry in ranked[:MOST])
+
+
+def waiting_candidate(
+    cycles: Sequence[CycleRecord], incumbent: RuleSet | None, *, now: float, since: float = 0.0
+) -> CarriedTest | None:
+    """Return the candidate of the newest scheduled cycle, if it has no verdict.
+
+    ``None`` for one without a candidate or from before ``since``, after too long a wait, and under another live rule
+    set.
+    """
+    for cycle in cycles:
+        try:
+            outcome = msgspec.json.decode(cycle.outcome or b"", type=Outcome)
+        except msgspec.DecodeError:
+            continue
+        if outcome.by == "cycle":
+            carried = outcome.carried
+            against = incumbent.hash if incumbent is not None else ""
+            stays = carried is not None and carried.incumbent == against and carried.begun >= max(since, now - WAITS_S)
+            return carried if stays else None
+    return None
 
 
 def _is_ahead(entry: RuleRecord, outcome: Outcome) -> bool:

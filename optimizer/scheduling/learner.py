@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from gateway.context import LearnerContext
-from gateway.domain import CycleRecord, RuleSet, Value
+from gateway.domain import CycleRecord, Value
 from gateway.errors import PreceptorError
 from gateway.settings import Settings, Task
 from gateway.store.base import Graded
@@ -22,13 +22,13 @@ from optimizer.dataset.graded_exchanges import examples_from
 from optimizer.dataset.items import Examples
 from optimizer.dataset.recorded_request import read_request
 from optimizer.dataset.sampling import READ_FACTOR, merged, sample_exchanges
+from optimizer.distillation.asked import asked_version, pinned_rules, settle
 from optimizer.distillation.audit_sample import audit_sample, graded_of, weighted_items
-from optimizer.distillation.carried_test import WAITS_S, CarriedTest
 from optimizer.distillation.cycle import run_cycle
 from optimizer.distillation.judge_trust import JudgeTrust, judge_trust
 from optimizer.distillation.outcome import Outcome
 from optimizer.distillation.plan import CyclePlan, plan_for
-from optimizer.distillation.promising import promising_rules
+from optimizer.distillation.promising import promising_rules, waiting_candidate
 from optimizer.evaluation.answer_cache import FOLDER, AnswerCache
 from optimizer.evaluation.bill import LearningBill
 from optimizer.evaluation.budget import Ledger
@@ -109,6 +109,8 @@ class Learner:
         outcome = await self.run(plan, section, self.evaluator(), share=first_share(section))
         if not outcome.resumable:
             await self._end(record, outcome)
+            if plan.asked is not None:
+                await asyncio.to_thread(settle, store, task, plan.asked.version)
         log.info(
             "cycle ended", extra={"action": "cycle.end", "task": task, "cycle": record.id,
                                   "verdict": outcome.verdict, "note": outcome.note},
@@ -185,14 +187,17 @@ class Learner:
         half = int(settings.max_read_mb * 10**6 / 2)
         sample = audit_sample(store.audited(task, since=0.0, limit=most, max_bytes=half))
         read = merged(graded_of(sample), store.graded(task, limit=most, max_bytes=half))
-        if waiting_candidate(cycles, incumbent, now=now) is not None:
+        asked = asked_version(store, task)
+        if asked is not None:
+            reason = msgspec.structs.replace(reason, reason=f"version {asked.version} is to be tested", needed=0)
+        elif waiting_candidate(cycles, incumbent, now=now) is not None:
             reason = msgspec.structs.replace(reason, reason="a candidate is carried on", needed=0)
         if sum(may_be_wrong(entry) for entry in read if entry.feedback.created > reason.since) < reason.needed:
             return None
         own = [entry for entry in read if is_incumbents(entry, section, version, served)]
         changed = changed_since(store, task, own, section, version=version)
         read = [entry for entry in read if entry.exchange.created >= changed]
-        carried = waiting_candidate(cycles, incumbent, now=now, since=changed)
+        carried = waiting_candidate(cycles, incumbent, now=now, since=changed) if asked is None else None
         graded = sample_exchanges(read, most=settings.max_items, tenant_share=settings.max_share_per_tenant).graded
         examples = self._examples(section, graded, version, served, reason)
         if examples is None:
@@ -217,6 +222,8 @@ class Learner:
             labels=labels,
             listed=section.labels,
             promising=promising_rules(cycles, incumbent),
+            pinned=pinned_rules(store, task, incumbent.rules if incumbent is not None else ()),
+            asked=asked,
             carried=carried,
         )
 
@@ -272,27 +279,6 @@ class Learner:
         cycles = [entry for name in names for entry in store.cycles(name, limit=_HISTORY)]
         tests = (_test(entry) for entry in sorted(cycles, key=lambda entry: (entry.started, entry.id)))
         return [entry for entry in tests if entry is not None]
-
-
-def waiting_candidate(
-    cycles: Sequence[CycleRecord], incumbent: RuleSet | None, *, now: float, since: float = 0.0
-) -> CarriedTest | None:
-    """Return the candidate that the newest scheduled cycle left without a verdict.
-
-    ``None`` if there is none, if it waits too long, if another rule set went live meanwhile, and if it was begun before
-    ``since``, when something else was right.
-    """
-    for cycle in cycles:
-        try:
-            outcome = msgspec.json.decode(cycle.outcome or b"", type=Outcome)
-        except msgspec.DecodeError:
-            continue
-        if outcome.by == "cycle":
-            carried = outcome.carried
-            against = incumbent.hash if incumbent is not None else ""
-            stays = carried is not None and carried.incumbent == against and carried.begun >= max(since, now - WAITS_S)
-            return carried if stays else None
-    return None
 
 
 def first_share(section: Task) -> float:

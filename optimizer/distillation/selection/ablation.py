@@ -5,11 +5,11 @@ not stay in a set won by other rules. Nor does one with a gain for a single tena
 outside the graded answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
-from gateway.domain import Effect, RuleSet, Value
+from gateway.domain import Effect, Rule, RuleSet, Value
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.tenant_check import helps_one_only
 from optimizer.evaluation.candidate_score import CandidateScore, paired_outcomes
@@ -35,18 +35,19 @@ async def ablated(
     *,
     answers: int,
     unclean: Callable[[CandidateScore], bool] = lambda score: False,
+    kept: Collection[Rule] = (),
 ) -> Ablated:
     """Leave out each rule in turn, the least supported (last) first, and for good if nothing is lost by it.
 
     Nothing is lost if no fewer replies are right and, at a tie, no more tokens are used; where several tenants ask, a
     gain for one of them is none. A candidate that is not ``unclean`` is better than one that is. Each rule is compared
     with the rest at its turn, so of two equivalent rules the better supported stays. The last rule stays: a candidate
-    holds something learnt. Takes at most ``answers`` answers; rules beyond them stay, without an effect. Raises the
-    errors of ``run``.
+    holds something learnt. Rules to be ``kept`` are never left out. Takes at most ``answers`` answers; rules beyond
+    them stay, without an effect. Raises the errors of ``run``.
     """
     best, effects = whole, dict[str, Effect]()
     count = len(whole.trials)
-    for rule in reversed(whole.rule_set.rules):
+    for rule in reversed([rule for rule in whole.rule_set.rules if rule not in kept]):
         answers -= count
         if count < MIN_ITEMS or answers < 0 or len(best.rule_set.rules) < 2:
             break

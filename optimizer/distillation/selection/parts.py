@@ -5,12 +5,12 @@ against the whole without that part, on the same items, so that a report can say
 race.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
 
-from gateway.domain import Effect, RuleSet
+from gateway.domain import Effect, Rule, RuleSet
 from gateway.teaching import Decide, Example, Worksheet
 from optimizer.distillation import rule_records as records
 from optimizer.distillation.selection.ablation import MIN_ITEMS
@@ -33,11 +33,11 @@ def parts_of(rule_set: RuleSet) -> tuple[Part, ...]:
     return tuple(part for part in PARTS if present[part])
 
 
-def without(rule_set: RuleSet, part: Part) -> RuleSet:
-    """Return a rule set without one of its parts."""
+def without(rule_set: RuleSet, part: Part, pinned: Collection[Rule] = ()) -> RuleSet:
+    """Return a rule set without one of its parts; ``pinned`` rules stay."""
     empty: Mapping[Part, dict[str, object]] = {
         "room": {"scratchpad": "none"},
-        "rules": {"rules": ()},
+        "rules": {"rules": tuple(rule for rule in rule_set.rules if rule in pinned)},
         "examples": {"examples": ()},
         "worksheet": {"worksheet": None},
     }
@@ -79,7 +79,7 @@ async def with_worksheet(
         sheet = msgspec.structs.replace(worksheet, decide=way)
         candidates.append(msgspec.structs.replace(selection.candidate("none", ()), worksheet=sheet))
         candidates += [
-            msgspec.structs.replace(candidate, rules=(), scratchpad="none")
+            msgspec.structs.replace(candidate, rules=selection.pinned, scratchpad="none")
             for candidate in _added(selected, worksheet=sheet)
             if candidate.examples
         ]
@@ -94,7 +94,8 @@ async def lean(selection: CandidateRace, best: CandidateScore) -> tuple[Candidat
     every part stays, and so does the last one that was learnt: a form without rules was not.
     """
     while True:
-        rests = [(part, await selection.run_all(without(best.rule_set, part))) for part in parts_of(best.rule_set)]
+        wholes = ((part, without(best.rule_set, part, selection.pinned)) for part in parts_of(best.rule_set))
+        rests = [(part, await selection.run_all(rest)) for part, rest in wholes if rest != best.rule_set]
         spared = [
             rest
             for part, rest in rests

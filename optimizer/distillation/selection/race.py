@@ -68,7 +68,9 @@ class CandidateRace:
         reserve: Sequence[Item] = (),
         spare: int = 0,
         outside_margin: float = 1.0,
+        pinned: Sequence[Rule] = (),
     ) -> None:
+        """``pinned`` rules stand in every candidate, in the place of their opposites."""
         self._evaluator = evaluator
         self._weak = weak
         self._grader = grader
@@ -79,6 +81,7 @@ class CandidateRace:
         self._spare = spare
         self._ordered = False
         self._outside_margin = outside_margin
+        self.pinned = tuple(pinned)
         self._seen: dict[str, CandidateScore] = {}
         self._base: CandidateScore | None = None
 
@@ -116,7 +119,7 @@ class CandidateRace:
         # A bad first rule spoils both candidates of each form: rules alone run without a form as well.
         in_form = [self.candidate(form, some) for some in (every, *alone)]
         winner = (await self.race([*in_form, *(self.candidate("none", some) for some in alone[:SINGLES])]))[0]
-        left = await ablated(winner, self.run_all, answers=self._spare, unclean=self.unclean)
+        left = await ablated(winner, self.run_all, answers=self._spare, unclean=self.unclean, kept=self.pinned)
         return self.chosen(left.score, base, left.effects | await self._against_bare_form(left.score))
 
     async def _against_bare_form(self, winner: CandidateScore) -> dict[str, Effect]:
@@ -136,7 +139,7 @@ class CandidateRace:
         base = await self.run_all(incumbent)
         forms = [self.candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
         others = [await self.run_all(candidate) for candidate in forms]
-        left = await ablated(base, self.run_all, answers=self._spare)
+        left = await ablated(base, self.run_all, answers=self._spare, kept=self.pinned)
         as_good = [tried for tried in (*others, left.score) if tried.mean >= base.mean]
         return self.chosen(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
 
@@ -239,7 +242,9 @@ class CandidateRace:
 
     def candidate(self, form: Scratchpad, rules: tuple[Rule, ...]) -> RuleSet:
         """A rule set of this task, not yet published."""
-        return RuleSet(task=self._task, scratchpad=form, rules=rules)
+        others = (rule for rule in rules if rule not in self.pinned)
+        own = tuple(rule for rule in others if not any(opposite(rule, pinned) for pinned in self.pinned))
+        return RuleSet(task=self._task, scratchpad=form, rules=(*self.pinned, *own) if self.pinned else rules)
 
 
 def _challenging(old: Sequence[Rule], rule: Rule) -> tuple[Rule, ...]:
