@@ -96,3 +96,16 @@ async def test_the_page_says_why_a_reply_comes_first() -> None:
     assert shown(first) == "chatcmpl-ticket-desk-00001" and "two versions answer it differently" in first
     assert "drawn at random" in second
     assert shown(last) == shown(second) and "its right answer is missing" in last
+
+
+async def test_an_answer_that_the_reply_gave_calls_it_right() -> None:
+    """Whoever types it out has not called the reply wrong."""
+    async with console() as served:
+        client, store = await signed_in(served), served.services.store
+        page = (await client.get(QUEUE)).text
+        exchange = store.exchange(shown(page))
+        assert exchange is not None and exchange.reply
+        form = {"id": exchange.id, "verdict": "answer", "seen": "0", "expected": f" {exchange.reply} "}
+        await sent(client, QUEUE, form)
+        (label,) = store.feedback_on(exchange.id)
+        assert (label.correct, label.expected) == (True, exchange.reply)

@@ -13,7 +13,7 @@ from optimizer.monitoring.rollout.status import Compared
 def compared(seen: int, e_value: float = 1.0, version: int = 2, since: float = 0.0) -> Compared:
     """A comparison at a look."""
     return Compared(
-        subject="trial", version=version, since=since, challenger=ArmCounts(seen=seen), incumbent=ArmCounts(seen=9),
+        subject="trial", version=version, since=since, challenger=ArmCounts(seen=seen), incumbent=ArmCounts(),
         guardrails=(Guardrail(name="bad replies", e_value=e_value, limit=1000.0, why="x"),),
     )  # fmt: skip
 

@@ -113,7 +113,7 @@ def test_each_look_of_a_trial_is_a_point_of_its_path() -> None:
     assert book is not None
     (path,) = [path for path in book.paths if path.subject == "trial"]
     (point,) = path.points
-    assert (path.version, point.at, point.seen) == (2, START + 200, 30)
+    assert (path.version, point.at, point.seen) == (2, START + 200, 120)
     assert point.e_values["bad replies"] >= path.limits["bad replies"]
 
 

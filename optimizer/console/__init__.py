@@ -1,5 +1,5 @@
 """The console ``/ui``: pages about tasks, versions and exchanges, for people, with their decisions.
 
-``site`` takes a request, checks session, role and form, and calls a page on a thread: each page reads the store and
-returns a template with its values. Pages hold no statistics of their own: they show what the learner noted.
+``site`` checks session, role and form of a request, and calls a page on a thread. The page reads the store, and returns
+a template with its values. It computes no statistics: the learner noted them.
 """

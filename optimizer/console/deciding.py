@@ -1,4 +1,4 @@
-"""Decisions of people at the console. A page that is behind, or a second person, decides nothing and hears why."""
+"""Decisions of people at the console. The second of two decides nothing, and hears why."""
 
 from collections.abc import Callable
 

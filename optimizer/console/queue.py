@@ -1,14 +1,16 @@
 """The label queue: one audited reply at a time, model and rules hidden, answered with a key."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from gateway.domain import Feedback, Value
-from gateway.errors import BadRequest, Conflict, NotFound
+from gateway.domain import Exchange, Feedback, Value
+from gateway.errors import BadRequest, Conflict, NotFound, PreceptorError
 from gateway.label_queue import LabelSummary, summarize, waiting
+from gateway.settings import Grader
 from gateway.store.base import Audited
 from optimizer.console.visit import Page, Redirect, Visit, address
 from optimizer.dataset.recorded_request import INSTRUCTION_ROLES, RecordedTurn, read_request
-from optimizer.grading.graders import Ungradable
+from optimizer.grading.graders import Submission, Ungradable, grader_for, text_of
 from optimizer.grading.graders.typed_answer import typed_answer
 from optimizer.monitoring.shadow.telling import TELLING, TellingBook, telling_first
 
@@ -39,7 +41,7 @@ def label_queue(visit: Visit) -> Page:
 
 
 def give_label(visit: Visit) -> Page | Redirect:
-    """Store a label and go on to the next reply; a second person's label is refused with the first one's name."""
+    """Store a label, and go on to the next reply. A second person's label is refused, with the name of the first."""
     task, section = visit.task()
     exchange_id, verdict = visit.form.get("id", ""), visit.form.get("verdict", "")
     exchange = visit.store.exchange(exchange_id)
@@ -61,14 +63,27 @@ def give_label(visit: Visit) -> Page | Redirect:
         newest = labels[-1]
         who, what = newest.labeller or "Somebody", "right" if newest.is_correct else "wrong"
         raise Conflict(f"{who} labelled this reply as {what} meanwhile. Yours was not stored: go on with the next.")
+    is_right = verdict == "right" or (verdict == "answer" and is_the_reply(section.grader, exchange, expected))
     label = Feedback(
-        exchange_id=exchange_id, created=visit.now, correct=verdict == "right", expected=expected, source="label",
+        exchange_id=exchange_id, created=visit.now, correct=is_right, expected=expected, source="label",
         labeller=visit.visitor.name,
     )  # fmt: skip
     if not visit.store.add_feedback(label):
         raise NotFound("This reply is gone meanwhile: no label is stored.")
     skip = visit.sent("skip") or 0
     return Redirect(to=address("tasks", task, "labels") + f"?done={verdict}" + (f"&skip={skip}" if skip else ""))
+
+
+def is_the_reply(grader: Grader, exchange: Exchange, expected: Any) -> bool:
+    """Decide whether a right answer is what the reply says already, as far as that can be told at once."""
+    made = grader_for(grader)
+    if made.is_slow or made.is_judged or not made.grades_records:
+        return text_of(expected).strip() == (exchange.reply or "").strip()
+    given = Submission(text=exchange.reply or "", tool_calls=exchange.tool_calls, request=exchange.request)
+    try:
+        return made.grade(given, expected) == 1.0
+    except PreceptorError:
+        return False
 
 
 def _page(visit: Visit, problem: str = "", typed: str = "") -> Page:

@@ -37,7 +37,7 @@ class ShownRule(Value, frozen=True):
 
 
 def rules_page(visit: Visit) -> Page:
-    """Show a version: the one in the address, or else the live one, or the newest."""
+    """Show the version in the address; without one the live or the newest."""
     return _page(visit)
 
 

@@ -1,7 +1,7 @@
 """Sessions of the console, sealed into a cookie, and the tokens of its forms. Pure.
 
-A cookie names a key and a time, with a seal over both and over the key's own digest: a new key, or none, ends its
-sessions on every gateway that shares the store. The secret lies in the store.
+A cookie names a key and a time. Its seal covers both, and the key's own digest: with the key its sessions end, on every
+gateway of the store. The secret lies in the store.
 """
 
 import base64
@@ -46,7 +46,7 @@ def sealed(session: ConsoleSession, secret: bytes, digest: str) -> str:
 
 
 def opened(cookie: str, secret: bytes, holders: Callable[[str], Iterable[Sealer]], now: float) -> Sealer | None:
-    """Return the holder of the session in a cookie; ``None`` for a forged or expired one, and for a key that is gone.
+    """Return the holder of the session in a cookie; ``None`` for a forged or expired one, and without its key.
 
     ``holders`` returns the present holders of a name.
     """

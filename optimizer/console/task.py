@@ -1,4 +1,4 @@
-"""A task's own page: its quality over time, what the rules are worth, what may be done, and what was decided."""
+"""A task's page: its quality over time, the worth of its rules, and its decisions, past and possible."""
 
 import datetime as dt
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Charts of the console as SVG: quality over time, and evidence between fine and harm. Pure.
 
-Each has a description for screen readers; a table beside it repeats the numbers.
+Each has a description for screen readers. A table beside it has the numbers.
 """
 
 import math

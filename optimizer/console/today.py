@@ -1,4 +1,4 @@
-"""The first page: every task in a row, with its traffic, quality, money and state in words."""
+"""The first page: a row for each task, with traffic, quality, money and state."""
 
 import math
 from collections.abc import Sequence

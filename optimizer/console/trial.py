@@ -1,4 +1,4 @@
-"""The trial: what was seen with and without the version, the evidence between fine and harm, and who may decide."""
+"""The trial: counts with and without the version, the evidence now and over time, and the decisions."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ def is_open(services: Services) -> bool:
 
 
 def visitor_with(services: Services, key: str) -> Visitor | None:
-    """Return the holder of a key; ``None`` for a wrong, an old, or a client's key, after the same time for each."""
+    """Return the holder of a key; ``None`` for a wrong, an old or a client's key. Each takes the same time."""
     admin = services.settings.server.admin_key
     if admin is not None and hmac.compare_digest(digest(key), digest(admin)):
         return Visitor(name=ADMIN_KEY, role="admin", digest=digest(admin))
@@ -48,7 +48,7 @@ def visitor_with(services: Services, key: str) -> Visitor | None:
 
 
 def visitors_named(services: Services, name: str, now: float) -> list[Visitor]:
-    """Return the holders of a name by their present roles: two during a rotation, none for a key that is gone."""
+    """Return the holders of a name with their present roles. A rotation has two, a deleted key none."""
     admin = services.settings.server.admin_key
     if name == ADMIN_KEY:
         return [] if admin is None else [Visitor(name=name, role="admin", digest=digest(admin))]

@@ -27,12 +27,20 @@ class Seen:
     """A page in the browser, with everything that it complained about."""
 
     page: Page
-    served: Served
+    url: str
+    inside: Served | None = None
+    """The gateway, if it runs in this process."""
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def served(self) -> Served:
+        """The gateway of this process."""
+        assert self.inside is not None, "this gateway is a process of its own"
+        return self.inside
 
     async def open(self, path: str) -> None:
         """Go to an address of the console."""
-        await self.page.goto(self.served.url + path)
+        await self.page.goto(self.url + path)
 
     async def reach(self, name: str, most: int = 120) -> None:
         """Press Tab until something with this name has the focus."""
@@ -85,9 +93,20 @@ async def opened(
     store: Store | None = None, *, scheme: Scheme = "light", width: int = 1280, height: int = 860,
     script: bool = True, text: str = CONFIG, key: str = KEY,
 ) -> AsyncIterator[Seen]:  # fmt: skip
-    """A browser that signed in by keyboard."""
+    """A browser that signed in by keyboard, on a gateway of this process."""
+    window: dict[str, Any] = {"scheme": scheme, "width": width, "height": height, "script": script, "key": key}
+    async with console(store, text) as served, chromium_at(served.url, **window) as seen:
+        seen.inside = served
+        yield seen
+
+
+@contextlib.asynccontextmanager
+async def chromium_at(
+    url: str, *, scheme: Scheme = "light", width: int = 1280, height: int = 860, script: bool = True, key: str = KEY,
+) -> AsyncIterator[Seen]:  # fmt: skip
+    """A browser that signed in by keyboard, on the gateway at ``url``."""
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    async with console(store, text) as served, async_playwright() as playwright:
+    async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         context = await chromium.new_context(
             viewport={"width": width, "height": height},
@@ -96,7 +115,7 @@ async def opened(
             bypass_csp=False,
         )
         page = await context.new_page()
-        seen = Seen(page, served)
+        seen = Seen(page, url)
         page.on("pageerror", lambda error: seen.complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: seen.complaints.append(f"dialog: {dialog.message}"))
         page.on("console", lambda said: seen.complaints.append(said.text) if "Security Policy" in said.text else None)

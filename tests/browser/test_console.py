@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, needs_chromium]
 
 PAGES = {
     "today": "/ui", "task": "/ui/tasks/ticket-desk", "needs-you": "/ui/tasks/invoice-fields",
+    "why-it-fails": "/ui/tasks/ticket-desk/mistakes",
     "label-queue": "/ui/tasks/ticket-desk/labels", "fixed-and-broken": "/ui/tasks/ticket-desk/changed?run=1",
     "rules": "/ui/tasks/ticket-desk/rules", "worksheet": "/ui/tasks/refund-policy/rules",
     "trial": "/ui/tasks/refund-policy/trial",
@@ -183,7 +184,7 @@ async def test_the_second_of_two_windows_hears_a_clear_word() -> None:
     async with opened() as seen:
         await seen.open(PAGES["trial"])
         other = await seen.page.context.new_page()
-        await other.goto(seen.served.url + PAGES["trial"])
+        await other.goto(seen.url + PAGES["trial"])
         async with other.expect_navigation():
             await other.get_by_role("button", name="Hold at 25%").click()
         await seen.reach("Hold at 25%")
@@ -221,7 +222,7 @@ async def test_everything_can_be_read_without_javascript() -> None:
 async def test_hostile_texts_execute_nothing_and_break_no_layout() -> None:
     """In every field that a client, a model or an operator fills: scripts, turned directions, lines of a megabyte."""
     paths = ["/ui", "/ui/exchanges", "/ui/history", "/ui/promises", "/ui/exchanges/bad-0", "/ui/exchanges/bad-1"]
-    paths += [f"/ui/tasks/refund-policy{rest}" for rest in ("", "/labels", "/changed", "/rules", "/trial")]
+    paths += [f"/ui/tasks/refund-policy{rest}" for rest in ("", "/labels", "/mistakes", "/changed", "/rules", "/trial")]
     smuggled = "main script, main style, main img, main [onerror], main [onload]"
     async with opened(hostile()) as seen:
         for path in paths:

@@ -24,7 +24,7 @@ class EvidencePoint(Value, frozen=True):
     at: float
     """Seconds since the epoch."""
     seen: int
-    """Replies of the challenger so far."""
+    """Replies of both sides so far."""
     e_values: Mapping[str, float]
     """By guardrail."""
 
@@ -49,7 +49,7 @@ class EvidencePath(Value, frozen=True):
     def after(self, compared: Compared, now: float) -> "EvidencePath":
         """Return the path with a look; the same path where nothing new was seen."""
         values: dict[str, float] = {rail.name: float(f"{rail.e_value:.{_DIGITS}g}") for rail in compared.guardrails}
-        point = EvidencePoint(at=now, seen=compared.challenger.seen, e_values=values)
+        point = EvidencePoint(at=now, seen=compared.challenger.seen + compared.incumbent.seen, e_values=values)
         last = self.points[-1] if self.points else None
         if last is not None and (last.e_values, last.seen) == (point.e_values, point.seen):
             return self
