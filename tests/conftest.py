@@ -25,6 +25,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 RINGS = {
     "browser": "make browser",
+    "chart": "make chart",
     "clients": "make conformance",
     "drill": "make drills",
     "fuzz": "make fuzz",

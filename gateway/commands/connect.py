@@ -37,18 +37,19 @@ async def try_models(settings: Settings, longest_s: float = LONGEST_S) -> list[C
         await upstream.open()
     try:
         trials = [
-            _timed(f"models.{name}", functools.partial(_ask, serving, name), longest_s) for name in settings.models
+            timed(f"models.{name}", functools.partial(_ask, serving, name), longest_s) for name in settings.models
         ]
         default = settings.server.default_upstream
         if default is not None and all(default not in model.every_upstream for model in settings.models.values()):
-            trials.append(_timed(f"upstreams.{default}", functools.partial(_list, serving, default), longest_s))
+            trials.append(timed(f"upstreams.{default}", functools.partial(_list, serving, default), longest_s))
         return list(await asyncio.gather(*trials))
     finally:
         for upstream in serving.upstreams.values():
             await upstream.aclose()
 
 
-async def _timed(name: str, trial: Callable[[], Awaitable[str]], longest_s: float) -> CheckResult:
+async def timed(name: str, trial: Callable[[], Awaitable[str]], longest_s: float) -> CheckResult:
+    """Return the result of a trial that tells its success in words, or raises ``PreceptorError``."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(longest_s):

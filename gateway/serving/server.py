@@ -38,6 +38,8 @@ from gateway.store.sql import SqlStore
 
 log = logging.getLogger(__name__)
 
+DATABASE_S: Final = 60.0
+"""Seconds that a start waits for a database server that is away; then the gateway ends and says why."""
 HAND_OVER_S: Final = 2.0
 """Seconds that a gateway serves on after another has taken its address over: its clients are told to connect anew."""
 
@@ -62,7 +64,7 @@ def serve(
     gateway cannot start, ``KeyboardInterrupt`` for a signal before that.
     """
     heap.keep_small()
-    store = SqlStore.open(settings.server.data_dir, settings.server.store)
+    store = SqlStore.open(settings.server.data_dir, settings.server.store, wait_s=DATABASE_S)
     try:
         folder = settings.server.data_dir
         outbox = Outbox(connect or functools.partial(own_recorder, folder, settings.server.store), spool=folder / SPOOL)

@@ -5,6 +5,7 @@ writer that hangs loses the lock with its connection; the server, this side and 
 """
 
 import functools
+import logging
 import time
 from collections.abc import Generator
 from typing import Any, Final
@@ -20,11 +21,14 @@ from gateway.errors import PreceptorError, StoreError
 from gateway.store.database import Database
 from gateway.store.migrations import postgres_tables
 
+log = logging.getLogger(__name__)
+
 WRITING: Final = 1_886_544_997
 """Key of the advisory lock of writers; every version of preceptor takes the same."""
 PATIENCE_S: Final = 25.0
 """Seconds without a word from the server after which a connection counts as lost: longer than any statement takes."""
 CONNECT_S: Final = 5
+_PAUSE_S = 0.5
 _LONGEST_ADVICE = 300
 _ESCAPE = "\uf6ff"
 """A letter of no language, in which texts say that there was a NUL."""
@@ -55,8 +59,25 @@ _ADVICE = {
     "57014": "took too long for a statement: it is under load, or hung",
     "57P": "is shutting down or starting: wait until it is there",
     "25P": "ended a transaction that hung",
+    "42704": "is older than Postgres 14: this version is for 15 and newer",
+    "08P01": "is behind a pooler that takes no settings of a session: name the server, or a pooler in session mode",
 }
 """Advice by SQLSTATE, whole or its beginning."""
+_REFUSALS = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'FATAL:  role "': "28000",
+    'FATAL:  database "': "3D000",
+    "too many clients": "53300",
+    "connection slots": "53300",
+    "the database system is": "57P03",
+    "unrecognized configuration parameter": "42704",
+    "unsupported startup parameter": "08P01",
+}
+"""SQLSTATE by the server's English words: libpq hands on nothing else when a connection is refused."""
+_LASTING = ("28", "3D", "42704", "08P01")
+"""Refusals that no waiting mends."""
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -126,9 +147,12 @@ class PostgresAddress:
         return connection
 
 
-def open_postgres(address: str, busy_timeout_s: float, *, patience_s: float = PATIENCE_S) -> Database:
-    """Connect to the database and migrate it. Raises ``StoreError``."""
+def open_postgres(
+    address: str, busy_timeout_s: float, *, patience_s: float = PATIENCE_S, wait_s: float = 0.0
+) -> Database:
+    """Connect to the database and migrate it; a server that is away is waited for. Raises ``StoreError``."""
     place = PostgresAddress(address)
+    _wait_for(place, wait_s)
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=functools.partial(place.connect, busy_timeout_s, patience_s=patience_s),
@@ -147,6 +171,25 @@ def open_postgres(address: str, busy_timeout_s: float, *, patience_s: float = PA
         database.close()
         raise
     return database
+
+
+def _wait_for(place: PostgresAddress, longest_s: float) -> None:
+    """Wait until connections are taken, ``longest_s`` seconds at most; what lasts is left to the next connection."""
+    began, warned = time.monotonic(), False
+    while time.monotonic() - began < longest_s:
+        try:
+            place.connect(1.0, autocommit=True).close()
+            return
+        except psycopg.OperationalError as error:
+            if state_of(error).startswith(_LASTING):
+                return
+            if not warned:
+                log.warning(
+                    "%s; it is tried again for %g s", explain(error, place.name), longest_s,
+                    extra={"action": "store.waits"},
+                )  # fmt: skip
+            warned = True
+        time.sleep(_PAUSE_S)
 
 
 class Postgres:
@@ -184,9 +227,17 @@ class Postgres:
             )
 
 
+def state_of(error: BaseException) -> str:
+    """Return the SQLSTATE of an error; of a refused connection by its words, "" for others."""
+    state = getattr(error, "sqlstate", None)
+    if state is None and isinstance(error, psycopg.OperationalError):
+        return next((known for words, known in _REFUSALS.items() if words in str(error)), "")
+    return state or ""
+
+
 def explain(error: BaseException, name: str) -> str:
-    """Return the advice for an error in one line. It goes by SQLSTATE; a connection that fails has none."""
-    state = getattr(error, "sqlstate", None) or ""
+    """Return the advice for an error in one line."""
+    state = state_of(error)
     for known, advice in _ADVICE.items():
         if state.startswith(known):
             return f"{name} {advice}"

@@ -18,11 +18,13 @@ class SqlStore(SqlExchanges, SqlObservations, SqlListings, SqlRules):
     """``gateway.store.base.Store`` over SQLAlchemy Core: traffic and decisions in one database."""
 
     @classmethod
-    def open(cls, data_dir: Path, address: str | None = None, *, busy_timeout_s: float = 5.0) -> Self:
+    def open(
+        cls, data_dir: Path, address: str | None = None, *, busy_timeout_s: float = 5.0, wait_s: float = 0.0
+    ) -> Self:
         """Open the database at an address, or ``data_dir/preceptor.db`` without one; made and migrated where needed.
 
-        A statement waits ``busy_timeout_s`` seconds for another process's transaction. Raises ``StoreError`` if the
-        database cannot be opened or was written by a newer version.
+        A statement waits ``busy_timeout_s`` seconds for another process's transaction, the start ``wait_s`` seconds for
+        a server that is away. Raises ``StoreError`` if the database cannot be opened or was written by a newer version.
         """
         if address is None:
             return cls(open_sqlite(data_dir, busy_timeout_s))
@@ -30,7 +32,7 @@ class SqlStore(SqlExchanges, SqlObservations, SqlListings, SqlRules):
             from gateway.store.postgres import open_postgres
         except ImportError as error:
             raise StoreError(f"server.store needs psycopg: pip install 'preceptor[postgres]' ({error})") from error
-        return cls(open_postgres(address, busy_timeout_s))
+        return cls(open_postgres(address, busy_timeout_s, wait_s=wait_s))
 
     def flush_deleted(self) -> None:
         """Overwrite deleted rows as far as the database does that on request."""
