@@ -50,7 +50,7 @@ def made(upstream: Upstream, store: Store, configured: Settings) -> Services:
     return services(configured, {"mock": upstream}, store, wall_clock=lambda: 1000.0)
 
 
-def fill(store: Store, count: int, *, created: float = 1.0) -> None:
+def fill(store: Store, count: int, *, created: float = 1.0, task: str = "arithmetic", prefix: str = "x") -> None:
     """Graded traffic: what the weak model replied, and what would have been right."""
     for number in range(count):
         text, expected = sums(number)
@@ -58,12 +58,12 @@ def fill(store: Store, count: int, *, created: float = 1.0) -> None:
             {"role": "system", "content": BASE_PROMPT}, {"role": "user", "content": text}]}  # fmt: skip
         store.record([
             Exchange(
-                id=f"x{number}", created=created, task="arithmetic", client_model="gpt-4o-mini", model="small",
+                id=f"{prefix}{number}", created=created, task=task, client_model="gpt-4o-mini", model="small",
                 arm="weak", rules=None, stream=False, status="ok", http_status=200, audit_rate=1.0,
                 request=json.dumps(request).encode(), reply=weak_reply(request),
             )
         ])  # fmt: skip
-        store.add_feedback(Feedback(exchange_id=f"x{number}", created=created, expected=expected))
+        store.add_feedback(Feedback(exchange_id=f"{prefix}{number}", created=created, expected=expected))
 
 
 async def answer_over_http(

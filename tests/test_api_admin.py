@@ -89,7 +89,7 @@ async def test_a_decision_is_in_effect_on_the_next_request() -> None:
         history = (await gateway.client.get("/admin/rules/history?task=arithmetic", headers=ADMIN)).json()["history"]
     assert used == ["2", "1", "2", "1", "none", "1", "none"]
     assert [(entry["by"], entry["why"]) for entry in history[2:4]] == [
-        ("admin API", "the second was rude"), ("admin API", "activated by hand")
+        ("admin key", "the second was rude"), ("admin key", "activated by hand")
     ]  # fmt: skip
 
 

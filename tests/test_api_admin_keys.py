@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from gateway.settings.keys import digest
+from gateway.store import trail
 from tests.fakes import CONFIG, FakeUpstream, Served, asked, served
 
 BOSS = "boss-0123456789abcdef"
@@ -52,3 +53,23 @@ async def test_bad_input_is_named_and_changes_nothing() -> None:
         ]  # fmt: skip
         assert [reply.status_code for reply in replies] == [400, 400, 400, 400, 409, 404, 404]
         assert len((await gateway.client.get("/admin/keys", headers=shown(BOSS))).json()["keys"]) == 1
+
+
+async def test_a_key_s_limits_hold_from_its_first_request() -> None:
+    """They are a part of its making."""
+    async with served(FakeUpstream(lambda body: "4"), TEXT) as gateway:
+        made = {"name": "team", "limits": {"requests_per_minute": 2}, "budget": {"usd": 5.0, "per": "day"}}
+        key = (await post(gateway, "new", made)).json()["key"]
+        replies = [
+            await gateway.client.post("/v1/chat/completions", json=asked(), headers=shown(key)) for _ in range(3)
+        ]
+        assert [reply.status_code for reply in replies] == [200, 200, 429]
+        assert (await post(gateway, "new", {"name": "b", "budget": {"usd": -1}})).status_code == 400
+
+
+async def test_the_audit_log_names_the_key_that_acted() -> None:
+    """Not the way that it took."""
+    async with served(FakeUpstream(lambda body: "4"), TEXT) as gateway:
+        await post(gateway, "new", {"name": "team"})
+        deeds = list(trail.deeds(gateway.services.store))
+    assert [(deed.by, deed.what, deed.subject) for deed in deeds] == [("key boss", "key made", "team")]

@@ -1,13 +1,17 @@
 """``preceptor keys``."""
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
+from gateway import issued_keys
 from gateway.cli import run
 from gateway.settings import parse
 from gateway.settings.keys import digest
+from gateway.settings.quotas import Budget, Limits
+from gateway.store.sql import SqlStore
 from tests.fakes import CONFIG
 
 
@@ -41,6 +45,34 @@ def test_a_name_that_the_configuration_would_refuse_is_refused(name: str, capsys
     assert run(["keys", "new", "--", name]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "prec-" not in err
+
+
+LIMITED = ("--requests-per-minute", "60", "--concurrent", "4", "--budget", "12.5", "--per", "day", "--then", "warn")
+
+
+def test_limits_and_a_budget_are_part_of_the_section(capsys: pytest.CaptureFixture[str]) -> None:
+    """As they would be written by hand; what is not given is not limited."""
+    assert run(["keys", "new", "team", *LIMITED]) == 0
+    settings = parse("[server]\nport = 1" + capsys.readouterr().out, source="test", environment={})
+    assert settings.keys["team"].limits == Limits(requests_per_minute=60, concurrent=4)
+    assert settings.keys["team"].budget == Budget(usd=12.5, per="day", then="warn")
+
+
+def test_a_stored_key_keeps_its_limits(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every gateway on the store follows them."""
+    assert run(["keys", "new", "team", *LIMITED, "--store", "-c", config]) == 0
+    with contextlib.closing(SqlStore.open(tmp_path)) as store:
+        key = issued_keys.read(store)["team"]
+    assert (key.limits.concurrent, key.budget) == (4, Budget(usd=12.5, per="day", then="warn"))
+
+
+@pytest.mark.parametrize("wrong", [["--concurrent", "0"], ["--budget", "0"], ["--per", "week"]])
+def test_limits_that_the_configuration_would_refuse_are_refused(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong usage, and no key is made."""
+    assert run(["keys", "new", "team", *wrong]) == 2
+    assert "prec-" not in capsys.readouterr().err
 
 
 SECRET = "prec-0123456789abcdef"

@@ -92,3 +92,14 @@ def test_the_compose_file_gives_a_gateway_time_to_drain() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     grace = int(compose["services"]["gateway"]["stop_grace_period"].removesuffix("s"))
     assert grace > configuration().server.lame_duck_s + configuration().server.drain_s
+
+
+def test_the_load_balancer_turns_away_before_a_gateway_accepts_nobody() -> None:
+    """It asks for readiness, not for life, and its patience is shorter than the lame duck; answers may take long."""
+    text = (DEPLOY / "haproxy.cfg").read_text(encoding="utf-8")
+    assert "uri /readyz " in text
+    (inter, fall) = re.findall(r"check inter (\d+)s fall (\d+)", text)[0]
+    assert int(inter) * int(fall) < configuration().server.lame_duck_s
+    waits = re.search(r"timeout server (\d+)s", text)
+    assert waits is not None
+    assert float(waits[1]) > max(upstream.total_timeout_s for upstream in configuration().upstreams.values())

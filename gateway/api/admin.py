@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.params import FromQuery, QueryParameter
 
-from gateway.api.admin_access import authorise, parse
+from gateway.api.admin_access import actor, authorise, parse
 from gateway.api.admin_keys import list_keys, new_key, revoke_key, rotate_key
 from gateway.api.admin_spend import show_spend
 from gateway.api.admin_upstreams import list_upstreams
@@ -29,7 +29,6 @@ from gateway.rules.versions import difference, get_version
 from gateway.services import Services
 from gateway.store.notes import ROLLOUT
 
-_BY = "admin API"
 _MAX_BODY = 10**5
 
 
@@ -146,7 +145,9 @@ async def activate(request: Request[Any, Any, Any], services: NamedDependency[Se
     return await _swapped(
         services,
         body.task,
-        lambda: put_live(services.store, body.task, body.version, now=services.wall_clock(), by=_BY, why=why),
+        lambda: put_live(
+            services.store, body.task, body.version, now=services.wall_clock(), by=actor(request), why=why
+        ),
     )
 
 
@@ -157,7 +158,7 @@ async def rollback(request: Request[Any, Any, Any], services: NamedDependency[Se
     return await _swapped(
         services,
         body.task,
-        lambda: roll_back(services.store, body.task, now=services.wall_clock(), by=_BY, why=body.why),
+        lambda: roll_back(services.store, body.task, now=services.wall_clock(), by=actor(request), why=body.why),
     )
 
 
@@ -170,7 +171,12 @@ async def share(request: Request[Any, Any, Any], services: NamedDependency[Servi
     return await _decided(
         services,
         lambda: set_share(
-            services.store, _known(services, body.task), body.share, now=services.wall_clock(), by=_BY, why=why
+            services.store,
+            _known(services, body.task),
+            body.share,
+            now=services.wall_clock(),
+            by=actor(request),
+            why=why,
         ),
     )
 
@@ -186,7 +192,8 @@ async def switch(request: Request[Any, Any, Any], services: NamedDependency[Serv
     """Turn the injection of rules off or on, for every task."""
     body = parse(await request.body(), _Switch)
     decision = await _decided(
-        services, lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=_BY, why=body.why)
+        services,
+        lambda: switch_injection(services.store, body.on, now=services.wall_clock(), by=actor(request), why=body.why),
     )
     return {**decision, "environment": services.settings.injection}
 

@@ -4,6 +4,7 @@ import hmac
 from typing import Any, TypeVar
 
 import msgspec
+from litestar import Request
 
 from gateway.auth import bearer, key_in
 from gateway.errors import BadRequest, Forbidden, Unauthorized
@@ -11,6 +12,7 @@ from gateway.services import Services
 from gateway.settings.keys import Role, digest
 
 MAX_BODY = 10**5
+_ACTOR = "preceptor.actor"
 KEYS = "/admin/keys"
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
@@ -19,7 +21,8 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 def authorise(scope: Any, services: Services) -> None:
     """Check the key of a request: ``server.admin_key`` opens everything, another key what its role allows.
 
-    Raises ``Unauthorized``, after the same time for every wrong key, or ``Forbidden``.
+    Notes whose it is, for ``actor``. Raises ``Unauthorized``, after the same time for every wrong key, or
+    ``Forbidden``.
     """
     headers, admin_key = scope["headers"], services.settings.server.admin_key
     roles = {holder.role for holder in services.keys.holders} - {"use"}
@@ -28,6 +31,7 @@ def authorise(scope: Any, services: Services) -> None:
     given = bearer(next((value for name, value in headers if name == b"authorization"), b""))
     same = hmac.compare_digest(digest((given or b"").decode("latin-1")), digest(admin_key or ""))
     if same and given and admin_key is not None:
+        scope[_ACTOR] = "admin key"
         return
     try:
         holder = services.keys.holder(headers) if roles and key_in(headers) else None
@@ -38,6 +42,13 @@ def authorise(scope: Any, services: Services) -> None:
     wanted = needed(scope["method"], scope["path"])
     if not holder.is_at_least(wanted):
         raise Forbidden(f"This key has the role {holder.role}, and this needs {wanted}.", code="role_not_allowed")
+    scope[_ACTOR] = f"key {holder.name}"
+
+
+def actor(request: Request[Any, Any, Any]) -> str:
+    """Return the name under which the audit log and the histories keep who asked."""
+    scope: Any = request.scope
+    return str(scope[_ACTOR])
 
 
 def needed(method: str, path: str) -> Role:

@@ -11,13 +11,12 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 
 from gateway import auth, issued_keys
-from gateway.api.admin_access import MAX_BODY, parse
+from gateway.api.admin_access import MAX_BODY, actor, parse
 from gateway.issued_keys import IssuedKey
 from gateway.services import Services
 from gateway.settings.base import Name
 from gateway.settings.keys import Role, digest
-
-_BY = "admin API"
+from gateway.settings.quotas import NO_LIMITS, Budget, Limits
 
 
 class _KeyName(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -30,6 +29,8 @@ class _NewKey(_KeyName, kw_only=True, forbid_unknown_fields=True):
     expires: dt.date | None = None
     tasks: tuple[str, ...] | None = None
     models: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
+    budget: Budget | None = None
 
 
 class _KeyRotation(_KeyName, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +51,9 @@ async def new_key(request: Request[Any, Any, Any], services: NamedDependency[Ser
     secret = auth.new_key(secrets.token_bytes(32))
     fields = {name: value for name, value in msgspec.structs.asdict(body).items() if name != "name"}
     key = IssuedKey(hash=digest(secret), made=services.wall_clock(), **fields)
-    await _changed(services, lambda: issued_keys.issue(services.store, body.name, key, services.settings.keys, by=_BY))
+    await _changed(
+        services, lambda: issued_keys.issue(services.store, body.name, key, services.settings.keys, by=actor(request))
+    )
     return {"name": body.name, "key": secret}
 
 
@@ -63,7 +66,7 @@ async def rotate_key(request: Request[Any, Any, Any], services: NamedDependency[
     secret: list[str] = []
 
     def turn() -> None:
-        secret.append(issued_keys.rotate(services.store, body.name, made, old_until=until, now=now, by=_BY))
+        secret.append(issued_keys.rotate(services.store, body.name, made, old_until=until, now=now, by=actor(request)))
 
     await _changed(services, turn)
     return {"name": body.name, "key": secret[0], "old_until": until}
@@ -74,7 +77,9 @@ async def revoke_key(request: Request[Any, Any, Any], services: NamedDependency[
     """End a key for good."""
     body = parse(await request.body(), _KeyName)
     now, configured = services.wall_clock(), services.settings.keys
-    await _changed(services, lambda: issued_keys.revoke(services.store, body.name, configured, now=now, by=_BY))
+    await _changed(
+        services, lambda: issued_keys.revoke(services.store, body.name, configured, now=now, by=actor(request))
+    )
     return {"name": body.name, "state": "revoked"}
 
 

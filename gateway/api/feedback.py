@@ -28,7 +28,7 @@ LONGEST_COMMENT = 20_000
 LONGEST_NAME = 200
 """Characters of a labeller's name."""
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-"""Seconds between attempts, while another worker may have the exchange in its queue."""
+"""Seconds between attempts, while another worker or another gateway may have the exchange in its queue."""
 
 
 class FeedbackBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,8 +105,9 @@ async def give_feedback(
 
 
 async def _stored(services: Services, feedback: Feedback, address: Address) -> str | None:
-    """Store feedback; return the exchange's id. Another worker may still be writing the exchange."""
-    pauses = _PAUSES_S if services.settings.server.workers > 1 else ()
+    """Store feedback; return the exchange's id. Another process may still be writing the exchange."""
+    server = services.settings.server
+    pauses = _PAUSES_S if server.workers > 1 or server.store is not None else ()
     for pause in pauses:
         id_ = await services.writer.feedback(feedback, address)
         if id_ is not None:

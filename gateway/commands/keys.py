@@ -15,6 +15,7 @@ from gateway.issued_keys import IssuedKey
 from gateway.litellm.toml import changed_settings, table
 from gateway.settings.base import Name
 from gateway.settings.keys import Key, digest
+from gateway.settings.quotas import Budget, Limits
 
 
 @click.group()
@@ -29,7 +30,7 @@ def _checked(name: str) -> str:
         raise click.BadParameter("a name has letters, digits and . _ : / - only", param_hint="NAME") from None
 
 
-@keys.command(epilog="Example: preceptor keys new team-a >> preceptor.toml")
+@keys.command(epilog="Example: preceptor keys new team-a --budget 50 >> preceptor.toml")
 @config_option
 @json_option
 @click.option("--store", "stored", is_flag=True, help="Keep the hash in the store: in effect within a second.")
@@ -38,6 +39,15 @@ def _checked(name: str) -> str:
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the key, in UTC.")
 @click.option("--task", "tasks", multiple=True, help="Task open to the key; may be repeated. Default: all.")
 @click.option("--model", "models", multiple=True, help="Model open to the key; may be repeated. Default: all.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="Requests begun in any 60 seconds.")
+@click.option("--tokens-per-minute", type=click.IntRange(1), help="Tokens in any 60 seconds, prompt and output.")
+@click.option("--concurrent", type=click.IntRange(1), help="Requests under way at once.")
+@click.option("--budget", "usd", type=click.FloatRange(0, 1e9, min_open=True), help="US dollars in a period.")
+@click.option("--per", type=click.Choice(["day", "month"]), default="month", show_default=True, help="The period.")
+@click.option(
+    "--then", type=click.Choice(["refuse", "warn"]), default="refuse", show_default=True,
+    help="When the budget is spent.",
+)  # fmt: skip
 @click.argument("name")
 def new(config: Path | None, as_json: bool, stored: bool, name: str, **given: Any) -> None:
     """Make a key. Prints the key once, to stderr, and its section for the configuration to stdout.
@@ -49,6 +59,8 @@ def new(config: Path | None, as_json: bool, stored: bool, name: str, **given: An
     fields = {field: value or None for field, value in given.items() if field in ("tasks", "models")}
     expires = None if given["expires"] is None else given["expires"].date()
     about = {"owner": given["owner"], "role": given["role"], "expires": expires, **fields}
+    about["limits"] = Limits(**{field: given[field] for field in Limits.__struct_fields__})
+    about["budget"] = _budget(given)
     if stored:
         settings = settings_of(config)
         with store_of(settings) as store:
@@ -61,6 +73,10 @@ def new(config: Path | None, as_json: bool, stored: bool, name: str, **given: An
     if not stored:
         section = Key(hash=digest(secret), **about)
         click.echo("\n" + table(("keys", name), changed_settings(section)), nl=False)
+
+
+def _budget(given: dict[str, Any]) -> Budget | None:
+    return None if given["usd"] is None else Budget(usd=given["usd"], per=given["per"], then=given["then"])
 
 
 @keys.command("list", epilog="Example: preceptor keys list")

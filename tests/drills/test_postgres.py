@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import signal
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +16,8 @@ from gateway.domain import Activation, Rule, RuleSet
 from gateway.store.sql import SqlStore
 from optimizer.demo.loopback import loopback_server
 from tests.drills.test_recorder_kills import model
-from tests.fakes import CONFIG, asked, free_port, loopback_client
+from tests.fakes import asked
+from tests.hosts import clients_of, config, running
 from tests.postgres import PostgresServer
 from tests.proxy import Proxy
 from tests.test_store_postgres import through
@@ -32,38 +30,15 @@ HOSTS = 3
 pytestmark = pytest.mark.drill
 
 
-async def started(folder: Path, upstream: str, store: str) -> tuple[Process, int]:
-    """Start a gateway with a data folder of its own; return it with its port when it answers."""
-    port = free_port()
-    text = CONFIG.replace("http://127.0.0.1:9/v1", upstream)
-    text = text.replace("port = 0", f'port = {port}\nlame_duck_s = 0\ndata_dir = "{folder}"\nstore = "{store}"')
-    await asyncio.to_thread(folder.mkdir)
-    await asyncio.to_thread((folder / "preceptor.toml").write_text, text)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "serve", "-c", str(folder / "preceptor.toml"), stdin=DEVNULL, stdout=DEVNULL,
-        stderr=PIPE, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert process.stderr is not None
-    async with asyncio.timeout(LIMIT_S):
-        while not (line := await process.stderr.readline()).startswith(b"preceptor serves"):
-            assert line, "it ended"
-    return process, port
-
-
 @contextlib.asynccontextmanager
 async def hosts(folder: Path, store: str) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Yield a client of each gateway."""
-    async with contextlib.AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(loopback_server(model))
-        gateways = [await started(folder / str(number), upstream, store) for number in range(HOSTS)]
-        logs = [asyncio.create_task(process.communicate()) for process, _ in gateways]
-        try:
-            yield [await stack.enter_async_context(loopback_client(f"http://127.0.0.1:{port}")) for _, port in gateways]
-        finally:
-            for process, _ in gateways:
-                process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(LIMIT_S):
-                await asyncio.gather(*logs)
+    async with (
+        loopback_server(model) as upstream,
+        running(folder, config(upstream, store), HOSTS) as made,
+        clients_of(made) as clients,
+    ):
+        yield clients
 
 
 async def until(answer: Any, wanted: Any) -> float:

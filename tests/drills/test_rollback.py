@@ -124,7 +124,7 @@ async def drill(
         started = Drill(here, seed)
         await started.activate(1)
         await started.requests(BEFORE_LABELLED if how == "wrong" else BEFORE)
-        assert started.decisions == [("live", 1, "admin API")]
+        assert started.decisions == [("live", 1, "admin key")]
         yield started
 
 
@@ -148,7 +148,7 @@ async def test_what_a_person_should_not_have_activated_is_taken_off_the_air(
         await here.activate(2)
         began = here.world.clock[0]
         await here.requests(900, until=here.is_over)
-        assert here.decisions[1:] == [("live", 2, "admin API"), ("live", 1, "watch")]
+        assert here.decisions[1:] == [("live", 2, "admin key"), ("live", 1, "watch")]
         assert 0 < here.harmed() <= bound.harmed
         assert (here.world.clock[0] - began) / 60 <= bound.minutes
         why = here.world.store.history(TASK)[-1].why
@@ -184,7 +184,7 @@ async def test_a_rule_set_that_changes_nothing_stays(tmp_path: Path, seed: int) 
         here.world.store.publish(rules(CURES["twice"], "Write every number in digits."))
         await here.activate(2)
         await here.requests(400)
-        assert here.decisions == [("live", 1, "admin API"), ("live", 2, "admin API")]
+        assert here.decisions == [("live", 1, "admin key"), ("live", 2, "admin key")]
         assert here.state["wrong"] == []
 
 
@@ -194,5 +194,5 @@ async def test_where_nothing_may_be_rolled_back_the_state_says_what_is_wrong(tmp
         here.world.store.publish(rules(CURES["twice"], BAD))
         await here.activate(2)
         await here.requests(200)
-        assert here.decisions[1:] == [("live", 2, "admin API")]
+        assert here.decisions[1:] == [("live", 2, "admin key")]
         assert any(why.startswith("harm: bad replies") for why in here.state["wrong"])
