@@ -5,8 +5,10 @@ import contextlib
 import json
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.metrics.request_log import MOST_NOTES, RequestLog, RequestNote, noted
+from gateway.metrics.request_log import MOST_NOTES, RequestLog, RequestNote, noted, shortened
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 from tests.test_store_sql import EXCHANGE
 
@@ -55,6 +57,12 @@ def test_numbers_are_as_long_as_they_are_worth() -> None:
     note = noted(exchange, 0.98765)
     assert (note.latency_ms, note.first_byte_ms, note.overhead_ms) == (12.346, 1.235, 0.988)
     assert note.cost_usd == 0.000123
+
+
+@given(st.floats(0, 10**9))
+def test_thousandths_are_rounded(number: float) -> None:
+    """To within half of the last digit."""
+    assert abs(shortened(number) - number) <= 0.0005 + 1e-6
 
 
 def test_nobody_who_reads_costs_lines_and_no_memory() -> None:

@@ -12,7 +12,7 @@ from gateway.completion import CompletionTrace
 from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
-from gateway.metrics.request_log import RequestNote, cut, noted
+from gateway.metrics.request_log import RequestNote, cut, noted, shortened
 from gateway.metrics.spans import TRACEPARENT, SpanContext
 from gateway.prices import cost_usd
 from gateway.quotas.quotas import Claim
@@ -224,7 +224,7 @@ class Running:
                 error=cut(error),
                 ref=cut(self.ref),
                 key=self.holder.name if self.holder is not None else None,
-                latency_ms=round(self.elapsed_s() * 1000, 3),
+                latency_ms=shortened(self.elapsed_s() * 1000),
             )
         )
 
