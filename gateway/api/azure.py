@@ -37,7 +37,7 @@ def place(scope: dict[str, Any]) -> None:
 
 def _move(scope: dict[str, Any], path: str) -> None:
     scope["path"], scope["raw_path"] = unquote(path), path.encode("latin-1")
-    scope["query_string"] = _VERSION.sub(b"", scope["query_string"]).lstrip(b"&")
+    scope["query_string"] = _VERSION.sub(b"", scope.get("query_string", b"")).lstrip(b"&")
 
 
 def with_model(body: bytes, model: str) -> bytes:

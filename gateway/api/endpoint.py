@@ -130,9 +130,10 @@ class Endpoint:
         if REF_HEADER in given:
             exchange.ref = client_ref(_text(given[REF_HEADER]))
         exchange.hand_on(given)
-        if scope["query_string"] and not (exchange.holder is not None and exchange.holder.limited):
+        query = scope.get("query_string")
+        if query and not (exchange.holder is not None and exchange.holder.limited):
             exchange.trace.path = scope["path"].removeprefix("/v1").rstrip("/")
-            exchange.trace.query = scope["query_string"].decode("latin-1")
+            exchange.trace.query = query.decode("latin-1")
         key = exchange.holder.name if exchange.holder is not None else None
         if PREVIOUS in envelope.fields:
             exchange.link = await link_to(envelope.value(PREVIOUS), services, exchange.holder)

@@ -152,7 +152,7 @@ class TokenCount(Messages):
         if plan.upstream_model is not None:
             changes["model"] = raw(plan.upstream_model)
         headers = [(name, value) for name, value in scope["headers"] if name in serving.request_headers]
-        asked = scope["query_string"].decode("latin-1")
+        asked = scope.get("query_string", b"").decode("latin-1")
         reply = await serving.upstreams[plan.upstream].send(
             Call(
                 model=plan.upstream_model or request.model,
