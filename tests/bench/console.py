@@ -19,9 +19,9 @@ from optimizer.monitoring.rollout.status import STATUS
 from tests.consoles import CONFIG, NOW, console, signed_in, stocked
 
 PAGES = (
-    "/ui", "/ui?page=100", "/ui?q=extra-77", "/ui/tasks/extra-5", "/ui/tasks/extra-5/labels", "/ui/tasks/extra-5/mistakes",
-    "/ui/exchanges",
-    "/ui/exchanges?task=extra-5", "/ui/exchanges?text=question+5000", "/ui/promises", "/ui/history",
+    "/ui", "/ui?page=100", "/ui?q=extra-77", "/ui/tasks/extra-5", "/ui/tasks/extra-5/labels",
+    "/ui/tasks/extra-5/mistakes", "/ui/exchanges", "/ui/exchanges?task=extra-5", "/ui/exchanges?text=question+5000",
+    "/ui/promises", "/ui/history",
 )  # fmt: skip
 _RUNS = 9
 _FILL = """
