@@ -1,10 +1,14 @@
 """Who gets into the console, and what it refuses."""
 
+import msgspec
 import pytest
 
 from gateway.domain import Feedback
+from gateway.store.memory import MemoryStore
+from optimizer.console.session import SECRET
+from optimizer.console.site import _secret
 from tests.consoles import CONFIG, KEY, NOW, console, sent, signed_in, token_in
-from tests.fakes import MoodyStore
+from tests.fakes import MoodyStore, services, settings
 
 
 async def test_a_key_opens_the_console_and_a_wrong_one_does_not() -> None:
@@ -141,3 +145,22 @@ async def test_the_label_of_a_second_person_is_not_stored() -> None:
         reply = await client.post("/ui/tasks/ticket-desk/labels", data=form)
         assert reply.status_code == 409 and "Anna labelled this reply as right" in reply.text
         assert served.services.store.feedback_on(id_) == [first]
+
+
+async def test_two_first_visitors_share_a_secret() -> None:
+    """The session of whoever comes a moment later lasts, too."""
+
+    class Raced(MemoryStore):
+        def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+            super().swap_note(key, None, msgspec.json.encode(b"the other's"))
+            return super().swap_note(key, before, value)
+
+    store = Raced()
+    assert _secret(services(settings(), {}, store)) == b"the other's" == SECRET.read(store)
+
+
+async def test_an_unreadable_secret_is_made_anew() -> None:
+    """Everybody signs in again."""
+    store = MemoryStore()
+    store.put_note(SECRET.key(), b"[]")
+    assert len(_secret(services(settings(), {}, store))) == 32

@@ -1,6 +1,7 @@
 """The console as an ASGI application: sessions, roles and forms are checked here, once for every page."""
 
 import asyncio
+import hmac
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote
 
+import msgspec
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.api.http import header, read_body
@@ -140,9 +142,11 @@ class Console:
 
 def _secret(services: Services) -> bytes:
     """Return the secret of all sessions, made at the first visit. Raises ``StoreError``."""
-    secret = SECRET.read(services.store)
+    noted = services.store.note(SECRET.key())
+    secret = SECRET.decoded(noted)
     if secret is None:
-        SECRET.write(services.store, os.urandom(32))
+        # Of two first visitors at once one makes it: otherwise the session of the other would end at once.
+        services.store.swap_note(SECRET.key(), noted, msgspec.json.encode(os.urandom(32)))
         secret = SECRET.read(services.store)
     assert secret is not None
     return secret
@@ -153,7 +157,7 @@ def _check_form(scope: HTTPScope, form: Mapping[str, str], token: str) -> None:
     origin = header(scope, b"origin")
     elsewhere = origin is not None and origin.partition("://")[2].lower() != (header(scope, b"host") or "").lower()
     given = form.get("token", "")
-    if elsewhere or given.encode() != token.encode():
+    if elsewhere or not hmac.compare_digest(given.encode(), token.encode()):
         raise Forbidden("This form is too old or comes from elsewhere. Nothing was changed: load the page again.")
 
 
