@@ -350,7 +350,7 @@ def test_every_parameter_of_the_official_client_has_its_fate() -> None:
         ({"messages": [user({"type": "text"})]}, "messages.0.content.0"),
         ({"messages": [user(text("a"), {"text": "b"})]}, "messages.0.content.1"),
         ({"messages": [user(result([{"type": "sparkle"}]))]}, "messages.0.content.0.content.0.type"),
-        ({"messages": [{"role": "assistant", "content": [{"type": "server_tool_use"}]}]}, "messages.0.content.0.type"),
+        ({"messages": [{"role": "assistant", "content": [{"type": "sparkle"}]}]}, "messages.0.content.0.type"),
         ({"messages": [{"role": "assistant", "content": [PNG]}]}, "messages.0.content.0.type"),
         (
             {"messages": [user({"type": "image", "source": {"type": "file", "file_id": "f"}})]},

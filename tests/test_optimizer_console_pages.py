@@ -18,6 +18,7 @@ PAGES = {
     "/ui/tasks/ticket-desk/labels": ["25 replies wait"],
     "/ui/tasks/ticket-desk/changed": ["Right answers 93%", "Before", "After"],
     "/ui/tasks/ticket-desk/changed?show=broken": ["broken"],
+    "/ui/tasks/ticket-desk/mistakes": ["None of the newest 15 judged replies is wrong", "Gift cards are money"],
     "/ui/tasks/ticket-desk/rules": ["Version 3", "78% → 93%", "Change since version 2"],
     "/ui/tasks/refund-policy/rules/1": ["the house&#39;s limit", "Worksheet"],
     "/ui/tasks/refund-policy/trial": ["Version 1", "3 of 18", "Paired answers", "no sign of harm"],
