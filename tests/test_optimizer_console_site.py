@@ -1,12 +1,17 @@
 """Who gets into the console, and what it refuses."""
 
+import asyncio
+import threading
+import time
+from typing import Any
+
 import msgspec
 import pytest
 
 from gateway.domain import Feedback
 from gateway.store.memory import MemoryStore
 from optimizer.console.session import SECRET
-from optimizer.console.site import _secret
+from optimizer.console.site import AT_ONCE, Console, _secret
 from tests.consoles import CONFIG, KEY, NOW, console, sent, signed_in, token_in
 from tests.fakes import MoodyStore, services, settings
 
@@ -164,3 +169,27 @@ async def test_an_unreadable_secret_is_made_anew() -> None:
     store = MemoryStore()
     store.put_note(SECRET.key(), b"[]")
     assert len(_secret(services(settings(), {}, store))) == 32
+
+
+async def test_few_pages_are_made_at_once() -> None:
+    """However many people click: the requests of models go first."""
+    lock, under_way, most, made = threading.Lock(), 0, 0, 0
+
+    class Slow(Console):
+        def _serve(self, *_: Any) -> tuple[int, list[tuple[bytes, bytes]], str]:
+            nonlocal under_way, most, made
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.01)
+            with lock:
+                under_way -= 1
+                made += 1
+            return 200, [], "a page"
+
+    async def send(message: Any) -> None: ...
+
+    site: Any = Slow(services(settings(), {}))
+    scope = {"type": "http", "method": "GET", "raw_path": b"/ui", "query_string": b"", "headers": []}
+    await asyncio.gather(*(site(dict(scope), None, send) for _ in range(5 * AT_ONCE)))
+    assert (most, made) == (AT_ONCE, 5 * AT_ONCE)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _BODY = 2_000_000
 """Bytes of a form."""
 _FIELDS = 200
+AT_ONCE = 2
+"""Pages that are made at once: each thread that computes takes the interpreter from the event loop in turn."""
 _Headers = list[tuple[bytes, bytes]]
 _GUARDS: _Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
@@ -47,6 +49,7 @@ class Console:
     def __init__(self, services: Services, routes: Sequence[Route] = ROUTES) -> None:
         self._services = services
         self._routes = routes
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http = cast("HTTPScope", scope)
@@ -60,7 +63,8 @@ class Console:
     async def _answer(self, scope: HTTPScope, receive: Receive, parts: tuple[str, ...]) -> tuple[int, _Headers, str]:
         try:
             form = await self._form(scope, receive)
-            return await asyncio.to_thread(self._serve, scope, parts, form)
+            async with self._turns:
+                return await asyncio.to_thread(self._serve, scope, parts, form)
         except PreceptorError as error:
             return error.status, [], _trouble(error.status, error.message)
         except Exception:
