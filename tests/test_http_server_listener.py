@@ -1,13 +1,11 @@
 """The listener: a port in use is said in one line, and several sockets on one address share its connections."""
 
-import asyncio
 import contextlib
 import socket
 
 import pytest
-import uvloop
 
-from gateway.http_server.listener import AT_ONCE, PortTaken, beside, bind, several, share
+from gateway.http_server.listener import PortTaken, beside, bind, share
 
 
 def test_a_free_port_is_listened_on_at_once() -> None:
@@ -73,37 +71,3 @@ def accepted(listener: socket.socket, clients: int) -> int:
     for client in opened:
         client.close()
     return found
-
-
-class Counted(asyncio.Protocol):
-    """Counts connections."""
-
-    made = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        type(self).made += 1
-
-
-def test_a_turn_of_the_loop_accepts_many_connections() -> None:
-    """One a turn would let new connections wait for many answers of the busy ones."""
-    count = 4 * AT_ONCE
-
-    async def turns() -> int:
-        doors = several(bind("127.0.0.1", 0))
-        servers = [await asyncio.get_running_loop().create_server(Counted, sock=door) for door in doors]
-        address = doors[0].getsockname()
-        taken = 0
-        with contextlib.ExitStack() as stack:
-            for _ in range(count):
-                stack.enter_context(socket.create_connection(address, timeout=10))
-            while Counted.made < count:
-                taken += 1
-                await asyncio.sleep(0)
-            for server in servers:
-                server.close()
-        for door in doors:
-            door.close()
-        return taken
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(turns()) < count / 4

@@ -10,8 +10,6 @@ import socket
 from gateway.errors import PreceptorError
 
 BACKLOG = 2048
-AT_ONCE = 16
-"""New connections that one turn of the event loop accepts."""
 
 
 class PortTaken(PreceptorError):
@@ -52,12 +50,3 @@ def beside(family: int, address: tuple[object, ...]) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def several(listener: socket.socket) -> list[socket.socket]:
-    """Return a listener and copies of it, ``AT_ONCE`` in all: one queue of connections with several doors.
-
-    The event loop (libuv 1.45 and newer) accepts a single connection a turn from each. In a full turn every busy
-    connection is served once, so of 256 new ones the last waited for a hundred answers of each of the others.
-    """
-    return [listener, *(listener.dup() for _ in range(AT_ONCE - 1))]

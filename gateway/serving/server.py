@@ -22,7 +22,7 @@ from gateway.background import Background
 from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
 from gateway.http_server.limits import ConnectionLimits, Cuts
-from gateway.http_server.listener import BACKLOG, PortTaken, beside, several
+from gateway.http_server.listener import BACKLOG, PortTaken, beside
 from gateway.plugins import Plugin
 from gateway.presence import Presence
 from gateway.quotas.cells import Cells
@@ -110,7 +110,7 @@ async def _run(
         if offers:
             port = listeners[0].getsockname()[1]
             await stack.enter_async_context(offering(section.data_dir, port, lambda: listeners, server.hand_over))
-        await server.serve(sockets=[door for listener in every for door in several(listener)])
+        await server.serve(sockets=every)
 
 
 def _for_operators(family: int, host: str, port: int) -> socket.socket:
