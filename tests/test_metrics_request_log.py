@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.metrics.request_log import MOST_NOTES, RequestLog, RequestNote, noted, shortened
+from gateway.metrics.request_log import MOST_NOTES, RequestLog, RequestNote, noted, noted_refusal, shortened
 from tests.fakes import CONFIG, FakeUpstream, asked, served
 from tests.test_store_sql import EXCHANGE
 
@@ -39,6 +39,19 @@ def test_a_client_s_name_ends_no_line() -> None:
         log.flush()
         assert lines[0].count("\n") == 1 and lines[0].endswith("\n") and "\x1b" not in lines[0]
         assert len(lines[0]) < 600
+
+
+def test_every_name_is_cut() -> None:
+    """Whoever chose it: a client, an upstream, or the configuration. A refused request's, too."""
+    name = "n" * 1000
+    exchange = msgspec.structs.replace(
+        EXCHANGE, id=name, ref=name, key=name, task=name, model=name, error=name, client_model=name
+    )
+    refused = noted_refusal(
+        at=1.0, id_=name, status="error", http_status=404, error=name, ref=name, key=name, latency_ms=1.0
+    )
+    for note in (noted(exchange, 0.5), refused):
+        assert max(len(value) for value in msgspec.structs.astuple(note) if isinstance(value, str)) == 200
 
 
 def test_the_texts_of_an_exchange_are_no_facts() -> None:

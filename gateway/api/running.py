@@ -12,7 +12,7 @@ from gateway.completion import CompletionTrace
 from gateway.domain import Arm, Exchange, Status
 from gateway.formats.envelope import Conversation
 from gateway.http_server.request_head import Header
-from gateway.metrics.request_log import RequestNote, cut, noted, shortened
+from gateway.metrics.request_log import noted, noted_refusal
 from gateway.metrics.spans import TRACEPARENT, SpanContext
 from gateway.prices import cost_usd
 from gateway.quotas.quotas import Claim
@@ -216,15 +216,15 @@ class Running:
 
     def _note_refused(self, status: Status, http_status: int, error: str | None) -> None:
         self._services.request_log.note(
-            RequestNote(
+            noted_refusal(
                 at=self._created,
-                id=self.id,
+                id_=self.id,
                 status=status,
                 http_status=http_status,
-                error=cut(error),
-                ref=cut(self.ref),
+                error=error,
+                ref=self.ref,
                 key=self.holder.name if self.holder is not None else None,
-                latency_ms=shortened(self.elapsed_s() * 1000),
+                latency_ms=self.elapsed_s() * 1000,
             )
         )
 

@@ -27,7 +27,7 @@ _LONGEST = 200
 class RequestNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The facts about a request at its end. Times in milliseconds; ``at`` in seconds since the epoch.
 
-    ``noted`` rounds and cuts them: a line is the note's own JSON.
+    ``noted`` and ``noted_refusal`` round and cut them: a line is the note's own JSON.
     """
 
     at: float
@@ -57,17 +57,17 @@ def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
     usage, cost, first_byte_ms = exchange.usage, exchange.cost_usd, exchange.first_byte_ms
     return RequestNote(
         at=exchange.created,
-        id=exchange.id,
+        id=exchange.id[:_LONGEST],
         http_status=exchange.http_status,
         status=exchange.status,
-        ref=cut(exchange.ref),
-        key=exchange.key,
-        task=exchange.task,
-        model=cut(exchange.model),
+        ref=_cut(exchange.ref),
+        key=_cut(exchange.key),
+        task=_cut(exchange.task),
+        model=_cut(exchange.model),
         arm=exchange.arm,
         rules=exchange.rules,
         stream=exchange.stream,
-        error=cut(exchange.error),
+        error=_cut(exchange.error),
         latency_ms=shortened(exchange.latency_ms),
         first_byte_ms=None if first_byte_ms is None else shortened(first_byte_ms),
         overhead_ms=shortened(overhead_ms),
@@ -82,7 +82,24 @@ def shortened(number: float, parts: int = 1000) -> float:
     return int(number * parts + 0.5) / parts
 
 
-def cut(text: str | None) -> str | None:
+def noted_refusal(
+    *, at: float, id_: str, status: str, http_status: int, error: str | None, ref: str | None, key: str | None,
+    latency_ms: float,
+) -> RequestNote:  # fmt: skip
+    """Return the facts of a request that got no plan, and is no exchange."""
+    return RequestNote(
+        at=at,
+        id=id_[:_LONGEST],
+        status=status,
+        http_status=http_status,
+        error=_cut(error),
+        ref=_cut(ref),
+        key=_cut(key),
+        latency_ms=shortened(latency_ms),
+    )
+
+
+def _cut(text: str | None) -> str | None:
     """Return a text that somebody outside chose, as far as a line shows it."""
     return None if text is None else text[:_LONGEST]
 

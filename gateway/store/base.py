@@ -304,7 +304,7 @@ class Store(Listed, Protocol):
         """Return a number that grows with each activation, cheap to poll."""
 
     def glance(self, note: str) -> tuple[int, bytes | None]:
-        """Return the revision and a note's bytes in one statement, for those who look twice a second."""
+        """Return the revision and a note's bytes, read in one statement: cheaper to poll than both calls."""
 
     def note(self, key: str) -> bytes | None:
         """Return a note's bytes; ``store.notes`` gives them a type."""

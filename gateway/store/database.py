@@ -1,7 +1,7 @@
 """The SQL database under the store: transactions, migrations, and errors in one line, for ``sqlite`` and ``postgres``.
 
-Writers take turns, whatever their process and host: positions and numbers grow in the order of commits, so that a
-reader who goes on from the last one misses nothing. This module knows nothing of the tables' content.
+Writers take turns, across processes and hosts. Positions and numbers therefore grow in the order of commits, and a
+reader that continues after the last position it saw misses nothing. This module knows nothing of the tables' content.
 """
 
 import logging

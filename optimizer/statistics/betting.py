@@ -114,7 +114,7 @@ def arm_score(challenger: bool, wrong: float, share: float, centre: float) -> fl
 def _instalment(number: int, first: float) -> float:
     """Return the part of the capital for an instalment; they fall slowly: 0.49, 0.13, 0.06, ... 1/2,500 for no. 100.
 
-    Those after the first share what it leaves.
+    ``first`` is the first part; all later instalments divide the rest of the capital among them.
     """
     if number == 0:
         return first
