@@ -17,10 +17,10 @@ from gateway.settings.base import doc
 from gateway.settings.keys import digest, end_of
 from gateway.store import trail
 from gateway.store.base import Store
+from gateway.store.notes import change_note
 
 NOTE = "keys"
 BY = "command line"
-_ATTEMPTS = 100
 
 State = Literal["valid", "rotating", "expired", "revoked"]
 
@@ -153,10 +153,10 @@ def _told(store: Store, what: str, name: str, *, by: str, at: float, why: str = 
 
 def _change(store: Store, work: Callable[[dict[str, IssuedKey]], None]) -> None:
     """Change the keys in the store. Of two changes at once none is lost."""
-    for _ in range(_ATTEMPTS):
-        noted = store.note(NOTE)
+
+    def changed(noted: bytes | None) -> bytes:
         keys = decoded(noted)
         work(keys)
-        if store.swap_note(NOTE, noted, msgspec.json.encode(keys)):
-            return
-    raise Conflict("the keys were changed by others all the time: try again")
+        return msgspec.json.encode(keys)
+
+    change_note(store, NOTE, changed, "the keys were")

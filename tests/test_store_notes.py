@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.errors import Conflict
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
 from gateway.store.notes import DRIFT, ROLLOUT, SWEEP_ERRORS, SWEEP_POSITION, DriftNotice, RolloutView
@@ -22,6 +23,26 @@ def test_a_note_comes_back_as_it_was_written(store: Store) -> None:
     assert DRIFT.read(store, "sums") == DriftNotice(time=1.0, version=2)
     assert DRIFT.read(store, "other") == DriftNotice(time=3.0, version=None, why="worse")
     assert DRIFT.read(store, "third") is None
+
+
+def test_of_two_changes_at_once_none_is_lost() -> None:
+    """The later one begins again with what the earlier one left."""
+
+    class Raced(MemoryStore):
+        others = 1
+
+        def swap_note(self, key: str, before: bytes | None, value: bytes) -> bool:
+            if self.others:
+                self.others -= 1
+                self.put_note(key, b'{"theirs":"%d"}' % self.others)
+            return super().swap_note(key, before, value)
+
+    store = Raced()
+    SWEEP_ERRORS.change(store, lambda known: {**(known or {}), "ours": "y"})
+    assert SWEEP_ERRORS.read(store) == {"theirs": "0", "ours": "y"}
+    store.others = 10**6
+    with pytest.raises(Conflict, match="sweep/state' was changed by others all the time"):
+        SWEEP_ERRORS.change(store, lambda known: {**(known or {}), "more": "z"})
 
 
 def test_notes_of_earlier_versions_are_read() -> None:

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from gateway.domain import Usage, Value
-from gateway.errors import Conflict, StoreError
+from gateway.errors import StoreError
 from gateway.store.base import Store
-from gateway.store.notes import Note
+from gateway.store.notes import Note, change_note
 
 LEARNING = "learning"
 """The arm of calls for learning: they answer no client."""
-_ATTEMPTS = 100
 _DAY_S = 86_400
 
 Place = tuple[str, str, str, str]
@@ -127,15 +126,14 @@ def store_days(store: Store, days: Days) -> None:
 
 
 def _add(store: Store, day: str, rows: Sequence[Spent]) -> None:
-    for _ in range(_ATTEMPTS):
-        before = store.note(SPEND.key(day))
+    def more(before: bytes | None) -> bytes:
         try:
             known = () if before is None else _decoder.decode(before)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"the spending of {day} is in a form of another version: {error}") from error
-        if store.swap_note(SPEND.key(day), before, msgspec.json.encode(added([*known, *rows]))):
-            return
-    raise Conflict("the spending was changed by others all the time")
+        return msgspec.json.encode(added([*known, *rows]))
+
+    change_note(store, SPEND.key(day), more, "the spending was")
 
 
 def days_between(first: str, last: str) -> Iterator[str]:

@@ -24,15 +24,18 @@
 A note of another version in another form reads as if it were missing.
 """
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from gateway.domain import Value
+from gateway.errors import Conflict
 from gateway.store.base import Store
 
 T = TypeVar("T")
 _json = msgspec.json.Decoder()
+_ATTEMPTS: Final = 100
 
 
 class Note(Generic[T]):
@@ -59,9 +62,26 @@ class Note(Generic[T]):
         """Replace the value. Blocks; raises ``StoreError``."""
         store.put_note(self.key(task), msgspec.json.encode(value))
 
+    def change(self, store: Store, work: Callable[[T | None], T], task: str | None = None) -> None:
+        """Replace the value by ``work`` of it, as ``change_note`` does: of two changes at once none is lost. Blocks."""
+        key = self.key(task)
+        change_note(store, key, lambda noted: msgspec.json.encode(work(self.decoded(noted))), f"the note {key!r} was")
+
     def json(self, store: Store, task: str | None = None) -> Any:
         """Return the value as plain JSON with all its fields; ``None`` if it is missing. Blocks."""
         return _decoded(_json, store.note(self.key(task)))
+
+
+def change_note(store: Store, key: str, work: Callable[[bytes | None], bytes], what: str) -> None:
+    """Replace a note's bytes by ``work`` of them, again whenever somebody else has changed them meanwhile.
+
+    Blocks; raises ``Conflict``, which names ``what`` changed all the time, and the errors of the store and of ``work``.
+    """
+    for _ in range(_ATTEMPTS):
+        noted = store.note(key)
+        if store.swap_note(key, noted, work(noted)):
+            return
+    raise Conflict(f"{what} changed by others all the time: try again")
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], noted: bytes | None) -> Any:

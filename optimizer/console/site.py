@@ -9,7 +9,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote
 
-import msgspec
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from gateway.api.http import header, read_body
@@ -146,11 +145,10 @@ class Console:
 
 def _secret(services: Services) -> bytes:
     """Return the secret of all sessions, made at the first visit. Raises ``StoreError``."""
-    noted = services.store.note(SECRET.key())
-    secret = SECRET.decoded(noted)
+    secret = SECRET.read(services.store)
     if secret is None:
         # Of two first visitors at once one makes it: otherwise the session of the other would end at once.
-        services.store.swap_note(SECRET.key(), noted, msgspec.json.encode(os.urandom(32)))
+        SECRET.change(services.store, lambda known: known or os.urandom(32))
         secret = SECRET.read(services.store)
     assert secret is not None
     return secret

@@ -32,9 +32,8 @@ def asked_version(store: Store, task: str) -> RuleSet | None:
 
 def settle(store: Store, task: str, version: int) -> None:
     """Note the end of a version's test. Blocks; raises ``StoreError``."""
-    asked = ASKED.read(store, task)
-    if asked is not None and asked.version == version:
-        ASKED.write(store, None, task)
+    if ASKED.read(store, task) is not None:
+        ASKED.change(store, lambda asked: None if asked is not None and asked.version == version else asked, task)
 
 
 def pinned_rules(store: Store, task: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -45,13 +44,11 @@ def pinned_rules(store: Store, task: str, rules: Iterable[Rule]) -> tuple[Rule, 
 
 def pin(store: Store, task: str, rules: Iterable[Rule], by: str) -> None:
     """Pin rules. Blocks; raises ``StoreError``."""
-    known = PINNED.read(store, task) or {}
-    new = {rule.id: by for rule in rules if rule.id not in known}
+    new = {rule.id: by for rule in rules}
     if new:
-        PINNED.write(store, {**known, **new}, task)
+        PINNED.change(store, lambda known: {**new, **(known or {})}, task)
 
 
 def unpin(store: Store, task: str, rule_id: str) -> None:
     """Let runs leave a rule out again. Blocks; raises ``StoreError``."""
-    known = PINNED.read(store, task) or {}
-    PINNED.write(store, {id_: by for id_, by in known.items() if id_ != rule_id}, task)
+    PINNED.change(store, lambda known: {id_: by for id_, by in (known or {}).items() if id_ != rule_id}, task)
