@@ -49,6 +49,8 @@ class PreceptorError(Exception):
     status: int = 500
     type: str = "api_error"
     code: str | None = None
+    quotes: bool = False
+    """The message may quote a prompt or a reply, so it must not be logged."""
 
     def __init__(
         self,
@@ -65,6 +67,10 @@ class PreceptorError(Exception):
         """Headers of the response, in lower case, such as ``retry-after``."""
         if code is not None:
             self.code = code
+
+    def for_log(self) -> str:
+        """Return the message, or only the error's name if the message may quote a text."""
+        return type(self).__name__ if self.quotes else self.message
 
     def body(self) -> bytes:
         """Return the error in OpenAI's shape: one JSON object with ``error``, all four keys present."""
@@ -99,6 +105,7 @@ class BadRequest(PreceptorError):
 
     status = 400
     type = "invalid_request_error"
+    quotes = True
 
 
 class NotFound(BadRequest):

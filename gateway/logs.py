@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +11,8 @@ import structlog
 
 _TOGETHER: Final = 4096
 """Bytes that a pipe keeps together (PIPE_BUF on Linux)."""
+_ABOUT_CODE: Final = (AttributeError, ImportError, NameError, OSError, TypeError)
+"""Exceptions whose text names code or files. The text of any other may quote a prompt or a reply."""
 
 
 def configure(level: str = "info", form: str = "auto") -> None:
@@ -27,7 +30,7 @@ def configure(level: str = "info", form: str = "auto") -> None:
                 structlog.stdlib.ExtraAdder(),
                 _without_colours,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
+                structlog.processors.ExceptionRenderer(_traced),
             ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
@@ -68,6 +71,23 @@ def _pieces(lines: bytes) -> Iterator[bytes]:
         end = lines.rfind(b"\n", begin, begin + _TOGETHER) + 1 or lines.find(b"\n", begin) + 1 or len(lines)
         yield lines[begin:end]
         begin = end
+
+
+def _traced(exc_info: structlog.typing.ExcInfo) -> str:
+    """Format an exception with its causes, the first cause first."""
+    return "\n\n".join(reversed([*_chain(exc_info[1])]))
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    """Yield an exception and its causes, each with where it was raised."""
+    while error is not None:
+        name = type(error).__name__
+        text = f"{name}: {error}" if isinstance(error, _ABOUT_CODE) else name
+        yield "".join(traceback.format_tb(error.__traceback__)) + text
+        if isinstance(error, BaseExceptionGroup):
+            for member in error.exceptions:
+                yield from _chain(member)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _without_colours(_logger: object, _name: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

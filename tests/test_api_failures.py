@@ -40,7 +40,7 @@ class Defective(MemoryStore):
 
 
 async def test_a_defect_is_a_500_that_tells_nothing() -> None:
-    """The client learns that it was the gateway; the exception's text stays in the log."""
+    """The client learns that it was the gateway; its type and place are in the log."""
     async with served(FakeUpstream(lambda body: "4"), store=Defective()) as gateway:
         reply = await gateway.client.post("/v1/feedback", json={"id": "a", "correct": True})
     assert (reply.status_code, reply.json()["error"]["type"]) == (500, "api_error")

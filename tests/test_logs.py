@@ -42,11 +42,27 @@ def test_an_exception_stays_in_its_line(capsys: pytest.CaptureFixture[str]) -> N
     """A traceback is a field, so that a line is still one object."""
     logs.configure()
     try:
-        raise ValueError("no")
-    except ValueError:
+        raise TypeError("no number")
+    except TypeError:
         logging.getLogger("gateway").exception("a request failed", extra={"action": "api.bug"})
     (line,) = lines(capsys)
-    assert "ValueError: no" in str(line["exception"])
+    assert str(line["exception"]).endswith("TypeError: no number") and __file__ in str(line["exception"])
+
+
+def test_an_exception_does_not_quote_what_a_client_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its type and its place stay, and those of its causes and members, the first cause first."""
+    logs.configure()
+    try:
+        try:
+            int("my secret")
+        except ValueError as error:
+            raise ExceptionGroup("my secret", [KeyError("my secret")]) from error
+    except ExceptionGroup:
+        logging.getLogger("gateway").exception("a request failed")
+    (line,) = lines(capsys)
+    shown = str(line["exception"])
+    assert "my secret" not in shown.replace('"my secret"', "")  # the lines of this file may stand there
+    assert shown.index("ValueError") < shown.index("KeyError") < shown.index("ExceptionGroup")
 
 
 def test_chatty_libraries_speak_from_warning_on(capsys: pytest.CaptureFixture[str]) -> None:

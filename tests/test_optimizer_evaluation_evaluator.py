@@ -168,7 +168,7 @@ async def test_an_answer_that_cannot_be_graded_is_wrong_and_says_why(
     ]
     assert measured(trials).ungraded == 3
     (record,) = caplog.records
-    assert record.message.startswith("3 of 6 answers could not be graded: grader ")
+    assert record.message == "3 of 6 answers could not be graded"  # a reason may quote a reply
 
 
 async def test_a_grader_sees_the_calls_that_an_answer_asks_for(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def fails(reply: str, expected: Any, request: dict[str, Any]) -> bool:
     raise OverflowError("too large")
 
 
+def quotes(reply: str, expected: Any, request: dict[str, Any]) -> bool:
+    """A user's grader that raises, and quotes."""
+    raise ValueError(f"cannot read {expected}")
+
+
 def dawdles(reply: str, expected: Any, request: dict[str, Any]) -> bool:
     """A user's grader that takes its time."""
     time.sleep(0.5)
@@ -103,6 +108,28 @@ async def test_an_expected_answer_that_fits_no_reply_gets_no_verdict(
     assert verdicts(store)["x2"] == 1.0
     assert verdicts(store)["x1"] in (None, 0.0)
     assert store.ungraded(limit=9) == []
+
+
+GRADERS = {
+    "numeric": '{ kind = "numeric" }',
+    "regex": '{ kind = "regex" }',
+    "json_schema": '{ kind = "json_schema" }',
+    "tool_call": '{ kind = "tool_call" }',
+    "python": '{ kind = "python", call = "tests.test_optimizer_monitoring_verdicts:quotes" }',
+}
+
+
+@pytest.mark.parametrize("kind", GRADERS)
+async def test_no_expected_answer_stands_in_the_log(
+    store: Store, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client's text outlives its days there, and nobody can have it forgotten."""
+    store.record([exchange(1)])
+    say(store, 1, "(my secret")
+    with caplog.at_level("DEBUG"):
+        await graded(store, tmp_path, live(grader=GRADERS[kind]))
+    assert "no verdict on x1" in caplog.text
+    assert "my secret" not in caplog.text
 
 
 async def test_a_task_that_is_gone_and_a_request_without_a_reply_get_no_verdict(store: Store, tmp_path: Path) -> None:

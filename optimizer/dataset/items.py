@@ -26,6 +26,7 @@ class BadData(PreceptorError):
 
     status = 400
     type = "invalid_request_error"
+    quotes = True
 
 
 class ModelLabel(Value, frozen=True):

@@ -159,17 +159,20 @@ class Evaluator:
                     trial = await self.graded(grader, item, answer)
                 except (UpstreamRefused, UpstreamTimeout) as error:
                     reason = self.set_aside.add(item.id, error, len(items))
-                    log.warning("example %s: %s", item.id, reason, extra={"action": "item.set_aside", "stage": stage})
+                    log.warning(
+                        "example %s is set aside: %s", item.id, error.for_log(),
+                        extra={"action": "item.set_aside", "stage": stage},
+                    )  # fmt: skip
                 else:
                     self.set_aside.answered()
                     return trial
             return Trial(item=item, answer=Answer(text="", calls=0), correct=False, ungraded=reason)
 
         trials = await self.each(trial_of, items, stage=stage)
-        ungraded = [trial.ungraded for trial in trials if trial.ungraded]
+        ungraded = sum(bool(trial.ungraded) for trial in trials)
         if ungraded:
             log.warning(
-                "%d of %d answers could not be graded: %s", len(ungraded), len(trials), ungraded[0],
+                "%d of %d answers could not be graded", ungraded, len(trials),
                 extra={"action": "grader.failed", "stage": stage},
             )  # fmt: skip
         return trials

@@ -12,6 +12,8 @@ LEAST = 5
 class CannotGrade(PreceptorError):
     """The grader fails on every reply: the numbers would say nothing about any model."""
 
+    quotes = True
+
 
 class GraderHealth:
     """Verdicts and failures of one run."""

@@ -77,7 +77,7 @@ class Sweep:
             await work
         except PreceptorError as error:
             if name not in self._wrong:
-                log.warning("%s failed: %s", name, error, extra={"action": "sweep.failed", "step": name})
+                log.warning("%s failed: %s", name, error.for_log(), extra={"action": "sweep.failed", "step": name})
             self._wrong[name] = str(error)
         except Exception as error:
             if name not in self._wrong:

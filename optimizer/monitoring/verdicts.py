@@ -102,7 +102,7 @@ class Verdicts:
             async with asyncio.timeout(self._slow_s):
                 return await _score(section, exchange, entry, evaluator)
         except (GraderFailed, Ungradable) as error:
-            log.info("no verdict on %s: %s", exchange.id, error, extra=fields)
+            log.info("no verdict on %s: %s", exchange.id, error.for_log(), extra=fields)
         except TimeoutError:
             log.warning("no verdict on %s: the grader took over %g s", exchange.id, self._slow_s, extra=fields)
         except PreceptorError:

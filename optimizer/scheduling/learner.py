@@ -113,7 +113,7 @@ class Learner:
                 await asyncio.to_thread(settle, store, task, plan.asked.version)
         log.info(
             "cycle ended", extra={"action": "cycle.end", "task": task, "cycle": record.id,
-                                  "verdict": outcome.verdict, "note": outcome.note},
+                                  "verdict": outcome.verdict},
         )  # fmt: skip
         return outcome
 

@@ -89,7 +89,7 @@ class Scheduler:
             try:
                 await self._learner.learn(task)
             except PreceptorError as error:
-                log.warning("cycle failed: %s", error, extra={"action": "cycle.failed", "task": task})
+                log.warning("cycle failed: %s", error.for_log(), extra={"action": "cycle.failed", "task": task})
             except Exception:
                 log.exception("cycle failed", extra={"action": "cycle.bug", "task": task})
 

@@ -13,6 +13,8 @@ _SHOWN = 60  # characters of a value in a message
 class Ungradable(PreceptorError):
     """The expected value fits no reply: its item must be left out."""
 
+    quotes = True
+
     def __init__(self, expected: Any, wanted: str) -> None:
         shown = text_of(expected)
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
