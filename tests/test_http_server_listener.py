@@ -1,11 +1,14 @@
 """The listener: a port in use is said in one line, and several sockets on one address share its connections."""
 
+import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
-from gateway.http_server.listener import PortTaken, beside, bind, share
+from gateway.http_server.listener import AT_ONCE, PortTaken, accept_many, beside, bind, share
 
 
 def test_a_free_port_is_listened_on_at_once() -> None:
@@ -71,3 +74,68 @@ def accepted(listener: socket.socket, clients: int) -> int:
     for client in opened:
         client.close()
     return found
+
+
+class Counted(asyncio.Protocol):
+    """Counts connections."""
+
+    made = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        type(self).made += 1
+        assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@contextlib.asynccontextmanager
+async def opened() -> AsyncIterator[tuple[socket.socket, asyncio.AbstractServer]]:
+    """A listener on which a server of the event loop accepts connections, too."""
+    Counted.made = 0
+    listener = bind("127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(Counted, sock=listener)
+    yield listener, server
+    server.close()
+
+
+def clients(stack: contextlib.ExitStack, listener: socket.socket, count: int) -> list[socket.socket]:
+    address = listener.getsockname()
+    return [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(count)]
+
+
+def test_a_turn_of_the_loop_accepts_many_connections() -> None:
+    """One a turn would let new connections wait for many answers of the busy ones."""
+    count = 4 * AT_ONCE
+
+    async def turns() -> int:
+        taken = 0
+        async with opened() as (listener, _):
+            end = accept_many(listener, Counted)
+            with contextlib.ExitStack() as stack:
+                clients(stack, listener, count)
+                while Counted.made < count:
+                    taken += 1
+                    await asyncio.sleep(0)
+            end()
+        return taken
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(turns()) < count / 4
+
+
+def test_a_server_that_has_left_takes_no_connection() -> None:
+    """They are for its successor, which listens on the same socket."""
+
+    async def left_over() -> int:
+        async with opened() as (listener, server):
+            end = accept_many(listener, Counted)
+            with contextlib.ExitStack() as stack:
+                successor = stack.enter_context(listener.dup())
+                end()
+                end()
+                server.close()
+                clients(stack, successor, AT_ONCE)
+                await asyncio.sleep(0.05)
+                return accepted(successor, 0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(left_over()) == AT_ONCE
+        assert Counted.made == 0

@@ -22,7 +22,7 @@ from gateway.background import Background
 from gateway.errors import PreceptorError
 from gateway.http_server.connection import HttpProtocol
 from gateway.http_server.limits import ConnectionLimits, Cuts
-from gateway.http_server.listener import BACKLOG, PortTaken, beside
+from gateway.http_server.listener import BACKLOG, PortTaken, accept_many, beside
 from gateway.plugins import Plugin
 from gateway.presence import Presence
 from gateway.quotas.cells import Cells
@@ -139,9 +139,11 @@ class GatewayServer(uvicorn.Server):
         self._lame_duck_s = lame_duck_s
         self._ends: float | None = None
         """Time of the stop, once it is leaving."""
+        self._accepting = contextlib.ExitStack()
 
     def hand_over(self) -> None:
         """Leave the address to another gateway: accept no new connection, and finish the open ones."""
+        self._accepting.close()
         for server in self.servers:
             server.close()
         self._leave(HAND_OVER_S)
@@ -163,6 +165,10 @@ class GatewayServer(uvicorn.Server):
             self.should_exit = True
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._accepting.close()
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         with contextlib.suppress(ValueError, RuntimeError):  # signals are for the main thread only
             asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, self.hand_over)
@@ -170,6 +176,12 @@ class GatewayServer(uvicorn.Server):
             await super().startup(sockets)
         if not self.started:
             raise PreceptorError("the gateway could not start: see the log above")
+        kind: Any = self.config.http_protocol_class
+        protocol = functools.partial(
+            kind, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        for listener in sockets or ():
+            self._accepting.callback(accept_many(listener, protocol))
         if not self.should_exit:
             self._ready()
 
