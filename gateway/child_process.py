@@ -6,17 +6,21 @@ from asyncio.subprocess import Process
 
 
 async def ended(process: Process, stop_s: float) -> int:
-    """Wait for the end of a child that was asked to end; kill it after ``stop_s`` seconds. Returns its exit code."""
+    """Wait for the end of a child that was asked to end; kill it after ``stop_s`` seconds. Returns its exit code.
+
+    A caller that is cancelled is told so, even in the moment of the child's end; the child is gone then.
+    """
+    waiting = asyncio.create_task(process.wait())
     try:
-        # Not asyncio.timeout: before Python 3.11.4 it does not work in a task that is being cancelled.
-        return await asyncio.wait_for(process.wait(), stop_s)  # noqa: TID251 - the same
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        code = await process.wait()
-        if not isinstance(error, TimeoutError):
-            raise
-        return code
+        # Neither wait_for, which loses a cancellation in that moment, nor asyncio.timeout: before Python 3.11.4 it does
+        # not work in a task that is being cancelled.
+        await asyncio.wait([waiting], timeout=stop_s)
+    finally:
+        if not waiting.done():
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await waiting
+    return waiting.result()
 
 
 def manner(code: int) -> str:

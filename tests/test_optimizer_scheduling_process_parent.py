@@ -135,8 +135,16 @@ async def test_a_command_that_is_not_there_is_said(tmp_path: Path, caplog: pytes
 
 async def test_a_process_that_does_not_end_is_killed(tmp_path: Path) -> None:
     """A gateway that stops waits for nobody longer than it has to."""
-    children = Children(tmp_path, "while True: time.sleep(60)")
+    children = Children(tmp_path, f"line.sendall({frame(Alive())!r})\nwhile True: time.sleep(60)")
     async with gateway(tmp_path, children.command, stop_s=0.1):
+        await until(lambda: len(children.pids) == 1)
+    assert not alive(children.pids[0])
+
+
+async def test_a_process_that_still_starts_is_not_waited_for(tmp_path: Path) -> None:
+    """A gateway may stop in the moment in which it begins to lead; the process has nothing to end."""
+    children = Children(tmp_path, "while True: time.sleep(60)")
+    async with asyncio.timeout(LIMIT_S), gateway(tmp_path, children.command, stop_s=10 * LIMIT_S):
         await until(lambda: len(children.pids) == 1)
     assert not alive(children.pids[0])
 

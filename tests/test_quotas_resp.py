@@ -68,6 +68,16 @@ async def test_a_broken_connection_fails_what_waits(answer: bytes) -> None:
             connection.send("B")
 
 
+async def test_a_cancellation_while_it_ends_is_not_lost() -> None:
+    """Else the loop that keeps the connection would go on, and a gateway that stops would wait for it for ever."""
+    async with answering(b"+OK\r\n") as connection:
+        ending = asyncio.create_task(connection.aclose())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+
+
 async def test_nobody_there_is_an_error_without_the_password() -> None:
     """The log shows it."""
     with pytest.raises(CountersAway) as caught:

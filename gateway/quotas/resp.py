@@ -1,7 +1,6 @@
 """A connection to Valkey: commands one after the other, without waiting for each answer. Speaks RESP, version 2."""
 
 import asyncio
-import contextlib
 from collections import deque
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -87,8 +86,7 @@ class ValkeyConnection:
         """End the connection; commands without an answer fail."""
         if self._reading is not None:
             self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
+            await asyncio.wait([self._reading])  # its cancellation is not the caller's, which must get through
 
 
 def _looked_at(answer: asyncio.Future[Any]) -> None:

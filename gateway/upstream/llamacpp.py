@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.child_process import ended
 from gateway.errors import ConfigurationError, ModelNotFound, UpstreamTimeout, UpstreamUnreachable
 from gateway.settings import LlamaCppSettings, child_environment
 from gateway.upstream.base import Call, Upstream, UpstreamReply
@@ -221,13 +222,7 @@ async def _end(process: Process) -> None:
         # Not process.terminate(): it would reap a child that has just ended, and its exit status would be lost.
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGTERM)
-    try:
-        # Not asyncio.timeout: before Python 3.11.4 it does not work in a task that is being cancelled.
-        await asyncio.wait_for(process.wait(), _STOP_S)  # noqa: TID251 - the same
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    await ended(process, _STOP_S)
 
 
 async def _last_lines(stream: asyncio.StreamReader) -> list[str]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 CHILD: Final = (sys.executable, "-P", "-m", "optimizer.scheduling.process.child")
 """Without the working directory on its path (``-P``): a folder there must not be run instead of this package."""
 STOP_S = 5.0
-"""Seconds for the child to end by itself. The next child resumes interrupted work."""
+"""Seconds for a child at work to end by itself. The next child resumes interrupted work."""
 PAUSES_S = (1.0, 60.0)
 """The first and the longest pause before another child starts. They grow while children do not last."""
 _STEADY_S = 60.0
@@ -104,11 +104,16 @@ class _Children:
             except OSError as error:
                 return str(error)
             its.close()  # it is the child's alone: its end is seen here
-            hung = False
+            hung, pulse = False, Pulse(self._context.settings.optimizer.hang_s)
             try:
                 log.info("a process of its own learns", extra={"action": "learning.begins", "pid": process.pid})
                 self.alive = 1
-                hung = await self._until_it_ends(reader, writer)
+                hung = await self._until_it_ends(reader, writer, pulse)
+            except asyncio.CancelledError:
+                if not pulse.begun:  # nothing is under way in it, and on a busy machine its start takes seconds
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                raise
             finally:
                 self.alive = 0
                 self.hangs += hung
@@ -118,9 +123,8 @@ class _Children:
             return f"it hung: no sign of life for {self._context.settings.optimizer.hang_s:g} s; killed"
         return manner(code)
 
-    async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _until_it_ends(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pulse: Pulse) -> bool:
         """Work for a child until it is gone, hangs, or another process leads. Returns true if it hangs."""
-        pulse = Pulse(self._context.settings.optimizer.hang_s)
         hanging = asyncio.create_task(pulse.stopped())
         tasks = [
             hanging,

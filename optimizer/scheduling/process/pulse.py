@@ -22,9 +22,12 @@ class Pulse:
         """``hang_s`` is the silence, in seconds, that makes a hang."""
         self._look_s, self._sleep = hang_s / LOOKS, sleep
         self._left = LOOKS * _STARTS
+        self.begun = False
+        """There was a sign of life."""
 
     def beat(self) -> None:
         """Note a sign of life."""
+        self.begun = True
         self._left = LOOKS
 
     async def stopped(self) -> None:
