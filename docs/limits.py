@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.settings.caching import Caching
 from gateway.settings.graders import PythonTestsGrader
 from gateway.settings.sections import Settings, Task
 from gateway.settings.upstreams import OpenAISettings
@@ -157,6 +158,12 @@ AREAS: dict[str, tuple[Bound, ...]] = {
               "They are dropped and counted.",
               "test_metrics_spans.py::test_a_collector_that_is_away_is_told_once_and_costs_no_memory"),
     ),
+    "Kept replies": (
+        Bound("Memory of a task's replies, in a worker", "tasks.NAME.cache.max_mb", "MB", "The least used are dropped.",
+              "test_reply_cache.py::test_the_memory_is_never_exceeded"),
+        Bound("Life of a kept reply", "tasks.NAME.cache.seconds", "s", "The model is asked.",
+              "test_reply_cache.py::test_a_kept_reply_is_there_until_its_time_is_over"),
+    ),
     "Rules, examples and worksheets": (
         Bound("A rule by the strong model", "optimizer.distillation.induction.lint:MAX_LENGTH", "characters",
               "The rule is rejected, with the reason in the outcome.",
@@ -258,6 +265,7 @@ _SECTIONS: dict[str, Any] = {
     "server": _section("server"),
     "optimizer": _section("optimizer"),
     "upstreams.NAME": OpenAISettings,
+    "tasks.NAME.cache": Caching,
     "tasks.NAME.grader": PythonTestsGrader,
     "tasks.NAME.shadow": type(next(field.default for field in msgspec.structs.fields(Task) if field.name == "shadow")),
 }

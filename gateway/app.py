@@ -47,6 +47,7 @@ from gateway.services import Services, Serving
 from gateway.settings import AnthropicSettings, LlamaCppSettings, OllamaSettings, Settings, models_dir
 from gateway.spending.keeping import Spending
 from gateway.store.base import Recorder, Store
+from gateway.store.notes import FORGOTTEN
 from gateway.store.retention import Keeping, Retention
 from gateway.store.spool import SPOOL
 from gateway.store.writer import Writer
@@ -208,6 +209,9 @@ async def running(
         await stack.enter_async_context(background.running("requests.log", services.request_log.run))
         keep_quirks = functools.partial(services.quirks.keep, services.store)
         await stack.enter_async_context(background.running("quirks.keep", keep_quirks))
+        replies, forgotten = services.replies, functools.partial(services.store.note, FORGOTTEN.key())
+        keep_replies = functools.partial(replies.run, forgotten, lambda: services.serving.kept_seconds)
+        await stack.enter_async_context(background.running("replies.keep", keep_replies))
         if reloader is not None:
             await stack.enter_async_context(reloader.following())
         for plugin in plugins:

@@ -122,7 +122,7 @@ class Completions:
                 return
 
     async def _whole(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> bytes:
-        first = step = _first_pass(plan)
+        first = step = first_pass(plan)
         while True:
             if not step.shown:
                 step = await self._after_hidden(plan, step, trace)
@@ -145,7 +145,7 @@ class Completions:
         return reply.sealed(exchange_id, text=text, usage=trace.usage)
 
     async def _stream(self, plan: RoutePlan, exchange_id: str, trace: CompletionTrace) -> AsyncGenerator[bytes, None]:
-        step: Pass | None = _first_pass(plan)
+        step: Pass | None = first_pass(plan)
         while step is not None:
             if not step.shown:
                 step = await self._after_hidden(plan, step, trace)
@@ -283,7 +283,8 @@ def _conversation(plan: RoutePlan) -> Conversation:
     return plan.envelope
 
 
-def _first_pass(plan: RoutePlan) -> Pass:
+def first_pass(plan: RoutePlan) -> Pass:
+    """Return the first pass of a plan, with its rules."""
     if plan.injection is None:
         return UNCHANGED
     return plan.form.first_pass(_conversation(plan), plan.guidance)

@@ -1,5 +1,6 @@
 """The parts shared by all request handlers, built once by ``app`` for the life of the process. Decides nothing."""
 
+import math
 import os
 import time
 from collections import deque
@@ -23,12 +24,14 @@ from gateway.quotas.cells import Cells
 from gateway.quotas.quotas import Quotas, limited_subjects
 from gateway.quotas.replicas import ReplicaCounts
 from gateway.recording import AuditDraw
+from gateway.reply_cache import ReplyCache
 from gateway.routing.chains import Chains
 from gateway.routing.classify import Classifier
 from gateway.routing.rule_snapshot import LiveRules
 from gateway.settings import AnthropicSettings, Settings
 from gateway.spending.book import SpendBook
 from gateway.store.base import Recorder, Store
+from gateway.store.retention import DAY_S
 from gateway.upstream.quirk_memory import QuirkMemory
 
 _RANDOM_BYTES = 10
@@ -74,6 +77,13 @@ class Serving(Configuration):
         """The headers of an upstream's replies for clients, with their names there."""
         names = {name: name.encode() for name in self.settings.server.reply_headers}
         return {**names, "x-request-id": b"x-upstream-request-id"}
+
+    @cached_property
+    def kept_seconds(self) -> Mapping[str, float]:
+        """The longest life of a kept reply by task, in seconds; only tasks that keep replies."""
+        longest = (self.settings.server.retention_days or math.inf) * DAY_S
+        tasks = self.settings.tasks.items()
+        return {name: min(task.cache.seconds, longest) for name, task in tasks if task.cache is not None}
 
     @cached_property
     def body_limit(self) -> int:
@@ -131,9 +141,13 @@ class Services:
     origins: Origins = field(init=False)
     """The allowed hosts and web pages."""
     bodies: BodyMemory = field(init=False)
+    replies: ReplyCache = field(init=False)
+    """The kept replies of tasks with a cache."""
 
     def __post_init__(self) -> None:
         self.quotas = Quotas(self.clock, self.wall_clock, self.cells)
+        self.replies = ReplyCache(self.clock)
+        self.telemetry.registry.register(self.replies)
         self.take_keys(self.issued)
         self.on_reload.append(lambda: self.take_keys(self.issued))
         self.bodies = BodyMemory(lambda: self.settings.server.max_bodies_mb * 10**6)
@@ -141,6 +155,7 @@ class Services:
     def take_keys(self, issued: Mapping[str, IssuedKey]) -> None:
         """Put the keys of the configuration and those made by command into effect, with their limits."""
         self.issued = issued
+        self.replies.clear()  # a key that is over leaves no text behind, nor does another configuration
         keys = {**issued, **self.settings.keys}
         limited = {name: (key.limits, key.budget) for name, key in keys.items()}
         self.quotas.configure(limited_subjects(self.settings, limited))

@@ -13,6 +13,7 @@ from gateway.cli import run
 from gateway.domain import Activation, Evidence, Exchange, Feedback, Measured, Rule, RuleRecord, RuleSet
 from gateway.proof import PartSource
 from gateway.routing.conversation import tenant_digest
+from gateway.store.notes import FORGOTTEN
 from gateway.store.retention import BATCH, clear_copies
 from gateway.store.selection import shadow_id
 from gateway.store.spool import Spool
@@ -102,6 +103,17 @@ def test_what_is_forgotten_is_in_no_file_any_more(
         assert kept is not None and TASK not in store.active()
         assert [example.origin for example in kept.examples] == ["b"] and len(kept.rules) == 1
         assert [entry.kind for entry in store.history(TASK)] == ["live", "redaction", "live"]
+
+
+def test_running_gateways_hear_of_it(config: str, tmp_path: Path) -> None:
+    """By a note: they drop the replies that they keep in memory. Each time has a note of its own."""
+    planted(tmp_path / "data")
+    notes = []
+    for _ in range(2):
+        assert run(["forget", "--key", "nobody", "--yes", "-c", config]) == 0
+        with contextlib.closing(SqlStore.open(tmp_path / "data")) as store:
+            notes.append(FORGOTTEN.read(store))
+    assert None not in notes and notes[0] != notes[1]
 
 
 def taught(store: SqlStore, *, keys: tuple[str, ...], tenants: tuple[str, ...]) -> None:

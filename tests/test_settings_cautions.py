@@ -49,6 +49,7 @@ def test_a_sound_configuration_needs_no_caution() -> None:
         ("[models.small]", '[upstreams.idle]\nkind = "ollama"\n[models.small]', "upstreams.idle: no model uses it"),
         ("[models.small]", '[server]\nhost = "0.0.0.0"\n[models.small]', "everybody who reaches 0.0.0.0:8100"),
         ("[tasks.sums]", '[tasks.sums]\nrecord = "text off"', "tasks.sums.record: without texts nothing is learnt"),
+        ("[tasks.sums]", '[tasks.sums]\ncache = {}\nrecord = "off"', "tasks.sums.cache: no reply is kept"),
         ("[models.small]", '[server]\nrecord = "off"\n[models.small]', "tasks.sums.record: without texts"),
         ("[models.small]", "[optimizer]\nenabled = false\n[models.small]", "optimizer.enabled: nothing is learnt"),
     ],

@@ -13,18 +13,19 @@ from gateway.settings import Settings
 _LETTERS_PER_TOKEN = 4
 
 
-async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
+async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan, *, free: bool = False) -> Claim | None:
     """Reserve what a request needs under the limits of its key and its task; ``None`` without any.
 
+    A ``free`` request takes no tokens and no money.
     Waits for nothing but counters shared with other gateways. Raises ``RateLimited``.
     """
-    claim = _claimed(services, holder, plan)
+    claim = _claimed(services, holder, plan, free)
     if claim is not None and services.replicas is not None:
         await claim.confirm(services.replicas)
     return claim
 
 
-def _claimed(services: Services, holder: Holder | None, plan: RoutePlan) -> Claim | None:
+def _claimed(services: Services, holder: Holder | None, plan: RoutePlan, free: bool) -> Claim | None:
     quotas = services.quotas
     if not quotas:
         return None
@@ -32,7 +33,7 @@ def _claimed(services: Services, holder: Holder | None, plan: RoutePlan) -> Clai
     if not meters:
         return None
     for meter in meters:
-        if meter.weighs:
+        if meter.weighs and not free:
             break
     else:
         return quotas.claim(meters)

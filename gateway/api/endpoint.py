@@ -20,8 +20,9 @@ from gateway.api.gate import holder_of
 from gateway.api.hangup import ClientGone, HangUp, limit_answer
 from gateway.api.heartbeat import COMMENT, Heartbeat
 from gateway.api.http import EVENTS, LONGEST, error_headers, header, piece, read_body, respond, short_body, start
+from gateway.api.repeats import answering
 from gateway.api.request_coding import decompressed
-from gateway.api.running import Running
+from gateway.api.running import HIT, Running
 from gateway.errors import MethodNotAllowed, Overloaded, PreceptorError, UpgradeRequired
 from gateway.formats import sse
 from gateway.formats.envelope import Conversation, Envelope
@@ -141,14 +142,16 @@ class Endpoint:
             exchange.conversation = conversation_id(envelope.value(STORED))
             exchange.link = link_of_conversation(exchange.conversation, services, exchange.holder)
         plan = self._route(envelope, task, services.rules.current, serving.settings, key=key, link=exchange.link)
-        exchange.claim = await claim_for(services, exchange.holder, plan)
+        keeps = plan.task in serving.kept_seconds
+        completions = answering(services, exchange, plan) if keeps else serving.completions
+        exchange.claim = await claim_for(services, exchange.holder, plan, free=exchange.cached == HIT)
         exchange.trace.plan = plan
         if not envelope.stream:
-            reply = await serving.completions.whole(plan, exchange.id, exchange.trace)
+            reply = await completions.whole(plan, exchange.id, exchange.trace)
             exchange.begin()
             await respond(send, 200, self.whole(reply, exchange), self.headers(exchange))
         else:
-            events = serving.completions.stream(plan, exchange.id, exchange.trace)
+            events = completions.stream(plan, exchange.id, exchange.trace)
             beat = functools.partial(self._beat, scope, exchange, send)
             async with contextlib.aclosing(self.events(events, exchange)) as worded:
                 with Heartbeat(serving.settings.server.heartbeat_s, beat) as heartbeat:

@@ -24,6 +24,7 @@ from gateway.services import Services
 
 _LIMITS = "x-ratelimit-"
 """Beginning of the headers about limits: the client's own here go before those of the gateway's key upstream."""
+HIT, MISS = "hit", "miss"
 _PLANS = 1024
 """Most plans with remembered headers."""
 
@@ -52,8 +53,8 @@ class Running:
     """An exchange under way. Collects its record and hands it to the writer once."""
 
     __slots__ = (
-        "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "claim", "conversation", "holder", "id",
-        "last_event", "learn", "link", "ref", "span", "streaming", "trace", "upstream_request_id",
+        "_began", "_created", "_first_byte_ms", "_overhead_s", "_services", "cached", "claim", "conversation", "holder",
+        "id", "last_event", "learn", "link", "ref", "span", "streaming", "trace", "upstream_request_id",
     )  # fmt: skip
 
     def __init__(self, services: Services, id_: str, holder: Holder | None = None) -> None:
@@ -67,6 +68,8 @@ class Running:
         self.trace: CompletionTrace = CompletionTrace()
         self.claim: Claim | None = None
         """The request's place under its limits."""
+        self.cached: str | None = None
+        """``HIT`` or ``MISS`` after a look among the kept replies; ``None``: nobody looked."""
         self.streaming = False
         self.upstream_request_id: str | None = None
         """The upstream's own id of a refused request, for clients that know it by that name."""
@@ -111,10 +114,16 @@ class Running:
         """Note the beginning of the reply."""
         elapsed = self._services.clock() - self._began
         self._first_byte_ms = elapsed * 1000
-        reply_id = self.trace.reply_id
-        if reply_id is not None and self._services.chains.get(reply_id) is None:
-            self.id = reply_id  # a server that repeats its ids would make another record vanish
+        if self.trace.reply_id is not None:
+            self.id = self.reply_id()
         self._overhead_s = max(0.0, elapsed - self.trace.waited_s)
+
+    def reply_id(self) -> str:
+        """Return the id of the reply and its record: the upstream's own where the reply keeps that."""
+        given = self.trace.reply_id
+        if given is not None and self._services.chains.get(given) is None:
+            return given
+        return self.id  # a server that repeats its ids would make another record vanish
 
     def headers(self) -> list[Header]:
         id_ = (b"x-request-id", self.id.encode())
@@ -127,6 +136,8 @@ class Running:
         else:
             about = _plan_headers(plan.task, self.why)
         headers = [id_, *about, (b"x-preceptor-overhead-ms", b"%.3f" % (self._overhead_s * 1000))]
+        if self.cached is not None:
+            headers.append((b"x-preceptor-cache", self.cached.encode()))
         limits = () if self.claim is None else self.claim.headers()
         headers += limits
         reply = self.trace.reply
@@ -140,15 +151,13 @@ class Running:
         return headers
 
     def end(self, status: Status, http_status: int, error: str | None = None) -> None:
-        """Record the exchange. A request without a plan is not recorded."""
+        """Record the exchange. A request without a plan, or with a kept reply, is not recorded."""
         trace, holder = self.trace, self.holder
         plan = trace.plan
         services = self._services
         settings = services.serving.settings
-        if plan is None:
-            services.telemetry.refused(http_status)
-            if settings.log.each_request:
-                self._note_refused(status, http_status, error)
+        if plan is None or self.cached == HIT:
+            self._end_unrecorded(plan, status, http_status, error)
             return
         record = record_mode(plan.task, settings, "all" if holder is None else holder.record)
         learn = self.learn and record == "all"
@@ -209,10 +218,42 @@ class Running:
         if self.span is not None and services.tracer is not None:
             services.tracer.note(self.span, exchange, path=plan.envelope.path, overhead_s=self._overhead_s)
         if settings.log.each_request:
-            services.request_log.note(noted(exchange, self._overhead_s * 1000))
+            services.request_log.note(noted(exchange, self._overhead_s * 1000, self.cached))
         why = trace.why or plan.why
         if why:
             services.telemetry.rules_left_out(plan.task, why)
+
+    def _end_unrecorded(self, plan: RoutePlan | None, status: Status, http_status: int, error: str | None) -> None:
+        """Count and log a request that is no exchange: it got no plan, or a kept reply answered it."""
+        services = self._services
+        if plan is None:
+            services.telemetry.refused(http_status)
+            if services.serving.settings.log.each_request:
+                self._note_refused(status, http_status, error)
+            return
+        if self.claim is not None:
+            self.claim.settle(0, None)
+        repeated = Exchange(
+            id=self.id,
+            created=self._created,
+            task=plan.task,
+            client_model=plan.envelope.model,
+            model=plan.model,
+            arm=plan.arm,
+            rules=plan.rules_version,
+            stream=plan.envelope.stream,
+            status=status,
+            http_status=http_status,
+            error=error,
+            latency_ms=self.elapsed_s() * 1000,
+            first_byte_ms=self._first_byte_ms,
+            key=self.holder.name if self.holder is not None else None,
+            ref=self.ref,
+        )
+        if self.span is not None and services.tracer is not None:
+            services.tracer.note(self.span, repeated, path=plan.envelope.path, overhead_s=self._overhead_s)
+        if services.serving.settings.log.each_request:
+            services.request_log.note(noted(repeated, self._overhead_s * 1000, self.cached))
 
     def _note_refused(self, status: Status, http_status: int, error: str | None) -> None:
         self._services.request_log.note(

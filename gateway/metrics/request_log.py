@@ -50,9 +50,11 @@ class RequestNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     prompt_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
+    cache: str | None = None
+    """``hit`` or ``miss``, where the request was looked up among the kept replies."""
 
 
-def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
+def noted(exchange: Exchange, overhead_ms: float, cache: str | None = None) -> RequestNote:
     """Return the facts of an exchange."""
     usage, cost, first_byte_ms = exchange.usage, exchange.cost_usd, exchange.first_byte_ms
     return RequestNote(
@@ -74,6 +76,7 @@ def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
         prompt_tokens=usage.prompt_tokens,
         output_tokens=usage.output_tokens,
         cost_usd=None if cost is None else shortened(cost, 10**6),
+        cache=cache,
     )
 
 

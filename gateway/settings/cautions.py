@@ -44,6 +44,8 @@ def _tasks(settings: Settings) -> Iterator[str]:
             yield f"tasks.{name}: by their prices the weak model costs more than the strong one"
         if task.match.model is None and not task.match.header and task.match.system_prompt is None:
             yield f'tasks.{name}: without \'match\' it gets only requests that name it ("model": "task:{name}")'
+        if task.cache is not None and (task.record or settings.server.record) != "all":
+            yield f"tasks.{name}.cache: no reply is kept where texts are not recorded"
         if settings.optimizer.enabled and (task.record or settings.server.record) != "all":
             yield f"tasks.{name}.record: without texts nothing is learnt from its exchanges"
     if settings.tasks and not settings.optimizer.enabled:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from gateway.settings.base import Count, Name, Positive, RecordMode, Section, doc
+from gateway.settings.caching import Caching
 from gateway.settings.graders import ExactGrader, Grader
 from gateway.settings.keys import Key
 from gateway.settings.log import Log
@@ -68,6 +69,9 @@ class Task(Section, frozen=True):
     limits: Annotated[Limits, doc("What all clients together may ask for.")] = NO_LIMITS
     budget: Annotated[
         Budget | None, doc("What the task may cost, its learning included; learning ends where it is spent.")
+    ] = None
+    cache: Annotated[
+        Caching | None, doc("Answer a request at temperature 0 from memory if it was answered before.")
     ] = None
     schedule: Annotated[str | None, doc("Cron expression of this task's cycles; default: `optimizer.schedule`.")] = None
 

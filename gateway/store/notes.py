@@ -19,6 +19,7 @@
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``
 - ``judge/TASK``: the last calibration of the task's judge, ``optimizer.distillation.judge_trust.CALIBRATED``
+- ``forgotten``: the time of the last ``preceptor forget``, ``FORGOTTEN``; gateways drop their kept replies then
 - ``served/TASK``: the upstream's model under the weak model's name, ``optimizer.scheduling.triggers.SERVED``
 
 A note of another version in another form reads as if it were missing.
@@ -70,6 +71,10 @@ class Note(Generic[T]):
     def json(self, store: Store, task: str | None = None) -> Any:
         """Return the value as plain JSON with all its fields; ``None`` if it is missing. Blocks."""
         return _decoded(_json, store.note(self.key(task)))
+
+
+FORGOTTEN: Final = Note("forgotten", float)
+"""The time at which texts were last forgotten, in seconds since the epoch."""
 
 
 def change_note(store: Store, key: str, work: Callable[[bytes | None], bytes], what: str) -> None:

@@ -14,6 +14,7 @@ from gateway.rules.decisions import describe, take_off
 from gateway.settings import Settings
 from gateway.store import trail
 from gateway.store.base import Store
+from gateway.store.notes import FORGOTTEN
 from gateway.store.selection import Selection
 from gateway.store.spool import SPOOL, UNREADABLE
 from gateway.store.writer import Writer
@@ -67,9 +68,10 @@ def forget(
     """Delete exchanges and copies of their texts.
 
     Feedback goes with its exchange. Copies are in spool files, in examples of rule sets, in plans and outcomes of
-    cycles, and in the cache of answers, which is emptied. Rules that were written from the deleted exchanges are
-    listed. A version with a rule that fewer than two others taught goes off the air; with --off-air every such version,
-    as after a key was revoked. Requests that a running gateway still works on come later: run the command again.
+    cycles, and in the cache of answers, which is emptied; running gateways drop the replies that tasks keep in memory.
+    Rules that were written from the deleted exchanges are listed. A version with a rule that fewer than two others
+    taught goes off the air; with --off-air every such version, as after a key was revoked. Requests that a running
+    gateway still works on come later: run the command again.
     """
     selection = Selection(ids=frozenset(ids), key=key, user=user)
     if selection == Selection():
@@ -136,6 +138,7 @@ def forget_exchanges(
     for unreadable in settings.server.data_dir.glob(f"spool*{UNREADABLE}"):
         unreadable.unlink(missing_ok=True)  # nobody can tell whose texts these are
     cycles = store.redact_cycles(now + 1.0, tasks=tasks)
+    FORGOTTEN.write(store, now)
     store.flush_deleted()
     how = ", ".join(name for name in ("key", "user") if getattr(selection, name) is not None) or "id"
     subject = f"{_count(exchanges)} exchanges by {how}"
