@@ -188,8 +188,8 @@ async def running(
         await stack.enter_async_context(services.writer.running(services.background))
         follower = Follower(services.store, services.rules, services.take_keys)
         await follower.start()
-        spending = Spending(services.spending, services.quotas)
-        await spending.step(services.store, services.wall_clock())
+        spending = Spending(services.spending, services.quotas, services.replicas)
+        await spending.step(services.store, services.money_clock())
         stack.push_async_callback(_store_the_rest, spending, services)
         await asyncio.to_thread(services.quirks.load, services.store, services.settings)
         stack.push_async_callback(_close_upstreams, services)
@@ -201,7 +201,7 @@ async def running(
         await stack.enter_async_context(background.running("rules.watch", follow, pauses_s=_FOLLOW_PAUSES_S))
         if services.replicas is not None:
             await stack.enter_async_context(services.replicas.running(background, lambda: services.quotas.meters))
-        keep_spending = functools.partial(spending.keep, services.store, services.wall_clock)
+        keep_spending = functools.partial(spending.keep, services.store, services.money_clock)
         await stack.enter_async_context(background.running("spending.keep", keep_spending, pauses_s=_FOLLOW_PAUSES_S))
         await stack.enter_async_context(background.running("store.retention", _retention(services).run))
         if services.tracer is not None:
@@ -236,7 +236,7 @@ def _retention(services: Services) -> Retention:
 async def _store_the_rest(spending: Spending, services: Services) -> None:
     """Store the last spending; without the store it is lost, as the log says."""
     try:
-        await spending.step(services.store, services.wall_clock())
+        await spending.step(services.store, services.money_clock())
     except PreceptorError as error:
         log.warning("the last spending is lost: %s", error, extra={"action": "spending.lost"})
 

@@ -145,12 +145,16 @@ class Services:
     """The kept replies of tasks with a cache."""
 
     def __post_init__(self) -> None:
-        self.quotas = Quotas(self.clock, self.wall_clock, self.cells)
+        self.quotas = Quotas(self.clock, self.money_clock, self.cells)
         self.replies = ReplyCache(self.clock)
         self.telemetry.registry.register(self.replies)
         self.take_keys(self.issued)
         self.on_reload.append(lambda: self.take_keys(self.issued))
         self.bodies = BodyMemory(lambda: self.settings.server.max_bodies_mb * 10**6)
+
+    def money_clock(self) -> float:
+        """Return the time that periods of budgets go by: of the shared counters, else of this host."""
+        return self.wall_clock() if self.replicas is None else self.replicas.now()
 
     def take_keys(self, issued: Mapping[str, IssuedKey]) -> None:
         """Put the keys of the configuration and those made by command into effect, with their limits."""

@@ -44,10 +44,10 @@ async def test_replicas_count_together() -> None:
         for counts in (one, two):
             with pytest.raises(RateLimited, match="over all replicas"):
                 await counts.take([limited], NEED)
-        first.settle(5)
+        one.settle(first, 5, 0.0, 0.0)
         third = await one.take([limited], NEED)  # the way of the settlement, which comes first on it
         assert third is not None
-        second.settle(30)
+        two.settle(second, 30, 0.0, 0.0)
         with pytest.raises(RateLimited, match="requests") as caught:
             await two.take([limited], NEED)
         assert 0 < int(caught.value.headers["retry-after"]) <= 65
@@ -72,11 +72,11 @@ async def test_what_a_lost_replica_held_is_free_after_its_last_sign_of_life() ->
     limited = meter(Limits(concurrent=1))
     async with valkey() as (url, _), replica(url, "alive") as alive:
         lost = ReplicaCounts(url, "lost", "open", answer_s=5.0)
-        await lost._beat()
+        await lost._link.beat()
         assert await lost.take([limited], NEED) is not None
         with pytest.raises(RateLimited):
             await alive.take([limited], NEED)
-        await lost._connection.aclose()
+        await lost._link.leave()
         async with asyncio.timeout(20):
             while True:
                 with contextlib.suppress(RateLimited):

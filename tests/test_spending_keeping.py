@@ -147,14 +147,15 @@ async def test_without_budgets_and_requests_the_store_is_left_alone() -> None:
     await Spending(SpendBook(), Quotas(lambda: 0.0, lambda: NOW)).step(store, NOW)
 
 
-def test_days_before_today_are_read_once() -> None:
-    """They do not change any more."""
-    store, totals = MemoryStore(), Totals()
+def test_days_before_yesterday_are_read_once() -> None:
+    """They do not change any more; the last second of yesterday may come late."""
+    store, totals = MemoryStore(), Totals(SPEND, ())
     book = SpendBook()
     book.add(NOW - 86_400, ("team", "", "direct", "m"), Usage(), 0.5)
     store_days(store, book.take())
-    for _ in range(2):
-        days = totals.read(store, "2027-01-01", "2027-01-02")
-        assert nano_of(days, "2027-01-01", "key", "team") == NANO // 2
+    for today, nano in (("2027-01-02", NANO // 2), ("2027-01-03", NANO), ("2027-01-03", NANO)):
+        days = totals.read(store, "2027-01-01", today)
+        assert nano_of(days, "2027-01-01", "key", "team") == nano
         assert nano_of(days, "2027-01-02", "key", "team") == 0
-        store.put_note(SPEND.key("2027-01-01"), b"[]")
+        book.add(NOW - 86_400, ("team", "", "direct", "m"), Usage(), 0.5)
+        store_days(store, book.take())

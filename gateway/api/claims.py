@@ -26,7 +26,7 @@ async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan, 
 
 
 def _claimed(services: Services, holder: Holder | None, plan: RoutePlan, free: bool) -> Claim | None:
-    quotas = services.quotas
+    quotas, alone = services.quotas, services.replicas is None
     if not quotas:
         return None
     meters = quotas.of(None if holder is None else holder.name, plan.task)
@@ -36,11 +36,12 @@ def _claimed(services: Services, holder: Holder | None, plan: RoutePlan, free: b
         if meter.weighs and not free:
             break
     else:
-        return quotas.claim(meters)
+        return quotas.claim(meters, refuse_money=alone)
     prompt, output = expected_tokens(plan.envelope)
     model = services.settings.models.get(plan.model)
     usage = Usage(prompt_tokens=prompt, output_tokens=output)
-    return quotas.claim(meters, prompt + output, None if model is None else cost_usd(model.price, usage))
+    cost = None if model is None else cost_usd(model.price, usage)
+    return quotas.claim(meters, prompt + output, cost, refuse_money=alone)
 
 
 async def claim_of_path(services: Services, holder: Holder | None) -> Claim | None:
@@ -48,7 +49,7 @@ async def claim_of_path(services: Services, holder: Holder | None) -> Claim | No
     meters = services.quotas.of(holder.name, None) if holder is not None and services.quotas else ()
     if not meters:
         return None
-    claim = services.quotas.claim(meters)
+    claim = services.quotas.claim(meters, refuse_money=services.replicas is None)
     if services.replicas is not None:
         await claim.confirm(services.replicas)
     return claim

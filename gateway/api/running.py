@@ -164,11 +164,12 @@ class Running:
         model = settings.models.get(plan.model)
         usage = taken(trace, plan)
         cost = None if model is None else cost_usd(model.price, usage)
+        paid_at = services.money_clock()
         if self.claim is not None:
-            self.claim.settle(usage.prompt_tokens + usage.output_tokens, cost)
+            self.claim.settle(usage.prompt_tokens + usage.output_tokens, cost, paid_at)
         if cost is not None:
             place = (holder.name if holder is not None else "", plan.task or "", plan.arm, plan.model)
-            services.spending.add(services.wall_clock(), place, usage, cost, strong_cost(plan, settings, usage))
+            services.spending.add(paid_at, place, usage, cost, strong_cost(plan, settings, usage))
         cluster = self._cluster(plan)
         rate = audit_rate(plan.task, settings, services.rules.current) if learn else 0.0
         # Complete from the start: in the writer's queue, everything of the request would have to live on for it, and

@@ -59,12 +59,20 @@ class Meter:
             self._take_over(own)
 
     @property
+    def subject(self) -> str:
+        """The kind and the name, such as ``key team``."""
+        return f"{self.kind} {self.name}"
+
+    @property
     def weighs(self) -> bool:
         """The tokens or the money of a request matter."""
         return self.limits.tokens_per_minute is not None or self.budget is not None
 
-    def take(self, ask: Need) -> Reason | None:
-        """Count a request, or return the reason for refusing it; then nothing is counted."""
+    def take(self, ask: Need, *, refuse_money: bool = True) -> Reason | None:
+        """Count a request, or return the reason for refusing it; then nothing is counted.
+
+        Without ``refuse_money``, somebody else decides about the budget.
+        """
         limits, bucket = self.limits, ask.bucket
         requests, tokens = self._requests, self._tokens
         if bucket > requests.newest:
@@ -87,12 +95,16 @@ class Meter:
             reason = "requests"
         elif most is not None and tokens.total + others[1] > most:
             reason = "tokens"
-        elif self.budget is not None and self.budget.then == "refuse" and self._used(others) > self.budget.usd * NANO:
+        elif refuse_money and self._overdrawn(others):
             reason = "budget"
         if reason is not None:
             self.give_back(ask)
-            self.refused[reason] = self.refused.get(reason, 0) + 1
+            self.note_refused(reason)
         return reason
+
+    def note_refused(self, reason: Reason) -> None:
+        """Count a refused request."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def give_back(self, ask: Need) -> None:
         """Undo ``take``, as if the request had never come."""
@@ -146,6 +158,15 @@ class Meter:
     def money_used(self) -> int:
         """Return the money spent and reserved by all."""
         return self._used(_NOBODY if self._peers is None else self._others(self._requests.newest))
+
+    @property
+    def overdrawn(self) -> bool:
+        """More money is spent and reserved than the budget allows."""
+        return self._overdrawn(_NOBODY if self._peers is None else self._others(self._requests.newest))
+
+    def _overdrawn(self, others: "_Others") -> bool:
+        budget = self.budget
+        return budget is not None and budget.then == "refuse" and self._used(others) > budget.usd * NANO
 
     def _used(self, others: "_Others") -> int:
         return self.spent + self.reserved + others[3] + max(self.stored, others[4])

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from gateway.quotas.cells import Cells
 from gateway.quotas.meter import NANO, Kind, Meter, Need
 from gateway.quotas.periods import end_of_period, period_at
-from gateway.quotas.refusals import Headers, about, refusal
+from gateway.quotas.refusals import Headers, about, overdraft, refusal
 from gateway.quotas.replicas import Counted, ReplicaCounts
 from gateway.quotas.window import bucket_at
 from gateway.settings import Settings
@@ -23,33 +23,47 @@ Subject = tuple[Kind, str]
 class Claim:
     """A request's place under its limits, until it settles."""
 
-    __slots__ = ("_ask", "_clock", "_counted", "_meters")
+    __slots__ = ("_ask", "_clock", "_counted", "_meters", "_replicas")
 
     def __init__(self, meters: Sequence[Meter], ask: Need, clock: Callable[[], float]) -> None:
         self._meters, self._ask, self._clock = meters, ask, clock
+        self._replicas: ReplicaCounts | None = None
         self._counted: Counted | None = None
 
     async def confirm(self, replicas: ReplicaCounts) -> None:
-        """Count the request over all replicas, too. Raises ``RateLimited`` or ``Overloaded``; then nothing is held."""
-        meters = [meter for meter in self._meters if meter.limits.any]
-        if not meters:
-            return
+        """Count the request over all replicas, too. Raises ``RateLimited`` or ``Overloaded``; then nothing is held.
+
+        Of a claim made without ``refuse_money``: the budgets are looked at here, without the counters by this process.
+        """
+        self._replicas = replicas
         try:
-            self._counted = await replicas.take(meters, self._ask)
+            self._counted = await replicas.take(self._meters, self._ask)
+            if self._counted is None:
+                self._check_money(replicas.now())
+                self._counted = replicas.hold(self._meters, self._ask)
         except BaseException:
             held, self._meters = self._meters, ()
             for meter in held:
                 meter.give_back(self._ask)
             raise
 
-    def settle(self, tokens: int, cost_usd: float | None) -> None:
-        """Put the true use in the place of the reservation; a second call changes nothing."""
+    def _check_money(self, wall: float) -> None:
+        for meter in self._meters:
+            if meter.overdrawn:
+                meter.note_refused("budget")
+                raise overdraft(meter, meter.money_left() + self._ask.cost / NANO, self._ask, wall)
+
+    def settle(self, tokens: int, cost_usd: float | None, at: float = 0.0) -> None:
+        """Put the true use in the place of the reservation; a second call changes nothing.
+
+        ``at`` is the time of a payment, in seconds since the epoch.
+        """
         meters, self._meters = self._meters, ()
         cost = round((cost_usd or 0.0) * NANO)
         for meter in meters:
             meter.settle(self._ask, tokens, cost)
-        if self._counted is not None and meters:
-            self._counted.settle(tokens)
+        if self._replicas is not None and self._counted is not None and meters:
+            self._replicas.settle(self._counted, tokens, cost_usd or 0.0, at)
 
     def headers(self) -> Headers:
         """Return the headers about the first limit on requests or tokens: the key's, else the task's."""
@@ -118,14 +132,19 @@ class Quotas(Collector):
         meter = self._meters.get(("upstream", name))
         return () if meter is None else (meter,)
 
-    def claim(self, meters: Sequence[Meter], tokens: int = 0, cost_usd: float | None = None) -> Claim:
-        """Reserve tokens and money. Raises ``RateLimited``; then nothing is reserved."""
+    def claim(
+        self, meters: Sequence[Meter], tokens: int = 0, cost_usd: float | None = None, *, refuse_money: bool = True
+    ) -> Claim:
+        """Reserve tokens and money. Raises ``RateLimited``; then nothing is reserved.
+
+        Without ``refuse_money``, ``Claim.confirm`` decides about the budgets.
+        """
         now, wall = self._clock(), self._wall_clock()
         if wall >= self._period_ends:
             self.begin_periods(wall)
         ask = Need(bucket=bucket_at(now), tokens=tokens, cost=round((cost_usd or 0.0) * NANO))
         for place, meter in enumerate(meters):
-            reason = meter.take(ask)
+            reason = meter.take(ask, refuse_money=refuse_money)
             if reason is not None:
                 for taken in meters[:place]:
                     taken.give_back(ask)

@@ -18,18 +18,7 @@ def refusal(meter: Meter, reason: Reason, ask: Need, now: float, wall: float) ->
     """Return the error for a request. ``now`` is monotonic, ``wall`` since the epoch, both in seconds."""
     whose = f"{meter.kind} {meter.name!r}"
     if reason == "budget":
-        assert meter.budget is not None, "no request is refused without a budget"
-        error = RateLimited(
-            f"The budget of {whose} is used up: of ${meter.budget.usd:g} a {meter.budget.per},"
-            f" ${max(0.0, meter.money_left()):.6f} is left, and this request may need ${ask.cost / NANO:.6f}.",
-            code="insufficient_quota",
-            headers={
-                _RETRY_AFTER: str(math.ceil(end_of_period(wall, meter.budget.per) - wall)),
-                "x-should-retry": "false",
-            },
-        )
-        error.type = "insufficient_quota"
-        return error
+        return overdraft(meter, meter.money_left(), ask, wall)
     if reason == "concurrent":
         text = f"{meter.limits.concurrent} requests at once"
         wait = float(_AT_ONCE_S)
@@ -42,6 +31,22 @@ def refusal(meter: Meter, reason: Reason, ask: Need, now: float, wall: float) ->
         headers={_RETRY_AFTER: str(math.ceil(wait)), **headers},
     )
     error.type = "tokens" if reason == "tokens" else "requests"
+    return error
+
+
+def overdraft(meter: Meter, left_usd: float, ask: Need, wall: float) -> RateLimited:
+    """Return the error for a request beyond a budget, with what is left of it in US dollars."""
+    assert meter.budget is not None, "no request is refused without a budget"
+    error = RateLimited(
+        f"The budget of {meter.kind} {meter.name!r} is used up: of ${meter.budget.usd:g} a {meter.budget.per},"
+        f" ${max(0.0, left_usd):.6f} is left, and this request may need ${ask.cost / NANO:.6f}.",
+        code="insufficient_quota",
+        headers={
+            _RETRY_AFTER: str(math.ceil(end_of_period(wall, meter.budget.per) - wall)),
+            "x-should-retry": "false",
+        },
+    )
+    error.type = "insufficient_quota"
     return error
 
 

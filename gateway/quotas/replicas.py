@@ -1,189 +1,164 @@
-"""Limits over the replicas of a gateway: requests, tokens and requests under way, counted in Valkey, by its clock.
+"""Limits and budgets over the replicas of a gateway, counted in Valkey, by its clock.
 
-A request is counted there in one script, all of its limits or none: so replicas together never exceed a limit. Without
-an answer in time, ``server.counters_fail`` decides, and Valkey is left alone for a second. Requests under way of a
-replica that is gone count for five seconds.
+A request is counted there in one script, under all of its limits and budgets or none: so replicas together never
+exceed any. Without an answer in time, ``server.counters_fail`` decides, and Valkey is left alone for a second. Requests
+under way of a lost replica count for five seconds; its reserved money counts as spent from then on. ``scripts`` says
+how money is held there, and ``payments`` why nothing of it is forgotten or counted twice.
 """
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Final, Literal
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, cast
 
 from gateway.background import Background
 from gateway.errors import NO_HEADERS, Overloaded, RateLimited
-from gateway.quotas.meter import Meter, Need, Reason
-from gateway.quotas.resp import CountersAway, ValkeyConnection
-from gateway.quotas.window import BUCKETS
+from gateway.quotas.counters_link import CountersLink, Words
+from gateway.quotas.meter import NANO, Meter, Need, Reason
+from gateway.quotas.payments import Payments
+from gateway.quotas.periods import period_at
+from gateway.quotas.refusals import overdraft
+from gateway.quotas.resp import CountersAway
+from gateway.quotas.scripts import BUDGET, CONCURRENT, REQUESTS, TOKENS, UNKNOWN, YOUNG, Scripts, scripts
 
 log = logging.getLogger(__name__)
 
 Fail = Literal["open", "closed"]
 
-ALIVE_MS: Final = 5000
-BEAT_S: Final = 1.0
 ANSWER_S: Final = 0.25
-_REASONS: Final[dict[int, Reason]] = {1: "requests", 2: "tokens", 3: "concurrent"}
-
-TAKE: Final = f"""
-local now = redis.call('TIME')
-local bucket = math.floor(now[1] / 5)
-redis.call('SET', 'preceptor:alive:' .. ARGV[1], '1', 'PX', {ALIVE_MS})
-for i = 1, #KEYS do
-  local at = 2 + (i - 1) * 4
-  local most_requests, most_tokens, most_at_once = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local requests, tokens, oldest, at_once = 0, 0, bucket, 0
-  local window = redis.call('HGETALL', KEYS[i] .. ':minute')
-  for j = 1, #window, 2 do
-    local number, kind = string.match(window[j], '^(%d+)(%a)$')
-    number = tonumber(number)
-    if number <= bucket - {BUCKETS} then
-      redis.call('HDEL', KEYS[i] .. ':minute', window[j])
-    else
-      if number < oldest then oldest = number end
-      if kind == 'r' then requests = requests + window[j + 1] else tokens = tokens + window[j + 1] end
-    end
-  end
-  local under_way = redis.call('HGETALL', KEYS[i] .. ':now')
-  for j = 1, #under_way, 2 do
-    if redis.call('EXISTS', 'preceptor:alive:' .. under_way[j]) == 0 then
-      redis.call('HDEL', KEYS[i] .. ':now', under_way[j])
-    else
-      at_once = at_once + under_way[j + 1]
-    end
-  end
-  local wait = (oldest + {BUCKETS}) * 5 - now[1]
-  if most_at_once >= 0 and at_once + 1 > most_at_once then return {{i, 3, 1}} end
-  if most_requests >= 0 and requests + 1 > most_requests then return {{i, 1, wait}} end
-  if most_tokens >= 0 and tokens + ARGV[at + 3] > most_tokens then return {{i, 2, wait}} end
-end
-for i = 1, #KEYS do
-  redis.call('HINCRBY', KEYS[i] .. ':minute', bucket .. 'r', 1)
-  redis.call('HINCRBY', KEYS[i] .. ':minute', bucket .. 't', ARGV[2 + (i - 1) * 4 + 3])
-  redis.call('EXPIRE', KEYS[i] .. ':minute', 120)
-  redis.call('HINCRBY', KEYS[i] .. ':now', ARGV[1], 1)
-end
-return {{0, bucket, 0}}
-"""
-SETTLE: Final = """
-for i = 1, #KEYS do
-  if redis.call('HEXISTS', KEYS[i] .. ':minute', ARGV[2] .. 't') == 1 then
-    redis.call('HINCRBY', KEYS[i] .. ':minute', ARGV[2] .. 't', ARGV[2 + i])
-  end
-  redis.call('HINCRBY', KEYS[i] .. ':now', ARGV[1], -1)
-end
-"""
+_REASONS: Final[dict[int, Reason]] = {REQUESTS: "requests", TOKENS: "tokens", CONCURRENT: "concurrent"}
 
 
-class Counted:
-    """A request that Valkey has counted, until it settles."""
+class Counted(NamedTuple):
+    """A request whose reservation the counters know, until it settles."""
 
-    __slots__ = ("_bucket", "_meters", "_need", "_replicas")
-
-    def __init__(self, replicas: "ReplicaCounts", meters: Sequence[Meter], need: Need, bucket: int) -> None:
-        self._replicas, self._meters, self._need, self._bucket = replicas, meters, need, bucket
-
-    def settle(self, tokens: int) -> None:
-        """Put the true tokens in the place of the reservation."""
-        self._replicas.settle(self._meters, self._need, self._bucket, tokens)
+    meters: Sequence[Meter]
+    need: Need
+    bucket: int = 0
+    requests: int = 0
+    """1 if it is counted under the limits, too."""
 
 
 class ReplicaCounts:
-    """The counts of all replicas; ``replica`` is the name of this process, ``fail`` the policy without an answer."""
+    """The counts of all replicas; ``replica`` is the name of this process, ``fail`` the policy without an answer.
 
-    def __init__(self, url: str, replica: str, fail: Fail, *, answer_s: float = ANSWER_S) -> None:
-        self._connection = ValkeyConnection(url)
-        self._url, self._replica, self._fail, self._answer_s = url, replica, fail, answer_s
-        self._meters: Callable[[], Iterable[Meter]] = tuple
-        self._down = False
+    ``wall_clock`` is in seconds since the epoch. For a single event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        replica: str,
+        fail: Fail,
+        *,
+        answer_s: float = ANSWER_S,
+        wall_clock: Callable[[], float] = time.time,
+        texts: Scripts | None = None,
+    ) -> None:
+        self._fail, self._answer_s = fail, answer_s
+        self._texts = texts or scripts()
+        self._link = CountersLink(
+            url, replica, answer_s=answer_s, wall_clock=wall_clock, texts=self._texts, refused=fail == "closed"
+        )
         self.failures = 0
         """Requests decided without the counters."""
 
     @property
     def away(self) -> bool:
         """The counters do not answer now."""
-        return not self._connection.open
+        return not self._link.open
+
+    @property
+    def payments(self) -> Payments:
+        """All that this process has paid under budgets."""
+        return self._link.payments
+
+    def now(self) -> float:
+        """Return the counters' time, in seconds since the epoch; this host's own until they have answered."""
+        return self._link.now()
+
+    def know(self, meter: Meter, period: int, writers: Mapping[str, int]) -> None:
+        """Take what the store's book says about the present period of a budget: nano dollars by writer."""
+        self._link.know(meter, period, writers)
 
     @contextlib.asynccontextmanager
     async def running(self, background: Background, meters: Callable[[], Iterable[Meter]]) -> AsyncIterator[None]:
         """Keep the connection, and this replica alive, while the context is open."""
-        self._meters = meters
-        await self._beat()
-        async with background.running("quotas.replicas", self._keep):
+        self._link.meters = meters
+        await self._link.beat()
+        async with background.running("quotas.replicas", self._link.keep):
             try:
                 yield
             finally:
-                await self._connection.aclose()
-
-    async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            await self._beat()
-
-    async def _beat(self) -> None:
-        try:
-            async with asyncio.timeout(max(BEAT_S, self._answer_s)):
-                if not self._connection.open:
-                    self._connection = ValkeyConnection(self._url)
-                    await self._connection.connect()
-                self._correct()
-                await self._connection.send("SET", f"preceptor:alive:{self._replica}", "1", "PX", ALIVE_MS)
-            if self._down:
-                log.info("the counters are back", extra={"action": "counters.back"})
-            self._down = False
-        except (CountersAway, TimeoutError) as error:
-            await self._connection.aclose()
-            self._note(error)
-
-    def _correct(self) -> None:
-        """Set the requests under way to their true number: one whose answer was lost must not count for ever."""
-        for meter in self._meters():
-            if meter.limits.concurrent is not None:
-                self._connection.send("HSET", f"{_name(meter)}:now", self._replica, meter.in_flight)
-
-    def _note(self, error: Exception) -> None:
-        if not self._down:
-            log.warning(
-                "the counters are away, requests are %s: %s",
-                "counted here alone" if self._fail == "open" else "refused", str(error) or "no answer in time",
-                extra={"action": "counters.away"},
-            )  # fmt: skip
-        self._down = True
+                await self._link.aclose()
 
     async def take(self, meters: Sequence[Meter], need: Need) -> Counted | None:
         """Count a request; ``None`` without the counters, if requests go on then.
 
         Raises ``RateLimited``, or ``Overloaded`` without the counters.
         """
-        words: list[str | int] = [self._replica]
-        for meter in meters:
-            limits = meter.limits
-            most = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent)
-            words += [-1 if limit is None else limit for limit in most]
-            words.append(_tokens(meter, need.tokens))
         try:
             async with asyncio.timeout(self._answer_s):
-                answer = await self._connection.send("EVAL", TAKE, len(meters), *_names(meters), *words)
-            place, reason, wait = map(int, answer)
-        except (CountersAway, TimeoutError, TypeError, ValueError) as error:
+                answer = await self._asked(meters, need)
+                for _ in meters:
+                    if answer[0] > 0 and answer[1] == UNKNOWN and self._link.seed(meters[answer[0] - 1], answer[2]):
+                        answer = await self._asked(meters, need)
+            place, reason, number = map(int, answer[:3])
+            if place < 0:
+                await self._link.leave()
+                raise CountersAway("they have taken this process for lost")
+        except (CountersAway, TimeoutError, TypeError, ValueError, LookupError) as error:
             if isinstance(error, TimeoutError):
-                await self._connection.aclose()  # until the next beat: a slow one must not slow every request
+                await self._link.leave()  # until the next beat: a slow one must not slow every request
             self._without(error)
             return None
         if place == 0:
-            return Counted(self, meters, need, reason)
+            return Counted(meters, need, reason, 1)
         meter = meters[place - 1]
-        meter.refused[_REASONS[reason]] = meter.refused.get(_REASONS[reason], 0) + 1
+        if reason in (UNKNOWN, YOUNG):
+            self._without(None)
+            return None
+        if reason == BUDGET and meter.budget is not None:
+            meter.note_refused("budget")
+            raise overdraft(meter, meter.budget.usd - int(answer[3]) / NANO, need, self.now())
+        meter.note_refused(_REASONS[reason])
         raise RateLimited(
             f"Rate limit reached for {meter.kind} {meter.name!r} over all replicas ({_REASONS[reason]})."
-            f" Send it again in {wait} s.",
-            headers={"retry-after": str(wait)},
+            f" Send it again in {number} s.",
+            headers={"retry-after": str(number)},
         )
 
-    def _without(self, error: Exception) -> None:
+    async def _asked(self, meters: Sequence[Meter], need: Need) -> list[int]:
+        words: list[str | int] = []
+        for meter in meters:
+            limits, budget = meter.limits, meter.budget
+            most = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent)
+            words += [-1 if limit is None else limit for limit in most]
+            words.append(_tokens(meter, need.tokens))
+            if budget is None:
+                words += ["", -1, need.cost]
+            else:
+                words += [budget.per, round(budget.usd * NANO) if budget.then == "refuse" else -1, need.cost]
+        asked = self._link.count(self._texts.take, meters, words)
+        try:
+            return cast("list[int]", await asyncio.shield(asked))
+        except asyncio.CancelledError:
+            asked.add_done_callback(functools.partial(self._undo, meters, need))
+            raise
+
+    def _undo(self, meters: Sequence[Meter], need: Need, asked: "asyncio.Future[list[int]]") -> None:
+        """Give back a request that nobody waits for any more."""
+        if not asked.cancelled() and asked.exception() is None and asked.result()[0] == 0:
+            self.settle(Counted(meters, need, asked.result()[1], 1), 0, 0.0, 0.0)
+
+    def _without(self, error: Exception | None) -> None:
+        """Let a request go on, or refuse it: the counters are away, or know too little of the money."""
         self.failures += 1
-        self._note(error)
+        if error is not None:
+            self._link.note(error)
         if self._fail == "closed":
             raise Overloaded(
                 "The counters of limits do not answer: send the request again later.",
@@ -191,13 +166,35 @@ class ReplicaCounts:
                 headers={**NO_HEADERS, "retry-after": "1"},
             ) from error
 
-    def settle(self, meters: Sequence[Meter], need: Need, bucket: int, tokens: int) -> None:
-        """Send the true tokens of a request; nobody waits for the answer."""
-        changes = [
-            0 if meter.limits.tokens_per_minute is None else tokens - _tokens(meter, need.tokens) for meter in meters
-        ]
+    def hold(self, meters: Sequence[Meter], need: Need) -> Counted:
+        """Reserve the money of a request that goes on without the counters' word."""
+        counted = Counted(meters, need)
+        self._send_settle(counted, [(0, need.cost, "", 0) for _ in meters])
+        return counted
+
+    def settle(self, counted: Counted, tokens: int, usd: float, at: float) -> None:
+        """Send the true tokens and money of a request; nobody waits for the answer.
+
+        ``at`` is the time of the payment, in seconds since the epoch.
+        """
+        changes: list[Words] = []
+        for meter in counted.meters:
+            reserved = 0 if meter.limits.tokens_per_minute is None else _tokens(meter, counted.need.tokens)
+            change = 0 if meter.limits.tokens_per_minute is None else tokens - reserved
+            if meter.budget is None or not usd:
+                changes.append((change, -counted.need.cost, "", 0))
+            else:
+                self.payments.add(meter.subject, at, usd)
+                period = period_at(at, meter.budget.per)
+                changes.append((change, -counted.need.cost, period, self.payments.nano(meter.subject, period)))
+        self._send_settle(counted, changes)
+
+    def _send_settle(self, counted: Counted, changes: Iterable[Words]) -> None:
+        words: list[str | int] = [counted.bucket, counted.requests]
+        for change in changes:
+            words += change
         with contextlib.suppress(CountersAway):
-            self._connection.send("EVAL", SETTLE, len(meters), *_names(meters), self._replica, bucket, *changes)
+            self._link.count(self._texts.settle, counted.meters, words)
 
 
 def replicas_of(url: str | None, fail: Fail, replica: str) -> ReplicaCounts | None:
@@ -209,11 +206,3 @@ def _tokens(meter: Meter, tokens: int) -> int:
     """Return the tokens to reserve: an estimate beyond the whole limit waits for an empty window."""
     most = meter.limits.tokens_per_minute
     return 0 if most is None else min(tokens, most)
-
-
-def _names(meters: Sequence[Meter]) -> list[str]:
-    return [_name(meter) for meter in meters]
-
-
-def _name(meter: Meter) -> str:
-    return f"preceptor:{meter.kind}:{meter.name}"

@@ -88,15 +88,15 @@ class Server(Section, frozen=True):
     counters: Annotated[
         Annotated[str, Meta(pattern=r"^valkey://[^/\s]+(/\d+)?\Z")] | None,
         doc(
-            "Valkey for the `limits` of keys and tasks over several gateways, such as `valkey://host:6379/0`; default:"
-            " they hold for each gateway by itself. Read at the start."
+            "Valkey for `limits` and `budget` of keys and tasks over several gateways, such as `valkey://host:6379/0`;"
+            " default: limits hold for each gateway by itself, budgets within two seconds. Read at the start."
         ),
     ] = None
     counters_fail: Annotated[
         Literal["open", "closed"],
         doc(
-            "Without an answer of the counters in 0.25 s: `open`: each gateway counts alone; `closed`: limited requests"
-            " get a 503. Read at the start."
+            "Without an answer of the counters in 0.25 s: `open`: each gateway counts alone; `closed`: requests under a"
+            " limit or a budget get a 503. Read at the start."
         ),
     ] = "open"
     max_body_mb: Annotated[Positive, doc("Largest request body, in MB (10^6 bytes).")] = 20.0

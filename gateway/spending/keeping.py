@@ -1,37 +1,52 @@
 """Keeps the store and the budgets of a process in line with its book, every second."""
 
 import asyncio
+import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from gateway.errors import Conflict, StoreError
 from gateway.quotas.meter import NANO, Kind, Meter
-from gateway.quotas.periods import first_day
+from gateway.quotas.periods import first_day, period_at
 from gateway.quotas.quotas import Quotas
+from gateway.quotas.replicas import ReplicaCounts
 from gateway.spending.book import SPEND, Days, SpendBook, Spent, day_of, days_between, store_days
+from gateway.spending.paid import PAID, Writers, shares_of, store_paid
 from gateway.store.base import Store
+from gateway.store.notes import Note
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 
 
-class Totals:
-    """The stored spending of current periods. Days before today are read once."""
+T = TypeVar("T")
 
-    def __init__(self) -> None:
-        self._past: dict[str, Sequence[Spent]] = {}
 
-    def read(self, store: Store, first: str, today: str) -> Days:
-        """Return the rows from a day until today. Blocks; raises ``StoreError``."""
-        days: dict[str, Sequence[Spent]] = {}
+class Totals(Generic[T]):
+    """The stored notes of current periods, one a day.
+
+    Days before yesterday are read once. Yesterday's last second may be stored after midnight.
+    """
+
+    def __init__(self, note: Note[T], missing: T) -> None:
+        self._note, self._missing = note, missing
+        self._past: dict[str, T] = {}
+
+    def read(self, store: Store, first: str, today: str) -> Mapping[str, T]:
+        """Return the notes from a day until today. Blocks; raises ``StoreError``."""
+        days: dict[str, T] = {}
+        yesterday = (dt.date.fromisoformat(today) - dt.timedelta(days=1)).isoformat()
         for day in days_between(first, today):
-            rows = self._past.get(day)
-            if rows is None:
-                rows = SPEND.read(store, day) or ()
-                if day < today:
-                    self._past[day] = rows
-            days[day] = rows
+            noted = self._past.get(day)
+            if noted is None:
+                noted = self._note.read(store, day)
+                if noted is None:
+                    noted = self._missing
+                if day < yesterday:
+                    self._past[day] = noted
+            days[day] = noted
         return days
 
 
@@ -50,33 +65,46 @@ def nano_of(days: Days, first: str, kind: Kind, name: str) -> int:
 class Spending:
     """Keeps the store and the budgets of a process in line with its book."""
 
-    def __init__(self, book: SpendBook, quotas: Quotas) -> None:
-        self._book, self._quotas = book, quotas
-        self._totals = Totals()
+    def __init__(self, book: SpendBook, quotas: Quotas, replicas: ReplicaCounts | None = None) -> None:
+        self._book, self._quotas, self._replicas = book, quotas, replicas
+        self._totals: Totals[tuple[Spent, ...]] = Totals(SPEND, ())
+        self._paid = Totals(PAID, {})
 
     async def step(self, store: Store, now: float) -> None:
         """Store what was counted, and tell the budgets what all have spent. Raises ``StoreError``."""
         self._quotas.begin_periods(now)
         budgets = [(meter, first_day(now, meter.budget.per)) for meter in self._quotas.meters if meter.budget]
-        counted = self._book.take()
-        if not counted and not budgets:
+        replicas = self._replicas
+        counted, paid = self._book.take(), {} if replicas is None else replicas.payments.take()
+        if not counted and not paid and not budgets:
             return
         today = day_of(now)
         first = min((day for _, day in budgets), default=today)
 
-        def work() -> Days:
+        def work() -> tuple[Days, Mapping[str, Writers]]:
+            # Stored before the book and read after it: so the book never holds money of a writer that is missing here.
+            if replicas is not None:
+                store_paid(store, replicas.payments.writer, paid)
             store_days(store, counted)
-            return self._totals.read(store, first, today) if budgets else {}
+            if not budgets:
+                return {}, {}
+            days = self._totals.read(store, first, today)
+            return days, {} if replicas is None else self._paid.read(store, first, today)
 
         try:
-            stored = await asyncio.to_thread(work)
+            stored, writers = await asyncio.to_thread(work)
         except BaseException:
             self._book.put_back(counted)
+            if replicas is not None:
+                replicas.payments.put_back(paid)
             raise
         for meter, day in budgets:
             meter.take_stored(
                 nano_of(stored, day, meter.kind, meter.name), nano_of(counted, day, meter.kind, meter.name)
             )
+            if replicas is not None and meter.budget is not None:
+                shares = shares_of(stored, writers, day, meter.kind, meter.name)
+                replicas.know(meter, period_at(now, meter.budget.per), shares)
             _warn(meter)
 
     async def keep(self, store: Store, clock: Callable[[], float], *, interval_s: float = INTERVAL_S) -> None:

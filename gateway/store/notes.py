@@ -16,6 +16,7 @@
 - ``console/secret``: the secret of the console's sessions, ``optimizer.console.session.SECRET``
 - ``trail/N``: entry N of the audit log, ``gateway.store.trail.Deed``
 - ``spend/DAY``: the spending of a day, ``gateway.spending.book.SPEND``
+- ``paid/DAY``: the same by process and budget, for the counters in Valkey, ``gateway.spending.paid.PAID``
 - ``quirks/SERVER/MODEL``: a model's learnt quirks, ``gateway.upstream.quirk_memory.QuirkNote``
 - ``capacity/MODEL``: the rules and examples that a model carries, ``optimizer.distillation.capacity.CAPACITY``
 - ``judge/TASK``: the last calibration of the task's judge, ``optimizer.distillation.judge_trust.CALIBRATED``

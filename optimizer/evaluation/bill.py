@@ -7,7 +7,7 @@ from gateway.domain import Usage
 from gateway.prices import cost_usd
 from gateway.quotas.meter import NANO
 from gateway.quotas.periods import first_day
-from gateway.spending.book import LEARNING, SpendBook, day_of, store_days
+from gateway.spending.book import LEARNING, SPEND, SpendBook, day_of, store_days
 from gateway.spending.keeping import Totals, nano_of
 from optimizer.evaluation.budget import BudgetSpent
 
@@ -19,7 +19,7 @@ class LearningBill:
 
     def __init__(self, context: LearnerContext, task: str) -> None:
         self._context, self._task = context, task
-        self._book, self._totals = SpendBook(), Totals()
+        self._book, self._totals = SpendBook(), Totals(SPEND, ())
         self._looked = float("-inf")
         self._lock = asyncio.Lock()
         self._spent = 0.0
