@@ -48,8 +48,10 @@ def is_repeatable(request: Conversation) -> bool:
             return False
     if request.path == "/responses" and "store" not in fields:
         return False  # without a word of the client the upstream stores the reply
-    if any(mark in bytes(fields[name]) for name in request.content_fields if name in fields for mark in _CHANGING):
-        return False
+    for name in request.content_fields:
+        content = bytes(fields.get(name, b""))
+        if any(mark in content for mark in _CHANGING):
+            return False
     return "tools" not in fields or _are_callers(fields["tools"])
 
 

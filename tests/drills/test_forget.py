@@ -49,10 +49,11 @@ def asked(number: int, user: str, text: str) -> Mapping[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, upstream: str, server: str = "") -> AsyncIterator[httpx.AsyncClient]:
+async def gateway(folder: Path, upstream: str, server: str = "", task: str = "") -> AsyncIterator[httpx.AsyncClient]:
     """A gateway as its users start it, with its learner; its log goes to a file beside the database."""
     port = free_port()
     text = CONFIG.replace("http://127.0.0.1:9/v1", upstream).replace("enabled = false", "sweep_s = 0.2")
+    text = text.replace("rollout =", f"{task}\nrollout =")
     config = folder / "preceptor.toml"
     await asyncio.to_thread(
         config.write_text, text.replace("port = 0", f'{server}\nport = {port}\ndata_dir = "{folder}"')
@@ -146,3 +147,36 @@ async def test_a_text_that_is_not_recorded_is_in_no_file(tmp_path: Path, mode: s
         for number in range(ROUNDS):
             await client.post("/v1/chat/completions", json=asked(number, "ann", PLANT))
     assert await asyncio.to_thread(holding, tmp_path) == []
+
+
+async def test_a_reply_kept_in_memory_is_forgotten_by_every_worker(tmp_path: Path) -> None:
+    """Within seconds: each asks the model anew, and no reply has an id from before."""
+    both = 'preceptor_background_running{loop="replies.keep"} 2.0'
+    question = {**asked(1, "ann", PLANT), "temperature": 0, "stream": False}
+
+    async def replies() -> list[httpx.Response]:
+        """All at once, each over a connection of its own, to whichever worker takes it."""
+        close = {"connection": "close"}
+        asks = (client.post("/v1/chat/completions", json=question, headers=close) for _ in range(ROUNDS))
+        return list(await asyncio.gather(*asks))
+
+    def ids(given: list[httpx.Response]) -> set[str]:
+        return {reply.headers["x-request-id"] for reply in given}
+
+    async with loopback_server(model) as upstream, gateway(tmp_path, upstream, "workers = 2", "cache = {}") as client:
+        async with asyncio.timeout(LIMIT_S):
+            while both not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.2)
+            before = await replies()
+            while any(reply.headers["x-preceptor-cache"] == "miss" for reply in before):
+                before = await replies()
+        assert len(ids(before)) <= 2
+        forgetting = await started("forget", "--user", "ann", "--yes", "-c", str(tmp_path / "preceptor.toml"))
+        async with asyncio.timeout(LIMIT_S):
+            assert await forgetting.wait() == 0
+        ended = asyncio.get_running_loop().time()
+        async with asyncio.timeout(LIMIT_S):
+            while ids(await replies()) & ids(before):
+                await asyncio.sleep(0.05)
+        took_s = asyncio.get_running_loop().time() - ended
+        log.warning("replies of %d workers forgotten after %.1f s", len(ids(before)), took_s)
