@@ -22,6 +22,7 @@ from gateway.store.notes import FORGOTTEN
 from gateway.upstream.quirk_memory import server_digest
 from tests import fakes
 from tests.fakes import CONFIG, Answer, FakeReply, FakeUpstream, Served, asked, completion, events, settings
+from tests.test_anthropic_served import CLAUDE, claude
 
 CACHED = CONFIG.replace("rollout =", "cache = {}\nrollout =")
 KEYS = {"ann": "k" * 16, "bob": "q" * 16}
@@ -371,3 +372,17 @@ async def test_the_log_says_where_a_reply_came_from() -> None:
     first, second = [json.loads(line) for line in "".join(lines).splitlines()[:2]]
     assert (first["cache"], second["cache"], first["id"] == second["id"]) == ("miss", "hit", True)
     assert "output_tokens" in first and "output_tokens" not in second
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/messages", CHAT])
+async def test_claudes_replies_are_kept_as_well(path: str, stream: bool) -> None:
+    """A message as it came, and the chat that it was translated to."""
+    upstream, server = claude()
+    text = CLAUDE.replace("rollout =", "cache = {}\nrollout =")
+    async with fakes.served(upstream, text) as gateway:
+        replies = [await ask(gateway, path=path, stream=stream, max_tokens=9) for _ in range(2)]
+        exchange = await gateway.exchange(replies[1])
+    assert [cache_of(reply) for reply in replies] == ["miss", "hit"]
+    assert replies[0].content == replies[1].content
+    assert (len(server.calls), exchange.reply) == (1, "4")
