@@ -117,6 +117,8 @@ class Services:
     """The models' quirks, stated and learnt."""
     chains: Chains = field(default_factory=Chains)
     """The ways of the newest responses of ``/v1/responses``."""
+    replies: ReplyCache = field(default_factory=lambda: ReplyCache(time.monotonic))
+    """The kept replies of tasks with a cache."""
     presence: Presence = field(default_factory=Presence)
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -141,12 +143,9 @@ class Services:
     origins: Origins = field(init=False)
     """The allowed hosts and web pages."""
     bodies: BodyMemory = field(init=False)
-    replies: ReplyCache = field(init=False)
-    """The kept replies of tasks with a cache."""
 
     def __post_init__(self) -> None:
         self.quotas = Quotas(self.clock, self.money_clock, self.cells)
-        self.replies = ReplyCache(self.clock)
         self.telemetry.registry.register(self.replies)
         self.take_keys(self.issued)
         self.on_reload.append(lambda: self.take_keys(self.issued))

@@ -259,6 +259,7 @@ async def test_a_repeated_reply_is_no_exchange() -> None:
             assert await both(gateway, stream=stream) == ["miss", "hit"]
         metrics = (await gateway.client.get("/metrics")).text
         assert await recorded(gateway) == 2
+    assert metrics.count("# TYPE preceptor_cache_bytes") == 1
     assert 'preceptor_exchanges_total{arm="weak",status="ok",task="arithmetic"} 2.0' in metrics
     assert 'preceptor_tokens_total{direction="output",task="arithmetic"} 6.0' in metrics
     assert 'preceptor_cache_hits_total{task="arithmetic"} 2.0' in metrics

@@ -88,9 +88,9 @@ def mark() -> None:
     os.getpgid(0)
 
 
-def gateway() -> Services:
+def gateway(text: str = TEXT) -> Services:
     """A gateway with live rules whose recorder never comes."""
-    config = settings(TEXT)
+    config = settings(text)
     upstream = Guarded(Model(), "mock", config.upstreams["mock"], observe=lambda event: None)
     made = services(config, {"mock": upstream}, new_id=lambda prefix: prefix + "0" * 32, clock=lambda: 1.0,
                     wall_clock=lambda: 1.0)  # fmt: skip
@@ -144,7 +144,7 @@ def whole(made: Services, body: bytes) -> Callable[[], Awaitable[None]]:
     return ask
 
 
-def parts(made: Services) -> dict[str, Part]:
+def parts(made: Services, keeping: Services) -> dict[str, Part]:
     """Everything that is counted, by name."""
     body, long = (request_body("tiny", stream=False, prompt_bytes=size) for size in (0, 10**5))
     request, serving = open_chat(body), made.serving
@@ -158,11 +158,13 @@ def parts(made: Services) -> dict[str, Part]:
         usage=Usage(prompt_tokens=60, output_tokens=2), latency_ms=10.0, first_byte_ms=9.0,
     )  # fmt: skip
     answered = COMPLETION.encode()
+    repeated = json.dumps({**json.loads(body), "temperature": 0}).encode()
     return {
         "request, rules injected": (whole(made, body), 100),
         "request, passed through": (whole(made, request_body("unknown", stream=False)), 100),
         "request of 100 KB, rules injected": (whole(made, long), 30),
         "stream of 50 events, rules injected": (whole(made, request_body("tiny", stream=True)), 30),
+        "request, answered from memory": (whole(keeping, repeated), 100),
         "open a request": (functools.partial(open_chat, body), 200),
         "recognise its task": (functools.partial(serving.classifier.task_of, request, lambda name: None), 200),
         "decide where it goes": (
@@ -185,9 +187,9 @@ async def call(work: Callable[[], Awaitable[object] | object], times: int) -> No
 async def play() -> dict[str, int]:
     """Every part, warmed up, between two marks; returns how often each was called there."""
     gc.disable()
-    made = gateway()
-    played = parts(made)
-    async with made.writer.running(made.background):
+    made, keeping = gateway(), gateway(TEXT.replace("rollout =", "cache = {}\nrollout ="))
+    played = parts(made, keeping)
+    async with made.writer.running(made.background), keeping.writer.running(keeping.background):
         for work, times in played.values():
             await call(work, WARM)
             mark()
