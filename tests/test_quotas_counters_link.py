@@ -215,6 +215,52 @@ async def test_the_reserved_money_of_a_lost_gateway_counts_as_spent() -> None:
             assert await used(url) == (0.1, 0.0)
 
 
+async def test_a_lost_gateway_that_has_settled_meanwhile_leaves_nothing() -> None:
+    """Its request cost nothing: nothing is reserved, and nothing given up."""
+    async with valkey() as (url, _):
+        slow, alive = (MoneyGateway(url, name, MemoryStore()) for name in ("slow", "alive"))
+        async with begun(slow, alive):
+            claim = await slow.claim(0.4)
+            await ask(url, "DEL", "preceptor:alive:slow")
+            assert isinstance(await refused(alive), RateLimited)
+            assert await used(url) == (0.4, 0.0)
+            slow.settle(claim, 0.0)
+            await slow.beat()
+            assert await used(url) == (0.0, 0.0)
+
+
+async def test_valkey_without_our_scripts_gets_them_again() -> None:
+    """Somebody has flushed them: the policy decides until the next beat."""
+    async with valkey() as (url, _):
+        gateway = MoneyGateway(url, "a", MemoryStore())
+        async with begun(gateway):
+            await gateway.spend(0.1)
+            await ask(url, "SCRIPT", "FLUSH")
+            with pytest.raises(Overloaded):
+                await gateway.claim(0.1)
+            await gateway.beat()
+            await gateway.spend(0.1)
+            assert await used(url) == (0.2, 0.0)
+
+
+async def test_a_late_command_pays_and_reserves_nothing() -> None:
+    """It names the connection that sent it; a payment is never too late."""
+    async with valkey() as (url, _):
+        gateway = MoneyGateway(url, "a", MemoryStore())
+        async with begun(gateway):
+            claim = await gateway.claim(0.4)
+            await gateway.link.leave()
+            await gateway.beat()
+            gateway.link._generation -= 1
+            gateway.settle(claim, 0.3)
+            with pytest.raises(Overloaded):
+                await gateway.claim(0.1)
+            assert await used(url) == (0.3, 0.4)
+            gateway.link._generation += 1
+            await gateway.beat()
+            assert await used(url) == (0.3, 0.0)
+
+
 async def test_a_period_ends_by_valkey_s_clock() -> None:
     """The new day begins with nothing spent; what is reserved across midnight is the new day's."""
     async with valkey() as (url, _):

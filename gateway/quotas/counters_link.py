@@ -14,7 +14,7 @@ from gateway.quotas.meter import Meter
 from gateway.quotas.payments import SILENT, KnownBook, Payments
 from gateway.quotas.periods import period_at
 from gateway.quotas.resp import CountersAway, ValkeyConnection
-from gateway.quotas.scripts import Scripts
+from gateway.quotas.scripts import Scripts, digest_of
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +65,15 @@ class CountersLink:
         self._recent.update(meters)
         names = [_name(meter) for meter in meters]
         try:
-            return self._connection.send("EVAL", text, len(names), *names, self._replica, self._generation, *words)
+            return self._eval(self._connection, self._generation, text, names, words)
         except CountersAway:
             self._unsent.update(meters)
             raise
+
+    def _eval(
+        self, connection: ValkeyConnection, generation: int, text: str, names: Words, words: Words
+    ) -> asyncio.Future[Any]:
+        return connection.send("EVALSHA", digest_of(text), len(names), *names, self._replica, generation, *words)
 
     async def leave(self) -> None:
         """End the connection until the next beat."""
@@ -116,7 +121,7 @@ class CountersLink:
         Takes over the counters' time, and notices that they have begun anew.
         """
         before = self._wall_clock()
-        answer = await connection.send("EVAL", self._texts.beat, 0, self._replica, generation)
+        answer = await self._eval(connection, generation, self._texts.beat, (), ())
         born, milliseconds, alive = map(int, answer)
         self._ahead_s = milliseconds / 1000 - (before + self._wall_clock()) / 2
         if born != self._born:
@@ -133,6 +138,8 @@ class CountersLink:
         connection, generation = ValkeyConnection(self._url), self._generation
         try:
             await connection.connect()
+            for text in self._texts.all:
+                connection.send("SCRIPT", "LOAD", text)
             await self._look(connection, generation)
             touched = self._recent | self._unsent
             self._recent, self._unsent, self._whole = set(), set(), {}
@@ -190,9 +197,7 @@ class CountersLink:
             if whole or meter in touched or (reserved and meter.reserved):
                 held = meter.reserved if reserved else ""
                 words = self._state(meter, period, whole=whole)
-                answer = connection.send(
-                    "EVAL", self._texts.tell, 1, _name(meter), self._replica, generation, held, *words
-                )
+                answer = self._eval(connection, generation, self._texts.tell, [_name(meter)], [held, *words])
         return answer
 
     def _has_news(self, meter: Meter, period: int) -> bool:
@@ -236,7 +241,7 @@ class CountersLink:
         if self._book.of(meter.subject, period) is None:
             return False
         words = self._state(meter, period, whole=True)
-        self._connection.send("EVAL", self._texts.tell, 1, _name(meter), self._replica, self._generation, "", *words)
+        self._eval(self._connection, self._generation, self._texts.tell, [_name(meter)], ["", *words])
         return True
 
 

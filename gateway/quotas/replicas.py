@@ -108,11 +108,10 @@ class ReplicaCounts:
                         answer = await self._asked(meters, need)
             place, reason, number = map(int, answer[:3])
             if place < 0:
-                await self._link.leave()
                 raise CountersAway("they have taken this process for lost")
         except (CountersAway, TimeoutError, TypeError, ValueError, LookupError) as error:
-            if isinstance(error, TimeoutError):
-                await self._link.leave()  # until the next beat: a slow one must not slow every request
+            # Until the next beat: a slow one must not slow every request, and one that refuses is begun with anew.
+            await self._link.leave()
             self._without(error)
             return None
         if place == 0:

@@ -5,6 +5,9 @@ the reservation of a lost process, ``total`` the sum of both. Telling a value tw
 changes nothing. ``seeded`` marks a hash that knows the store's book. Amounts are nano dollars.
 """
 
+import functools
+import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.domain import Value
@@ -191,6 +194,17 @@ class Scripts(Value, frozen=True):
     writer and its amount."""
     beat: str
     """Give a sign of life. The answer: birth and time of the counters in milliseconds, 1 while the last one held."""
+
+    @property
+    def all(self) -> Sequence[str]:
+        """Every text, to be loaded on a new connection."""
+        return self.take, self.settle, self.tell, self.beat
+
+
+@functools.lru_cache(16)
+def digest_of(text: str) -> str:
+    """Return the name that Valkey gives to a script."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def scripts(clock: str = _CLOCK, young_ms: int = YOUNG_MS) -> Scripts:
