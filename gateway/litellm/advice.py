@@ -4,6 +4,8 @@ INSTEAD = {
     "environment_variables": "set them in the environment of the gateway",
     "litellm_settings.drop_params": "parameters go to the upstream as the client sent them",
     "router_settings.routing_strategy": "equal deployments share conversations by weight, others are fallbacks",
+    "litellm_settings.cache": "a task answers the same request at temperature 0 from memory: tasks.NAME.cache",
+    "litellm_settings.cache_params": "replies are kept in memory, for a time and in a size: tasks.NAME.cache",
     "litellm_settings.default_key_generate_params": "limits and budget stand in the section of each key",
     "litellm_settings.upperbound_key_generate_params": "limits and budget stand in the section of each key",
     "litellm_settings.default_internal_user_params": "limits and budget stand in the section of each key",
