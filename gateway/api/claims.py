@@ -13,7 +13,7 @@ from gateway.settings import Settings
 _LETTERS_PER_TOKEN = 4
 
 
-async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan, *, free: bool = False) -> Claim | None:
+async def claim_for(services: Services, holder: Holder | None, plan: RoutePlan, free: bool = False) -> Claim | None:
     """Reserve what a request needs under the limits of its key and its task; ``None`` without any.
 
     A ``free`` request takes no tokens and no money.

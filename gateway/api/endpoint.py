@@ -144,7 +144,7 @@ class Endpoint:
         plan = self._route(envelope, task, services.rules.current, serving.settings, key=key, link=exchange.link)
         keeps = plan.task in serving.kept_seconds
         completions = answering(services, exchange, plan) if keeps else serving.completions
-        exchange.claim = await claim_for(services, exchange.holder, plan, free=exchange.cached == HIT)
+        exchange.claim = await claim_for(services, exchange.holder, plan, exchange.cached == HIT)
         exchange.trace.plan = plan
         if not envelope.stream:
             reply = await completions.whole(plan, exchange.id, exchange.trace)

@@ -219,7 +219,8 @@ class Running:
         if self.span is not None and services.tracer is not None:
             services.tracer.note(self.span, exchange, path=plan.envelope.path, overhead_s=self._overhead_s)
         if settings.log.each_request:
-            services.request_log.note(noted(exchange, self._overhead_s * 1000, self.cached))
+            note = noted(exchange, self._overhead_s * 1000)
+            services.request_log.note(note if self.cached is None else msgspec.structs.replace(note, cache=self.cached))
         why = trace.why or plan.why
         if why:
             services.telemetry.rules_left_out(plan.task, why)
@@ -254,7 +255,8 @@ class Running:
         if self.span is not None and services.tracer is not None:
             services.tracer.note(self.span, repeated, path=plan.envelope.path, overhead_s=self._overhead_s)
         if services.serving.settings.log.each_request:
-            services.request_log.note(noted(repeated, self._overhead_s * 1000, self.cached))
+            note = noted(repeated, self._overhead_s * 1000)
+            services.request_log.note(msgspec.structs.replace(note, cache=self.cached))
 
     def _note_refused(self, status: Status, http_status: int, error: str | None) -> None:
         self._services.request_log.note(

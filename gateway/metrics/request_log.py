@@ -54,7 +54,7 @@ class RequestNote(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """``hit`` or ``miss``, where the request was looked up among the kept replies."""
 
 
-def noted(exchange: Exchange, overhead_ms: float, cache: str | None = None) -> RequestNote:
+def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
     """Return the facts of an exchange."""
     usage, cost, first_byte_ms = exchange.usage, exchange.cost_usd, exchange.first_byte_ms
     return RequestNote(
@@ -76,7 +76,6 @@ def noted(exchange: Exchange, overhead_ms: float, cache: str | None = None) -> R
         prompt_tokens=usage.prompt_tokens,
         output_tokens=usage.output_tokens,
         cost_usd=None if cost is None else shortened(cost, 10**6),
-        cache=cache,
     )
 
 
