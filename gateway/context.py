@@ -8,8 +8,11 @@ that only learns.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.background import Background
+from gateway.domain import Usage
+from gateway.quotas.quotas import Claim
 from gateway.settings import Settings
 from gateway.store.base import Store
 from gateway.upstream.base import Upstream
@@ -30,6 +33,19 @@ class Configuration:
     upstreams: Mapping[str, Upstream]
 
 
+class Purse(Protocol):
+    """Learning's money over several gateways; ``gateway.spending.purse`` has it."""
+
+    async def reserve(self, task: str, usd: float) -> Claim | None:
+        """Reserve money under a task's budget; ``None`` without a budget. Raises ``RateLimited``, ``Overloaded``."""
+
+    def pay(self, claim: Claim | None, place: tuple[str, str, str, str], usage: Usage, usd: float) -> None:
+        """Put the true cost in the place of a reservation, and into the book."""
+
+    async def store(self) -> None:
+        """Store the payments. Raises ``StoreError``."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LearnerContext:
     """The optimizer's view of a gateway. Clocks are in seconds; ``wall_clock`` since the epoch."""
@@ -44,6 +60,8 @@ class LearnerContext:
     background: Background = field(default_factory=Background)
     """Supervisor of background loops: ``async with context.background.running("sweep", work): ...``."""
     gauge: Gauge = _no_gauge
+    purse: Purse | None = None
+    """Money shared with other gateways; ``None``: by the store alone."""
 
     @property
     def settings(self) -> Settings:

@@ -1,15 +1,25 @@
 """The bench of a command, and what a signal does to the work on it."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import time
+from pathlib import Path
 
 import click
 import pytest
 
+from gateway.domain import Usage
 from gateway.errors import PreceptorError
-from optimizer.commands.workbench import ending_well, unfinished
-from optimizer.evaluation.budget import Ledger, Stopped
+from gateway.spending.book import SPEND, day_of
+from gateway.store.sql import SqlStore
+from optimizer.commands.workbench import ending_well, learner_on, unfinished
+from optimizer.evaluation.bill import LearningBill
+from optimizer.evaluation.budget import BudgetSpent, Ledger, Stopped
+from tests.counted_money import used
+from tests.fakes import CONFIG, settings
+from tests.valkey import valkey
 
 
 def ledger() -> Ledger:
@@ -58,3 +68,22 @@ def test_a_command_that_can_be_run_again_says_so(capsys: pytest.CaptureFixture[s
     assert "run the same command again" in capsys.readouterr().err
     with pytest.raises(PreceptorError, match="run the same command again"):
         unfinished("the upstream is away", stopped=False)
+
+
+async def test_a_command_that_learns_reserves_its_money_in_the_shared_counters(tmp_path: Path) -> None:
+    """Before each call; a young Valkey is waited for."""
+    async with valkey() as (url, _):
+        server = f'port = 0\ndata_dir = "{tmp_path}"\ncounters = "{url}"\ncounters_fail = "closed"'
+        text = CONFIG.replace("port = 0", server)
+        text = text.replace('model = "huge-1t"', 'model = "huge-1t"\nprice = { input = 1, output = 1 }')
+        text = text.replace("grader = {", "budget = { usd = 1 }\ngrader = {")
+        async with learner_on(settings(text)) as (_, learner):
+            bill = LearningBill(learner._context, "arithmetic")
+            async with bill.place("large", Usage(output_tokens=600_000)) as pay:
+                assert await used(url, "task:arithmetic") == (0.0, 0.6)
+                with pytest.raises(BudgetSpent):
+                    await bill.admit("large", Usage(output_tokens=500_000))
+                pay(Usage(output_tokens=300_000))
+            assert await used(url, "task:arithmetic") == (0.3, 0.0)
+    with contextlib.closing(SqlStore.open(tmp_path)) as store:
+        assert [row.usd for row in SPEND.read(store, day_of(time.time())) or ()] == [0.3]

@@ -1,13 +1,17 @@
 """Learning pays under its task's budget, and ends where that is used up."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from gateway.context import Configuration, LearnerContext
 from gateway.domain import Usage
-from gateway.errors import StoreError
-from gateway.spending.book import LEARNING, SPEND, SpendBook, store_days
+from gateway.errors import Overloaded, StoreError
+from gateway.quotas.meter import Meter
+from gateway.quotas.quotas import Claim, Quotas
+from gateway.settings.quotas import Budget
+from gateway.spending.book import LEARNING, SPEND, Place, SpendBook, store_days
 from gateway.store.base import Store
 from gateway.store.memory import MemoryStore
 from optimizer.evaluation.bill import LearningBill
@@ -45,15 +49,15 @@ async def test_learning_ends_where_the_budget_is_used_up() -> None:
     """By its own payments or by clients'."""
     store, clock = MemoryStore(), [0.0]
     made = bill(store, clock=clock)
-    await made.admit()
+    await made.admit("large", USED)
     made.pay("large", USED)
-    await made.admit()
+    await made.admit("large", USED)
     book = SpendBook()
     book.add(NOW, ("team", "arithmetic", "weak", "small"), USED, 0.5)
     store_days(store, book.take())
     clock[0] += 1
     with pytest.raises(BudgetSpent, match="task 'arithmetic' is used up"):
-        await made.admit()
+        await made.admit("large", USED)
 
 
 @pytest.mark.parametrize("text", [PRICED, BUDGET.replace('per = "day"', 'per = "day", then = "warn"')])
@@ -63,7 +67,7 @@ async def test_without_a_budget_that_refuses_it_goes_on(text: str) -> None:
     made = bill(store, text)
     for _ in range(3):
         made.pay("large", USED)
-        await made.admit()
+        await made.admit("large", USED)
     await made.settle()
     assert sum(row.usd for row in SPEND.read(store, "2027-01-01") or ()) == pytest.approx(1.8)
 
@@ -93,3 +97,53 @@ async def test_every_paid_answer_is_billed_once(tmp_path: Path) -> None:
     await learning.bill.settle()
     (row,) = SPEND.read(store, "2027-01-01") or ()
     assert row.requests == 1
+
+
+class FakePurse:
+    """A purse in memory with so many dollars; it answers after ``away`` looks."""
+
+    def __init__(self, usd: float, away: int = 0) -> None:
+        self.left, self.away, self.paid = usd, away, 0.0
+        self.claims: list[Claim] = []
+
+    async def reserve(self, task: str, usd: float) -> Claim | None:
+        if self.away:
+            self.away -= 1
+            raise Overloaded("the counters do not answer")
+        meter = Meter("task", task)
+        meter.budget = Budget(usd=self.left)
+        quotas = Quotas(lambda: 100.0, lambda: NOW)
+        self.claims.append(quotas.claim([meter], cost_usd=usd))
+        return self.claims[-1]
+
+    def pay(self, claim: Claim | None, place: Place, usage: Usage, usd: float) -> None:
+        assert claim in self.claims and place == ("", "arithmetic", LEARNING, "large")
+        self.paid += usd
+        self.left -= usd
+
+    async def store(self) -> None: ...
+
+
+async def test_with_shared_counters_the_worst_case_is_reserved_before_a_call() -> None:
+    """A budget that does not carry it ends learning; counters that are away are waited for."""
+    made = bill(MemoryStore())
+    shared = FakePurse(1.0, away=1)
+    made._context = dataclasses.replace(made._context, purse=shared)
+    claim = await made.admit("large", USED)
+    made.pay("large", USED, claim)
+    await made.settle()
+    assert round(shared.paid, 9) == 0.6
+    with pytest.raises(BudgetSpent, match="task 'arithmetic' is used up"):
+        await made.admit("large", USED)
+
+
+async def test_an_answered_call_holds_nothing_any_more(tmp_path: Path) -> None:
+    """It is paid for."""
+    learning, item, model = evaluator(tmp_path), questions(1)[0], Weak()
+    learning.bill = bill(MemoryStore())
+    shared = FakePurse(1000.0)
+    learning.bill._context = dataclasses.replace(learning.bill._context, purse=shared)
+    model.name = "large"
+    await learning.ask(model, item.request, None, purpose="answer")
+    (claim,) = shared.claims
+    assert claim._meters == () and shared.paid > 0

@@ -18,6 +18,8 @@ from gateway.store.notes import Note
 Writers = dict[str, dict[str, float]]
 """US dollars by writer and subject, such as ``key team``."""
 PAID = Note("paid", Writers)
+LEARNER: Final = "learner-"
+"""Beginning of the names of writers that learn."""
 _ROUNDING_USD: Final = 1e-6
 """Sums of the same money in another order differ by less."""
 
@@ -39,9 +41,10 @@ def store_paid(store: Store, writer: str, days: PaidDays) -> None:
 def shares_of(days: Days, paid: Mapping[str, Writers], first: str, kind: Kind, name: str) -> dict[str, int]:
     """Return the nano dollars spent from a day on by a key or a task, by writer.
 
-    Learning is a writer of its own; ``others`` is what no writer has given.
+    ``learning`` and ``others`` are what no writer has given.
     """
     shares: dict[str, float] = {}
+    rest: dict[str, float] = {}
     for day, writers in paid.items():
         if day >= first:
             for writer, sums in writers.items():
@@ -55,10 +58,9 @@ def shares_of(days: Days, paid: Mapping[str, Writers], first: str, kind: Kind, n
         for row in rows
         if (row.task if kind == "task" else row.key) == name
     ]
-    learning = sum(row.usd for row in rows if row.arm == LEARNING)
-    others = sum(row.usd for row in rows if row.arm != LEARNING) - sum(shares.values())
-    if learning:
-        shares[LEARNERS] = learning
-    if others > _ROUNDING_USD:
-        shares[OTHERS] = others
+    for silent, learnt in ((LEARNERS, True), (OTHERS, False)):
+        in_book = sum(row.usd for row in rows if (row.arm == LEARNING) is learnt)
+        given = sum(usd for writer, usd in shares.items() if writer.startswith(LEARNER) is learnt)
+        rest[silent] = in_book - given
+    shares |= {silent: usd for silent, usd in rest.items() if usd > _ROUNDING_USD}
     return {writer: round(usd * NANO) for writer, usd in shares.items()}

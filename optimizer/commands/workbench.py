@@ -6,6 +6,7 @@ for. Then, or at a second Ctrl-C, they are given up. Answers are kept either way
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -19,6 +20,7 @@ from gateway.commands.options import store_of
 from gateway.errors import PreceptorError
 from gateway.services import Services
 from gateway.settings import Settings
+from gateway.spending.purse import purse_of
 from gateway.upstream.quirk_memory import server_digest
 from gateway.upstream.quirks import described
 from optimizer.commands.progress import Bars, say
@@ -87,8 +89,13 @@ async def learner_on(settings: Settings) -> AsyncIterator[tuple[Services, Learne
     """Open the services of a configuration and a learner on them. Raises ``StoreError``."""
     with store_of(settings) as store:
         services = build_services(settings, store)
-        async with running(services), open_learner(services.learner_context()) as learner:
-            yield services, learner
+        purse = purse_of(lambda: services.settings, store, services.clock)
+        context = dataclasses.replace(services.learner_context(), purse=purse)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(running(services))
+            if purse is not None:
+                await stack.enter_async_context(purse.running(services.background))
+            yield services, await stack.enter_async_context(open_learner(context))
 
 
 def unfinished(why: str, *, stopped: bool) -> NoReturn:

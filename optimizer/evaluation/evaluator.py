@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from gateway.domain import Measured, RuleSet, Value
+from gateway.domain import Measured, RuleSet, Usage, Value
 from gateway.errors import (
     ConfigurationError,
     Overloaded,
@@ -28,7 +28,7 @@ from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
-from optimizer.evaluation.bill import LearningBill
+from optimizer.evaluation.bill import LearningBill, nobody_pays
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.grader_health import GraderHealth
 from optimizer.evaluation.patience import Patience
@@ -278,23 +278,23 @@ class Evaluator:
         failures = 0
         while True:
             await self._patience.wait(model.identity)
-            if self.bill is not None:
-                await self.bill.admit()
-            with self.ledger.reserve(self._worst_case(body, rules, passes), passes) as reservation:
-                try:
-                    answer = await model.answer(body, rules)
-                except (UpstreamError, UpstreamRefused, Overloaded) as error:
-                    failures += 1
-                    asked = self._patience.pause(model.identity, error, failures)
-                    if asked > 0:
-                        count, longest = self.pauses.get(model.name, (0, 0.0))
-                        self.pauses[model.name] = (count + 1, max(longest, asked))
-                else:
-                    self._patience.answered(model.identity)
-                    reservation.settle(answer.usage, answer.calls)
-                    if self.bill is not None and answer.calls:
-                        self.bill.pay(model.name, answer.usage)
-                    return answer
+            worst = self.worst_case(body, rules, passes)
+            async with nobody_pays() if self.bill is None else self.bill.place(model.name, worst) as pay:
+                with self.ledger.reserve(worst.prompt_tokens + worst.output_tokens, passes) as reservation:
+                    try:
+                        answer = await model.answer(body, rules)
+                    except (UpstreamError, UpstreamRefused, Overloaded) as error:
+                        failures += 1
+                        asked = self._patience.pause(model.identity, error, failures)
+                        if asked > 0:
+                            count, longest = self.pauses.get(model.name, (0, 0.0))
+                            self.pauses[model.name] = (count + 1, max(longest, asked))
+                    else:
+                        self._patience.answered(model.identity)
+                        reservation.settle(answer.usage, answer.calls)
+                        if answer.calls:
+                            pay(answer.usage)
+                        return answer
 
     def _seen_by(self, item: Item, rule_set: RuleSet | None) -> RuleSet | None:
         """Return the rule set with the examples that the item's own key and end user may see."""
@@ -316,9 +316,11 @@ class Evaluator:
             body.setdefault("max_tokens", msgspec.Raw(str(output_tokens).encode()))
         return msgspec.json.encode(body)
 
-    def _worst_case(self, body: bytes, rules: RuleSet | None, passes: int) -> int:
+    def worst_case(self, body: bytes, rules: RuleSet | None, passes: int = 1) -> Usage:
+        """Return the most tokens that an answer may take."""
         injected = _longest_injection(rules) if rules is not None else 0
-        return passes * ((len(body) + injected) // BYTES_PER_TOKEN + self._max_output_tokens)
+        prompt = passes * ((len(body) + injected) // BYTES_PER_TOKEN)
+        return Usage(prompt_tokens=prompt, output_tokens=passes * self._max_output_tokens)
 
 
 def _longest_injection(rules: RuleSet) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gateway.context import LearnerContext
 from gateway.domain import Exchange, RuleSet, Value
 from gateway.errors import PreceptorError, StoreError
+from gateway.forms import composed
 from gateway.settings import Task
 from gateway.store.selection import shadow_id
 from optimizer.evaluation.bill import LearningBill
@@ -198,9 +199,10 @@ class Shadows:
         if shadow is None:
             rule_set, now = injectable(live, item) if served.arm == "strong" else None, clock()
             bill = LearningBill(self._context, entry.task)
-            await bill.admit()
-            answer = await evaluator.ask(self._model(entry.model), item.request, rule_set, purpose="answer")
-            bill.pay(entry.model, answer.usage)
+            passes = composed(rule_set).most_passes if rule_set is not None else 1
+            async with bill.place(entry.model, evaluator.worst_case(item.request, rule_set, passes)) as pay:
+                answer = await evaluator.ask(self._model(entry.model), item.request, rule_set, purpose="answer")
+                pay(answer.usage)
             await bill.settle()
             version = rule_set.version if rule_set is not None else None
             shadow = shadow_of(served, answer, model=entry.model, rules=version, now=now)
