@@ -342,6 +342,19 @@ async def test_a_request_that_nobody_waits_for_holds_nothing() -> None:
             assert await used(url) == (1.0, 0.0) and gateway.key.reserved == 0
 
 
+async def test_an_error_in_the_reservations_does_not_last() -> None:
+    """The next beat without an answer awaited sets them right."""
+    async with valkey() as (url, _):
+        gateway = MoneyGateway(url, "a", MemoryStore())
+        async with begun(gateway):
+            claim = await gateway.claim(0.2)
+            await ask(url, "HINCRBY", "preceptor:key:team:held", "a", 7)
+            await gateway.beat()
+            assert await used(url) == (0.0, 0.2) and gateway.link.asking == 0
+            gateway.settle(claim, 0.1)
+            assert await used(url) == (0.1, 0.0)
+
+
 async def test_commands_of_an_earlier_connection_change_no_reservation() -> None:
     """A Valkey that stood still may read them after those of the new one."""
     async with valkey() as (url, process):

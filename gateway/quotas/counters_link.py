@@ -45,6 +45,10 @@ class CountersLink:
         self._recent: set[Meter] = set()
         """Meters with requests since the last sign of life: others may have given up what they had reserved."""
         self._unsent: set[Meter] = set()
+        self._unchecked: set[Meter] = set()
+        """Meters with requests since their reservations were last told whole."""
+        self.asking = 0
+        """Requests whose answer is awaited."""
         self._whole: dict[str, int] = {}
         """Periods by subject whose book was told."""
         self._book = KnownBook()
@@ -63,6 +67,7 @@ class CountersLink:
     def count(self, text: str, meters: Sequence[Meter], words: Words) -> asyncio.Future[Any]:
         """Send a script about requests of meters. Raises ``CountersAway`` without a connection."""
         self._recent.update(meters)
+        self._unchecked.update(meters)
         names = [_name(meter) for meter in meters]
         try:
             return self._eval(self._connection, self._generation, text, names, words)
@@ -157,7 +162,13 @@ class CountersLink:
         self._send_state(connection, generation, again, again, reserved=True)
 
     async def _tell_changes(self) -> None:
-        """Tell payments that were not sent, and the book where it has news."""
+        """Tell payments that were not sent, and the book where it has news.
+
+        Reservations are checked where no answer is awaited that might change them: an error must not last.
+        """
+        if not self.asking:
+            checked, self._unchecked = self._unchecked, set()
+            self._send_state(self._connection, self._generation, checked, checked, reserved=True)
         unsent, self._unsent = self._unsent, set()
         try:
             await self._tell(self._connection, self._generation, unsent, reserved=False)

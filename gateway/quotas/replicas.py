@@ -142,14 +142,21 @@ class ReplicaCounts:
             else:
                 words += [budget.per, round(budget.usd * NANO) if budget.then == "refuse" else -1, need.cost]
         asked = self._link.count(self._texts.take, meters, words)
+        self._link.asking += 1
         try:
-            return cast("list[int]", await asyncio.shield(asked))
+            answer = cast("list[int]", await asyncio.shield(asked))
         except asyncio.CancelledError:
             asked.add_done_callback(functools.partial(self._undo, meters, need))
             raise
+        except BaseException:
+            self._link.asking -= 1
+            raise
+        self._link.asking -= 1
+        return answer
 
     def _undo(self, meters: Sequence[Meter], need: Need, asked: "asyncio.Future[list[int]]") -> None:
         """Give back a request that nobody waits for any more."""
+        self._link.asking -= 1
         if not asked.cancelled() and asked.exception() is None and asked.result()[0] == 0:
             self.settle(Counted(meters, need, asked.result()[1], 1), 0, 0.0, 0.0)
 
