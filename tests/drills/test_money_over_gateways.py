@@ -158,7 +158,8 @@ async def test_gateways_together_never_spend_more_than_the_budget(tmp_path: Path
     assert asked_for <= paid + lost <= BUDGET * NANO
     assert book <= paid
     if bad_day == "a gateway is killed":
-        assert lost > 0 and paid - book <= 0.1 * BUDGET * NANO
+        # The store misses what the killed one paid since it told last: of a third of half of the budget, a part.
+        assert lost > 0 and paid - book <= BUDGET / 6 * NANO
     else:
         assert (lost, book, asked_for) == (0, paid, paid) and statuses[503] > 0
     assert paid + lost > 0.98 * BUDGET * NANO
