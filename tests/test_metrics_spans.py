@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.metrics.spans import MOST_SPANS, Tracer, parent_in, sender, span_of
+from gateway.metrics.spans import MANY_SPANS, MOST_SPANS, Tracer, parent_in, sender, span_of
 from optimizer.demo.loopback import loopback_server
 from tests.fakes import CONFIG, FakeUpstream, asked, read_request, served, settings
 from tests.test_store_sql import EXCHANGE
@@ -92,6 +92,25 @@ def test_a_collector_that_is_away_is_told_once_and_costs_no_memory(caplog: pytes
     for _ in range(MOST_SPANS + 1):
         tracer.note(tracer.begin(None), EXCHANGE, path="/chat/completions", overhead_s=0.0)
     assert tracer.dropped == 3
+
+
+async def test_many_spans_are_sent_without_waiting_for_more() -> None:
+    """One request to the collector holds them all."""
+    sent = asyncio.Queue[bytes]()
+    loop = asyncio.get_running_loop()
+
+    def send(body: bytes) -> None:
+        loop.call_soon_threadsafe(sent.put_nowait, body)
+
+    tracer = Tracer(send, interval_s=3600)
+    for _ in range(MANY_SPANS):
+        tracer.note(tracer.begin(None), EXCHANGE, path="/chat/completions", overhead_s=0.0)
+    running = asyncio.create_task(tracer.run())
+    body = await sent.get()
+    (scope,) = json.loads(body)["resourceSpans"][0]["scopeSpans"]
+    assert len(scope["spans"]) == MANY_SPANS
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ import logging
 import random
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,8 @@ INTERVAL_S = 1.0
 TIMEOUT_S = 5.0
 MOST_SPANS = 10_000
 """Spans that wait to be sent."""
+MANY_SPANS = 1_000
+"""Spans that are sent without waiting for more: in memory, many of them would crowd out what requests work on."""
 _LONGEST = 200
 _SERVER = 2
 _ERROR = 2
@@ -61,7 +63,7 @@ def parent_in(header: bytes | None) -> SpanContext | None:
 class Tracer:
     """Makes spans and sends them. ``share`` (0..1) of the traces that begin here are sent; a caller's choice holds.
 
-    ``send`` blocks, and raises ``OSError``. ``draw`` draws from 0..1.
+    ``send`` blocks, and raises ``OSError``. ``draw`` draws from 0..1. Spans wait for up to ``interval_s`` seconds.
     """
 
     def __init__(
@@ -71,9 +73,12 @@ class Tracer:
         share: float = 1.0,
         draw: Callable[[], float] = random.random,
         bits: Callable[[int], int] = random.getrandbits,
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self._send, self._share, self._draw, self._bits = send, share, draw, bits
-        self._spans: deque[dict[str, Any]] = deque()
+        self._interval_s = interval_s
+        self._spans: deque[bytes] = deque()
+        self._many = asyncio.Event()
         self._down = False
         self.dropped = 0
         """Spans that nobody got."""
@@ -94,13 +99,18 @@ class Tracer:
         if len(self._spans) >= MOST_SPANS:
             self.dropped += 1
             return
-        self._spans.append(span_of(place, exchange, path=path, overhead_s=overhead_s))
+        self._spans.append(msgspec.json.encode(span_of(place, exchange, path=path, overhead_s=overhead_s)))
+        if len(self._spans) >= MANY_SPANS:
+            self._many.set()
 
     async def run(self) -> None:
         """Send what was noted until cancelled, and the rest then."""
         try:
             while True:
-                await asyncio.sleep(INTERVAL_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._interval_s):
+                        await self._many.wait()
+                self._many.clear()
                 await asyncio.to_thread(self.flush)
         finally:
             await asyncio.shield(asyncio.to_thread(self.flush))
@@ -111,7 +121,7 @@ class Tracer:
         if not spans:
             return
         try:
-            self._send(msgspec.json.encode(_request(spans)))
+            self._send(b",".join(spans).join(_REQUEST))
             self._down = False
         except (OSError, ValueError) as error:
             self.dropped += len(spans)
@@ -181,6 +191,11 @@ def _value(value: object) -> dict[str, Any]:
     return {"stringValue": str(value)[:_LONGEST]}
 
 
-def _request(spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    resource = {"attributes": [{"key": "service.name", "value": _value("preceptor")}]}
-    return {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "preceptor"}, "spans": spans}]}]}
+_REQUEST: Final = (
+    (
+        b'{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"preceptor"}}]},'
+        b'"scopeSpans":[{"scope":{"name":"preceptor"},"spans":['
+    ),
+    b"]}]}]}",
+)
+"""What stands before and behind the spans of a request to a collector."""

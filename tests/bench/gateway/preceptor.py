@@ -38,6 +38,14 @@ class Variant(Value, frozen=True):
     arm_headers: bool = True
     """Whether replies name their rules and their arm: that shows what was measured, and is off unless configured."""
     says: Mapping[str, str] = {}
+    more: str = ""
+    """Sections at the end of the configuration."""
+    task: str = ""
+    """Lines of each task."""
+    model: str = ""
+    """Lines of each model."""
+    key: str | None = None
+    """What clients have to send."""
 
 
 RECOGNISED = {"x-preceptor-rules": "none"}
@@ -52,9 +60,11 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 }
 
 
-def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> str:
+def configuration(variant: Variant, ground: Ground, data: Path, port: int, store: str | None = None) -> str:
     """The TOML of a variant: an upstream, a model and a task for each of the benchmark's models."""
     lines = ["[server]", "lame_duck_s = 0", f"port = {port}", f"data_dir = {json.dumps(str(data))}"]
+    if store is not None:
+        lines.append(f"store = {json.dumps(store)}")
     if variant.arm_headers:
         lines.append("arm_headers = true")
     if not variant.models:
@@ -64,12 +74,12 @@ def configuration(variant: Variant, ground: Ground, data: Path, port: int) -> st
         lines += [f"[upstreams.{name}]", 'kind = "openai"', f'base_url = "{ground.base_url(name)}"']
         lines += ["max_connections = 4096"]
         if variant.models:
-            lines += [f"[models.{_served(variant, name)}]", f'upstream = "{name}"', 'model = "tiny"']
+            lines += [f"[models.{_served(variant, name)}]", f'upstream = "{name}"', 'model = "tiny"', variant.model]
         if variant.match is not None:
             also = ', system_prompt = "final answer"' if variant.match == "system prompt" else ""
             lines += [f"[tasks.{name}]", f'match = {{ model = "{name}"{also} }}']
-            lines += [f'weak = "served-{name}"', f'strong = "served-{name}"']
-    return "\n".join(lines)
+            lines += [f'weak = "served-{name}"', f'strong = "served-{name}"', variant.task]
+    return "\n".join([*lines, variant.more])
 
 
 def _served(variant: Variant, name: str) -> str:
@@ -78,30 +88,39 @@ def _served(variant: Variant, name: str) -> str:
 
 @contextlib.contextmanager
 def preceptor(
-    ground: Ground, name: str = "preceptor", variant: Variant = FULL, *, workers: int = 1
+    ground: Ground, name: str = "preceptor", variant: Variant = FULL, *, workers: int = 1, store: str | None = None
 ) -> Iterator[Target]:
-    """A gateway whose rule sets are live. One worker has a core; several have all there are, the load's with them."""
+    """A gateway whose rule sets are live. One worker has a core; several have all there are, the load's with them.
+
+    ``store`` is the address of a database that takes the place of a file.
+    """
     port = free_port()
     folder = Path(f"{ground.folder}/{port}")
     folder.mkdir()
     data, file, log = folder / "data", folder / "preceptor.toml", folder / "log"
-    file.write_text(configuration(variant, ground, data, port), encoding="utf-8")
+    file.write_text(configuration(variant, ground, data, port, store), encoding="utf-8")
     if variant.rules:
-        publish(data)
+        publish(data, store)
     command = (sys.executable, "-m", "gateway", "serve", "-c", str(file), "--workers", str(workers))
     cores = GATEWAY_CORE if workers == 1 else ",".join(map(str, range(os.cpu_count() or 1)))
+    headers = {} if variant.key is None else {"authorization": f"Bearer {variant.key}"}
     with process(cores, *command, log=log, environment=variant.environment) as pid:
         wait_for(f"http://127.0.0.1:{port}/readyz", pid, log)
         if variant.rules:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as metrics:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+            ) as metrics:
                 if f'preceptor_rules_version{{task="{FIXED}"}} 1.0'.encode() not in metrics.read():
                     raise click.ClickException("the rules to be measured are not on the air")
-        yield Target(name=name, pid=pid, base_url=lambda model: f"http://127.0.0.1:{port}/v1", expected=variant.says)
+        yield Target(
+            name=name, pid=pid, base_url=lambda model: f"http://127.0.0.1:{port}/v1", headers=lambda model: headers,
+            expected=variant.says,
+        )  # fmt: skip
 
 
-def publish(data: Path) -> None:
+def publish(data: Path, address: str | None = None) -> None:
     """The same rule set for every task."""
-    store = SqlStore.open(data)
+    store = SqlStore.open(data, address)
     rules = tuple(Rule(text=text) for text in RULES)
     for task in MODELS:
         published = store.publish(RuleSet(task=task, rules=rules))
