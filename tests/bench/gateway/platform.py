@@ -88,7 +88,8 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         for member in members:
-            os.kill(member, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a client has gone away, and its server process with it
+                os.kill(member, signal.SIGCONT)
 
 
 @click.command()
