@@ -12,7 +12,6 @@ from gateway.api.running import HIT, MISS, Running
 from gateway.completion import CompletionTrace, first_pass
 from gateway.formats.envelope import Conversation
 from gateway.formats.repeatable import COMPLETE, is_repeatable
-from gateway.recording import record_mode
 from gateway.reply_cache import KeptReply, largest
 from gateway.routing.conversation import tenant_of
 from gateway.routing.reply_key import reply_key
@@ -58,10 +57,9 @@ def answering(services: Services, exchange: Running, plan: RoutePlan) -> Answeri
 
 def _may_be_kept(services: Services, exchange: Running, plan: RoutePlan) -> bool:
     """Decide whether the text may be kept at all, and whether the model takes a temperature."""
-    settings, holder = services.settings, exchange.holder
-    if not exchange.learn or record_mode(plan.task, settings, "all" if holder is None else holder.record) != "all":
+    if not exchange.learn or exchange.record_mode(plan.task) != "all":
         return False
-    model = (server_digest(settings.upstreams[plan.upstream]), plan.upstream_model or plan.model)
+    model = (server_digest(services.settings.upstreams[plan.upstream]), plan.upstream_model or plan.model)
     return "temperature" not in services.quirks.quirks(model).without
 
 

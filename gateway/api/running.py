@@ -21,6 +21,7 @@ from gateway.routing.chains import Link, link_of
 from gateway.routing.conversation import cluster_of, conversation_key, tenant_of
 from gateway.routing.route import RoutePlan
 from gateway.services import Services
+from gateway.settings.base import RecordMode
 
 _LIMITS = "x-ratelimit-"
 """Beginning of the headers about limits: the client's own here go before those of the gateway's key upstream."""
@@ -118,6 +119,10 @@ class Running:
             self.id = self.reply_id()
         self._overhead_s = max(0.0, elapsed - self.trace.waited_s)
 
+    def record_mode(self, task: str | None) -> RecordMode:
+        """Return how much of the exchange is recorded if it is of a task, or of none."""
+        return record_mode(task, self._services.settings, "all" if self.holder is None else self.holder.record)
+
     def reply_id(self) -> str:
         """Return the id of the reply and its record: the upstream's own where the reply keeps that."""
         given = self.trace.reply_id
@@ -159,7 +164,7 @@ class Running:
         if plan is None or self.cached == HIT:
             self._end_unrecorded(plan, status, http_status, error)
             return
-        record = record_mode(plan.task, settings, "all" if holder is None else holder.record)
+        record = self.record_mode(plan.task)
         learn = self.learn and record == "all"
         model = settings.models.get(plan.model)
         usage = taken(trace, plan)

@@ -1,4 +1,4 @@
-"""Requests whose reply may serve again: whatever the model answers, it would answer so the next time. Pure.
+"""Requests whose reply may serve again: the model would give the same answer the next time. Pure.
 
 Decides by a list of known fields: an unknown field may ask for chance, for state or for the web.
 """

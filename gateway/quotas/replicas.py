@@ -144,15 +144,13 @@ class ReplicaCounts:
         asked = self._link.count(self._texts.take, meters, words)
         self._link.asking += 1
         try:
-            answer = cast("list[int]", await asyncio.shield(asked))
+            return cast("list[int]", await asyncio.shield(asked))
         except asyncio.CancelledError:
+            self._link.asking += 1  # until the answer, which nobody waits for any more
             asked.add_done_callback(functools.partial(self._undo, meters, need))
             raise
-        except BaseException:
+        finally:
             self._link.asking -= 1
-            raise
-        self._link.asking -= 1
-        return answer
 
     def _undo(self, meters: Sequence[Meter], need: Need, asked: "asyncio.Future[list[int]]") -> None:
         """Give back a request that nobody waits for any more."""

@@ -8,7 +8,7 @@ from gateway.settings.base import Positive, Section, doc
 
 
 class Caching(Section, frozen=True):
-    """Answers a request from memory if the same key has asked exactly the same at temperature 0. Off unless it is set.
+    """Answers a request at temperature 0 from memory, if its key has sent an equal one before. Off unless it is set.
 
     `cache = {}` takes both defaults.
     """

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.domain import Usage, Value
 from gateway.errors import StoreError
+from gateway.quotas.meter import Kind
 from gateway.store.base import Store
 from gateway.store.notes import Note, change_note
 
@@ -134,6 +135,17 @@ def _add(store: Store, day: str, rows: Sequence[Spent]) -> None:
         return msgspec.json.encode(added([*known, *rows]))
 
     change_note(store, SPEND.key(day), more, "the spending was")
+
+
+def rows_of(days: Days, first: str, kind: Kind, name: str) -> list[Spent]:
+    """Return the rows from a day on of a key, or of a task with its learning."""
+    return [
+        row
+        for day, rows in days.items()
+        if day >= first
+        for row in rows
+        if (row.task if kind == "task" else row.key) == name
+    ]
 
 
 def days_between(first: str, last: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from gateway.quotas.meter import NANO, Kind, Meter
 from gateway.quotas.periods import first_day, period_at
 from gateway.quotas.quotas import Quotas
 from gateway.quotas.replicas import ReplicaCounts
-from gateway.spending.book import SPEND, Days, SpendBook, Spent, day_of, days_between, store_days
+from gateway.spending.book import SPEND, Days, SpendBook, Spent, day_of, days_between, rows_of, store_days
 from gateway.spending.paid import PAID, Writers, shares_of, store_paid
 from gateway.store.base import Store
 from gateway.store.notes import Note
@@ -19,7 +19,6 @@ from gateway.store.notes import Note
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-
 
 T = TypeVar("T")
 
@@ -52,14 +51,7 @@ class Totals(Generic[T]):
 
 def nano_of(days: Days, first: str, kind: Kind, name: str) -> int:
     """Return the nano dollars spent from a day on by a key, or by a task with its learning."""
-    usd = sum(
-        row.usd
-        for day, rows in days.items()
-        if day >= first
-        for row in rows
-        if (row.task if kind == "task" else row.key) == name
-    )
-    return round(usd * NANO)
+    return round(sum(row.usd for row in rows_of(days, first, kind, name)) * NANO)
 
 
 class Spending:
@@ -71,7 +63,7 @@ class Spending:
         self._paid = Totals(PAID, {})
 
     async def step(self, store: Store, now: float) -> None:
-        """Store what was counted, and tell the budgets what all have spent. Raises ``StoreError``."""
+        """Store the new counts, and give each budget the spending of all processes. Raises ``StoreError``."""
         self._quotas.begin_periods(now)
         budgets = [(meter, first_day(now, meter.budget.per)) for meter in self._quotas.meters if meter.budget]
         replicas = self._replicas
@@ -108,7 +100,7 @@ class Spending:
             _warn(meter)
 
     async def keep(self, store: Store, clock: Callable[[], float], *, interval_s: float = INTERVAL_S) -> None:
-        """Do so every second, until cancelled. Without the store, the counts wait in memory."""
+        """Take a step every second, until cancelled. Without the store, the counts wait in memory."""
         down = False
         while True:
             await asyncio.sleep(interval_s)

@@ -11,7 +11,7 @@ from gateway.quotas.meter import NANO, Kind
 from gateway.quotas.payments import LEARNING as LEARNERS
 from gateway.quotas.payments import OTHERS
 from gateway.quotas.payments import Days as PaidDays
-from gateway.spending.book import LEARNING, Days
+from gateway.spending.book import LEARNING, Days, rows_of
 from gateway.store.base import Store
 from gateway.store.notes import Note
 
@@ -51,13 +51,7 @@ def shares_of(days: Days, paid: Mapping[str, Writers], first: str, kind: Kind, n
                 usd = sums.get(f"{kind} {name}", 0.0)
                 if usd:
                     shares[writer] = shares.get(writer, 0.0) + usd
-    rows = [
-        row
-        for day, rows in days.items()
-        if day >= first
-        for row in rows
-        if (row.task if kind == "task" else row.key) == name
-    ]
+    rows = rows_of(days, first, kind, name)
     for silent, learnt in ((LEARNERS, True), (OTHERS, False)):
         in_book = sum(row.usd for row in rows if (row.arm == LEARNING) is learnt)
         given = sum(usd for writer, usd in shares.items() if writer.startswith(LEARNER) is learnt)

@@ -6,23 +6,16 @@ checkout; its own code starts its gateway.
 """
 
 import contextlib
-import statistics
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 import click
 
 from tests.bench.gateway.cases import SCENARIOS
 from tests.bench.gateway.checkout import served
-from tests.bench.gateway.process import ROOT, family
+from tests.bench.gateway.process import ROOT
+from tests.bench.gateway.ratios import loaded_in_turns, table
 from tests.bench.gateway.stage import model_servers
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process and all that it started, in seconds."""
-    files = [file for member in family(pid) for file in Path(f"/proc/{member}/task").glob("*/schedstat")]
-    return sum(int(file.read_text(encoding="utf-8").split()[0]) for file in files) / 1e9
 
 
 @click.command()
@@ -32,7 +25,6 @@ def cpu_s(pid: int) -> float:
 def main(other: Path, rounds: int, seconds: float) -> None:
     """Measure and print."""
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == "throughput")
-    kept: dict[tuple[int, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
         folder = Path(made)
         ground, _ = stack.enter_context(model_servers(folder, folder / "cache"))
@@ -40,20 +32,9 @@ def main(other: Path, rounds: int, seconds: float) -> None:
         for name, checkout in (("other", other.resolve()), ("this", ROOT)):
             targets[name] = stack.enter_context(served(checkout, ground, folder / name))
             scenario.measure(scenario.cases[-1], targets[name], folder, seconds)
-        for number in range(rounds):
-            for case in scenario.cases:
-                for name in sorted(targets, reverse=number % 2 == 1):
-                    before = cpu_s(targets[name].pid)
-                    values = scenario.measure(case, targets[name], folder, seconds)
-                    used = 1e6 * (cpu_s(targets[name].pid) - before) / values["answered"]
-                    for what, value in {**values, "cpu_us": used}.items():
-                        kept[case.connections, what][name].append(value)
-    click.echo("| connections | number | other | this | ratio |\n|---|---|---|---|---|")
-    for (connections, what), runs in kept.items():
-        if what in {"rps", "p50", "p99", "cpu_us"}:
-            ratio = statistics.median(new / old for new, old in zip(runs["this"], runs["other"], strict=True))
-            old, new = statistics.median(runs["other"]), statistics.median(runs["this"])
-            click.echo(f"| {connections} | {what} | {old:,.2f} | {new:,.2f} | {ratio:.3f} |")
+        runs = loaded_in_turns(scenario, targets, folder, rounds, seconds)
+    for line in table(runs, "other", "this"):
+        click.echo(line)
 
 
 if __name__ == "__main__":

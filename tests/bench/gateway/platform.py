@@ -8,11 +8,9 @@ median of the ratios within rounds.
 import contextlib
 import os
 import signal
-import statistics
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,10 +18,10 @@ from pathlib import Path
 import click
 
 from gateway.settings.keys import digest
-from tests.bench.gateway.against import cpu_s
 from tests.bench.gateway.cases import SCENARIOS
 from tests.bench.gateway.preceptor import FULL, Variant, preceptor
 from tests.bench.gateway.process import LOAD_CORE, family
+from tests.bench.gateway.ratios import loaded_in_turns, table
 from tests.bench.gateway.stage import model_servers
 from tests.bench.gateway.targets import Target
 from tests.postgres import PostgresServer, server_in
@@ -31,7 +29,6 @@ from tests.postgres import PostgresServer, server_in
 KEY = "prec-" + 64 * "b"
 _MUCH = "requests_per_minute = 100000000, tokens_per_minute = 100000000000, concurrent = 100000"
 _MONEY = 'usd = 1000000.0, per = "month"'
-NUMBERS = ("rps", "p50", "p99", "cpu_us")
 PARTS = ("limits", "budgets", "traces")
 
 
@@ -102,7 +99,6 @@ def stopped(pid: int) -> Iterator[None]:
 def main(rounds: int, seconds: float, part: Sequence[str], *, postgres: bool) -> None:
     """Measure and print."""
     scenario = next(scenario for scenario in SCENARIOS if scenario.name == "throughput")
-    kept: dict[tuple[int, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
         folder = Path(made)
         server = stack.enter_context(server_in(folder / "postgres", hasty=False)) if postgres else None
@@ -113,20 +109,8 @@ def main(rounds: int, seconds: float, part: Sequence[str], *, postgres: bool) ->
             address = None if server is None else stack.enter_context(server.database())
             targets[name] = stack.enter_context(preceptor(ground, name, variant, store=address))
             targets[name].check(streams=False)
-        for number in range(rounds):
-            for case in scenario.cases:
-                for name in sorted(targets, reverse=number % 2 == 1):
-                    before = cpu_s(targets[name].pid)
-                    values = scenario.measure(case, targets[name], folder, seconds)
-                    used = 1e6 * (cpu_s(targets[name].pid) - before) / values["answered"]
-                    for what, value in {**values, "cpu_us": used}.items():
-                        kept[case.connections, what][name].append(value)
-        click.echo("| connections | number | without | with | ratio |\n|---|---|---|---|---|")
-        for (connections, what), runs in kept.items():
-            if what in NUMBERS:
-                ratio = statistics.median(new / old for new, old in zip(runs["with"], runs["without"], strict=True))
-                old, new = statistics.median(runs["without"]), statistics.median(runs["with"])
-                click.echo(f"| {connections} | {what} | {old:,.2f} | {new:,.2f} | {ratio:.3f} |")
+        for line in table(loaded_in_turns(scenario, targets, folder, rounds, seconds), "without", "with"):
+            click.echo(line)
         if server is not None:
             case = next(case for case in scenario.cases if case.connections == 16)
             usual = scenario.measure(case, targets["with"], folder, 20.0)
