@@ -18,7 +18,6 @@ from gateway.settings.keys import Role
 _AUTHORIZATION = b"authorization"
 _PLAIN = (b"x-api-key", b"api-key")
 """Headers with the key of Anthropic's and Azure's clients."""
-_HEADERS = frozenset({_AUTHORIZATION, *_PLAIN})
 _CHALLENGE = {"www-authenticate": "Bearer"}
 _NO_DIGEST = bytes(32)
 _NEVER = float("inf")
@@ -100,8 +99,11 @@ class Keyring:
         """The owners of all keys."""
         return self._holders.values()
 
-    def holder(self, headers: Iterable[tuple[bytes, bytes]]) -> Holder:
-        """Return the owner of a request's key. Raises ``Unauthorized`` for a missing, wrong or old key."""
+    def holder(self, headers: Mapping[bytes, bytes]) -> Holder:
+        """Return the owner of the key in a request's headers.
+
+        Raises ``Unauthorized`` for a missing, wrong or old key.
+        """
         key = key_in(headers)
         if not key:
             raise Unauthorized(
@@ -138,14 +140,10 @@ def bearer(authorization: bytes) -> bytes | None:
     return token.strip() if scheme.lower() == b"bearer" else None
 
 
-def key_in(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """Return a request's key: a bearer token, else ``x-api-key``, else ``api-key``; the first header of each name."""
-    given: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _HEADERS:
-            given.setdefault(name, value)
-    token = bearer(given.get(_AUTHORIZATION, b""))
-    return token if token is not None else next((given[name].strip() for name in _PLAIN if name in given), None)
+def key_in(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return a request's key: a bearer token, else ``x-api-key``, else ``api-key``."""
+    token = bearer(headers.get(_AUTHORIZATION, b""))
+    return token if token is not None else next((headers[name].strip() for name in _PLAIN if name in headers), None)
 
 
 def new_key(random: bytes) -> str:

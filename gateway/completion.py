@@ -44,7 +44,9 @@ _ELSEWHERE = frozenset({401, 403, 404, 408, 409, 429})
 class CompletionTrace(Transcript):
     """A transcript, the plan behind it and the time of the upstreams."""
 
-    __slots__ = ("hidden", "path", "plan", "query", "reply", "request_headers", "waited_s", "why", "written")
+    __slots__ = (
+        "hidden", "path", "plan", "query", "reply", "request_headers", "traceparent", "waited_s", "why", "written",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +58,8 @@ class CompletionTrace(Transcript):
         """Seconds spent waiting for upstreams until the reply began."""
         self.request_headers: Sequence[tuple[bytes, bytes]] = ()
         """The client's headers for the upstream; a hidden pass goes without."""
+        self.traceparent = b""
+        """The header with the exchange's span; empty without traces."""
         self.path = ""
         """The client's path below ``/v1``."""
         self.query = ""
@@ -300,6 +304,7 @@ def _call(plan: RoutePlan, step: Pass, trace: CompletionTrace, *, stream: bool) 
         optional=step.optional,
         query=trace.query if trace.path == plan.envelope.path else "",
         headers=trace.request_headers if step.shown else _of_body(trace, plan),
+        traceparent=trace.traceparent,
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.auth import Holder, Keyring, key_in, new_key
 from gateway.errors import Forbidden, Unauthorized
+from gateway.http_server.request_head import by_name
 from gateway.settings import Key
 from gateway.settings.keys import Role, digest
 
@@ -22,7 +23,7 @@ def bearer(key: str) -> list[tuple[bytes, bytes]]:
 
 def test_a_key_tells_whose_it_is() -> None:
     """Each key its own section."""
-    assert [KEYS.holder(bearer(key)).name for key in (TEAM, OTHER)] == ["team", "other"]
+    assert [KEYS.holder(by_name(bearer(key))).name for key in (TEAM, OTHER)] == ["team", "other"]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_a_key_tells_whose_it_is() -> None:
 )  # fmt: skip
 def test_a_key_is_found_where_clients_show_it(headers: list[tuple[bytes, bytes]]) -> None:
     """OpenAI's as a bearer token, Anthropic's as x-api-key, Azure's as api-key; in this order."""
-    assert KEYS.holder(headers).name == "team"
+    assert KEYS.holder(by_name(headers)).name == "team"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_key_is_found_where_clients_show_it(headers: list[tuple[bytes, bytes]]
 def test_nothing_else_passes(headers: list[tuple[bytes, bytes]]) -> None:
     """No key, part of a key, a key in another case or another place; a wrong key is not made good by a second one."""
     with pytest.raises(Unauthorized) as caught:
-        KEYS.holder(headers)
+        KEYS.holder(by_name(headers))
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
     assert caught.value.headers == {"www-authenticate": "Bearer"}
 
@@ -54,9 +55,9 @@ def test_nothing_else_passes(headers: list[tuple[bytes, bytes]]) -> None:
 @given(st.lists(st.tuples(st.sampled_from([b"authorization", b"x-api-key", b"api-key", b"host"]), st.binary())))
 def test_no_header_is_too_odd(headers: list[tuple[bytes, bytes]]) -> None:
     """Whatever the bytes: they are a key or they are none."""
-    key_in(headers)
+    key_in(by_name(headers))
     with pytest.raises(Unauthorized):
-        KEYS.holder(headers)
+        KEYS.holder(by_name(headers))
 
 
 def test_a_hash_is_no_key() -> None:
@@ -65,7 +66,7 @@ def test_a_hash_is_no_key() -> None:
     assert section.hash is not None
     for shown in (section.hash, section.hash.removeprefix("sha256:")):
         with pytest.raises(Unauthorized):
-            KEYS.holder(bearer(shown))
+            KEYS.holder(by_name(bearer(shown)))
 
 
 def test_without_keys_nobody_is_asked() -> None:
@@ -84,7 +85,7 @@ def test_a_limited_key_may_use_what_its_lists_name(
 ) -> None:
     """Tasks for what belongs to one, models for what belongs to none; a list that is missing beside another allows
     nothing. A model's name does not open a task, whose models are others."""
-    holder = Keyring({"team": Key(key=TEAM, tasks=tasks, models=models)}).holder(bearer(TEAM))
+    holder = Keyring({"team": Key(key=TEAM, tasks=tasks, models=models)}).holder(by_name(bearer(TEAM)))
     asked = [("sums", "gpt"), ("words", "gpt"), (None, "gpt"), (None, "small"), ("words", "small")]
     allowed = [*allowed, ("words", "small")] if tasks is None and models is None else allowed
     assert [(task, model) for task, model in asked if holder.may_use(task, model)] == allowed
@@ -115,9 +116,9 @@ def at(now: float, **fields: Any) -> Keyring:
 
 def test_a_key_is_right_until_the_end_of_its_last_day() -> None:
     """In UTC; from then on the refusal says why."""
-    assert at(DAY_ENDS - 1, expires=DAY).holder(bearer(TEAM)).name == "team"
+    assert at(DAY_ENDS - 1, expires=DAY).holder(by_name(bearer(TEAM))).name == "team"
     with pytest.raises(Unauthorized) as caught:
-        at(DAY_ENDS, expires=DAY).holder(bearer(TEAM))
+        at(DAY_ENDS, expires=DAY).holder(by_name(bearer(TEAM)))
     assert (caught.value.status, caught.value.code) == (401, "expired_api_key")
 
 
@@ -125,12 +126,12 @@ def test_a_key_is_right_until_the_end_of_its_last_day() -> None:
 def test_two_secrets_are_right_during_a_rotation(now: float, right: bool) -> None:
     """Both are the same key; the old one ends by itself."""
     keys = at(now, old_hash=digest(OTHER), old_until=DAY)
-    assert keys.holder(bearer(TEAM)).name == "team"
+    assert keys.holder(by_name(bearer(TEAM))).name == "team"
     if right:
-        assert keys.holder(bearer(OTHER)).name == "team"
+        assert keys.holder(by_name(bearer(OTHER))).name == "team"
     else:
         with pytest.raises(Unauthorized):
-            keys.holder(bearer(OTHER))
+            keys.holder(by_name(bearer(OTHER)))
 
 
 def test_a_ring_of_revoked_keys_is_still_closed() -> None:
@@ -139,10 +140,10 @@ def test_a_ring_of_revoked_keys_is_still_closed() -> None:
     keys = Keyring({"team": section}, [section.sha256])
     assert keys
     with pytest.raises(Unauthorized):
-        keys.holder(bearer(TEAM))
+        keys.holder(by_name(bearer(TEAM)))
 
 
 def test_a_role_holds_the_roles_below_it() -> None:
     """From use to admin."""
-    holder = at(0, role="approve").holder(bearer(TEAM))
+    holder = at(0, role="approve").holder(by_name(bearer(TEAM)))
     assert [holder.is_at_least(role) for role in ROLES] == [True, True, True, False]

@@ -24,7 +24,7 @@ def test_a_caller_s_span_is_read_and_written_again() -> None:
     for header in (CALLER, b" " + CALLER, CALLER.replace(b"00-", b"01-", 1) + b"-more"):
         parent = parent_in(header)
         assert parent is not None and parent.sampled
-        assert (parent.trace_id, parent.span_id) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+        assert (parent.trace_id, parent.span_id) == (CALLER[3:35], CALLER[36:52])
         assert parent.traceparent == CALLER
     unsampled = parent_in(CALLER[:-2] + b"00")
     assert unsampled is not None and not unsampled.sampled
@@ -41,7 +41,7 @@ def test_a_header_that_is_none_begins_a_trace(header: bytes | None) -> None:
     """As the specification asks."""
     assert parent_in(header) is None
     place = Tracer(lambda body: None).begin(header)
-    assert place.parent_id == "" and parent_in(place.traceparent) is not None
+    assert place.parent_id == b"" and parent_in(place.traceparent) is not None
 
 
 @given(st.binary(max_size=80))
@@ -72,7 +72,8 @@ def test_a_span_holds_numbers_and_names_and_no_text() -> None:
         EXCHANGE, created=2.0, latency_ms=1500.0, request=b"secret", reply="secret", tenant="secret", status="error",
         error="upstream_timeout", client_model="m" * 1000,
     )  # fmt: skip
-    span = span_of(Tracer(lambda body: None).begin(CALLER), exchange, path="/embeddings", overhead_s=0.002)
+    place = Tracer(lambda body: None).begin(CALLER)
+    span = json.loads(span_of(place, exchange, path="/embeddings", overhead_s=0.002))
     assert (span["startTimeUnixNano"], span["endTimeUnixNano"]) == ("2000000000", "3500000000")
     assert (span["traceId"], span["parentSpanId"]) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
     assert (span["kind"], span["status"]) == (2, {"code": 2})
@@ -80,6 +81,24 @@ def test_a_span_holds_numbers_and_names_and_no_text() -> None:
     assert facts["gen_ai.operation.name"] == "embeddings" and facts["error.type"] == "upstream_timeout"
     assert len(facts["gen_ai.request.model"]) == 200 and facts["preceptor.overhead_ms"] == 2.0
     assert "secret" not in json.dumps(span)
+
+
+NAMES = st.text(max_size=300)
+
+
+@given(model=NAMES, error=st.none() | NAMES, ref=st.none() | NAMES, id_=NAMES, cost=st.none() | st.floats(0, 1e9))
+def test_any_names_and_numbers_make_valid_json(
+    model: str, error: str | None, ref: str | None, id_: str, cost: float | None
+) -> None:
+    """Quotes, line breaks and lone surrogates included; absent facts are left out."""
+    exchange = msgspec.structs.replace(EXCHANGE, client_model=model, error=error, ref=ref, id=id_, cost_usd=cost)
+    span = json.loads(span_of(Tracer(lambda body: None).begin(None), exchange, path="/x", overhead_s=0.0))
+    facts = {fact["key"]: next(iter(fact["value"].values())) for fact in span["attributes"]}
+    assert facts["gen_ai.request.model"] == model[:200] and facts["gen_ai.response.id"] == id_[:200]
+    assert (facts.get("error.type"), facts.get("preceptor.client_request_id")) == (
+        error[:200] if error else None, None if ref is None else ref[:200],
+    )  # fmt: skip
+    assert facts.get("preceptor.cost_usd") == (None if cost is None else pytest.approx(cost, abs=1e-12))
 
 
 def test_a_collector_that_is_away_is_told_once_and_costs_no_memory(caplog: pytest.LogCaptureFixture) -> None:
@@ -141,8 +160,9 @@ async def test_an_exchange_is_a_span_between_caller_and_upstream(stream: bool) -
     ((line, got, body),) = taken
     assert line.startswith("POST /v1/traces ") and (got["content-type"], got["x-key"]) == ("application/json", "k")
     ((span,),) = [[*scope["spans"]] for scope in body["resourceSpans"][0]["scopeSpans"]]
-    handed_on = parent_in(dict(upstream.calls[0].headers)[b"traceparent"])
-    assert handed_on is not None and (handed_on.trace_id, handed_on.span_id) == (span["traceId"], span["spanId"])
+    handed_on = upstream.calls[0].traceparent.decode()
+    assert handed_on == f"00-{span['traceId']}-{span['spanId']}-01"
+    assert b"traceparent" not in dict(upstream.calls[0].headers)
     assert (span["traceId"], span["parentSpanId"]) == (CALLER[3:35].decode(), CALLER[36:52].decode())
     facts = {fact["key"]: next(iter(fact["value"].values())) for fact in span["attributes"]}
     assert facts["gen_ai.response.id"] == reply.headers["x-request-id"]

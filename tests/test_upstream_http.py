@@ -178,6 +178,13 @@ async def test_configured_headers_are_sent_with_every_call() -> None:
     assert headers["content-type"] == "application/json; charset=utf-8"
 
 
+async def test_a_configured_traceparent_stays() -> None:
+    """A header of the configuration goes before the span's."""
+    call = msgspec.structs.replace(CALL, traceparent=b"00-1-2-01")
+    assert (await sent(call))[1]["traceparent"] == "00-1-2-01"
+    assert (await sent(call, headers={"traceparent": "ours"}))[1]["traceparent"] == "ours"
+
+
 @pytest.mark.parametrize("name", ["authorization", "x-team", "content-length", "transfer-encoding", "connection"])
 async def test_a_call_replaces_no_header_of_ours(name: str) -> None:
     """Key, configured headers and framing are not the client's to choose."""

@@ -10,6 +10,7 @@ import pytest
 import uvloop
 
 from gateway.upstream.http1 import Http1Transport
+from gateway.upstream.wire import Origin, Request
 from optimizer.demo.loopback import loopback_server
 from tests.fakes import read_request
 from tests.upstream_contract import OK, Counted, WireContract, answers, ask, request
@@ -119,3 +120,11 @@ async def test_a_streamed_request_is_collected_first(transport: Http1Transport) 
     async with loopback_server(handle) as url:
         assert await ask(transport, httpx.Request("POST", url, content=pieces())) == (200, b"ok")
     assert bodies == [b"in pieces"]
+
+
+@pytest.mark.parametrize("place", [b"00-1\r\nx: y", b"a b", b"-", b"\xff"])
+async def test_nothing_else_is_sent_as_a_span_s_place(transport: Http1Transport, place: bytes) -> None:
+    """A line break would begin another header."""
+    origin = Origin("http", "127.0.0.1", 9)
+    with pytest.raises(httpx.LocalProtocolError):
+        await transport.send(Request(origin=origin, method="GET", target=b"/", headers=(), traceparent=place))

@@ -206,6 +206,26 @@ class WireContract:
         with pytest.raises(httpx.ConnectError, match="closed"):
             await ask(transport, request("http://127.0.0.1:9"))
 
+    async def test_a_span_s_place_is_a_header_like_any_other(self, transport: Wire) -> None:
+        """``Request.traceparent``; without one there is no such header."""
+        seen: list[str | None] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.append((await read_request(reader))[1].get("traceparent"))
+            writer.write(OK)
+            writer.close()
+
+        async with loopback_server(handle) as url:
+            address = httpx.URL(url)
+            for place in (b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01", b""):
+                sent = Request(
+                    origin=Origin.of(address), method="GET", target=b"/", headers=((b"host", address.netloc),),
+                    traceparent=place,
+                )  # fmt: skip
+                answer = await transport.send(sent)
+                answer.close()
+        assert seen == [f"00-{'a' * 32}-{'b' * 16}-01", None]
+
     async def test_connections_are_kept_alive(self, transport: Wire) -> None:
         """Requests one after the other share a connection."""
         server = Counted(lambda connection, number, writer: answers(writer))

@@ -8,6 +8,7 @@ from litestar import Request
 
 from gateway.auth import bearer, key_in
 from gateway.errors import BadRequest, Forbidden, Unauthorized
+from gateway.http_server.request_head import headers_by_name
 from gateway.services import Services
 from gateway.settings.keys import Role, digest
 
@@ -24,11 +25,11 @@ def authorise(scope: Any, services: Services) -> None:
     Notes whose it is, for ``actor``. Raises ``Unauthorized``, after the same time for every wrong key, or
     ``Forbidden``.
     """
-    headers, admin_key = scope["headers"], services.settings.server.admin_key
+    headers, admin_key = headers_by_name(scope), services.settings.server.admin_key
     roles = {holder.role for holder in services.keys.holders} - {"use"}
     if admin_key is None and not roles:
         raise Unauthorized("The admin API is off: set server.admin_key.", code="admin_api_off")
-    given = bearer(next((value for name, value in headers if name == b"authorization"), b""))
+    given = bearer(headers.get(b"authorization", b""))
     same = hmac.compare_digest(digest((given or b"").decode("latin-1")), digest(admin_key or ""))
     if same and given and admin_key is not None:
         scope[_ACTOR] = "admin key"

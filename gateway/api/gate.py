@@ -23,6 +23,8 @@ HOLDER = "preceptor.holder"
 OPEN = frozenset({b"/livez", b"/readyz"})
 OWN_KEYS = (b"/admin", b"/ui")
 """Paths, and all paths below them, with a look of their own at the visitor's key."""
+_KEYLESS = OPEN.union(OWN_KEYS)
+_BELOW_OWN = tuple(own + b"/" for own in OWN_KEYS)
 PROBES = frozenset({"livez", "readyz"})
 FOR_OPERATORS = frozenset({"admin", "metrics", "ui"})
 """First parts of the paths that have a port of their own with ``server.admin_port``."""
@@ -69,9 +71,9 @@ def admit(scope: HTTPScope, services: Services) -> None:
     if not keys:
         return
     path = scope.get("raw_path", b"")
-    if path in OPEN or any(path == own or path.startswith(own + b"/") for own in OWN_KEYS):
+    if path in _KEYLESS or path.startswith(_BELOW_OWN):
         return
-    holder = keys.holder(scope["headers"])
+    holder = keys.holder(headers_by_name(cast("Scope", scope)))
     if holder.limited and path not in FOR_LIMITED and not path.startswith(MODELS):
         raise Forbidden("This key is for some tasks or models, and not for this path.", code="path_not_allowed")
     scope[HOLDER] = holder  # type: ignore[literal-required]  # scopes are open to additions

@@ -104,8 +104,11 @@ class Running:
             self.trace.request_headers = [(name, given[name]) for name in wanted if name in given]
         if services.tracer is not None:
             self.span = services.tracer.begin(given.get(TRACEPARENT))
-            others = [header for header in self.trace.request_headers if header[0] != TRACEPARENT]
-            self.trace.request_headers = [*others, (TRACEPARENT, self.span.traceparent)]
+            self.trace.traceparent = self.span.traceparent
+            if TRACEPARENT in given and TRACEPARENT in wanted:
+                self.trace.request_headers = [
+                    header for header in self.trace.request_headers if header[0] != TRACEPARENT
+                ]
 
     def elapsed_s(self) -> float:
         """Return the seconds since the request arrived."""

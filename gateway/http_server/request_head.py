@@ -87,8 +87,13 @@ def headers_by_name(scope: Scope) -> dict[bytes, bytes]:
     """Return a request's headers by their lower-case names: of several with a name, the first. Kept in the scope."""
     named: dict[bytes, bytes] | None = scope.get(_BY_NAME)
     if named is None:
-        named = scope[_BY_NAME] = dict(reversed([*scope["headers"]]))
+        named = scope[_BY_NAME] = by_name(scope["headers"])
     return named
+
+
+def by_name(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    """Return headers by their names: of several with a name, the first."""
+    return dict(headers[::-1])
 
 
 @remembered

@@ -8,6 +8,7 @@ be reached, spans are dropped and counted.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import urllib.request
@@ -29,6 +30,9 @@ MOST_SPANS = 10_000
 MANY_SPANS = 1_000
 """Spans that are sent without waiting for more: in memory, many of them would crowd out what requests work on."""
 _LONGEST = 200
+_KINDS = 1024
+"""Remembered parts that many spans share."""
+_SAMPLED, _LEFT_OUT = b"-01", b"-00"
 _SERVER = 2
 _ERROR = 2
 _HEX = frozenset(b"0123456789abcdef")
@@ -36,17 +40,27 @@ _OPERATIONS = {"/embeddings": "embeddings", "/completions": "text_completion"}
 
 
 class SpanContext(Value, frozen=True):
-    """The place of a span in a trace; ids in hex digits."""
+    """The place of a span in a trace."""
 
-    trace_id: str
-    span_id: str
-    parent_id: str = ""
-    sampled: bool = True
+    traceparent: bytes
+    """The header for whoever works on behalf of this span."""
+    parent_id: bytes = b""
+    """In hex digits; empty at the root of a trace."""
 
     @property
-    def traceparent(self) -> bytes:
-        """The header for whoever works on behalf of this span."""
-        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}".encode()
+    def trace_id(self) -> bytes:
+        """32 hex digits."""
+        return self.traceparent[3:35]
+
+    @property
+    def span_id(self) -> bytes:
+        """16 hex digits."""
+        return self.traceparent[36:52]
+
+    @property
+    def sampled(self) -> bool:
+        """The span is sent."""
+        return self.traceparent.endswith(_SAMPLED)
 
 
 def parent_in(header: bytes | None) -> SpanContext | None:
@@ -57,7 +71,8 @@ def parent_in(header: bytes | None) -> SpanContext | None:
     version, trace_id, span_id, flags = parts[:4]
     if version == b"ff" or (version == b"00" and len(parts) > 4) or not trace_id.strip(b"0") or not span_id.strip(b"0"):
         return None
-    return SpanContext(trace_id=trace_id.decode(), span_id=span_id.decode(), sampled=bool(int(flags, 16) & 1))
+    sampled = _SAMPLED if int(flags, 16) & 1 else _LEFT_OUT
+    return SpanContext(traceparent=b"00-%b-%b%b" % (trace_id, span_id, sampled))
 
 
 class Tracer:
@@ -85,12 +100,13 @@ class Tracer:
 
     def begin(self, header: bytes | None) -> SpanContext:
         """Return the place of a new span below the caller's, or at the root of a new trace."""
-        parent = parent_in(header)
-        span_id = f"{self._bits(64) or 1:016x}"
+        parent = None if header is None else parent_in(header)
+        span_id = self._bits(64) or 1
         if parent is None:
-            sampled = self._draw() < self._share
-            return SpanContext(trace_id=f"{self._bits(128) or 1:032x}", span_id=span_id, sampled=sampled)
-        return SpanContext(trace_id=parent.trace_id, span_id=span_id, parent_id=parent.span_id, sampled=parent.sampled)
+            sampled = _SAMPLED if self._draw() < self._share else _LEFT_OUT
+            return SpanContext(traceparent=b"00-%032x-%016x%b" % (self._bits(128) or 1, span_id, sampled))
+        begun = parent.traceparent
+        return SpanContext(traceparent=b"%b%016x%b" % (begun[:36], span_id, begun[52:]), parent_id=parent.span_id)
 
     def note(self, place: SpanContext, exchange: Exchange, *, path: str, overhead_s: float) -> None:
         """Take the span of an exchange; never waits."""
@@ -99,7 +115,7 @@ class Tracer:
         if len(self._spans) >= MOST_SPANS:
             self.dropped += 1
             return
-        self._spans.append(msgspec.json.encode(span_of(place, exchange, path=path, overhead_s=overhead_s)))
+        self._spans.append(span_of(place, exchange, path=path, overhead_s=overhead_s))
         if len(self._spans) >= MANY_SPANS:
             self._many.set()
 
@@ -144,41 +160,71 @@ def sender(endpoint: str, headers: Mapping[str, str]) -> Callable[[bytes], None]
     return send
 
 
-def span_of(place: SpanContext, exchange: Exchange, *, path: str, overhead_s: float) -> dict[str, Any]:
+def span_of(place: SpanContext, exchange: Exchange, *, path: str, overhead_s: float) -> bytes:
     """Return the span of an exchange in OTLP's JSON form."""
-    operation, usage = _OPERATIONS.get(path, "chat"), exchange.usage
+    usage, begun = exchange.usage, exchange.created * 1e9
+    more = b""
+    if exchange.first_byte_ms is not None:
+        more += _FIRST_BYTE % exchange.first_byte_ms
+    if exchange.cost_usd is not None:
+        more += _COST % exchange.cost_usd
+    if exchange.ref is not None:
+        more += _REF % msgspec.json.encode(exchange.ref[:_LONGEST])
+    return _SPAN % (
+        place.trace_id,
+        place.span_id,
+        place.parent_id,
+        begun,
+        begun + exchange.latency_ms * 1e6,
+        # Bounded, because it is remembered and a client may have chosen it.
+        _facts(
+            _OPERATIONS.get(path, "chat"),
+            exchange.client_model[:_LONGEST],
+            exchange.model[:_LONGEST],
+            (exchange.finish_reason or "")[:_LONGEST],
+            exchange.http_status,
+            (exchange.error or "")[:_LONGEST],
+            exchange.task,
+            exchange.arm,
+            exchange.rules,
+            exchange.key,
+            exchange.status,
+        ),
+        msgspec.json.encode(exchange.id[:_LONGEST]),
+        usage.prompt_tokens,
+        usage.output_tokens,
+        overhead_s * 1000,
+        more,
+    )
+
+
+@functools.lru_cache(_KINDS)
+def _facts(
+    operation: str, client_model: str, model: str, finish_reason: str, http_status: int, error: str,
+    task: str | None, arm: str, rules: int | None, key: str | None, status: str,
+) -> bytes:  # fmt: skip
+    """Return the part of a span that many exchanges share: name, status, and the beginning of the attributes."""
     facts = {
         "gen_ai.operation.name": operation,
-        "gen_ai.request.model": exchange.client_model,
-        "gen_ai.response.model": exchange.model,
-        "gen_ai.response.id": exchange.id,
-        "gen_ai.response.finish_reasons": [exchange.finish_reason] if exchange.finish_reason else None,
-        "gen_ai.usage.input_tokens": usage.prompt_tokens,
-        "gen_ai.usage.output_tokens": usage.output_tokens,
-        "http.response.status_code": exchange.http_status,
-        "error.type": exchange.error,
-        "preceptor.task": exchange.task,
-        "preceptor.arm": exchange.arm,
-        "preceptor.rules": exchange.rules,
-        "preceptor.key": exchange.key,
-        "preceptor.status": exchange.status,
-        "preceptor.client_request_id": exchange.ref,
-        "preceptor.cost_usd": exchange.cost_usd,
-        "preceptor.first_byte_ms": exchange.first_byte_ms,
-        "preceptor.overhead_ms": overhead_s * 1000,
+        "gen_ai.request.model": client_model,
+        "gen_ai.response.model": model,
+        "gen_ai.response.finish_reasons": [finish_reason] if finish_reason else None,
+        "http.response.status_code": http_status,
+        "error.type": error or None,
+        "preceptor.task": task,
+        "preceptor.arm": arm,
+        "preceptor.rules": rules,
+        "preceptor.key": key,
+        "preceptor.status": status,
     }
-    return {
-        "traceId": place.trace_id,
-        "spanId": place.span_id,
-        "parentSpanId": place.parent_id,
+    shared = {
         "flags": 1,
-        "name": f"{operation} {exchange.model[:_LONGEST]}",
+        "name": f"{operation} {model}",
         "kind": _SERVER,
-        "startTimeUnixNano": str(int(exchange.created * 1e9)),
-        "endTimeUnixNano": str(int(exchange.created * 1e9 + exchange.latency_ms * 1e6)),
+        "status": {"code": _ERROR} if status == "error" else {},
         "attributes": [{"key": key, "value": _value(value)} for key, value in facts.items() if value is not None],
-        "status": {"code": _ERROR} if exchange.status == "error" else {},
     }
+    return msgspec.json.encode(shared)[1:-2]  # without its braces and the end of the attributes
 
 
 def _value(value: object) -> dict[str, Any]:
@@ -186,11 +232,19 @@ def _value(value: object) -> dict[str, Any]:
         return {"arrayValue": {"values": [_value(each) for each in value]}}
     if isinstance(value, int):
         return {"intValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": value}
     return {"stringValue": str(value)[:_LONGEST]}
 
 
+_SPAN: Final = (
+    b'{"traceId":"%b","spanId":"%b","parentSpanId":"%b","startTimeUnixNano":"%d","endTimeUnixNano":"%d",%b,'
+    b'{"key":"gen_ai.response.id","value":{"stringValue":%b}},'
+    b'{"key":"gen_ai.usage.input_tokens","value":{"intValue":"%d"}},'
+    b'{"key":"gen_ai.usage.output_tokens","value":{"intValue":"%d"}},'
+    b'{"key":"preceptor.overhead_ms","value":{"doubleValue":%.3f}}%b]}'
+)
+_FIRST_BYTE: Final = b',{"key":"preceptor.first_byte_ms","value":{"doubleValue":%.3f}}'
+_COST: Final = b',{"key":"preceptor.cost_usd","value":{"doubleValue":%.12f}}'
+_REF: Final = b',{"key":"preceptor.client_request_id","value":{"stringValue":%b}}'
 _REQUEST: Final = (
     (
         b'{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"preceptor"}}]},'

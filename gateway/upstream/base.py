@@ -30,6 +30,8 @@ class Call(Value, frozen=True):
     headers: Sequence[tuple[bytes, bytes]] = ()
     """Request headers to hand on, in lower case: from an allow-list, never a key. A ``content-type`` here replaces
     JSON's."""
+    traceparent: bytes = b""
+    """The gateway's own header of this name; apart from the others, because it differs with every request."""
 
 
 class UploadCall(Call, frozen=True, kw_only=True):

@@ -77,6 +77,7 @@ class HttpUpstream:
         self._target = lru_cache(_TARGETS)(self._joined)
         self._headers = _own_headers(name, base, headers, api_key, api_key_header)
         self._own = FRAMING | {b"connection", *(header for header, _ in self._headers)}
+        self._own_trace = b"traceparent" in self._own
         self._json_headers = self._headers if _JSON[0] in self._own else (*self._headers, _JSON)
         self._bounds = Bounds.of(name, settings, _secrets(base, headers, api_key))
         self._answer_s = min(settings.first_byte_timeout_s, settings.total_timeout_s)
@@ -107,6 +108,7 @@ class HttpUpstream:
             method=call.method,
             target=self._target(call.method, call.path, call.query),
             headers=self._headers_of(call),
+            traceparent=b"" if self._own_trace else call.traceparent,
             body=call.body,
             once=call.once,
             connect_s=settings.connect_timeout_s,

@@ -42,7 +42,12 @@ class Http1Transport(Wire):
 
     async def send(self, request: Request) -> WireAnswer:
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
-        sent = _head(request.method, request.target, request.headers) + _length(request, body) + body
+        sent = b"".join((
+            _head(request.method, request.target, request.headers),
+            _traceparent(request.traceparent) if request.traceparent else b"",
+            _length(request, body),
+            body,
+        ))  # fmt: skip
         if self._loop is None:  # asking for the loop again takes as long as finding a connection
             self._loop = asyncio.get_running_loop()
         deadline = self._loop.time() + request.answer_s
@@ -211,6 +216,13 @@ def _head(method: str, target: bytes, headers: tuple[tuple[bytes, bytes], ...]) 
     if lines[0].count(b" ") != 2:
         raise httpx.LocalProtocolError("a space in a method or a target")
     return head
+
+
+def _traceparent(value: bytes) -> bytes:
+    """Build the header's line. Raises ``httpx.LocalProtocolError`` unless it is letters, digits and dashes."""
+    if not value.replace(b"-", b"").isalnum():
+        raise httpx.LocalProtocolError("not the place of a span")
+    return b"traceparent: %b\r\n" % value
 
 
 def _length(request: Request, body: bytes) -> bytes:

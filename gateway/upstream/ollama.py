@@ -105,7 +105,10 @@ class OllamaUpstream:
 
     def _native(self, call: Call, asked: Asked) -> Call:
         headers = [(name, value) for name, value in call.headers if name != b"content-type"]
-        return Call(model=call.model, body=asked.body, path=asked.path, stream=asked.stream, headers=headers)
+        return Call(
+            model=call.model, body=asked.body, path=asked.path, stream=asked.stream, headers=headers,
+            traceparent=call.traceparent,
+        )  # fmt: skip
 
     async def _streamed(self, answer: StreamableAnswer, lines: AsyncGenerator[dict[str, Any], None]) -> UpstreamReply:
         """Wait for the first line of a stream and return the reply."""

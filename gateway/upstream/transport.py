@@ -120,10 +120,13 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 async def _exchanged(session: aiohttp.ClientSession, request: Request, proxy: str | None) -> aiohttp.ClientResponse:
     scheme, host, port = request.origin
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers]
+    if request.traceparent:
+        headers.append(("traceparent", request.traceparent.decode("latin-1")))
     return await session.request(
         request.method,
         URL(f"{scheme}://{authority}{request.target.decode('ascii')}", encoded=True),
-        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers],
+        headers=headers,
         data=_in_pieces(request.body) or None,
         allow_redirects=False,
         proxy=proxy,

@@ -38,6 +38,8 @@ class Request(Value, frozen=True):
     """Path and query, percent-encoded."""
     headers: tuple[tuple[bytes, bytes], ...]
     """``Host`` included."""
+    traceparent: bytes = b""
+    """Another header, apart because it differs with every request; empty for none."""
     body: bytes | AsyncIterable[bytes] = b""
     once: bool = False
     """Sent on a fresh connection, so that there is no reason to send it again."""

@@ -41,7 +41,7 @@ def visitor_with(services: Services, key: str) -> Visitor | None:
     if not key or not _with_roles(services):
         return None
     try:
-        holder = services.keys.holder([(b"authorization", b"Bearer " + key.encode("utf-8", "replace"))])
+        holder = services.keys.holder({b"authorization": b"Bearer " + key.encode("utf-8", "replace")})
     except Unauthorized:
         return None
     return None if holder.role == "use" else _visitor(holder)

@@ -115,7 +115,7 @@ def requests(file: Path, store: SqlStore, size: Size) -> Iterator[Timing]:
     yield timed("build the look-up of keys", lambda: Keyring(settings.keys), limit_ms=100)
     keys = Keyring(settings.keys)
     shown = itertools.cycle(
-        [(b"authorization", f"Bearer {client_key(number)}".encode())]
+        {b"authorization": f"Bearer {client_key(number)}".encode()}
         for number in range(0, size.keys, max(1, size.keys // 10))
     )
     yield timed("* tell whose key it is", lambda: keys.holder(next(shown)), limit_ms=None, times=2000)
