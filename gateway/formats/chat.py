@@ -22,6 +22,7 @@ from gateway.formats.envelope import (
     decoded,
     extended,
     model_of,
+    no_model,
     raw,
     stream_of,
 )
@@ -42,6 +43,18 @@ _messages = Field("messages", list[Raw] | None, "an array")
 _stream_options = Field("stream_options", dict[str, Any] | None, "an object")
 
 
+class _Head(msgspec.Struct):
+    """The fields of a chat that are read of every request: decoded at once, in a third of the time."""
+
+    model: str | None = None
+    messages: list[Raw] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
 class _Turn(msgspec.Struct):
     role: Any = None
 
@@ -54,7 +67,8 @@ _role = re.compile(rb'\s*\{\s*"role"\s*:\s*"(\w+)"\s*,')
 def first_user_message(messages: Sequence[Raw]) -> Raw | bytes:
     """Return the first message that a user wrote, as it came; else the first message. Empty without any."""
     for message in messages:
-        if role_of(message) == b"user":
+        begins = _role.match(message)
+        if (begins[1] if begins else role_of(message)) == b"user":
             return message
     return messages[0] if messages else b""
 
@@ -211,20 +225,25 @@ def encoded_turns(turns: Sequence[tuple[str, str]]) -> list[Raw]:
 def open_chat(body: bytes) -> ChatRequest:
     """Decode a chat completion request; raises ``BadRequest`` in OpenAI's words."""
     fields = request_fields(body)
-    model = model_of(fields)
-    messages: list[Raw] | None = _messages(fields)
-    if not messages:
+    try:
+        head = _head.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # One by one, to name the field of a wrong type.
+        head = _Head(model_of(fields), _messages(fields), stream_of(fields), _stream_options(fields))
+    if not head.model:
+        raise no_model()
+    if not head.messages:
         raise BadRequest("'messages' must be an array of at least one message.", param="messages")
-    for index, message in enumerate(messages):
+    for index, message in enumerate(head.messages):
         if memoryview(message)[0] != _BRACE:
             raise BadRequest(f"'messages[{index}]' must be an object.", param=f"messages[{index}]")
     return ChatRequest(
         body=body,
         fields=fields,
-        model=model,
-        messages=tuple(messages),
-        stream=stream_of(fields),
-        include_usage=wants_usage(fields),
+        model=head.model,
+        messages=tuple(head.messages),
+        stream=bool(head.stream),
+        include_usage=bool(head.stream_options and head.stream_options.get("include_usage")),
     )
 
 

@@ -65,7 +65,7 @@ def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
         ref=_cut(exchange.ref),
         key=_cut(exchange.key),
         task=_cut(exchange.task),
-        model=_cut(exchange.model),
+        model=exchange.model[:_LONGEST],
         arm=exchange.arm,
         rules=exchange.rules,
         stream=exchange.stream,

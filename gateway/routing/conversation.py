@@ -17,6 +17,7 @@ from gateway.formats.envelope import Conversation, Envelope, decode_object
 
 _KEYS = ("prompt_cache_key", "conversation", "previous_response_id")
 """Fields by which a client itself says what belongs together; the last one at least keeps two turns together."""
+_KEY_NAMES = frozenset(_KEYS)
 _USERS = ("safety_identifier", "user")
 """Fields with the client's name for its end user; ``metadata.user_id`` is the third."""
 _NAMING = frozenset({*_USERS, "metadata"})
@@ -38,10 +39,11 @@ _metadata = msgspec.json.Decoder(_Metadata)
 
 def conversation_key(envelope: Conversation) -> bytes:
     """Return the same bytes for every turn: the client's own key, or else both ends of its first message."""
-    for name in _KEYS:
-        given = envelope.fields.get(name)
-        if given is not None and bytes(given) not in (b"null", b'""'):
-            return bytes(given)
+    if not _KEY_NAMES.isdisjoint(envelope.fields):
+        for name in _KEYS:
+            given = envelope.fields.get(name)
+            if given is not None and bytes(given) not in (b"null", b'""'):
+                return bytes(given)
     first = envelope.opening()
     if len(first) <= 2 * _HALF:
         return bytes(first)
