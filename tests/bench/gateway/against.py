@@ -2,7 +2,7 @@
 
 Both gateways run at once on one core, with every part on and default settings, and are loaded in turns: a machine whose
 speed wanders slows both. Prints medians, and the median of the ratios within rounds. OTHER is a folder with another
-checkout; its own code starts its gateway.
+checkout; its own code starts its gateway, with its own Python.
 """
 
 import contextlib

@@ -27,11 +27,16 @@ with preceptor(ground) as target:
 
 @contextlib.contextmanager
 def served(checkout: Path, ground: Ground, folder: Path) -> Iterator[Target]:
-    """Start the gateway of a checkout in a folder; the target has the name of the checkout's."""
+    """Start the gateway of a checkout in a folder; the target has the name of the checkout's.
+
+    It runs in the checkout's own ``.venv``, another Python perhaps; without one, in this process' environment.
+    """
     folder.mkdir(exist_ok=True)
+    own = checkout / ".venv/bin/python"
+    python = str(own) if own.exists() else sys.executable
     arguments = [str(folder), str(ground.cache), str(ground.fixed_port), str(ground.live_port)]
     with subprocess.Popen(  # noqa: S603  # this benchmark's own code
-        [sys.executable, "-c", _START, *arguments], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
+        [python, "-c", _START, *arguments], cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None and process.stdout is not None
