@@ -62,14 +62,14 @@ def noted(exchange: Exchange, overhead_ms: float) -> RequestNote:
         id=exchange.id[:_LONGEST],
         http_status=exchange.http_status,
         status=exchange.status,
-        ref=_cut(exchange.ref),
-        key=_cut(exchange.key),
-        task=_cut(exchange.task),
+        ref=exchange.ref and exchange.ref[:_LONGEST],
+        key=exchange.key and exchange.key[:_LONGEST],
+        task=exchange.task and exchange.task[:_LONGEST],
         model=exchange.model[:_LONGEST],
         arm=exchange.arm,
         rules=exchange.rules,
         stream=exchange.stream,
-        error=_cut(exchange.error),
+        error=exchange.error and exchange.error[:_LONGEST],
         latency_ms=shortened(exchange.latency_ms),
         first_byte_ms=None if first_byte_ms is None else shortened(first_byte_ms),
         overhead_ms=shortened(overhead_ms),
@@ -94,16 +94,11 @@ def noted_refusal(
         id=id_[:_LONGEST],
         status=status,
         http_status=http_status,
-        error=_cut(error),
-        ref=_cut(ref),
-        key=_cut(key),
+        error=error and error[:_LONGEST],
+        ref=ref and ref[:_LONGEST],
+        key=key and key[:_LONGEST],
         latency_ms=shortened(latency_ms),
     )
-
-
-def _cut(text: str | None) -> str | None:
-    """Return a text that somebody outside chose, as far as a line shows it."""
-    return None if text is None else text[:_LONGEST]
 
 
 class RequestLog:
