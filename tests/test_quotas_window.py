@@ -15,8 +15,8 @@ def test_no_minute_holds_more_than_the_limit(steps: list[float], limit: int) -> 
     for step in steps:
         now += step
         window.advance(bucket_at(now))
-        if window.total < limit:
-            window.add(bucket_at(now), 1)
+        if window.requests < limit:
+            window.add(bucket_at(now), 1, 0)
             accepted.append(now)
     assert all(sum(begin <= at < begin + 60 for at in accepted) <= limit for begin in accepted)
 
@@ -28,10 +28,11 @@ def test_the_sum_is_that_of_its_buckets(steps: list[float]) -> None:
     for step in steps:
         now += step
         bucket = bucket_at(now)
-        ahead = sum_at(window.buckets, window.newest, bucket)
+        ahead = sum_at(window.request_buckets, window.newest, bucket)
         window.advance(bucket)
-        assert ahead == window.total == sum(window.buckets)
-        window.add(bucket, 3)
+        assert ahead == window.requests == sum(window.request_buckets)
+        assert window.tokens == sum(window.token_buckets) == 10 * ahead
+        window.add(bucket, 3, 30)
 
 
 def test_a_full_window_says_when_a_place_is_free() -> None:
@@ -39,8 +40,8 @@ def test_a_full_window_says_when_a_place_is_free() -> None:
     window = Window()
     for now in (100.0, 112.0):
         window.advance(bucket_at(now))
-        window.add(bucket_at(now), 1)
-    windows = [(window.buckets, window.newest)]
+        window.add(bucket_at(now), 1, 0)
+    windows = [(window.request_buckets, window.newest)]
     assert [wait_s(windows, excess, 113.0) for excess in (1, 2, 9)] == [52.0, 62.0, 62.0]
 
 
@@ -49,7 +50,7 @@ def test_a_clock_that_goes_back_loses_nothing() -> None:
     window = Window()
     window.advance(100)
     window.advance(90)
-    window.add(99, 1)
-    window.add(100 - BUCKETS, 1)
-    window.add(101, 1)
-    assert (window.newest, window.total) == (100, 1)
+    window.add(99, 1, 0)
+    window.add(100 - BUCKETS, 1, 0)
+    window.add(101, 1, 0)
+    assert (window.newest, window.requests) == (100, 1)

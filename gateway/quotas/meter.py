@@ -37,7 +37,7 @@ class Meter:
     """
 
     __slots__ = (
-        "_own", "_peers", "_requests", "_tokens", "budget", "in_flight", "kind", "limits", "name", "period",
+        "_own", "_peers", "_window", "budget", "in_flight", "kind", "limits", "name", "period",
         "refused", "reserved", "spent", "stored", "warned",
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ class Meter:
         self.refused: dict[Reason, int] = {}
         self.warned = 0
         """The period in which an empty budget was warned of."""
-        self._requests, self._tokens = Window(), Window()
+        self._window = Window()
         self._own, self._peers = own, peers
         if own is not None:
             self._take_over(own)
@@ -73,17 +73,13 @@ class Meter:
 
         Without ``refuse_money``, somebody else decides about the budget.
         """
-        limits, bucket = self.limits, ask.bucket
-        requests, tokens = self._requests, self._tokens
-        if bucket > requests.newest:
-            requests.advance(bucket)
-            tokens.advance(bucket)
+        limits, bucket, window = self.limits, ask.bucket, self._window
+        if bucket > window.newest:
+            window.advance(bucket)
         self.in_flight += 1
-        requests.add(bucket, 1)
         most = limits.tokens_per_minute
-        if most is not None:
-            # An estimate beyond the whole limit waits for an empty window; it is no reason to refuse for ever.
-            tokens.add(bucket, min(ask.tokens, most))
+        # An estimate beyond the whole limit waits for an empty window; it is no reason to refuse for ever.
+        window.add(bucket, 1, 0 if most is None else min(ask.tokens, most))
         self.reserved += ask.cost
         if self._own is not None:
             self._publish(self._own, bucket)
@@ -91,9 +87,9 @@ class Meter:
         reason: Reason | None = None
         if limits.concurrent is not None and self.in_flight + others[2] > limits.concurrent:
             reason = "concurrent"
-        elif limits.requests_per_minute is not None and requests.total + others[0] > limits.requests_per_minute:
+        elif limits.requests_per_minute is not None and window.requests + others[0] > limits.requests_per_minute:
             reason = "requests"
-        elif most is not None and tokens.total + others[1] > most:
+        elif most is not None and window.tokens + others[1] > most:
             reason = "tokens"
         elif refuse_money and self._overdrawn(others):
             reason = "budget"
@@ -108,14 +104,14 @@ class Meter:
 
     def give_back(self, ask: Need) -> None:
         """Undo ``take``, as if the request had never come."""
-        self._requests.add(ask.bucket, -1)
+        self._window.add(ask.bucket, -1, 0)
         self.settle(ask, 0, 0)
 
     def settle(self, ask: Need, tokens: int, cost: int) -> None:
         """Put the true tokens and cost of a request in the place of its reservation."""
         most = self.limits.tokens_per_minute
         if most is not None:
-            self._tokens.add(ask.bucket, tokens - min(ask.tokens, most))
+            self._window.add(ask.bucket, 0, tokens - min(ask.tokens, most))
         self.in_flight -= 1
         self.reserved -= ask.cost
         self.spent += cost
@@ -146,8 +142,8 @@ class Meter:
         others = _NOBODY if self._peers is None else self._others(bucket)
         requests, tokens = self.limits.requests_per_minute, self.limits.tokens_per_minute
         return (
-            None if requests is None else max(0, requests - self._requests.total - others[0]),
-            None if tokens is None else max(0, tokens - self._tokens.total - others[1]),
+            None if requests is None else max(0, requests - self._window.requests - others[0]),
+            None if tokens is None else max(0, tokens - self._window.tokens - others[1]),
         )
 
     def money_left(self) -> float:
@@ -157,12 +153,12 @@ class Meter:
 
     def money_used(self) -> int:
         """Return the money spent and reserved by all."""
-        return self._used(_NOBODY if self._peers is None else self._others(self._requests.newest))
+        return self._used(_NOBODY if self._peers is None else self._others(self._window.newest))
 
     @property
     def overdrawn(self) -> bool:
         """More money is spent and reserved than the budget allows."""
-        return self._overdrawn(_NOBODY if self._peers is None else self._others(self._requests.newest))
+        return self._overdrawn(_NOBODY if self._peers is None else self._others(self._window.newest))
 
     def _overdrawn(self, others: "_Others") -> bool:
         budget = self.budget
@@ -175,11 +171,12 @@ class Meter:
         """Return the seconds until a request refused for its rate may be sent again."""
         limit = self.limits.requests_per_minute if reason == "requests" else self.limits.tokens_per_minute
         assert limit is not None, "no request is refused without a limit"
-        window = self._requests if reason == "requests" else self._tokens
+        window = self._window
+        mine = window.request_buckets if reason == "requests" else window.token_buckets
         at = cells.REQUESTS_AT if reason == "requests" else cells.TOKENS_AT
         others = self._peers.look() if self._peers is not None else ()
         windows = [
-            (window.buckets, window.newest),
+            (mine, window.newest),
             *((cell[at : at + BUCKETS].tolist(), cell[cells.NEWEST]) for cell in others),
         ]
         need = 1 if reason == "requests" else min(ask.tokens, limit)
@@ -189,23 +186,24 @@ class Meter:
     def _take_over(self, own: Cell) -> None:
         """Go on from the counts of an earlier process."""
         self.period, self.spent, self.stored = own[cells.PERIOD], own[cells.SPENT], own[cells.STORED]
-        for window, at in ((self._requests, cells.REQUESTS_AT), (self._tokens, cells.TOKENS_AT)):
-            window.newest = own[cells.NEWEST]
-            window.buckets = own[at : at + BUCKETS].tolist()
-            window.total = sum(window.buckets)
+        window = self._window
+        window.newest = own[cells.NEWEST]
+        window.request_buckets = own[cells.REQUESTS_AT : cells.REQUESTS_AT + BUCKETS].tolist()
+        window.token_buckets = own[cells.TOKENS_AT : cells.TOKENS_AT + BUCKETS].tolist()
+        window.requests, window.tokens = sum(window.request_buckets), sum(window.token_buckets)
 
     def _publish(self, own: Cell, bucket: int) -> None:
         """Show the counts to the other workers: the buckets before the number of the newest."""
-        requests, tokens, place = self._requests, self._tokens, bucket % BUCKETS
-        if own[cells.NEWEST] != requests.newest:
+        window, place = self._window, bucket % BUCKETS
+        if own[cells.NEWEST] != window.newest:
             for number in range(BUCKETS):
-                own[cells.REQUESTS_AT + number] = requests.buckets[number]
-                own[cells.TOKENS_AT + number] = tokens.buckets[number]
-            own[cells.NEWEST] = requests.newest
-        own[cells.REQUESTS_AT + place] = requests.buckets[place]
-        own[cells.TOKENS_AT + place] = tokens.buckets[place]
-        own[cells.REQUESTS] = requests.total
-        own[cells.TOKENS] = tokens.total
+                own[cells.REQUESTS_AT + number] = window.request_buckets[number]
+                own[cells.TOKENS_AT + number] = window.token_buckets[number]
+            own[cells.NEWEST] = window.newest
+        own[cells.REQUESTS_AT + place] = window.request_buckets[place]
+        own[cells.TOKENS_AT + place] = window.token_buckets[place]
+        own[cells.REQUESTS] = window.requests
+        own[cells.TOKENS] = window.tokens
         own[cells.IN_FLIGHT] = self.in_flight
         own[cells.SPENT] = self.spent
         own[cells.RESERVED] = self.reserved

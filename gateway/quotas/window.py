@@ -1,4 +1,4 @@
-"""A count over the last minute, in buckets of five seconds. Pure: the time is passed in, as the number of a bucket.
+"""Requests and tokens of the last minute, in buckets of five seconds. Pure: a time is the number of its bucket.
 
 A count leaves the window with its whole bucket, after 60 to 65 seconds: no 60 seconds ever hold more than the limit.
 """
@@ -15,14 +15,13 @@ def bucket_at(now: float) -> int:
 
 
 class Window:
-    """Counts by bucket, and their sum."""
+    """Requests and tokens by bucket, and their sums."""
 
-    __slots__ = ("buckets", "newest", "total")
+    __slots__ = ("newest", "request_buckets", "requests", "token_buckets", "tokens")
 
     def __init__(self) -> None:
-        self.buckets = [0] * BUCKETS
-        self.newest = 0
-        self.total = 0
+        self.request_buckets, self.token_buckets = [0] * BUCKETS, [0] * BUCKETS
+        self.newest = self.requests = self.tokens = 0
 
     def advance(self, bucket: int) -> None:
         """Let the window end with a bucket; older counts leave. A clock that goes back changes nothing."""
@@ -31,15 +30,19 @@ class Window:
             return
         for number in range(self.newest + 1, self.newest + 1 + min(gap, BUCKETS)):
             place = number % BUCKETS if gap < BUCKETS else (number - self.newest - 1)
-            self.total -= self.buckets[place]
-            self.buckets[place] = 0
+            self.requests -= self.request_buckets[place]
+            self.tokens -= self.token_buckets[place]
+            self.request_buckets[place] = self.token_buckets[place] = 0
         self.newest = bucket
 
-    def add(self, bucket: int, count: int) -> None:
+    def add(self, bucket: int, requests: int, tokens: int) -> None:
         """Count in a bucket; nothing happens for a bucket outside the window."""
         if self.newest - BUCKETS < bucket <= self.newest:
-            self.buckets[bucket % BUCKETS] += count
-            self.total += count
+            place = bucket % BUCKETS
+            self.request_buckets[place] += requests
+            self.token_buckets[place] += tokens
+            self.requests += requests
+            self.tokens += tokens
 
 
 def sum_at(buckets: Sequence[int], newest: int, bucket: int) -> int:
