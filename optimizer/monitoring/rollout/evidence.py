@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gateway.domain import Value
 from optimizer.statistics.betting import Capital, Score, arm_range
+from optimizer.statistics.normal_mixture import half_width
 
 QUIET_S = 1800.0
 """Seconds without an outcome after which a conversation is complete. Later turns count as another conversation."""
@@ -145,15 +146,18 @@ class Stream(Value, frozen=True):
         return math.exp(min(self.worst, 700.0))
 
     def change(self) -> tuple[float, tuple[float, float]] | None:
-        """Return the mean difference and its 95% interval for one look; ``None`` with fewer than ten conversations.
+        """Return the mean difference and its 95% interval; ``None`` with fewer than ten conversations.
 
-        Two more conversations, one at either extreme, keep the interval from being empty.
+        The interval is for one look. Once the stream has shown harm it is for every look: an alarm ends a comparison
+        sooner where chance makes the harm look larger. Two more conversations, one at either extreme, keep it from
+        being empty.
         """
         n, total, squares = self._moments()
         if n < 10:
             return None
         middle = total / (n + 2)
-        spread = 1.96 * math.sqrt(max((squares + 2.0) / (n + 2) - middle**2, 0.0) / (n + 2))
+        deviation = math.sqrt(max((squares + 2.0) / (n + 2) - middle**2, 0.0))
+        spread = deviation * (half_width(n + 2) if self.worst >= _REFUTED else 1.96 / math.sqrt(n + 2))
         return total / n, (max(middle - spread, -1.0), min(middle + spread, 1.0))
 
     def to_rule_out(self, harm: float) -> float | None:

@@ -23,7 +23,7 @@ class Benefit(Value, frozen=True):
     change: float
     """Share of right replies with the rules less that without them, -1..1."""
     interval: tuple[float, float]
-    """95% interval of the change, for one look."""
+    """95% interval of the change; for every look once harm was seen."""
     of: str
     """``pairs of answers`` or ``labelled conversations``; ``conversations, by signs of failure`` without labels.
 
