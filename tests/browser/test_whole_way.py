@@ -125,6 +125,7 @@ async def test_from_a_label_to_a_promise_kept(tmp_path: Path) -> None:
         await seen.go("Control+Enter")
         assert "Nothing waits" in await seen.text()
         await until(ended, "a cycle")
+        assert store.rule_sets(TASK), store.cycles(TASK, limit=1)[0].outcome
 
         # A version waits; nothing serves it.
         await seen.open(f"/ui/tasks/{TASK}")
