@@ -48,6 +48,30 @@ async def test_what_was_answered_once_is_free_for_ever(tmp_path: Path) -> None:
     assert (weak.total, again.ledger.calls) == (10, 0)
 
 
+async def test_a_slow_answer_of_one_rule_set_holds_up_no_other(tmp_path: Path) -> None:
+    """The first answer comes after all others; the trials are in the order of rule sets and items all the same."""
+    items = questions(3)
+
+    class Slow(Weak):
+        async def answer(self, request: bytes, rule_set: RuleSet | None) -> Answer:
+            if not self.total:
+                self.calls[b"the slow one", None] += 1
+                async with asyncio.timeout(5):
+                    while self.total < 2 * len(items):
+                        await asyncio.sleep(0)
+            return await super().answer(request, rule_set)
+
+    desk = evaluator(tmp_path, concurrency=2)
+    without, ruled = await desk.trials_of_each(Slow(), items, [None, RULES], GRADER, stage="test")
+    assert [trial.item for trial in without] == [trial.item for trial in ruled] == items
+    assert not any(trial.correct for trial in without) and all(trial.correct for trial in ruled)
+
+
+async def test_without_items_each_rule_set_has_no_trials(tmp_path: Path) -> None:
+    """A list for each of them all the same."""
+    assert await evaluator(tmp_path).trials_of_each(Weak(), [], [None, RULES], GRADER, stage="test") == [[], []]
+
+
 async def test_identical_concurrent_calls_are_made_once(tmp_path: Path) -> None:
     """Ten at once, one call."""
     desk, weak, item = evaluator(tmp_path, concurrency=10), Weak(), question(1, hard=True)

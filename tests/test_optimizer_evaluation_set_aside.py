@@ -45,6 +45,14 @@ def test_a_tenth_of_a_stage_may_be_set_aside(total: int, most: int) -> None:
     assert len(aside.reasons) == most
 
 
+def test_an_item_refused_with_several_rule_sets_counts_once() -> None:
+    """A stage of a race asks for an item with all of them at once."""
+    aside = SetAside()
+    first = aside.add("1", refused(400), 6)
+    assert aside.add("1", refused(400), 6) == first
+    assert list(aside.reasons) == ["1"]
+
+
 def test_three_in_a_row_are_the_providers_fault() -> None:
     """The items before are taken back in."""
     aside = SetAside()

@@ -150,8 +150,19 @@ class Evaluator:
         Raises ``BudgetSpent``, ``CannotGrade``, ``NoSandbox``, and the error of an upstream's last try. Paid answers
         are kept.
         """
+        return (await self.trials_of_each(model, items, [rule_set], grader, stage=stage))[0]
 
-        async def trial_of(item: Item) -> Trial:
+    async def trials_of_each(
+        self, model: ModelClient, items: Sequence[Item], rule_sets: Sequence[RuleSet | None], grader: Grader, *,
+        stage: str,
+    ) -> list[list[Trial]]:  # fmt: skip
+        """Have the model answer every item with each rule set; return the trials of each. Raises as ``trials``.
+
+        One queue for all: while a slow answer of one rule set is waited for, the next ones are at work.
+        """
+
+        async def trial_of(asked: tuple[RuleSet | None, Item]) -> Trial:
+            rule_set, item = asked
             reason = self.set_aside.reason(item.id)
             if not reason:
                 try:
@@ -168,14 +179,16 @@ class Evaluator:
                     return trial
             return Trial(item=item, answer=Answer(text="", calls=0), correct=False, ungraded=reason)
 
-        trials = await self.each(trial_of, items, stage=stage)
+        asked = [(rule_set, item) for rule_set in rule_sets for item in items]
+        trials = await self.each(trial_of, asked, stage=stage)
         ungraded = sum(bool(trial.ungraded) for trial in trials)
         if ungraded:
             log.warning(
                 "%d of %d answers could not be graded", ungraded, len(trials),
                 extra={"action": "grader.failed", "stage": stage},
             )  # fmt: skip
-        return trials
+        n = len(items)
+        return [trials[place * n : (place + 1) * n] for place in range(len(rule_sets))]
 
     async def each(self, work: Callable[[In], Awaitable[Out]], inputs: Sequence[In], *, stage: str) -> list[Out]:
         """Do the work for every input, with bounded concurrency.

@@ -94,8 +94,9 @@ async def lean(selection: CandidateRace, best: CandidateScore) -> tuple[Candidat
     every part stays, and so does the last one that was learnt: a form without rules was not.
     """
     while True:
-        wholes = ((part, without(best.rule_set, part, selection.pinned)) for part in parts_of(best.rule_set))
-        rests = [(part, await selection.run_all(rest)) for part, rest in wholes if rest != best.rule_set]
+        wholes = {part: without(best.rule_set, part, selection.pinned) for part in parts_of(best.rule_set)}
+        changed = {part: rest for part, rest in wholes.items() if rest != best.rule_set}
+        rests = list(zip(changed, await selection.run_each([*changed.values()]), strict=True))
         spared = [
             rest
             for part, rest in rests

@@ -138,7 +138,7 @@ class CandidateRace:
         """
         base = await self.run_all(incumbent)
         forms = [self.candidate(form, incumbent.rules) for form in FORMS if form != incumbent.scratchpad]
-        others = [await self.run_all(candidate) for candidate in forms]
+        others = await self.run_each(forms)
         left = await ablated(base, self.run_all, answers=self._spare, kept=self.pinned)
         as_good = [tried for tried in (*others, left.score) if tried.mean >= base.mean]
         return self.chosen(min([base, *as_good], key=lambda tried: tried.tokens), base, left.effects)
@@ -156,20 +156,23 @@ class CandidateRace:
         while True:
             done = min(len(self._items), max(first, 2 * done)) if len(alive) > finalists else len(self._items)
             scores = sorted(
-                [await self._run(candidate, done) for candidate in alive],
-                key=lambda tried: (clean and self.unclean(tried), *tried.rank),
+                await self._run(alive, done), key=lambda tried: (clean and self.unclean(tried), *tried.rank)
             )
             if done == len(self._items):
                 return scores
             alive = [tried.rule_set for tried in scores[: max(finalists, math.ceil(len(scores) / 2))]]
 
-    async def _run(self, rule_set: RuleSet, count: int) -> CandidateScore:
-        """Run a candidate on the first ``count`` items; earlier answers come from the cache."""
-        trials = await self._evaluator.trials(
-            self._weak, self._items[:count], rule_set, self._grader, stage="selection"
+    async def _run(self, rule_sets: Sequence[RuleSet], count: int) -> list[CandidateScore]:
+        """Run candidates on the first ``count`` items; earlier answers come from the cache."""
+        trials = await self._evaluator.trials_of_each(
+            self._weak, self._items[:count], rule_sets, self._grader, stage="selection"
         )
-        score = self._seen[rule_set.hash] = CandidateScore(rule_set=rule_set, trials=tuple(trials))
-        return score
+        scores = [
+            CandidateScore(rule_set=rule_set, trials=tuple(its))
+            for rule_set, its in zip(rule_sets, trials, strict=True)
+        ]
+        self._seen.update({score.rule_set.hash: score for score in scores})
+        return scores
 
     async def baseline(self, incumbent: RuleSet | None) -> CandidateScore:
         """The incumbent, or no rules, on all items; from then on those that tell candidates apart come early."""
@@ -198,7 +201,7 @@ class CandidateRace:
     async def better(self, earlier: CandidateScore, later: CandidateScore) -> CandidateScore:
         """Return the better of two candidates, the earlier one at a tie; while they are near, items are added."""
         while True:
-            earlier, later = await self.run_all(earlier.rule_set), await self.run_all(later.rule_set)
+            earlier, later = await self.run_each([earlier.rule_set, later.rule_set])
             if not self._reserve or self.unclean(earlier) or self.unclean(later) or not near(earlier, later):
                 return later if self.ahead(later, earlier) else earlier
             more = max(FIRST_ITEMS, len(self._items))
@@ -214,7 +217,11 @@ class CandidateRace:
 
     async def run_all(self, rule_set: RuleSet) -> CandidateScore:
         """A rule set on all items."""
-        return await self._run(rule_set, len(self._items))
+        return (await self.run_each([rule_set]))[0]
+
+    async def run_each(self, rule_sets: Sequence[RuleSet]) -> list[CandidateScore]:
+        """Rule sets on all items, at the same time."""
+        return await self._run(rule_sets, len(self._items))
 
     def with_all_tried(self, selected: Selected) -> Selected:
         """An earlier choice beside everything that has run since."""
