@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain import Measured, Rule, RuleSet, ToolCall
+from gateway.domain import Measured, Rule, RuleSet, Scratchpad, ToolCall
 from gateway.errors import ConfigurationError, UpstreamRefused, UpstreamTimeout
 from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings.graders import ExactGrader, JudgeGrader, PythonGrader, ToolCallGrader
@@ -478,9 +478,9 @@ class Thinking(Counting):
 
 async def test_a_teacher_gets_room_for_its_reasoning(tmp_path: Path) -> None:
     """Reasoning that used up the limit is no answer; none of it reaches a rule."""
-    desk, teacher, asked = evaluator(tmp_path), Thinking(needs=1000), question(1, hard=False).request
+    desk, teacher, asked = evaluator(tmp_path), Thinking(needs=2000), question(1, hard=False).request
     assert (await desk.consult(teacher, asked, purpose="induction")).text == "1. Add carefully."
-    assert sorted(json.loads(request)["max_tokens"] for request, _ in teacher.calls) == [256, 8192]
+    assert sorted(json.loads(request)["max_tokens"] for request, _ in teacher.calls) == [1024, 8192]
     hopeless = Thinking(needs=10**6)
     assert (await evaluator(tmp_path / "x").consult(hopeless, asked, purpose="induction")).text == ""
 
@@ -494,12 +494,39 @@ class Wordy(Thinking):
         return Answer(text="1. Add. 2. Su", finish_reason="length") if limit < self.needs else Answer(text="1. Add.")
 
 
+async def test_a_short_limit_of_replies_is_not_the_teachers(tmp_path: Path) -> None:
+    """Replies of 256 tokens at most, and a list of 1,000 in one call."""
+    teacher, asked = Wordy(needs=1000), question(1, hard=False).request
+    assert (await evaluator(tmp_path).consult(teacher, asked, purpose="induction", whole=True)).text == "1. Add."
+    assert teacher.total == 1
+
+
+@pytest.mark.parametrize(
+    ("stated", "scratchpad", "passes", "output"),
+    [
+        ({}, "none", 1, 256),
+        ({"max_tokens": 8192}, "none", 1, 8192),
+        ({"max_tokens": 8192, "max_completion_tokens": 30}, "none", 1, 30),
+        ({"max_tokens": None}, "none", 1, 256),
+        ({}, "two_pass", 2, WORKING_TOKENS + 256),
+        ({}, "tags", 2, 4 * WORKING_TOKENS),
+    ],
+)
+async def test_the_worst_case_of_an_answer_is_what_its_passes_may_write(
+    tmp_path: Path, stated: dict[str, Any], scratchpad: Scratchpad, passes: int, output: int
+) -> None:
+    """A budget reserves it before the call; too little of it would let the budget be exceeded."""
+    rules = RuleSet(task="t", scratchpad=scratchpad)
+    body = msgspec.json.encode({"messages": [], **stated})
+    assert evaluator(tmp_path).worst_case(body, rules, passes).output_tokens == output
+
+
 async def test_a_list_that_was_cut_off_is_asked_for_again_where_it_must_be_whole(tmp_path: Path) -> None:
     """A frontier model writes twelve rules in more than a thousand tokens; a small one that loops is not."""
     asked = question(1, hard=False).request
-    teacher = Wordy(needs=1000)
+    teacher = Wordy(needs=2000)
     assert (await evaluator(tmp_path).consult(teacher, asked, purpose="induction", whole=True)).text == "1. Add."
-    looping = Wordy(needs=1000)
+    looping = Wordy(needs=2000)
     assert (await evaluator(tmp_path / "x").consult(looping, asked, purpose="induction")).text == "1. Add. 2. Su"
     assert (teacher.total, looping.total) == (2, 1)
 

@@ -169,7 +169,10 @@ class Optimizer(Section, frozen=True):
     max_output_tokens: Annotated[Count, doc("Largest number of output tokens of an evaluated reply.")] = 1024
     teacher_output_tokens: Annotated[
         Count,
-        doc("The same for a teacher or judge whose reasoning used up `max_output_tokens`, or whose rules it cut off."),
+        doc(
+            "The same for a teacher or judge whose reasoning used up its first limit, or whose rules it cut off;"
+            " that limit is `max_output_tokens`, 1,024 at least."
+        ),
     ] = 8192
     retry_after_cap_s: Annotated[
         Positive, doc("Longest `Retry-After`, in seconds, that learning waits for; a longer one ends the cycle.")

@@ -45,6 +45,8 @@ RETRY_AFTER_CAP_S = 120.0
 """Longest pause, in seconds, for which an upstream may ask."""
 TEACHER_OUTPUT_TOKENS = 8192
 """Output tokens of a teacher whose reasoning left no room for its answer."""
+LEAST_TEACHER_TOKENS = 1024
+"""Output tokens of a teacher or a judge at first, however short an evaluated reply is."""
 BYTES_PER_TOKEN = 3
 """A cautious guess, for reservations only; the upstream's own count is settled."""
 
@@ -258,7 +260,8 @@ class Evaluator:
         Reasoning may use up the limit before the answer begins: then the model is asked again with a larger limit. A
         ``whole`` answer is wanted of a model that would not loop: then also if the answer itself was cut off.
         """
-        answer = await self.ask(model, request, None, purpose=purpose)
+        limit = max(self._max_output_tokens, LEAST_TEACHER_TOKENS)
+        answer = await self._ask(model, self._prepared(request, limit), None, purpose)
         text = without_reasoning(answer.text)
         if answer.finish_reason == "length" and (whole or not text.strip()):
             with suppress(UpstreamRefused):  # it may take no such limit
@@ -269,11 +272,14 @@ class Evaluator:
     async def ask(self, model: ModelClient, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """Return an answer, from the cache or paid for."""
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
-        limit = self._max_output_tokens
+        return await self._ask(model, self._prepared(request, self._most_output(rules)), rules, purpose)
+
+    def _most_output(self, rules: RuleSet | None) -> int:
+        """Output tokens that an evaluated answer may have, unless its request says otherwise."""
         if rules is not None and rules.scratchpad == "tags":
             # Callers without a limit of their own are served between tags: a short limit of ours would change the form.
-            limit = max(limit + WORKING_TOKENS, 2 * WORKING_TOKENS)
-        return await self._ask(model, self._prepared(request, limit), rules, purpose)
+            return max(self._max_output_tokens + WORKING_TOKENS, 2 * WORKING_TOKENS)
+        return self._max_output_tokens
 
     async def _ask(self, model: ModelClient, body: bytes, rules: RuleSet | None, purpose: str) -> Answer:
         key = key_of(model.identity, body, rules, purpose)
@@ -329,11 +335,24 @@ class Evaluator:
             body.setdefault("max_tokens", msgspec.Raw(str(output_tokens).encode()))
         return msgspec.json.encode(body)
 
-    def worst_case(self, body: bytes, rules: RuleSet | None, passes: int = 1) -> Usage:
-        """Return the most tokens that an answer may take."""
+    def worst_case(self, request: bytes, rules: RuleSet | None, passes: int = 1) -> Usage:
+        """Return the most tokens that an answer to a request may take, whether its limit is stated in it or ours."""
         injected = _longest_injection(rules) if rules is not None else 0
-        prompt = passes * ((len(body) + injected) // BYTES_PER_TOKEN)
-        return Usage(prompt_tokens=prompt, output_tokens=passes * self._max_output_tokens)
+        prompt = passes * ((len(request) + injected) // BYTES_PER_TOKEN)
+        last = _stated_limit(request) or self._most_output(rules)
+        return Usage(prompt_tokens=prompt, output_tokens=last + (passes - 1) * max(last, WORKING_TOKENS))
+
+
+class _Limits(msgspec.Struct):
+    max_completion_tokens: object = None
+    max_tokens: object = None
+
+
+def _stated_limit(request: bytes) -> int:
+    """Return the output tokens that a chat body allows; 0 if it states no number."""
+    limits = msgspec.json.decode(request, type=_Limits)
+    stated = limits.max_tokens if limits.max_completion_tokens is None else limits.max_completion_tokens
+    return stated if type(stated) is int and stated > 0 else 0
 
 
 def _longest_injection(rules: RuleSet) -> int:
