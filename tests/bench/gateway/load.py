@@ -23,9 +23,9 @@ wrk.body = io.open("{body}", "rb"):read("*a")
 done = function(summary, latency)
   local failed = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status
                  + summary.errors.timeout
-  print(string.format('RESULT {{"rps": %f, "p50": %f, "p99": %f, "max": %f, "answered": %d, "failed": %d}}',
+  print(string.format('RESULT {{"rps": %f, "p50": %f, "p99": %f, "p999": %f, "max": %f, "answered": %d, "failed": %d}}',
     summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000,
-    latency.max / 1000, summary.requests, failed))
+    latency:percentile(99.9) / 1000, latency.max / 1000, summary.requests, failed))
 end
 """
 

@@ -1,6 +1,6 @@
 """Our gateway as a target: with everything on, as it is compared with others, or with a part of it off.
 
-A part is switched by configuration or environment, as a user would; what has no switch cannot stand here.
+A part is switched by configuration or environment, as a user would; one without a switch is taken out by ``prelude``.
 """
 
 import contextlib
@@ -46,8 +46,11 @@ class Variant(Value, frozen=True):
     """Lines of each model."""
     key: str | None = None
     """What clients have to send."""
+    prelude: str = ""
+    """Python that takes out a part without a switch, before the gateway starts."""
 
 
+_MAIN: Final = "from gateway.cli import main; main()"
 RECOGNISED = {"x-preceptor-rules": "none"}
 FULL: Final = Variant(arm_headers=False)
 VARIANTS: Final[Mapping[str, Variant]] = {
@@ -101,7 +104,8 @@ def preceptor(
     file.write_text(configuration(variant, ground, data, port, store), encoding="utf-8")
     if variant.rules:
         publish(data, store)
-    command = (sys.executable, "-m", "gateway", "serve", "-c", str(file), "--workers", str(workers))
+    begin = ("-m", "gateway") if not variant.prelude else ("-c", f"{variant.prelude}\n{_MAIN}")
+    command = (sys.executable, *begin, "serve", "-c", str(file), "--workers", str(workers))
     cores = GATEWAY_CORE if workers == 1 else ",".join(map(str, range(os.cpu_count() or 1)))
     headers = {} if variant.key is None else {"authorization": f"Bearer {variant.key}"}
     with process(cores, *command, log=log, environment=variant.environment) as pid:
