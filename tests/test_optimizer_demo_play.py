@@ -87,7 +87,7 @@ async def test_corrections_alone_teach_by_example(tmp_path: Path) -> None:
     """The strong model has nothing to say; the report says that the examples helped."""
     async with loopback_server(functools.partial(answer_over_http, script=imitator)) as address:
         upstream = f'kind = "openai"\nbase_url = "{address}"\n'
-        scenario = spoken_phrases(tmp_path, "weak", "strong", ITEMS, upstream=upstream, pause_s=0.05)
+        scenario = spoken_phrases(tmp_path, "weak", "strong", ITEMS, upstream=upstream, teacher=upstream, pause_s=0.05)
         result = await play(tmp_path, scenario, lambda: SqlStore.open(tmp_path), print, lambda stage, done, total: None)
     assert not any(result.before.right) and sum(result.after.right) > ITEMS / 2
     assert result.rule_set is not None and result.rule_set.examples and not result.rule_set.rules

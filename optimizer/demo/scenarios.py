@@ -24,6 +24,8 @@ kind = "llamacpp"
 parallel = 3
 context = 2048
 """
+SHORT_TEXTS = EMBEDDED.replace("2048", "1024")
+"""For a phrase, four similar ones and a working. A small model that loops writes until its context is full."""
 _CONFIG = """\
 [server]
 lame_duck_s = 0
@@ -56,16 +58,21 @@ max_output_tokens = {most}
 
 
 def spoken_phrases(
-    folder: Path, weak: str, strong: str, items: int, *, upstream: str = EMBEDDED, pause_s: float = STREAM_PAUSE_S
-) -> Scenario:
-    """Return the demo on two local models. ``upstream`` is the body of the section ``[upstreams.local]``."""
+    folder: Path, weak: str, strong: str, items: int, *, upstream: str = SHORT_TEXTS, teacher: str = EMBEDDED,
+    pause_s: float = STREAM_PAUSE_S,
+) -> Scenario:  # fmt: skip
+    """Return the demo on two local models.
+
+    ``upstream`` and ``teacher`` are the bodies of the weak and the strong model's sections of ``[upstreams]``.
+    """
     workload = round(items * WORKLOAD_PER_ITEM)
     made = tuple(islice(phrases(SEED), items + workload))
     return Scenario(
         task="phrases",
         config=_CONFIG.format(
             data_dir=folder, upstream=upstream, weak="small", weak_model=weak, strong="large",
-            more=f'\n[models.large]\nupstream = "local"\nmodel = "{strong}"\n', task="phrases",
+            more=f'\n[upstreams.teacher]\n{teacher}\n[models.large]\nupstream = "teacher"\nmodel = "{strong}"\n',
+            task="phrases",
             grader="exact", labels="", client_model=MODEL, every_s=5, min_mistakes=max(5, workload // 3),
             selection=20, max_rules=4, items=items, concurrency=CONCURRENCY, most=64,
         ),
