@@ -24,8 +24,8 @@ _HEAPS: Final = 2
 """The event loop's, and one for all other threads."""
 LOOK_S: Final = 30.0
 """Seconds between two looks at the memory of the process."""
-LONGEST_LOOK_S: Final = 16 * LOOK_S
-"""Seconds between two looks where memory is in use and cannot be given back."""
+LONGEST_LOOKS: Final = 16
+"""Looks from one try to give memory back to the next, where memory is in use and little came of it."""
 _SLACK: Final = 16 * 10**6
 """Bytes of growth that are left alone: giving back 100 MB holds the heap up for 10 ms."""
 
@@ -67,22 +67,49 @@ def resident() -> int:
         return 0
 
 
+class _Mallinfo2(ctypes.Structure):
+    """What glibc tells of its heaps, in bytes but for three counts."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+        )
+    )  # fmt: skip
+
+
+def spare() -> int:
+    """Return the free bytes between blocks in use, pages given back among them; 0 where the C library does not tell."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+        mallinfo2.restype = _Mallinfo2
+        return int(mallinfo2().fordblks)
+    return 0
+
+
 async def follow(
     size: Callable[[], int] = resident,
     trim: Callable[[], None] = give_back,
+    free: Callable[[], int] = spare,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Give memory back, without end, at every look at which the process is larger than it has been.
+    """Give memory back, without end, at looks at which the process is larger than it has been.
 
-    It belongs to a process that serves: every thread waits while one collects. After a look that gave little back, the
-    next comes later.
+    It belongs to a process that serves: every thread waits while one collects. So after a try that gave little back
+    the next comes later, or at the first look at which more has become free.
     """
-    low, pause = size(), LOOK_S
+    low, pause, left, known = size(), 1, 1, 0
     while True:
-        await sleep(pause)
-        before = after = size()
-        if grown := before > low + _SLACK:
-            await asyncio.to_thread(trim)
-            after = size()
+        await sleep(LOOK_S)
+        before = size()
+        left -= 1
+        if before <= low + _SLACK:
+            low, pause, left = min(low, before), 1, 1
+            continue
+        if left > 0 and await asyncio.to_thread(free) <= known + _SLACK:
+            continue
+        await asyncio.to_thread(trim)
+        after, known = size(), await asyncio.to_thread(free)
         low = min(low, after)
-        pause = min(2 * pause, LONGEST_LOOK_S) if grown and before - after < _SLACK else LOOK_S
+        pause = min(2 * pause, LONGEST_LOOKS) if before - after < _SLACK else 1
+        left = pause

@@ -1,13 +1,15 @@
 """Freed blocks go back to the system; what needs a fresh heap is tried in a process of its own."""
 
 import asyncio
+import itertools
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from gateway.heap import LONGEST_LOOK_S, LOOK_S, follow, resident
+from gateway.heap import LONGEST_LOOKS, LOOK_S, follow, resident
 
 _READER = """
 import sys, threading
@@ -66,39 +68,62 @@ def test_pages_between_small_blocks_go_back() -> None:
 
 async def test_memory_is_given_back_while_the_process_is_larger_than_it_was() -> None:
     """At each look, until it is about as small as it has ever been."""
-    pauses, trims = await _looks([100, 100, 200, 150, 150, 90, 120, 100])
-    assert trims == [2, 3, 4] and set(pauses) == {LOOK_S}
+    assert await _tries([100, 100, 200, 150, 150, 90, 120, 100]) == [2, 3, 4]
 
 
-async def test_memory_that_stays_in_use_is_looked_at_ever_more_rarely() -> None:
+async def test_memory_that_stays_in_use_is_tried_ever_more_rarely() -> None:
     """A collection stops every thread: it must not come twice a minute for nothing."""
-    grown = [140, 140] * 6
-    pauses, trims = await _looks([100, *grown, 180, 110])
-    assert trims == [1, 2, 3, 4, 5, 6, 7]
-    assert pauses == [LOOK_S * n for n in (1, 2, 4, 8, 16, 16, 16, 1)] and pauses[-2] == LONGEST_LOOK_S
+    tries = await _tries([100], then=140, looks=60)
+    assert [later - earlier for earlier, later in itertools.pairwise(tries)] == [2, 4, 8, 16, 16]
+    assert LONGEST_LOOKS == 16
 
 
-async def _looks(sizes: list[int]) -> tuple[list[float], list[int]]:
-    """Return the pauses before each look, and the looks that gave memory back.
+async def test_memory_that_has_become_free_is_given_back_at_the_next_look() -> None:
+    """The tries before met prompts in use; 40 MB of them are free from the fifth look on."""
+    assert await _tries([100], then=140, looks=6, free=lambda look: 40 if look >= 5 else 0) == [1, 3, 5]
 
-    ``sizes``, in MB: at the begin, at each look, and again after each trim.
+
+async def _tries(
+    sizes: list[int], *, then: int | None = None, looks: int = 99, free: Callable[[int], int] = lambda look: 0
+) -> list[int]:
+    """Return the looks at which memory was given back.
+
+    ``sizes``, in MB: at the begin, at each look, and again after each try; ``then`` from there on, for so many looks.
     """
     left = iter(sizes)
-    pauses: list[float] = []
-    trims: list[int] = []
+    tries: list[int] = []
+    look = 0
 
     async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
+        nonlocal look
+        assert seconds == LOOK_S
+        look += 1
+        if look > looks:
+            raise asyncio.CancelledError
 
     def size() -> int:
-        megabytes = next(left, None)
+        megabytes = next(left, then)
         if megabytes is None:
             raise asyncio.CancelledError
         return megabytes * 10**6
 
     with pytest.raises(asyncio.CancelledError):
-        await follow(size, lambda: trims.append(len(pauses)), sleep)
-    return pauses, trims
+        await follow(size, lambda: tries.append(look), lambda: free(look) * 10**6, sleep)
+    return tries
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do not tell")
+def test_what_is_free_in_the_heap_is_told() -> None:
+    """A hundred megabytes in small blocks, freed."""
+    program = """
+from gateway.heap import spare
+before = spare()
+blocks = [bytearray(60_000) for _ in range(2000)]
+kept = blocks[::2]
+del blocks[:]
+print((spare() - before) / 1e6)
+"""
+    assert 50 < _left("", program) < 130
 
 
 def test_a_process_has_a_size() -> None:

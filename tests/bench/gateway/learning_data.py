@@ -101,7 +101,7 @@ def tasks(names: Sequence[str], pupil: str, at: datetime) -> str:
 
 
 def fill(store: SqlStore, names: Sequence[str], pupil: str) -> None:
-    """Exchanges of a pupil in tasks, half of them graded wrong; no question stands there twice."""
+    """Exchanges of a pupil in tasks, all labelled in the queue, half of them wrong; no question stands there twice."""
     asked_before = request_body("any", stream=False, prompt_bytes=PROMPT_BYTES)
     for name in names:
         now = time.time()
@@ -111,14 +111,14 @@ def fill(store: SqlStore, names: Sequence[str], pupil: str) -> None:
                 client_model="any", model=f"pupil-{pupil}", arm="weak", rules=None, stream=False,
                 status="ok", http_status=200, reply=WRONG if number % 2 else RIGHT, finish_reason="stop",
                 request=asked_before.replace(b"How many", f"That was order {name}-{number}. How many".encode()),
-                usage=Usage(prompt_tokens=60, output_tokens=2), latency_ms=50.0, first_byte_ms=50.0,
+                usage=Usage(prompt_tokens=60, output_tokens=2), latency_ms=50.0, first_byte_ms=50.0, audit_rate=1.0,
             )
             for number in range(EXCHANGES)
         ]  # fmt: skip
         store.record(exchanges)
         for one in exchanges:
             store.add_feedback(
-                Feedback(exchange_id=one.id, created=now, correct=one.reply == RIGHT, expected=RIGHT)
+                Feedback(exchange_id=one.id, created=now, correct=one.reply == RIGHT, expected=RIGHT, source="label")
             )  # fmt: skip
 
 
