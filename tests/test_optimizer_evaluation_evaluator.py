@@ -91,6 +91,16 @@ async def test_the_request_is_repeatable_and_bounded_unless_it_says_otherwise(tm
     assert sent[1] == own
 
 
+async def test_null_is_no_setting_of_a_request(tmp_path: Path) -> None:
+    """A client that sends every field it knows must not have its replies evaluated without a limit."""
+    desk, weak = evaluator(tmp_path), Weak()
+    nulls = dict.fromkeys(("temperature", "max_tokens", "max_completion_tokens"))
+    item = json.loads(question(1, hard=False).request)
+    await desk.ask(weak, json.dumps({**item, **nulls}).encode(), None, purpose="answer")
+    (sent,) = (json.loads(request) for request, _ in weak.calls)
+    assert (sent["temperature"], sent["max_tokens"]) == (0, 256) and "max_completion_tokens" not in sent
+
+
 async def test_no_more_calls_than_allowed_are_under_way(tmp_path: Path) -> None:
     """Three here."""
     desk, weak = evaluator(tmp_path, concurrency=3), Weak()

@@ -51,6 +51,8 @@ def test_an_item_refused_with_several_rule_sets_counts_once() -> None:
     first = aside.add("1", refused(400), 6)
     assert aside.add("1", refused(400), 6) == first
     assert list(aside.reasons) == ["1"]
+    with pytest.raises(UpstreamRefused):
+        aside.add("1", refused(401), 6)
 
 
 def test_three_in_a_row_are_the_providers_fault() -> None:

@@ -330,6 +330,9 @@ class Evaluator:
     def _prepared(self, request: bytes, output_tokens: int) -> bytes:
         """Make a request repeatable and its reply bounded, unless it has such settings of its own."""
         body = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
+        for name in ("temperature", "max_tokens", "max_completion_tokens"):
+            if name in body and bytes(body[name]).strip() == b"null":  # no setting
+                del body[name]
         body.setdefault("temperature", msgspec.Raw(b"0"))
         if "max_completion_tokens" not in body:
             body.setdefault("max_tokens", msgspec.Raw(str(output_tokens).encode()))

@@ -54,7 +54,7 @@ class SetAside:
 
         Raises ``error`` itself if it is not about the request, and after too many such items: in all, or in a row.
         """
-        if item in self._reasons:  # asked for with several rule sets at once
+        if item in self._reasons and is_about_the_request(error):  # asked for with several rule sets at once
             return self._reasons[item]
         most = max(int(_SHARE * total), 1 if total >= _FEW else 0)
         if not is_about_the_request(error) or len(self._reasons) >= most or len(self._streak) == _IN_A_ROW:
