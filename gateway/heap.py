@@ -24,7 +24,7 @@ _HEAPS: Final = 2
 """The event loop's, and one for all other threads."""
 LOOK_S: Final = 30.0
 """Seconds between two looks at the memory of the process."""
-LONGEST_LOOKS: Final = 16
+RAREST_TRY: Final = 16
 """Looks from one try to give memory back to the next, where memory is in use and little came of it."""
 _SLACK: Final = 16 * 10**6
 """Bytes of growth that are left alone: giving back 100 MB holds the heap up for 10 ms."""
@@ -68,7 +68,7 @@ def resident() -> int:
 
 
 class _Mallinfo2(ctypes.Structure):
-    """What glibc tells of its heaps, in bytes but for three counts."""
+    """The account that glibc gives of its heaps, in bytes but for three counts."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -111,5 +111,5 @@ async def follow(
         await asyncio.to_thread(trim)
         after, known = size(), await asyncio.to_thread(free)
         low = min(low, after)
-        pause = min(2 * pause, LONGEST_LOOKS) if before - after < _SLACK else 1
+        pause = min(2 * pause, RAREST_TRY) if before - after < _SLACK else 1
         left = pause

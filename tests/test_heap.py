@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.heap import LONGEST_LOOKS, LOOK_S, follow, resident
+from gateway.heap import LOOK_S, RAREST_TRY, follow, resident
 
 _READER = """
 import sys, threading
@@ -75,7 +75,7 @@ async def test_memory_that_stays_in_use_is_tried_ever_more_rarely() -> None:
     """A collection stops every thread: it must not come twice a minute for nothing."""
     tries = await _tries([100], then=140, looks=60)
     assert [later - earlier for earlier, later in itertools.pairwise(tries)] == [2, 4, 8, 16, 16]
-    assert LONGEST_LOOKS == 16
+    assert RAREST_TRY == 16
 
 
 async def test_memory_that_has_become_free_is_given_back_at_the_next_look() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.domain import Measured, Rule, RuleSet, Scratchpad, ToolCall
+from gateway.domain import Measured, Rule, RuleSet, ToolCall
 from gateway.errors import ConfigurationError, UpstreamRefused, UpstreamTimeout
 from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings.graders import ExactGrader, JudgeGrader, PythonGrader, ToolCallGrader
@@ -89,16 +89,6 @@ async def test_the_request_is_repeatable_and_bounded_unless_it_says_otherwise(tm
     sent = [json.loads(request) for request, _ in weak.calls]
     assert (sent[0]["temperature"], sent[0]["max_tokens"]) == (0, 256)
     assert sent[1] == own
-
-
-async def test_null_is_no_setting_of_a_request(tmp_path: Path) -> None:
-    """A client that sends every field it knows must not have its replies evaluated without a limit."""
-    desk, weak = evaluator(tmp_path), Weak()
-    nulls = dict.fromkeys(("temperature", "max_tokens", "max_completion_tokens"))
-    item = json.loads(question(1, hard=False).request)
-    await desk.ask(weak, json.dumps({**item, **nulls}).encode(), None, purpose="answer")
-    (sent,) = (json.loads(request) for request, _ in weak.calls)
-    assert (sent["temperature"], sent["max_tokens"]) == (0, 256) and "max_completion_tokens" not in sent
 
 
 async def test_no_more_calls_than_allowed_are_under_way(tmp_path: Path) -> None:
@@ -509,26 +499,6 @@ async def test_a_short_limit_of_replies_is_not_the_teachers(tmp_path: Path) -> N
     teacher, asked = Wordy(needs=1000), question(1, hard=False).request
     assert (await evaluator(tmp_path).consult(teacher, asked, purpose="induction", whole=True)).text == "1. Add."
     assert teacher.total == 1
-
-
-@pytest.mark.parametrize(
-    ("stated", "scratchpad", "passes", "output"),
-    [
-        ({}, "none", 1, 256),
-        ({"max_tokens": 8192}, "none", 1, 8192),
-        ({"max_tokens": 8192, "max_completion_tokens": 30}, "none", 1, 30),
-        ({"max_tokens": None}, "none", 1, 256),
-        ({}, "two_pass", 2, WORKING_TOKENS + 256),
-        ({}, "tags", 2, 4 * WORKING_TOKENS),
-    ],
-)
-async def test_the_worst_case_of_an_answer_is_what_its_passes_may_write(
-    tmp_path: Path, stated: dict[str, Any], scratchpad: Scratchpad, passes: int, output: int
-) -> None:
-    """A budget reserves it before the call; too little of it would let the budget be exceeded."""
-    rules = RuleSet(task="t", scratchpad=scratchpad)
-    body = msgspec.json.encode({"messages": [], **stated})
-    assert evaluator(tmp_path).worst_case(body, rules, passes).output_tokens == output
 
 
 async def test_a_list_that_was_cut_off_is_asked_for_again_where_it_must_be_whole(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.forms import FORMS, composed
-from gateway.forms.two_pass import WORKING_TOKENS
 from gateway.settings import Grader
 from optimizer.dataset.items import Item
 from optimizer.evaluation.answer_cache import Answer, AnswerCache, key_of
 from optimizer.evaluation.bill import LearningBill, nobody_pays
+from optimizer.evaluation.bounded_request import bounded, most_output, most_usage
 from optimizer.evaluation.budget import Ledger
 from optimizer.evaluation.grader_health import GraderHealth
 from optimizer.evaluation.patience import Patience
@@ -47,8 +47,6 @@ TEACHER_OUTPUT_TOKENS = 8192
 """Output tokens of a teacher whose reasoning left no room for its answer."""
 LEAST_TEACHER_TOKENS = 1024
 """Output tokens of a teacher or a judge at first, however short an evaluated reply is."""
-BYTES_PER_TOKEN = 3
-"""A cautious guess, for reservations only; the upstream's own count is settled."""
 
 log = logging.getLogger(__name__)
 
@@ -261,25 +259,18 @@ class Evaluator:
         ``whole`` answer is wanted of a model that would not loop: then also if the answer itself was cut off.
         """
         limit = max(self._max_output_tokens, LEAST_TEACHER_TOKENS)
-        answer = await self._ask(model, self._prepared(request, limit), None, purpose)
+        answer = await self._ask(model, bounded(request, limit), None, purpose)
         text = without_reasoning(answer.text)
         if answer.finish_reason == "length" and (whole or not text.strip()):
             with suppress(UpstreamRefused):  # it may take no such limit
-                answer = await self._ask(model, self._prepared(request, self._teacher_output_tokens), None, purpose)
+                answer = await self._ask(model, bounded(request, self._teacher_output_tokens), None, purpose)
                 text = without_reasoning(answer.text)
         return msgspec.structs.replace(answer, text=text)
 
     async def ask(self, model: ModelClient, request: bytes, rule_set: RuleSet | None, *, purpose: str) -> Answer:
         """Return an answer, from the cache or paid for."""
         rules = rule_set if rule_set is not None and changes_anything(rule_set) else None
-        return await self._ask(model, self._prepared(request, self._most_output(rules)), rules, purpose)
-
-    def _most_output(self, rules: RuleSet | None) -> int:
-        """Output tokens that an evaluated answer may have, unless its request says otherwise."""
-        if rules is not None and rules.scratchpad == "tags":
-            # Callers without a limit of their own are served between tags: a short limit of ours would change the form.
-            return max(self._max_output_tokens + WORKING_TOKENS, 2 * WORKING_TOKENS)
-        return self._max_output_tokens
+        return await self._ask(model, bounded(request, most_output(rules, self._max_output_tokens)), rules, purpose)
 
     async def _ask(self, model: ModelClient, body: bytes, rules: RuleSet | None, purpose: str) -> Answer:
         key = key_of(model.identity, body, rules, purpose)
@@ -327,42 +318,9 @@ class Evaluator:
             kept = self._views[place] = (rule_set, rule_set.seen_by(item.key, item.tenant))
         return kept[1]
 
-    def _prepared(self, request: bytes, output_tokens: int) -> bytes:
-        """Make a request repeatable and its reply bounded, unless it has such settings of its own."""
-        body = msgspec.json.decode(request, type=dict[str, msgspec.Raw])
-        for name in ("temperature", "max_tokens", "max_completion_tokens"):
-            if name in body and bytes(body[name]).strip() == b"null":  # no setting
-                del body[name]
-        body.setdefault("temperature", msgspec.Raw(b"0"))
-        if "max_completion_tokens" not in body:
-            body.setdefault("max_tokens", msgspec.Raw(str(output_tokens).encode()))
-        return msgspec.json.encode(body)
-
     def worst_case(self, request: bytes, rules: RuleSet | None, passes: int = 1) -> Usage:
         """Return the most tokens that an answer to a request may take, whether its limit is stated in it or ours."""
-        injected = _longest_injection(rules) if rules is not None else 0
-        prompt = passes * ((len(request) + injected) // BYTES_PER_TOKEN)
-        last = _stated_limit(request) or self._most_output(rules)
-        return Usage(prompt_tokens=prompt, output_tokens=last + (passes - 1) * max(last, WORKING_TOKENS))
-
-
-class _Limits(msgspec.Struct):
-    max_completion_tokens: object = None
-    max_tokens: object = None
-
-
-def _stated_limit(request: bytes) -> int:
-    """Return the output tokens that a chat body allows; 0 if it states no number."""
-    limits = msgspec.json.decode(request, type=_Limits)
-    stated = limits.max_tokens if limits.max_completion_tokens is None else limits.max_completion_tokens
-    return stated if type(stated) is int and stated > 0 else 0
-
-
-def _longest_injection(rules: RuleSet) -> int:
-    """Return the most characters that a rule set adds to a request."""
-    examples = sorted((len(example.question) + len(example.answer) for example in rules.examples), reverse=True)
-    shown = examples[: rules.nearest] if rules.examples_mode == "nearest" else examples
-    return sum(len(rule.text) for rule in rules.rules) + sum(shown)
+        return most_usage(request, rules, passes=passes, max_output_tokens=self._max_output_tokens)
 
 
 def changes_anything(rule_set: RuleSet) -> bool:

@@ -12,8 +12,8 @@ from optimizer.distillation.induction.sample import ENOUGH
 from optimizer.distillation.selection.ablation import MIN_ITEMS
 from optimizer.distillation.selection.race import MOST_RACED
 from optimizer.evaluation import noise
+from optimizer.evaluation.bounded_request import BYTES_PER_TOKEN
 from optimizer.evaluation.budget import ModelUsage
-from optimizer.evaluation.evaluator import BYTES_PER_TOKEN
 from optimizer.grading.graders import grader_for
 from optimizer.migration.money import cost_of
 
