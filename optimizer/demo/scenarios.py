@@ -19,12 +19,13 @@ STREAM_PAUSE_S = 20.0
 _QUICK_ITEMS = 40
 _QUICK_PAUSE_S = 0.2
 
-EMBEDDED = """\
+_EMBEDDED = """\
 kind = "llamacpp"
 parallel = 3
-context = 2048
+context = {context}
 """
-SHORT_TEXTS = EMBEDDED.replace("2048", "1024")
+EMBEDDED = _EMBEDDED.format(context=2048)
+SHORT_TEXTS = _EMBEDDED.format(context=1024)
 """For a phrase, four similar ones and a working. A small model that loops writes until its context is full."""
 _CONFIG = """\
 [server]
